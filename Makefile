@@ -1,0 +1,43 @@
+HOST ?= 127.0.0.1
+PORT ?= 7860
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: demo test lint format bench examples clean
+
+demo: .venv/installed
+	$(BIN)/python -m app demo --host $(HOST) --port $(PORT)
+
+test: .venv/installed-dev
+	$(BIN)/python -m pytest
+
+lint: .venv/installed-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/codespell
+
+format: .venv/installed-dev
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+# Speed and memory of the page on this machine: printed, never asserted.
+bench: .venv/installed
+	$(BIN)/python -m app speed
+
+examples: .venv/installed
+	$(BIN)/python -m app examples
+
+.venv/bin/python:
+	$(PYTHON) -m venv .venv
+
+.venv/installed: requirements.txt | .venv/bin/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	touch $@
+
+.venv/installed-dev: requirements-dev.txt .venv/installed
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	touch $@
+
+clean:
+	rm -rf .venv

@@ -1,0 +1,95 @@
+"""The border: everything a person sends becomes a valid `Job` here, or one clear sentence."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from functools import lru_cache
+from pathlib import Path
+
+from app.settings import EXAMPLES, Settings
+from app.worker.protocol import Job
+from models.catalog import CATALOG
+from models.media import Media, read_image
+from models.record import Truth
+from pruning.base import CompressionMethod
+from pruning.methods import create
+
+MAX_QUESTION = 2_000  # characters
+
+
+class RequestError(ValueError):
+    """A request that cannot be run: what came, and what was wanted."""
+
+
+def read_job(
+    picture: str | Path | None,
+    question: str,
+    model: str,
+    methods: Sequence[str],
+    retention_ratio: float,
+    *,
+    max_new_tokens: int = 64,
+    temperature: float = 0.0,
+    seed: int = 0,
+    settings: Settings | None = None,
+) -> Job:
+    """Check every part, read the picture last (it is the dearest). Raises `ValueError`s only."""
+    settings = settings or Settings()
+    question = _question(question)
+    if model not in CATALOG:
+        raise RequestError(f"Unknown model {model!r}. Choose one of {', '.join(CATALOG)}.")
+    if not 1 <= max_new_tokens <= settings.max_new_tokens:
+        raise RequestError(
+            f"Max new tokens is {max_new_tokens}, wanted 1 to {settings.max_new_tokens}."
+        )
+    if not 0 <= temperature <= 2:
+        raise RequestError(f"Temperature is {temperature}, wanted 0 (greedy) to 2.")
+    lanes = _lanes(methods, retention_ratio, settings.max_lanes)
+    if picture is None or str(picture) == "":
+        raise RequestError("No picture came. Upload, paste or choose an example first.")
+    media = read_image(picture)
+    return Job(
+        model, media, question, lanes, max_new_tokens, temperature, seed, truth_of(media, question)
+    )
+
+
+def _question(text: str) -> str:
+    question = " ".join((text or "").split())
+    if not question:
+        raise RequestError("The question is empty. Ask something about the picture.")
+    if len(question) > MAX_QUESTION:
+        raise RequestError(
+            f"The question has {len(question):,} characters, the most is {MAX_QUESTION:,}."
+        )
+    return question
+
+
+def _lanes(names: Sequence[str], ratio: float, most: int) -> tuple[CompressionMethod, ...]:
+    if not isinstance(ratio, (int, float)) or not 0 < ratio <= 1:
+        raise RequestError(f"Retention ratio is {ratio}, wanted a number above 0 and at most 1.")
+    wanted = ["vanilla", *(name for name in names if name != "vanilla")]
+    if len(wanted) > most:
+        raise RequestError(f"{len(wanted)} lanes came, the most is {most}, vanilla included.")
+    return tuple(
+        create(name) if name == "vanilla" else create(name, retention_ratio=ratio)
+        for name in wanted
+    )
+
+
+@lru_cache(maxsize=1)
+def examples() -> list[dict]:
+    """The pictures that ship with the project: file, question, answer, box, digest."""
+    index = EXAMPLES / "examples.json"
+    return json.loads(index.read_text()) if index.exists() else []
+
+
+def truth_of(media: Media, question: str) -> Truth | None:
+    """What is known of a picture we drew ourselves, when the question is one we know too."""
+    for example in examples():
+        if example["digest"] == media.digest:
+            for known in example["questions"]:
+                if known["question"].casefold() == question.casefold():
+                    box = known.get("box")
+                    return Truth(known["answer"], tuple(box) if box else None)
+    return None

@@ -1,0 +1,40 @@
+"""What whoever runs TokenScope may set, each from an environment variable of the same name."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+EXAMPLES = ROOT / "assets" / "examples"
+PREFIX = "TOKENSCOPE_"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Limits and defaults; `TOKENSCOPE_MAX_NEW_TOKENS=128` sets `max_new_tokens`."""
+
+    model: str = "embedded-image"
+    max_new_tokens: int = 128  # the most a person may ask for
+    max_lanes: int = 4
+    max_upload_mb: int = 20
+    queue_size: int = 16
+    device: str = "auto"
+    dtype: str = "auto"
+
+    @classmethod
+    def from_environment(cls) -> Settings:
+        values = {}
+        for field in fields(cls):
+            text = os.environ.get(PREFIX + field.name.upper())
+            if text is None:
+                continue
+            try:
+                values[field.name] = type(field.default)(text)
+            except ValueError:
+                wanted = type(field.default).__name__
+                raise ValueError(
+                    f"{PREFIX}{field.name.upper()} is {text!r}, wanted {wanted}."
+                ) from None
+        return cls(**values)

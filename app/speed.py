@@ -1,0 +1,172 @@
+"""How fast this machine is, measured the way the page measures: ratios are taken in one run.
+
+Four questions: how long until the page answers; how soon four lanes speak and finish; whether our
+vanilla lane is slower than `generate`; whether a lane's clock changes when three others run.
+"""
+
+from __future__ import annotations
+
+import os
+import resource
+import socket
+import statistics
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Sequence
+from dataclasses import replace
+
+from app.__main__ import DEFAULT_METHODS
+from app.events import ComparisonDone, TextDelta
+from app.request import examples, read_job
+from app.settings import EXAMPLES, Settings
+from app.worker.conditions import conditions
+from app.worker.local import LocalWorker
+from app.worker.protocol import Job
+from models.base import Adapter
+from models.catalog import load
+from models.pipeline import run_lane
+
+RETENTION = 1 / 9
+
+
+def speed(model: str, repeats: int, settings: Settings) -> dict:
+    """Measure everything; seconds unless a key says otherwise."""
+    job = _job(model, settings)
+    adapter = load(model, settings.device, settings.dtype)
+    return {
+        "model": model,
+        "repeats": repeats,
+        "conditions": conditions(adapter),
+        "page": _page_seconds(),
+        "four_lanes": _four_lanes(job, settings),
+        "against_generate": _against_generate(adapter, job, repeats),
+        "alone_and_together": _alone_and_together(job, repeats, settings),
+        "resident_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+    }
+
+
+def _job(model: str, settings: Settings) -> Job:
+    example = examples()[0]
+    return read_job(
+        EXAMPLES / example["file"],
+        example["questions"][0]["question"],
+        model,
+        DEFAULT_METHODS.split(","),
+        RETENTION,
+        settings=settings,
+    )
+
+
+def _page_seconds() -> float:
+    """From starting the server to its first 200."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    start = time.perf_counter()
+    server = subprocess.Popen(
+        [sys.executable, "-m", "app", "demo", "--port", str(port)],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        while time.perf_counter() - start < 120:
+            try:
+                urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=5)
+                return time.perf_counter() - start
+            except (urllib.error.URLError, TimeoutError):
+                time.sleep(0.1)
+        raise RuntimeError("the page did not answer within 120 s")
+    finally:
+        server.terminate()
+        server.wait()
+
+
+def _four_lanes(job: Job, settings: Settings) -> dict[str, float]:
+    """A visitor's first comparison in a fresh worker whose model is loaded, and a second one."""
+    worker = LocalWorker(settings)
+    list(worker.run(_only_vanilla(job)))
+    cold, warm = _watch(worker, job), _watch(worker, job)
+    return {f"{name}_cold": cold[name] for name in cold} | {
+        f"{name}_warm": warm[name] for name in warm
+    }
+
+
+def _watch(worker: LocalWorker, job: Job) -> dict[str, float]:
+    start, first_text = time.perf_counter(), None
+    for event in worker.run(job):
+        if isinstance(event, TextDelta) and first_text is None:
+            first_text = time.perf_counter() - start
+    return {"first_text": first_text or float("nan"), "all_done": time.perf_counter() - start}
+
+
+def _against_generate(adapter: Adapter, job: Job, repeats: int) -> dict[str, float]:
+    """Vanilla and `generate` on the same prompt in turn: medians, and ours over theirs."""
+    ours, theirs = [], []
+    for _ in range(repeats + 1):
+        *_, lane = run_lane(adapter, job.media, job.question, job.methods[0])
+        ours.append(lane.timeline.total - lane.timeline.seconds("read"))
+        prompt = adapter.prepare(job.media, job.question)
+        start = time.perf_counter()
+        adapter.generate(prompt, max_new_tokens=lane.new_tokens)
+        theirs.append(time.perf_counter() - start)
+    return _ratio(ours[1:], theirs[1:], "vanilla", "generate")
+
+
+def _alone_and_together(job: Job, repeats: int, settings: Settings) -> dict[str, dict[str, float]]:
+    """Each lane's total, with the three others beside it over the same lane by itself."""
+    worker = LocalWorker(settings)
+    alone: dict[str, list[float]] = {method.name: [] for method in job.methods}
+    together: dict[str, list[float]] = {method.name: [] for method in job.methods}
+    for _ in range(repeats + 1):
+        for lane in _lanes(worker, job):
+            together[lane.method].append(lane.timeline.total - lane.timeline.seconds("read"))
+        for index in range(len(job.methods)):
+            (lane,) = _lanes(worker, _only(job, index))
+            alone[lane.method].append(lane.timeline.total - lane.timeline.seconds("read"))
+    return {
+        name: _ratio(together[name][1:], alone[name][1:], "together", "alone") for name in alone
+    }
+
+
+def _lanes(worker: LocalWorker, job: Job) -> Sequence:
+    *_, last = worker.run(job)
+    assert isinstance(last, ComparisonDone)
+    return last.comparison.lanes
+
+
+def _only(job: Job, index: int) -> Job:
+    return replace(job, methods=(job.methods[index],))
+
+
+def _only_vanilla(job: Job) -> Job:
+    return _only(job, 0)
+
+
+def _ratio(first: list[float], second: list[float], one: str, other: str) -> dict[str, float]:
+    a, b = statistics.median(first), statistics.median(second)
+    return {one: a, other: b, "ratio": a / b}
+
+
+def table(report: dict) -> str:
+    lanes = report["four_lanes"]
+    vanilla = report["against_generate"]
+    lines = [
+        f"page answers               {report['page']:.1f} s",
+        f"four lanes, first text     {lanes['first_text_cold']:.2f} s cold, "
+        f"{lanes['first_text_warm']:.2f} s warm",
+        f"four lanes, all done       {lanes['all_done_cold']:.2f} s cold, "
+        f"{lanes['all_done_warm']:.2f} s warm",
+        f"vanilla over generate      {vanilla['ratio']:.3f}  "
+        f"({1e3 * vanilla['vanilla']:.0f} ms over {1e3 * vanilla['generate']:.0f} ms)",
+        *(
+            f"{name:<10} beside others ×{lane['ratio']:.3f} of alone "
+            f"({1e3 * lane['together']:.0f} ms over {1e3 * lane['alone']:.0f} ms)"
+            for name, lane in report["alone_and_together"].items()
+        ),
+        f"resident memory, peak      {report['resident_mb']:.0f} MB",
+        f"cores                      {os.cpu_count()}, medians of {report['repeats']}",
+    ]
+    return "\n".join(lines)

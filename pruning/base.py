@@ -1,0 +1,106 @@
+"""The contract of a compression method. Read this first, then methods/fastv.py.
+
+A method's life in one lane:
+ 1. `budget(n, layers)` turns its retention ratio into counts, or refuses with the smallest ratio.
+ 2. The adapter computes exactly the signals named in `needs`, so that times are fair.
+ 3. `compress(visual, keep)` runs before the LLM, at the method's `seam`.
+ 4. `prune(view, keep)` runs just before each LLM layer that the budget names.
+ 5. `positions` says how the survivors are numbered for rotary embedding, in both places.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from enum import Enum
+from typing import Any, ClassVar
+
+from pruning.budget import Budget
+from pruning.token_map import TokenMap
+from pruning.tokens import LayerView, VisualTokens
+
+
+class Seam(Enum):
+    """Where `compress` acts."""
+
+    ENCODED = "encoded"  # on encoder tokens, before the projector
+    PROJECTED = "projected"  # on projected (and pooled) tokens, in LLM space
+
+
+class PositionStrategy(Enum):
+    """How survivors are numbered for rotary embedding (Nüwa, arXiv 2602.02951, names)."""
+
+    PERC = "perc"  # re-index contiguously; the text moves up
+    PESP = "pesp"  # keep the sparse original ids; the text stays where it was
+    RPME = "rpme"  # stretch the ids over the full original range (Algorithm 3, literal)
+    RPME_AFFINE = "rpme_affine"  # ours: the same range, but every gap stretched alike
+
+
+@dataclass(frozen=True)
+class Positions:
+    """The strategy before the LLM and inside it."""
+
+    before: PositionStrategy = PositionStrategy.PESP
+    inner: PositionStrategy = PositionStrategy.PESP
+
+
+@dataclass(frozen=True)
+class Needs:
+    """What the adapter must compute for a method, and nothing else."""
+
+    encoder: frozenset[str] = frozenset()  # of {"attention", "keys", "frames", "cls", "text"}
+    encoder_span: tuple[float, float] | None = None  # hidden states, as shares of encoder depth
+    llm_queries: str = "none"  # "none" | "last" | "last3" | "text": rows whose attention scores
+    llm: frozenset[str] = frozenset()  # of {"attention", "hidden", "text", "queries", "keys", "values"}
+    llm_rope: bool = True  # queries and keys with rotary embedding applied
+
+
+def knob(default: Any, low: Any = None, high: Any = None, *, choices: tuple = (), help: str) -> Any:
+    """A field of a method that a person may turn: a number in [low, high], or one of `choices`."""
+    return field(
+        default=default, metadata={"low": low, "high": high, "choices": choices, "help": help}
+    )
+
+
+@dataclass(frozen=True)
+class CompressionMethod:
+    """Base of every method. A subclass is a frozen dataclass whose fields are its knobs."""
+
+    name: ClassVar[str]  # "visionzip": what a person types
+    title: ClassVar[str]  # "VisionZip": what a person reads
+    summary: ClassVar[str]  # one sentence for the method picker
+    paper: ClassVar[str] = ""
+    code: ClassVar[str] = ""
+    seam: ClassVar[Seam] = Seam.ENCODED
+    media: ClassVar[frozenset[str]] = frozenset({"image", "video"})
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {"default": {}}  # name -> knobs, default first
+
+    def __post_init__(self) -> None:
+        for knob_field in fields(self):
+            value, limits = getattr(self, knob_field.name), knob_field.metadata
+            low, high, choices = limits["low"], limits["high"], limits["choices"]
+            label = f"{self.title}: {knob_field.name}"
+            if choices and value not in choices:
+                raise ValueError(f"{label} is {value!r}, wanted one of {', '.join(map(str, choices))}")
+            if low is not None and not low <= value <= high:
+                raise ValueError(f"{label} is {value}, wanted a number from {low} to {high}")
+
+    @property
+    def needs(self) -> Needs:
+        return Needs()
+
+    @property
+    def positions(self) -> Positions:
+        return Positions()
+
+    def budget(self, num_tokens: int, num_layers: int) -> Budget:
+        """Counts for `num_tokens` and an LLM of `num_layers`; `BudgetError` below what it can do."""
+        return Budget(before=num_tokens)
+
+    def compress(self, visual: VisualTokens, keep: int) -> TokenMap:
+        """Make `keep` survivors out of the visual tokens before the LLM."""
+        return TokenMap.identity(len(visual), visual.features.device)
+
+    def prune(self, view: LayerView, keep: int) -> TokenMap:
+        """Keep `keep` of the visual rows alive just before LLM layer `view.layer`."""
+        return TokenMap.identity(len(view), view.anchors.device)

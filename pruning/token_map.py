@@ -1,0 +1,132 @@
+"""The one idea: every compression method is a sparse matrix that makes K tokens out of n."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class TokenMap:
+    """K survivors out of `n` tokens: `new[row] += weight · old[col]`, and whose place each row takes.
+
+    Selection is a one-hot row, merging a row of several weights, pooling a fixed matrix. Rows need
+    not sum to one. Stages compose by matrix product (`then`), and the product is the provenance.
+    """
+
+    n: int
+    anchors: Tensor  # (K,) int64 old token whose place the row takes; −1 = none; may repeat
+    rows: Tensor  # (E,) int64, ascending
+    cols: Tensor  # (E,) int64
+    weights: Tensor  # (E,) float32
+    tags: Mapping[str, Tensor] = field(default_factory=dict)  # name -> (K,) bool
+    scores: Tensor | None = None  # (n,) the importance that decided
+
+    def __post_init__(self) -> None:
+        if not len(self.rows) == len(self.cols) == len(self.weights):
+            raise ValueError("rows, cols and weights must have one entry an edge")
+        if len(self.rows) and not (0 <= int(self.cols.min()) and int(self.cols.max()) < self.n):
+            raise ValueError(f"a column lies outside the {self.n} tokens")
+        if len(self.rows) and int(self.rows.max()) >= len(self):
+            raise ValueError(f"a row lies outside the {len(self)} survivors")
+        for name, tag in self.tags.items():
+            if tag.shape != self.anchors.shape:
+                raise ValueError(f"tag {name!r} is {tuple(tag.shape)}, wanted ({len(self)},)")
+
+    def __len__(self) -> int:
+        """K, the number of survivors."""
+        return self.anchors.shape[0]
+
+    @classmethod
+    def identity(cls, n: int, device: torch.device | str = "cpu") -> TokenMap:
+        return cls.select(torch.arange(n, device=device), n)
+
+    @classmethod
+    def select(
+        cls,
+        indices: Tensor,
+        n: int,
+        *,
+        scores: Tensor | None = None,
+        tags: Mapping[str, Tensor] | None = None,
+    ) -> TokenMap:
+        """Keep `indices` (K,), in that order, each as itself."""
+        edges = torch.arange(len(indices), device=indices.device)
+        ones = torch.ones(len(indices), device=indices.device)
+        return cls(n, indices, edges, indices, ones, tags or {}, scores)
+
+    @classmethod
+    def merge(
+        cls,
+        anchors: Tensor,
+        owner: Tensor,
+        n: int,
+        *,
+        scores: Tensor | None = None,
+        tags: Mapping[str, Tensor] | None = None,
+    ) -> TokenMap:
+        """Average the tokens that share an owner: `owner` (n,) is a row, or −1 for dropped."""
+        cols = (owner >= 0).nonzero().squeeze(1)  # (E,)
+        rows, order = owner[cols].sort(stable=True)
+        count = torch.bincount(rows, minlength=len(anchors)).float()  # (K,)
+        return cls(n, anchors, rows, cols[order], 1 / count[rows], tags or {}, scores)
+
+    @classmethod
+    def dense(
+        cls,
+        matrix: Tensor,
+        anchors: Tensor,
+        *,
+        scores: Tensor | None = None,
+        tags: Mapping[str, Tensor] | None = None,
+    ) -> TokenMap:
+        """From a full weight matrix (K, n); zeros are no edges."""
+        rows, cols = matrix.nonzero(as_tuple=True)
+        weights = matrix[rows, cols].float()
+        return cls(matrix.shape[1], anchors, rows, cols, weights, tags or {}, scores)
+
+    @property
+    def is_selection(self) -> bool:
+        """Every row is one old token, unchanged."""
+        return (
+            len(self.rows) == len(self)
+            and bool((self.rows == torch.arange(len(self), device=self.rows.device)).all())
+            and bool((self.weights == 1).all())
+        )
+
+    def matrix(self) -> Tensor:
+        """The sparse (K, n) float32 matrix itself."""
+        edges = torch.stack([self.rows, self.cols])
+        return torch.sparse_coo_tensor(
+            edges, self.weights.float(), (len(self), self.n), check_invariants=False
+        )
+
+    def apply(self, x: Tensor) -> Tensor:
+        """(n, D) -> (K, D). A selection is a gather, bit for bit; a merge runs in float32."""
+        if x.shape[0] != self.n:
+            raise ValueError(f"got {x.shape[0]} tokens, the map is over {self.n}")
+        if self.is_selection:
+            return x[self.cols]
+        return torch.sparse.mm(self.matrix(), x.float()).to(x.dtype)
+
+    def then(self, later: TokenMap) -> TokenMap:
+        """The map that does this one and then `later`; anchors and tags are carried through."""
+        if later.n != len(self):
+            raise ValueError(f"the later map is over {later.n} tokens, this one leaves {len(self)}")
+        product = torch.sparse.mm(later.matrix(), self.matrix().to_dense())  # (K', n)
+        rows, cols = product.nonzero(as_tuple=True)
+        survivor = later.anchors.clamp_min(0)  # (K',) row of this map, where there is one
+        placed = later.anchors >= 0
+        carried = {name: tag[survivor] & placed for name, tag in self.tags.items()}
+        return TokenMap(
+            n=self.n,
+            anchors=torch.where(placed, self.anchors[survivor], -1),
+            rows=rows,
+            cols=cols,
+            weights=product[rows, cols],
+            tags=carried | dict(later.tags),
+            scores=self.scores,
+        )

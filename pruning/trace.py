@@ -1,0 +1,156 @@
+"""What became of every original token in a run: the record that overlays and charts are drawn from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import IntEnum
+from functools import cached_property
+
+import numpy as np
+
+from pruning.token_map import TokenMap
+from pruning.tokens import TokenLayout
+
+
+class Fate(IntEnum):
+    """How a token ended: as itself, inside another, or not at all."""
+
+    DROPPED = 0
+    MERGED = 1
+    KEPT = 2
+
+
+@dataclass(frozen=True, eq=False)
+class TraceStep:
+    """One TokenMap that ran, over the tokens alive then. `layer` 0 is before the LLM."""
+
+    layer: int
+    n: int
+    anchors: np.ndarray  # (K,) int64 into the n tokens then alive
+    rows: np.ndarray  # (E,) int64
+    cols: np.ndarray  # (E,) int64
+    weights: np.ndarray  # (E,) float32
+    tags: Mapping[str, np.ndarray] = field(default_factory=dict)  # (K,) bool
+    scores: np.ndarray | None = None  # (n,) float32
+
+    @classmethod
+    def of(cls, layer: int, token_map: TokenMap) -> TraceStep:
+        """The record of a map that ran, copied off its device."""
+        scores = token_map.scores
+        return cls(
+            layer=layer,
+            n=token_map.n,
+            anchors=token_map.anchors.cpu().numpy(),
+            rows=token_map.rows.cpu().numpy(),
+            cols=token_map.cols.cpu().numpy(),
+            weights=token_map.weights.float().cpu().numpy(),
+            tags={name: tag.cpu().numpy() for name, tag in token_map.tags.items()},
+            scores=None if scores is None else scores.float().cpu().numpy(),
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class TokenTrace:
+    """Provenance of N original tokens through every stage of one lane."""
+
+    layout: TokenLayout
+    steps: tuple[TraceStep, ...]
+    num_layers: int
+
+    def __len__(self) -> int:
+        return len(self.layout)
+
+    @cached_property
+    def _stages(self) -> list[tuple[int, np.ndarray, np.ndarray]]:
+        """Per step: its layer, anchors (K,) in original numbering, and weights (K, N) so far."""
+        anchors = np.arange(len(self))
+        weights = np.eye(len(self), dtype=np.float32)  # (N, N)
+        stages = []
+        for step in self.steps:
+            matrix = np.zeros((len(step.anchors), step.n), dtype=np.float32)
+            np.add.at(matrix, (step.rows, step.cols), step.weights)
+            weights = matrix @ weights  # (K, N)
+            anchors = np.where(step.anchors >= 0, anchors[step.anchors], -1)
+            stages.append((step.layer, anchors, weights))
+        return stages
+
+    @property
+    def survivors(self) -> np.ndarray:
+        """(K,) anchors of the last survivors, in original numbering, −1 = placeless."""
+        return self._stages[-1][1] if self.steps else np.arange(len(self))
+
+    @property
+    def weights(self) -> np.ndarray:
+        """(K, N) how much of each original token is in each last survivor."""
+        return self._stages[-1][2] if self.steps else np.eye(len(self), dtype=np.float32)
+
+    @cached_property
+    def fate(self) -> np.ndarray:
+        """(N,) KEPT | MERGED | DROPPED."""
+        fate = np.where((self.weights != 0).any(axis=0), Fate.MERGED, Fate.DROPPED)
+        fate[self.survivors[self.survivors >= 0]] = Fate.KEPT
+        return fate
+
+    @cached_property
+    def survivor(self) -> np.ndarray:
+        """(N,) the original token that stands for this one at the end; −1 = none, or placeless."""
+        weights = np.abs(self.weights)
+        owner = np.where(weights.any(axis=0), self.survivors[weights.argmax(axis=0)], -1)
+        kept = self.survivors[self.survivors >= 0]
+        owner[kept] = kept
+        return owner
+
+    @cached_property
+    def left_at(self) -> np.ndarray:
+        """(N,) LLM layer from which nothing of the token is left; `num_layers` if some stays."""
+        left = np.full(len(self), self.num_layers)
+        for layer, anchors, weights in reversed(self._stages):
+            present = (weights != 0).any(axis=0)
+            present[anchors[anchors >= 0]] = True
+            left[~present] = layer
+        return left
+
+    def weights_of(self, anchor: int) -> np.ndarray:
+        """(N,) what the survivor at `anchor` is made of."""
+        return self.weights[self.survivors == anchor].sum(axis=0)
+
+    def alive(self, layer: int) -> np.ndarray:
+        """Anchors (V,) of the tokens that LLM layer `layer` processes."""
+        anchors = np.arange(len(self))
+        for step_layer, step_anchors, _ in self._stages:
+            if step_layer <= layer:
+                anchors = step_anchors
+        return anchors
+
+    @cached_property
+    def per_layer(self) -> np.ndarray:
+        """(L,) visual tokens that each LLM layer processes."""
+        return np.array([len(self.alive(layer)) for layer in range(self.num_layers)])
+
+    @property
+    def average(self) -> float:
+        """The measured retention ratio: tokens averaged over layers, over the placed tokens."""
+        return float(self.per_layer.mean()) / self.layout.num_placed
+
+    @property
+    def tags(self) -> dict[str, np.ndarray]:
+        """Name -> (K,) bool over the last survivors, carried from the step that named them."""
+        tags: dict[str, np.ndarray] = {}
+        for step in self.steps:
+            placed = step.anchors >= 0
+            tags = {name: tag[step.anchors] & placed for name, tag in tags.items()}
+            tags |= dict(step.tags)
+        return tags
+
+    @property
+    def scores(self) -> np.ndarray | None:
+        """(N,) the importance that the first stage with scores decided by, NaN where none."""
+        anchors = np.arange(len(self))
+        for step, (_, later, _) in zip(self.steps, self._stages, strict=True):
+            if step.scores is not None:
+                scores = np.full(len(self), np.nan, dtype=np.float32)
+                scores[anchors[anchors >= 0]] = step.scores[anchors >= 0]
+                return scores
+            anchors = later
+        return None

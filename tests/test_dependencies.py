@@ -1,0 +1,42 @@
+"""The dependency law: pruning ← models ← app, and what each may import from outside."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+FORBIDDEN = {
+    "pruning": {"models", "app", "transformers", "PIL", "gradio", "supervision", "altair", "decord"},
+    "models": {"app", "gradio", "supervision", "altair"},
+    "app/worker": {"app.ui", "app.render", "gradio"},
+    "app/render": {"app.ui", "app.worker", "gradio", "torch", "transformers", "models.pipeline"},
+    "app/ui": {"torch", "transformers"},
+}
+
+
+def imported(path: Path) -> set[str]:
+    """Every module a file imports, wherever in the file."""
+    names = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: imports are absolute"
+            names |= {f"{node.module}.{alias.name}" for alias in node.names} | {node.module}
+    return names
+
+
+@pytest.mark.parametrize("package", FORBIDDEN)
+def test_a_package_imports_only_what_lies_below_it(package):
+    for path in (ROOT / package).rglob("*.py"):
+        for name in imported(path):
+            broken = [bad for bad in FORBIDDEN[package] if name == bad or name.startswith(bad + ".")]
+            assert not broken, f"{path.relative_to(ROOT)} imports {name}"
+
+
+def test_only_the_list_of_methods_has_code_in_an_init_file():
+    for package in ("pruning", "models", "app"):
+        for path in (ROOT / package).rglob("__init__.py"):
+            if path.parent.name != "methods":
+                assert not path.read_text().strip(), path
