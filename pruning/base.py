@@ -51,11 +51,14 @@ class Needs:
     encoder: frozenset[str] = frozenset()  # of {"attention", "keys", "frames", "cls", "text"}
     encoder_span: tuple[float, float] | None = None  # hidden states, as shares of encoder depth
     llm_queries: str = "none"  # "none" | "last" | "last3" | "text": rows whose attention scores
-    llm: frozenset[str] = frozenset()  # of {"attention", "hidden", "text", "queries", "keys", "values"}
+    # of {"attention", "hidden", "text", "queries", "keys", "values"}
+    llm: frozenset[str] = frozenset()
     llm_rope: bool = True  # queries and keys with rotary embedding applied
 
 
-def knob(default: Any, low: Any = None, high: Any = None, *, choices: tuple = (), help: str) -> Any:
+def knob(
+    default: Any, low: Any = None, high: Any = None, *, choices: tuple[Any, ...] = (), help: str
+) -> Any:
     """A field of a method that a person may turn: a number in [low, high], or one of `choices`."""
     return field(
         default=default, metadata={"low": low, "high": high, "choices": choices, "help": help}
@@ -73,7 +76,7 @@ class CompressionMethod:
     code: ClassVar[str] = ""
     seam: ClassVar[Seam] = Seam.ENCODED
     media: ClassVar[frozenset[str]] = frozenset({"image", "video"})
-    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {"default": {}}  # name -> knobs, default first
+    PRESETS: ClassVar[Mapping[str, Mapping[str, Any]]] = {"default": {}}  # name -> knobs
 
     def __post_init__(self) -> None:
         for knob_field in fields(self):
@@ -81,7 +84,8 @@ class CompressionMethod:
             low, high, choices = limits["low"], limits["high"], limits["choices"]
             label = f"{self.title}: {knob_field.name}"
             if choices and value not in choices:
-                raise ValueError(f"{label} is {value!r}, wanted one of {', '.join(map(str, choices))}")
+                wanted = ", ".join(map(str, choices))
+                raise ValueError(f"{label} is {value!r}, wanted one of {wanted}")
             if low is not None and not low <= value <= high:
                 raise ValueError(f"{label} is {value}, wanted a number from {low} to {high}")
 
@@ -94,7 +98,7 @@ class CompressionMethod:
         return Positions()
 
     def budget(self, num_tokens: int, num_layers: int) -> Budget:
-        """Counts for `num_tokens` and an LLM of `num_layers`; `BudgetError` below what it can do."""
+        """Counts for N tokens and an LLM of `num_layers`; `BudgetError` below what it can do."""
         return Budget(before=num_tokens)
 
     def compress(self, visual: VisualTokens, keep: int) -> TokenMap:

@@ -9,12 +9,7 @@ from dataclasses import dataclass
 class BudgetError(ValueError):
     """The asked ratio is below what the method can reach on this model; says the smallest."""
 
-    def __init__(self, title: str, why: str, smallest: float, asked: float) -> None:
-        self.smallest = smallest
-        shown = math.ceil(smallest * 1000 - 1e-9) / 1000  # up, so that what it says can be asked for
-        super().__init__(
-            f"{title} {why}, so its smallest retention ratio here is {shown:.1%}; asked {asked:.1%}."
-        )
+    smallest: float
 
 
 @dataclass(frozen=True)
@@ -41,26 +36,55 @@ def scaled_layer(reference: int, num_layers: int, reference_depth: int = 32) -> 
     return min(max(1, math.floor(reference * num_layers / reference_depth + 0.5)), num_layers - 1)
 
 
+def refusal(title: str, why: str, smallest: float, asked: float) -> BudgetError:
+    shown = math.ceil(smallest * 1000 - 1e-9) / 1000  # rounded up, so that it can be asked for
+    ratios = f"its smallest retention ratio here is {shown:.1%}; asked {asked:.1%}"
+    error = BudgetError(f"{title} {why}, so {ratios}.")
+    error.smallest = smallest
+    return error
+
+
 def before_llm(title: str, num_tokens: int, ratio: float, smallest: int = 1) -> Budget:
     """A share of the N tokens, the same through every layer."""
     keep = round(ratio * num_tokens)
     if keep < smallest:
         why = f"needs {smallest} of {num_tokens} visual tokens"
-        raise BudgetError(title, why, smallest / num_tokens, ratio)
+        raise refusal(title, why, smallest / num_tokens, ratio)
     return Budget(before=keep)
 
 
 def one_stage(
-    title: str, num_tokens: int, num_layers: int, ratio: float, layer: int, before: int | None = None
+    title: str,
+    num_tokens: int,
+    num_layers: int,
+    ratio: float,
+    layer: int,
+    before: int | None = None,
 ) -> Budget:
     """All `before` (default: all N) tokens up to `layer`, then the count that makes the average."""
-    before = num_tokens if before is None else before
     if ratio >= 1:
         return Budget(before=num_tokens)
-    smallest = (layer * before + (num_layers - layer)) / (num_layers * num_tokens)
-    target = ratio * num_tokens * num_layers  # token-layers to spend
-    keep = round((target - layer * before) / (num_layers - layer))
+    before = num_tokens if before is None else before
+    deep = num_layers - layer
+    keep = round((ratio * num_tokens * num_layers - layer * before) / deep)
     if keep < 1:
         why = f"keeps {before} tokens in its first {layer} of {num_layers} layers"
-        raise BudgetError(title, why, smallest, ratio)
+        smallest = (layer * before + deep) / (num_layers * num_tokens)
+        raise refusal(title, why, smallest, ratio)
     return Budget(before=before, inner=((layer, min(keep, before)),))
+
+
+def two_stage(
+    title: str, num_tokens: int, num_layers: int, ratio: float, layer: int, stage_ratio: float
+) -> Budget:
+    """`stage_ratio` times as many tokens before `layer` as from it on; at most all N."""
+    if ratio >= 1:
+        return Budget(before=num_tokens)
+    target, deep = ratio * num_tokens * num_layers, num_layers - layer
+    after = max(1, round(target / (stage_ratio * layer + deep)))
+    before = round((target - after * deep) / layer)
+    if before > num_tokens:
+        return one_stage(title, num_tokens, num_layers, ratio, layer)
+    if before < 1:
+        raise refusal(title, f"needs 1 of {num_tokens} visual tokens", 1 / num_tokens, ratio)
+    return Budget(before=before, inner=((layer, min(after, before)),))

@@ -11,7 +11,7 @@ from torch import Tensor
 
 @dataclass(frozen=True, eq=False)
 class TokenMap:
-    """K survivors out of `n` tokens: `new[row] += weight · old[col]`, and whose place each row takes.
+    """K survivors out of `n` tokens: `new[row] += weight · old[col]`, and whose place a row takes.
 
     Selection is a one-hot row, merging a row of several weights, pooling a fixed matrix. Rows need
     not sum to one. Stages compose by matrix product (`then`), and the product is the provenance.
@@ -28,7 +28,7 @@ class TokenMap:
     def __post_init__(self) -> None:
         if not len(self.rows) == len(self.cols) == len(self.weights):
             raise ValueError("rows, cols and weights must have one entry an edge")
-        if len(self.rows) and not (0 <= int(self.cols.min()) and int(self.cols.max()) < self.n):
+        if len(self.rows) and (int(self.cols.min()) < 0 or int(self.cols.max()) >= self.n):
             raise ValueError(f"a column lies outside the {self.n} tokens")
         if len(self.rows) and int(self.rows.max()) >= len(self):
             raise ValueError(f"a row lies outside the {len(self)} survivors")
@@ -110,7 +110,8 @@ class TokenMap:
             raise ValueError(f"got {x.shape[0]} tokens, the map is over {self.n}")
         if self.is_selection:
             return x[self.cols]
-        return torch.sparse.mm(self.matrix(), x.float()).to(x.dtype)
+        merged: Tensor = torch.sparse.mm(self.matrix(), x.float())
+        return merged.to(x.dtype)
 
     def then(self, later: TokenMap) -> TokenMap:
         """The map that does this one and then `later`; anchors and tags are carried through."""

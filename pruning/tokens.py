@@ -28,7 +28,7 @@ class TokenLayout:
         if self.box.shape != (len(self.frame), 4):
             raise ValueError(f"box is {self.box.shape}, wanted ({len(self.frame)}, 4)")
         if self.grid is not None and int(np.prod(self.grid)) != int(self.placed.sum()):
-            raise ValueError(f"grid {self.grid} does not hold {int(self.placed.sum())} placed tokens")
+            raise ValueError(f"grid {self.grid} does not hold {self.num_placed} placed tokens")
 
     @classmethod
     def regular(
@@ -39,7 +39,7 @@ class TokenLayout:
         region: tuple[float, float, float, float] = (0.0, 0.0, 1.0, 1.0),
         placeless: int = 0,
     ) -> TokenLayout:
-        """A raster of `rows` x `cols` cells over `region` of every frame, after `placeless` tokens."""
+        """A raster of `rows` × `cols` cells over `region` of every frame, after `placeless`."""
         left, top, right, bottom = region
         x = np.linspace(left, right, cols + 1, dtype=np.float32)
         y = np.linspace(top, bottom, rows + 1, dtype=np.float32)
@@ -60,7 +60,8 @@ class TokenLayout:
     @property
     def placed(self) -> np.ndarray:
         """(N,) bool: the tokens that lie somewhere on a frame."""
-        return ~np.isnan(self.box[:, 0])
+        placed: np.ndarray = ~np.isnan(self.box[:, 0])
+        return placed
 
     @property
     def num_placed(self) -> int:
@@ -70,7 +71,7 @@ class TokenLayout:
 
 @dataclass(frozen=True, eq=False)
 class VisualTokens:
-    """What `compress` sees. Fields after `layout` are None unless the method's `Needs` names them."""
+    """What `compress` sees. Fields after `layout` are None unless the method's `Needs` has them."""
 
     features: Tensor  # (N, D) at the method's seam
     layout: TokenLayout

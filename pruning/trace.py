@@ -1,4 +1,4 @@
-"""What became of every original token in a run: the record that overlays and charts are drawn from."""
+"""What became of every original token in a run: what overlays and charts are drawn from."""
 
 from __future__ import annotations
 
@@ -113,7 +113,8 @@ class TokenTrace:
 
     def weights_of(self, anchor: int) -> np.ndarray:
         """(N,) what the survivor at `anchor` is made of."""
-        return self.weights[self.survivors == anchor].sum(axis=0)
+        made_of: np.ndarray = self.weights[self.survivors == anchor].sum(axis=0)
+        return made_of
 
     def alive(self, layer: int) -> np.ndarray:
         """Anchors (V,) of the tokens that LLM layer `layer` processes."""

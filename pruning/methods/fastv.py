@@ -1,0 +1,46 @@
+"""FastV: drop the visual tokens that the last text token no longer looks at."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pruning.base import CompressionMethod, Needs, knob
+from pruning.budget import Budget, one_stage, scaled_layer
+from pruning.ops.select import top
+from pruning.token_map import TokenMap
+from pruning.tokens import LayerView
+
+
+@dataclass(frozen=True)
+class FastV(CompressionMethod):
+    """After a few layers, keep the visual tokens that the last token of the prompt attends to.
+
+    Paper      Chen et al., ECCV 2024, arXiv 2403.06764
+    Code       pkunlp-icler/FastV @ d165972, modeling_llama.py, in-place variant
+    Where      inside the LLM, by the attention of the layer before
+    Positions  PESP
+    Differs    the pruning layer scales with the LLM's depth, the count with N; chosen once, in
+               prefill, where the first release chose anew for every decoded token
+    """
+
+    name = "fastv"
+    title = "FastV"
+    summary = "Drops, after two layers, what the last text token does not look at."
+    paper = "https://arxiv.org/abs/2403.06764"
+    code = "https://github.com/pkunlp-icler/FastV"
+
+    retention_ratio: float = knob(0.25, 0.01, 1.0, help="visual tokens averaged over LLM layers")
+    layer: int = knob(2, 1, 31, help="pruning layer, in a 32-layer LLM")
+
+    @property
+    def needs(self) -> Needs:
+        return Needs(llm_queries="last", llm=frozenset({"attention"}))
+
+    def budget(self, num_tokens: int, num_layers: int) -> Budget:
+        layer = scaled_layer(self.layer, num_layers)
+        return one_stage(self.title, num_tokens, num_layers, self.retention_ratio, layer)
+
+    def prune(self, view: LayerView, keep: int) -> TokenMap:
+        assert view.attention is not None
+        received = view.attention.float().mean(dim=(0, 1))  # (V,) over heads and queries
+        return TokenMap.select(top(received, keep), len(view), scores=received)

@@ -1,0 +1,150 @@
+"""Nüwa: survivors spread over the whole picture, gathering what is near and alike."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from pruning.base import CompressionMethod, Needs, Positions, PositionStrategy, knob
+from pruning.budget import Budget, scaled_layer, two_stage
+from pruning.ops.grid import cells, grid_of, proximity
+from pruning.ops.select import rank_within, top
+from pruning.ops.similarity import cosine, norm
+from pruning.token_map import TokenMap
+from pruning.tokens import LayerView, VisualTokens
+
+CELL = 2  # a region is 2 × 2 tokens
+OFFICIAL_REACH = (280 / 1058) ** 0.5  # √280 tokens, of the √1058 from corner to corner of 24 × 24
+STRATEGIES = tuple(strategy.value for strategy in PositionStrategy)
+
+
+@dataclass(frozen=True)
+class Nuwa(CompressionMethod):
+    """Separate regions, align on the best of each, aggregate; drop again halfway through the LLM.
+
+    Paper      Nüwa, ICLR 2026, arXiv 2602.02951
+    Code       Man-PaperRejected/Nuwa @ 175b7d5, nuwa/clip_encoder.py, modeling_llama.py
+    Where      before the LLM, on encoder tokens, then before the LLM's middle layer
+    Positions  PESP as released, RPME as written
+    Differs    release and paper disagree: each difference is a knob, the presets are the two. Ours:
+               an odd last row or column forms cells of its own, where the release never keeps it;
+               nobody gathers when everything is kept, nor across the frames of a clip
+    """
+
+    name = "nuwa"
+    title = "Nüwa"
+    summary = "Keeps survivors in every region, lets them gather their surroundings, drops again."
+    paper = "https://arxiv.org/abs/2602.02951"
+    code = "https://github.com/Man-PaperRejected/Nuwa"
+    PRESETS: ClassVar = {
+        "official": {},
+        "paper": {
+            "salience": "attention_norm",
+            "pillar_by": "key_norm",
+            "pillar_quantile": 0.75,
+            "alike_by": "features",
+            "reach": 0.26,
+            "self_weight": "normalized",
+            "ranker": "cosine",
+            "numbering": "rpme",
+        },
+    }
+
+    retention_ratio: float = knob(0.25, 0.01, 1.0, help="visual tokens averaged over LLM layers")
+    salience: str = knob("attention", choices=("attention", "attention_norm"), help="who survives")
+    per_cell: int = knob(1, 1, CELL * CELL, help="candidates that each cell offers, at least")
+    pillar_by: str = knob(
+        "attention", choices=("attention", "key_norm", "feature_norm"), help="what makes a pillar"
+    )
+    pillar_quantile: float = knob(0.55, 0.0, 1.0, help="survivors from it on stay as they are")
+    alike_by: str = knob("hidden", choices=("hidden", "features"), help="what cosines compare")
+    reach: float = knob(OFFICIAL_REACH, 0.01, 2.0, help="of gathering, over the grid's diagonal")
+    self_weight: str = knob(
+        "one", choices=("one", "normalized"), help="of a collector, beside what it gathers"
+    )
+    layer: int = knob(16, 1, 31, help="pruning layer, in a 32-layer LLM")
+    stage_ratio: float = knob(7.0, 1.0, 16.0, help="survivors before that layer for each after it")
+    ranker: str = knob("attention", choices=("attention", "cosine"), help="of visual tokens there")
+    numbering: str = knob("pesp", choices=STRATEGIES, help="of survivors, in both places")
+
+    @property
+    def needs(self) -> Needs:
+        keys = self.salience == "attention_norm" or self.pillar_by == "key_norm"
+        by_attention = self.ranker == "attention"
+        return Needs(
+            encoder=frozenset({"attention", "keys"} if keys else {"attention"}),
+            encoder_span=(2 / 3, 1.0) if self.alike_by == "hidden" else None,
+            llm_queries="last" if by_attention else "none",
+            llm=frozenset({"attention"} if by_attention else {"hidden", "text"}),
+        )
+
+    @property
+    def positions(self) -> Positions:
+        strategy = PositionStrategy(self.numbering)
+        return Positions(before=strategy, inner=strategy)
+
+    def budget(self, num_tokens: int, num_layers: int) -> Budget:
+        layer = scaled_layer(self.layer, num_layers)
+        ratio = self.retention_ratio
+        return two_stage(self.title, num_tokens, num_layers, ratio, layer, self.stage_ratio)
+
+    def compress(self, visual: VisualTokens, keep: int) -> TokenMap:
+        if keep >= len(visual):
+            return TokenMap.identity(len(visual), visual.features.device)
+        grid = grid_of(visual.layout, self.title)
+        salience = signal(self.salience, visual)  # (N,)
+        anchors = spread(salience, grid, keep, self.per_cell)  # (K,)
+        strength = signal(self.pillar_by, visual)[anchors]  # (K,)
+        pillar = strength >= strength.quantile(self.pillar_quantile)  # (K,)
+        alike = signal(self.alike_by, visual)  # (N, Dv)
+        weights = gather(alike, anchors, pillar, proximity(grid, anchors, self.reach))  # (K, N)
+        if self.self_weight == "one":  # set after normalising: a collector weighs nearly twice
+            weights[torch.arange(keep, device=anchors.device), anchors] = 1
+        tags = {"pillar": pillar, "collector": ~pillar}
+        return TokenMap.dense(weights, anchors, scores=salience, tags=tags)
+
+    def prune(self, view: LayerView, keep: int) -> TokenMap:
+        if self.ranker == "attention":
+            assert view.attention is not None
+            relevance = view.attention.float().mean(dim=(0, 1))  # (V,)
+        else:
+            assert view.hidden is not None and view.text is not None
+            question = view.text.float().mean(dim=0, keepdim=True)  # (1, D)
+            relevance = cosine(view.hidden, question).squeeze(1)  # (V,)
+        return TokenMap.select(top(relevance, keep), len(view), scores=relevance)
+
+
+def signal(name: str, visual: VisualTokens) -> Tensor:
+    """One float32 value, or vector, a token."""
+    if name == "hidden":
+        assert visual.hidden is not None
+        return visual.hidden.float().mean(dim=0)
+    if name == "features":
+        return visual.features.float()
+    if name == "feature_norm":
+        return norm(visual.features)
+    if name == "attention":
+        assert visual.attention is not None
+        return visual.attention.float()
+    assert visual.keys is not None
+    key_norm = norm(visual.keys)  # (N,) of the heads together
+    return key_norm if name == "key_norm" else key_norm * signal("attention", visual)
+
+
+def spread(scores: Tensor, grid: tuple[int, int, int], keep: int, per_cell: int) -> Tensor:
+    """The best `keep` of what the cells offer: none has a quota, none can crowd out the others."""
+    rank = rank_within(cells(grid, CELL, scores.device), scores)  # (N,)
+    enough = int(rank.sort().values[keep - 1]) + 1
+    candidate = rank < max(per_cell, enough)  # (N,)
+    return top(scores.masked_fill(~candidate, -torch.inf), keep)
+
+
+def gather(alike: Tensor, anchors: Tensor, pillar: Tensor, near: Tensor) -> Tensor:
+    """(K, N) rows that sum to one: a pillar is itself, a collector all that is near and alike."""
+    weights = cosine(alike[anchors], alike).clamp_min(0) * near  # (K, N)
+    itself = anchors[:, None] == torch.arange(len(alike), device=anchors.device)  # (K, N)
+    weights = torch.where(pillar[:, None], itself.float(), weights)
+    return weights / (weights.sum(dim=1, keepdim=True) + 1e-8)

@@ -1,0 +1,81 @@
+"""Average pooling: the same picture on a coarser grid, the baseline that looks at nothing."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+
+from pruning.base import CompressionMethod, Positions, PositionStrategy, Seam, knob
+from pruning.budget import Budget, before_llm
+from pruning.ops.grid import coordinates, grid_of
+from pruning.token_map import TokenMap
+from pruning.tokens import VisualTokens
+
+
+@dataclass(frozen=True)
+class Pooling(CompressionMethod):
+    """Average every frame down to a coarser grid of nearly its own aspect.
+
+    Code       none by the papers that report it; the windows are those of adaptive_avg_pool2d
+    Where      before the LLM, after the projector, as LLaVA-NeXT pools; a token takes the place of
+               the one nearest its window's centre
+    Positions  PERC: to the LLM it is a smaller picture
+    Differs    where no grid has the asked count, some of its rows are one token shorter, so that
+               every method spends the same; where one has, it is adaptive_avg_pool2d exactly
+    """
+
+    name = "pooling"
+    title = "Average pooling"
+    summary = "Averages neighbouring visual tokens down to a coarser grid."
+    seam = Seam.PROJECTED
+
+    retention_ratio: float = knob(0.25, 0.01, 1.0, help="share of visual tokens kept")
+
+    @property
+    def positions(self) -> Positions:
+        return Positions(before=PositionStrategy.PERC)
+
+    def budget(self, num_tokens: int, num_layers: int) -> Budget:
+        return before_llm(self.title, num_tokens, self.retention_ratio)
+
+    def compress(self, visual: VisualTokens, keep: int) -> TokenMap:
+        frames, height, width = grid = grid_of(visual.layout, self.title)
+        windows = torch.tensor(
+            [
+                (frame, *window)
+                for frame, count in enumerate(shares(keep, frames))
+                for window in windows_of(count, height, width)
+            ],
+            device=visual.features.device,
+        )  # (K, 5)
+        frame_of, top, bottom, left, right = (edge[:, None] for edge in windows.T)  # each (K, 1)
+        frame, row, col = coordinates(grid, visual.features.device)  # each (N,)
+        inside = (frame == frame_of) & (top <= row) & (row < bottom) & (left <= col) & (col < right)
+        weights = inside / inside.sum(dim=1, keepdim=True)  # (K, N)
+        middle_row, middle_col = (top + bottom - 1) // 2, (left + right - 1) // 2
+        anchors = ((frame_of * height + middle_row) * width + middle_col).squeeze(1)  # (K,)
+        return TokenMap.dense(weights, anchors)
+
+
+def shares(total: int, parts: int) -> list[int]:
+    """`total` in `parts` that differ by at most one, evenly spread."""
+    return [(part + 1) * total // parts - part * total // parts for part in range(parts)]
+
+
+def windows_of(count: int, height: int, width: int) -> list[tuple[int, int, int, int]]:
+    """`count` windows over a frame in raster order: top, bottom, left, right; they may overlap."""
+    if count == 0:
+        return []
+    rows = round(math.sqrt(count * height / width))
+    rows = min(max(rows, -(-count // width), 1), height, count)
+    return [
+        (*window(row, rows, height), *window(col, cols, width))
+        for row, cols in enumerate(shares(count, rows))
+        for col in range(cols)
+    ]
+
+
+def window(index: int, parts: int, length: int) -> tuple[int, int]:
+    return index * length // parts, -(-(index + 1) * length // parts)

@@ -1,0 +1,81 @@
+"""VisionZip: what [CLS] looks at stays, the rest folds into a few contextual tokens."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from pruning.base import CompressionMethod, Needs, Positions, PositionStrategy, knob
+from pruning.budget import Budget, before_llm
+from pruning.ops.select import top
+from pruning.ops.similarity import cosine
+from pruning.token_map import TokenMap
+from pruning.tokens import VisualTokens
+
+
+@dataclass(frozen=True)
+class VisionZip(CompressionMethod):
+    """Keep the dominant tokens that [CLS] looks at; fold the rest into a few contextual ones.
+
+    Paper      Yang et al., CVPR 2025, arXiv 2412.04467
+    Code       dvlab-research/VisionZip @ 3151f6d, visionzip/clip_encoder.py
+    Where      before the LLM, on encoder tokens; [CLS], where there is one, is dominant itself
+    Positions  PERC
+    Differs    counts scale with N instead of being fixed at 576; an encoder without [CLS] is scored
+               by received attention; at ratio 1 every patch is kept and [CLS] is not
+    """
+
+    name = "visionzip"
+    title = "VisionZip"
+    summary = "Keeps the patches [CLS] looks at and folds the rest into a few contextual tokens."
+    paper = "https://arxiv.org/abs/2412.04467"
+    code = "https://github.com/dvlab-research/VisionZip"
+
+    retention_ratio: float = knob(0.25, 0.01, 1.0, help="share of visual tokens kept")
+    contextual_share: float = knob(0.16, 0.0, 0.5, help="of the survivors, contextual ones")
+
+    @property
+    def needs(self) -> Needs:
+        return Needs(encoder=frozenset({"cls", "attention", "keys"}))
+
+    @property
+    def positions(self) -> Positions:
+        return Positions(before=PositionStrategy.PERC)
+
+    def budget(self, num_tokens: int, num_layers: int) -> Budget:
+        return before_llm(self.title, num_tokens, self.retention_ratio, smallest=2)
+
+    def compress(self, visual: VisualTokens, keep: int) -> TokenMap:
+        assert visual.attention is not None and visual.keys is not None
+        scores = visual.attention.float()  # (N,)
+        placed = torch.from_numpy(visual.layout.placed).to(scores.device)  # (N,) bool
+        if keep >= visual.layout.num_placed:
+            return TokenMap.select(placed.nonzero().squeeze(1), len(visual), scores=scores)
+        num_contextual = int(self.contextual_share * keep)  # 10, 20, 30 of 64, 128, 192
+        dominant = top(scores.masked_fill(~placed, torch.inf), keep - num_contextual)  # (D,)
+        heads = visual.keys.float().view(len(visual), visual.key_heads, -1)  # (N, H, d)
+        targets, members, owner = assign(heads.mean(dim=1), dominant, num_contextual)
+        anchors = torch.cat([dominant, targets])  # (K,)
+        matrix = torch.zeros(keep, len(visual), device=scores.device)  # (K, N)
+        matrix[torch.arange(keep, device=scores.device), anchors] = 1
+        # A contextual token is its target plus the mean of its members: nearly twice the norm.
+        share = 1 / owner.bincount(minlength=num_contextual)  # (C,)
+        matrix[len(dominant) + owner, members] = share[owner]
+        is_contextual = torch.arange(keep, device=scores.device) >= len(dominant)  # (K,)
+        tags = {"dominant": ~is_contextual, "contextual": is_contextual}
+        return TokenMap.dense(matrix, anchors, scores=scores, tags=tags)
+
+
+def assign(keys: Tensor, dominant: Tensor, count: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Targets (C,) at an even stride over the rest, the others (M,), and whose each is (M,)."""
+    if count == 0:
+        return dominant[:0], dominant[:0], dominant[:0]
+    is_rest = torch.ones(len(keys), dtype=torch.bool, device=keys.device)
+    is_rest[dominant] = False
+    rest = is_rest.nonzero().squeeze(1)  # (N − D,)
+    targets = rest[:: max(1, len(rest) // count)][:count]  # (C,)
+    is_rest[targets] = False
+    members = is_rest.nonzero().squeeze(1)  # (M,)
+    return targets, members, cosine(keys[members], keys[targets]).argmax(dim=1)

@@ -1,0 +1,48 @@
+"""Where tokens stand on a regular grid: (T, rows, cols), in raster order."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+from pruning.tokens import TokenLayout
+
+
+def grid_of(layout: TokenLayout, title: str) -> tuple[int, int, int]:
+    """The grid, or a refusal in the name of the method that cannot work without one."""
+    if layout.grid is None:
+        raise ValueError(f"{title} needs its visual tokens on a regular grid; this model has none.")
+    return layout.grid
+
+
+def coordinates(grid: tuple[int, int, int], device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
+    """Frame, row and column (N,) int64 of each token."""
+    frames, rows, cols = grid
+    frame, row, col = torch.unravel_index(torch.arange(frames * rows * cols, device=device), grid)
+    return frame, row, col
+
+
+def cells(grid: tuple[int, int, int], side: int, device: torch.device) -> Tensor:
+    """(N,) int64 number of the `side` × `side` cell each token is in; a border cuts cells short."""
+    _, rows, cols = grid
+    frame, row, col = coordinates(grid, device)
+    down, across = -(-rows // side), -(-cols // side)
+    return (frame * down + row // side) * across + col // side
+
+
+def proximity(grid: tuple[int, int, int], of: Tensor, share: float) -> Tensor:
+    """(K, N): 1 at the token itself, 0 from `share` of the diagonal on, and 0 across frames.
+
+    Args:
+        grid: (T, rows, cols).
+        of: (K,) int64 tokens to measure from.
+        share: reach as a share of the longest distance within a frame.
+    """
+    _, rows, cols = grid
+    reach = max(share * math.hypot(rows - 1, cols - 1), 1e-6)
+    frame, row, col = coordinates(grid, of.device)
+    place = torch.stack([row, col], dim=1).float()  # (N, 2)
+    distance = torch.cdist(place[of], place, compute_mode="donot_use_mm_for_euclid_dist")  # (K, N)
+    return (1 - distance / reach).clamp_min(0) * (frame[of, None] == frame)

@@ -1,0 +1,59 @@
+"""The one table of all methods. A row here puts a method under every law, in pruning and models."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from pruning.base import CompressionMethod
+from pruning.methods import create
+
+
+@dataclass(frozen=True)
+class Case:
+    """A method at one setting: an easy one first, then a hard one that leaves little or twists."""
+
+    id: str
+    name: str  # as `create` takes it
+    knobs: Mapping[str, Any] = field(default_factory=dict)
+    notes: str = ""
+
+    def create(self, **overrides: Any) -> CompressionMethod:
+        return create(self.name, **{**self.knobs, **overrides})
+
+    @property
+    def has_ratio(self) -> bool:
+        return hasattr(self.create(), "retention_ratio")
+
+
+CASES = (
+    Case("vanilla", "vanilla", notes="the identity, with nothing to turn"),
+    Case("random", "random", {"retention_ratio": 0.5}),
+    Case("random-hard", "random", {"retention_ratio": 0.1, "seed": 7}),
+    Case("pooling", "pooling", {"retention_ratio": 0.25}),
+    Case("pooling-hard", "pooling", {"retention_ratio": 0.37}, "no grid has this count"),
+    Case("visionzip", "visionzip", {"retention_ratio": 0.5}),
+    Case(
+        "visionzip-hard",
+        "visionzip",
+        {"retention_ratio": 0.15, "contextual_share": 0.5},
+        "as many contextual tokens as dominant ones",
+    ),
+    Case("fastv", "fastv", {"retention_ratio": 0.6}),
+    Case("fastv-hard", "fastv", {"retention_ratio": 0.3}, "few are left after the pruning layer"),
+    Case("nuwa", "nuwa", {"retention_ratio": 0.3}),
+    Case(
+        "nuwa-hard",
+        "nuwa",
+        {"retention_ratio": 0.8, "self_weight": "normalized", "numbering": "perc"},
+        "stage 1 keeps everything, so stage 2 pays alone",
+    ),
+    Case("nuwa-paper", "nuwa:paper", {"retention_ratio": 0.5}),
+    Case(
+        "nuwa-paper-hard",
+        "nuwa:paper",
+        {"retention_ratio": 0.1, "pillar_by": "feature_norm", "numbering": "rpme_affine"},
+        "a handful of survivors",
+    ),
+)

@@ -1,0 +1,30 @@
+"""Stored inputs and outputs of the official functions; see tests/golden/README.md."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import torch
+from torch import Tensor
+
+FOLDER = Path(__file__).parent.parent / "golden"
+
+
+def cases(name: str) -> Iterator[SimpleNamespace]:
+    """Each case with its arrays as tensors and `knobs` as a dict."""
+    arrays = np.load(FOLDER / f"{name}.npz", allow_pickle=False)
+    for case in sorted({key.split("/")[0] for key in arrays.files if "/" in key}):
+        fields = {key.split("/")[1]: arrays[key] for key in arrays.files if key.startswith(case)}
+        knobs = json.loads(str(fields.pop("knobs")))
+        tensors = {field: torch.from_numpy(array) for field, array in fields.items()}
+        yield SimpleNamespace(id=case, knobs=knobs, **tensors)
+
+
+def assert_as_official(values: Tensor, expected: Tensor) -> None:
+    """The bound the arrays were made for: 1e-4 of the largest value."""
+    bound = 1e-4 * max(1.0, float(expected.abs().max()))
+    torch.testing.assert_close(values, expected, atol=bound, rtol=0)

@@ -1,0 +1,207 @@
+"""What holds for every method, whatever it does. Rows come from tests/cases.py."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from functools import reduce
+
+import numpy as np
+import pytest
+import torch
+
+from pruning.base import CompressionMethod, PositionStrategy
+from pruning.budget import BudgetError
+from pruning.positions import place, renumber
+from pruning.token_map import TokenMap
+from pruning.trace import Fate
+from tests.cases import CASES, Case
+from tests.pruning.synthetic import PICTURES, Picture, layer_view, run, visual_tokens
+
+over_cases = pytest.mark.parametrize("case", CASES, ids=lambda case: case.id)
+over_ratios = pytest.mark.parametrize(
+    "case", [case for case in CASES if case.has_ratio], ids=lambda case: case.id
+)
+over_pictures = pytest.mark.parametrize("picture", PICTURES, ids=lambda picture: picture.id)
+over_depths = pytest.mark.parametrize("num_layers", [4, 9])
+
+
+def compose(maps: list[TokenMap]) -> TokenMap:
+    return reduce(lambda earlier, later: earlier.then(later), maps)
+
+
+@over_ratios
+@over_pictures
+def test_everything_kept_is_the_picture_itself(case: Case, picture: Picture) -> None:
+    result = run(case.create(retention_ratio=1.0), picture)
+    (_, token_map), *later = result.maps
+    features, placed = result.visual.features, result.visual.layout.placed
+    assert not later
+    assert torch.equal(token_map.apply(features), features[torch.from_numpy(placed)])
+    assert result.trace.average == 1
+
+
+@over_cases
+@over_pictures
+def test_every_token_is_kept_merged_or_dropped(case: Case, picture: Picture) -> None:
+    trace = run(case.create(), picture).trace
+    counts = {fate: int((trace.fate == fate).sum()) for fate in Fate}
+    assert sum(counts.values()) == len(trace)
+    assert counts[Fate.KEPT] == len(np.unique(trace.survivors[trace.survivors >= 0]))
+    kept = np.flatnonzero(trace.fate == Fate.KEPT)
+    assert (trace.survivor[kept] == kept).all()
+    merged = np.flatnonzero(trace.fate == Fate.MERGED)
+    assert (trace.fate[trace.survivor[merged]] == Fate.KEPT).all()
+    assert (trace.survivor[trace.fate == Fate.DROPPED] == -1).all()
+
+
+@over_cases
+@over_pictures
+def test_a_token_leaves_when_nothing_of_it_is_left(case: Case, picture: Picture) -> None:
+    result = run(case.create(), picture)
+    trace, layers = result.trace, [layer for layer, _ in result.maps]
+    assert set(trace.left_at) <= {*layers, trace.num_layers}
+    assert ((trace.left_at < trace.num_layers) == (trace.fate == Fate.DROPPED)).all()
+
+
+@over_cases
+@over_pictures
+def test_stages_compose(case: Case, picture: Picture) -> None:
+    result = run(case.create(), picture)
+    maps = [token_map for _, token_map in result.maps]
+    features = result.visual.features
+    one_by_one = reduce(lambda tokens, token_map: token_map.apply(tokens), maps, features)
+    at_once = compose(maps)
+    torch.testing.assert_close(at_once.apply(features), one_by_one, atol=1e-5, rtol=1e-5)
+    assert at_once.anchors.tolist() == result.trace.survivors.tolist()
+    weights = torch.from_numpy(result.trace.weights)
+    torch.testing.assert_close(weights, at_once.matrix().to_dense(), atol=1e-6, rtol=1e-5)
+    assert at_once.tags.keys() == result.trace.tags.keys()
+    for name, tag in at_once.tags.items():
+        assert tag.tolist() == result.trace.tags[name].tolist()
+
+
+@over_ratios
+@over_pictures
+@over_depths
+def test_the_asked_ratio_is_met_or_refused(case: Case, picture: Picture, num_layers: int) -> None:
+    method = case.create()
+    try:
+        result = run(method, picture, num_layers)
+    except BudgetError as refusal:
+        assert refusal.smallest > method.retention_ratio
+        run(case.create(retention_ratio=refusal.smallest), picture, num_layers)
+        return
+    trace, (frames, *_) = result.trace, picture.grid
+    wanted = method.retention_ratio * result.visual.layout.num_placed
+    assert abs(trace.average * result.visual.layout.num_placed - wanted) <= frames
+    assert trace.per_layer.tolist() == result.budget.per_layer(num_layers)
+
+
+@over_cases
+@over_pictures
+def test_a_method_writes_into_nothing_it_is_given(case: Case, picture: Picture) -> None:
+    method = case.create()
+    visual = visual_tokens(picture, method.needs)
+    budget = method.budget(visual.layout.num_placed, 8)
+    anchors = method.compress(visual, budget.before).anchors
+    for name, before in tensors_of(visual_tokens(picture, method.needs)).items():
+        assert torch.equal(before, tensors_of(visual)[name]), name
+    for stage, (layer, keep) in enumerate(budget.inner):
+        view = layer_view(layer, stage, anchors.clone(), visual.layout, method.needs)
+        method.prune(view, keep)
+        untouched = layer_view(layer, stage, anchors, visual.layout, method.needs)
+        for name, before in tensors_of(untouched).items():
+            assert torch.equal(before, tensors_of(view)[name]), name
+
+
+@over_cases
+@over_pictures
+def test_the_same_picture_gives_the_same_map(case: Case, picture: Picture) -> None:
+    once, again = (run(case.create(), picture) for _ in range(2))
+    for (_, one), (_, other) in zip(once.maps, again.maps, strict=True):
+        assert all(
+            torch.equal(tensor, tensors_of(other)[name]) for name, tensor in tensors_of(one).items()
+        )
+
+
+@over_cases
+@over_pictures
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16], ids=str)
+def test_half_precision_stays_finite_and_itself(
+    case: Case, picture: Picture, dtype: torch.dtype
+) -> None:
+    result = run(case.create(), picture, dtype=dtype)
+    tokens = result.visual.features
+    for _, token_map in result.maps:
+        assert token_map.weights.dtype == torch.float32
+        tokens = token_map.apply(tokens)
+    assert tokens.dtype == dtype
+    assert tokens.isfinite().all()
+
+
+@over_cases
+@over_pictures
+def test_equal_tokens_and_zeros_do_no_harm(case: Case, picture: Picture) -> None:
+    method = case.create()
+    visual = visual_tokens(picture, method.needs)
+    flat = {name: torch.zeros_like(tensor) for name, tensor in tensors_of(visual).items()}
+    blank = type(visual)(layout=visual.layout, key_heads=visual.key_heads, **flat)
+    keep = method.budget(visual.layout.num_placed, 8).before
+    token_map = method.compress(blank, keep)
+    assert len(token_map) == keep
+    assert token_map.weights.isfinite().all()
+
+
+@over_cases
+@over_pictures
+@pytest.mark.parametrize("strategy", PositionStrategy, ids=lambda strategy: strategy.value)
+def test_survivors_are_numbered_in_order_and_text_follows(
+    case: Case, picture: Picture, strategy: PositionStrategy
+) -> None:
+    result = run(case.create(), picture)
+    layout, (_, token_map) = result.visual.layout, result.maps[0]
+    rank = torch.from_numpy(np.where(layout.placed, layout.placed.cumsum() - 1, -1))  # (N,)
+    places, start, n = rank[token_map.anchors], 11, layout.num_placed
+    ids, after = place(strategy, places, start, n)
+    if strategy is PositionStrategy.PERC:
+        assert ids.tolist() == list(range(start, start + len(ids)))
+        assert after == start + len(ids)
+    else:
+        steps = ids[places.argsort()].diff()
+        assert (steps >= 0).all()
+        assert start <= ids.min() and ids.max() < after == start + n
+    check_inner_numbering(ids, after, strategy, result.maps[1:])
+
+
+def check_inner_numbering(ids, after, strategy, maps) -> None:
+    ids = torch.cat([torch.arange(11), ids, after + torch.arange(4)])  # (S,)
+    shifted = 0
+    for _, token_map in maps:
+        picture = torch.arange(11, len(ids) - 4)  # (V,)
+        visual = (torch.arange(len(ids)) >= 11) & (torch.arange(len(ids)) < len(ids) - 4)
+        rows = torch.cat([torch.arange(11), picture[token_map.anchors], torch.arange(-4, 0)])
+        ids, shift = renumber(strategy, ids, visual, rows)
+        shifted += shift
+        assert ids[:11].tolist() == list(range(11))
+        assert ids[-4:].tolist() == list(range(after - shifted, after - shifted + 4))
+        assert ids[11:-4].min() >= 11 and ids[11:-4].max() < ids[-4]
+
+
+@pytest.mark.parametrize("ratio", [-0.5, 0.0, 1.5, float("nan")])
+@over_ratios
+def test_a_ratio_that_is_no_share_is_refused_by_name(case: Case, ratio: float) -> None:
+    with pytest.raises(ValueError, match="retention_ratio"):
+        case.create(retention_ratio=ratio)
+
+
+@over_cases
+def test_a_method_can_be_made_by_name_and_read_by_a_person(case: Case) -> None:
+    method = case.create()
+    assert isinstance(method, CompressionMethod)
+    assert method.title and method.summary.endswith(".")
+    assert all({"low", "high", "choices", "help"} <= set(knob.metadata) for knob in fields(method))
+
+
+def tensors_of(record: object) -> dict[str, torch.Tensor]:
+    values = {item.name: getattr(record, item.name) for item in fields(record)}
+    return {name: value for name, value in values.items() if isinstance(value, torch.Tensor)}

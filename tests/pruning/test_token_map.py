@@ -1,0 +1,79 @@
+"""The sparse matrix that every method returns."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from pruning.token_map import TokenMap
+
+FEATURES = torch.tensor([[1.0, 0.0], [2.0, 1.0], [4.0, 0.0], [8.0, 3.0]])
+
+
+def test_the_identity_changes_nothing() -> None:
+    token_map = TokenMap.identity(4)
+    assert token_map.is_selection
+    assert torch.equal(token_map.apply(FEATURES), FEATURES)
+
+
+def test_a_selection_is_a_gather_bit_for_bit() -> None:
+    features = FEATURES.double() / 3
+    token_map = TokenMap.select(torch.tensor([3, 1]), 4)
+    assert token_map.is_selection
+    assert torch.equal(token_map.apply(features), features[[3, 1]])
+
+
+def test_a_merge_averages_those_who_share_an_owner() -> None:
+    token_map = TokenMap.merge(torch.tensor([0, 3]), torch.tensor([0, 0, -1, 1]), 4)
+    assert not token_map.is_selection
+    assert token_map.apply(FEATURES).tolist() == [[1.5, 0.5], [8.0, 3.0]]
+
+
+def test_a_dense_matrix_comes_back_as_it_was() -> None:
+    matrix = torch.tensor([[0.0, 2.0, 0.0, -1.0], [0.5, 0.0, 0.0, 0.0]])
+    token_map = TokenMap.dense(matrix, torch.tensor([1, -1]))
+    assert len(token_map.rows) == 3
+    assert torch.equal(token_map.matrix().to_dense(), matrix)
+    torch.testing.assert_close(token_map.apply(FEATURES), matrix @ FEATURES)
+
+
+def test_merging_half_precision_sums_in_float32() -> None:
+    ones = torch.ones(4096, 1, dtype=torch.bfloat16)
+    owner = torch.zeros(4096, dtype=torch.int64)
+    merged = TokenMap.merge(torch.tensor([0]), owner, 4096).apply(ones)
+    assert merged.dtype == torch.bfloat16
+    assert merged.item() == 1
+
+
+def test_composing_carries_anchors_and_tags_through() -> None:
+    first = TokenMap.select(
+        torch.tensor([0, 2, 3]), 4, tags={"early": torch.tensor([True, False, True])}
+    )
+    second = TokenMap.dense(
+        torch.tensor([[0.0, 0.5, 0.5], [1.0, 1.0, 1.0]]),
+        torch.tensor([2, -1]),
+        tags={"late": torch.tensor([False, True])},
+    )
+    both = first.then(second)
+    assert both.anchors.tolist() == [3, -1]
+    assert both.tags["early"].tolist() == [True, False]
+    assert both.tags["late"].tolist() == [False, True]
+    torch.testing.assert_close(both.apply(FEATURES), second.apply(first.apply(FEATURES)))
+
+
+def test_maps_that_do_not_fit_are_refused() -> None:
+    with pytest.raises(ValueError, match="over 3 tokens, this one leaves 4"):
+        TokenMap.identity(4).then(TokenMap.identity(3))
+    with pytest.raises(ValueError, match="got 4 tokens, the map is over 3"):
+        TokenMap.identity(3).apply(FEATURES)
+
+
+@pytest.mark.parametrize("index", [-1, 4])
+def test_an_edge_outside_the_tokens_is_refused(index: int) -> None:
+    with pytest.raises(ValueError, match="outside the 4 tokens"):
+        TokenMap.select(torch.tensor([0, index]), 4)
+
+
+def test_a_tag_of_another_length_is_refused() -> None:
+    with pytest.raises(ValueError, match="tag 'odd'"):
+        TokenMap.select(torch.tensor([0, 1]), 4, tags={"odd": torch.tensor([True])})
