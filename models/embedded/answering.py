@@ -1,0 +1,190 @@
+"""Stage two: projector and language model learn to answer, the encoder frozen as in LLaVA.
+
+One row holds a picture and many questions about it. Each question sees the picture and itself
+only, at the positions it has when asked alone, so one pass over the picture trains them all.
+
+A box gives few lessons in reading place, so while training a linear head on the visual rows of a
+middle layer says at which row and column each lies and where its object's box is. Features carry
+no place, so this too must come from rotary positions. The head is thrown away afterwards.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+from transformers import LlavaForConditionalGeneration, PreTrainedTokenizerFast
+
+from models.embedded import perception
+from models.embedded.build import GRID, pixels
+from models.embedded.questions import Question, questions
+from models.embedded.tokenizer import COORDINATES, PUNCTUATION, make_tokenizer
+from models.embedded.world import MAX_OBJECTS, draw_scene, training_seed
+
+TEXT_ROWS = 200  # rows of questions and answers behind each picture
+BOX_WEIGHT = 2.5  # a box has ten tokens, of which four are to be learnt
+PLACE_LAYER = 4  # LLM layers below the head that is taught place
+PLACE_WEIGHT = 0.5
+SOFTNESS = (3.0, 0.8)  # neighbouring coordinates that share the target, from first step to last
+
+
+def encoded(tokenizer: PreTrainedTokenizerFast, question: Question) -> tuple[list[int], int]:
+    """Ids of everything after the picture, and how many of them are prompt."""
+    prompt = tokenizer(f"\n{question.text} ASSISTANT:", add_special_tokens=False).input_ids
+    answer = tokenizer(question.answer, add_special_tokens=False).input_ids
+    return [*prompt, *answer, tokenizer.eos_token_id], len(prompt)
+
+
+def batch(step: int, *, size: int, few_objects_until: int, seed: int) -> dict[str, Tensor]:
+    """`size` pictures with their questions, packed: see `_packed`."""
+    tokenizer = _tokenizer()
+    most = 2 if step < few_objects_until else MAX_OBJECTS
+    rows = []
+    for index in range(step * size, (step + 1) * size):
+        scene = draw_scene(training_seed(index + seed * 10**8), most=most)
+        asked = questions(scene, np.random.default_rng([index, seed, 2]), count=14)
+        boxes = torch.tensor([thing.box for thing in scene.things])
+        seen = perception.labels(scene)
+        rows.append(
+            _packed(tokenizer, asked)
+            | {
+                "picture": torch.from_numpy(scene.picture.copy()),
+                "object": seen["object"],
+                "edges": (boxes[seen["owner"]] * 100).round().long().clamp(0, 99),
+            }
+        )
+    return {key: torch.stack([row[key] for row in rows]) for key in rows[0]}
+
+
+@cache
+def _tokenizer() -> PreTrainedTokenizerFast:
+    return make_tokenizer()
+
+
+def _packed(tokenizer: PreTrainedTokenizerFast, asked: list[Question]) -> dict[str, Tensor]:
+    """Rows (R,) of ids, question number, place in the question, target of each row, its weight."""
+    row = {
+        "ids": torch.full((TEXT_ROWS,), tokenizer.pad_token_id),
+        "question": torch.full((TEXT_ROWS,), -1),
+        "place": torch.zeros(TEXT_ROWS, dtype=torch.long),
+        "target": torch.zeros(TEXT_ROWS, dtype=torch.long),
+        "weight": torch.zeros(TEXT_ROWS),
+    }
+    start = 0
+    for number, question in enumerate(asked):
+        ids, prompt = encoded(tokenizer, question)
+        end = start + len(ids)
+        if end > TEXT_ROWS:
+            continue
+        answer = slice(start + prompt - 1, end - 1)  # the rows that predict the answer
+        row["ids"][start:end] = torch.tensor(ids)
+        row["question"][start:end] = number
+        row["place"][start:end] = torch.arange(len(ids))
+        row["target"][answer] = torch.tensor(ids[prompt:])
+        row["weight"][answer] = (BOX_WEIGHT if question.box else 1.0) / (len(ids) - prompt)
+        start = end
+    return row
+
+
+class Student(nn.Module):
+    """The model as it learns: what is saved is the model alone."""
+
+    def __init__(
+        self, model: LlavaForConditionalGeneration, tokenizer: PreTrainedTokenizerFast, steps: int
+    ) -> None:
+        super().__init__()
+        self.model, self.steps = model, steps
+        image = tokenizer.convert_tokens_to_ids("<image>")
+        head = tokenizer("USER: <image>").input_ids
+        self.prefix = head[: head.index(image)]
+        self.place = nn.Linear(model.config.text_config.hidden_size, 2 * GRID + 400)
+
+    def features(self, pictures: Tensor) -> Tensor:
+        """(B, H, W, 3) uint8 -> (B, N, D), what `vision_feature_layer` −2 selects."""
+        tower = self.model.model.vision_tower
+        with torch.no_grad():
+            states = tower.pre_layrnorm(tower.embeddings(pixels(pictures)))
+            for layer in tower.encoder.layers[:-1]:
+                states = layer(states, None)
+        return states[:, 1:]
+
+    def loss(self, batch: dict[str, Tensor], step: int) -> tuple[Tensor, dict]:
+        llama = self.model.model.language_model
+        visual = self.model.model.multi_modal_projector(self.features(batch["picture"]))
+        size, head = len(visual), len(self.prefix) + GRID * GRID
+        prefix = llama.embed_tokens(torch.tensor(self.prefix)).expand(size, -1, -1)
+        rows = torch.cat([prefix, visual, llama.embed_tokens(batch["ids"])], 1)  # (B, S, D)
+        place = torch.arange(head).expand(size, -1)
+        hidden = llama(
+            inputs_embeds=rows,
+            attention_mask=_mask(batch["question"], head, rows.dtype),
+            position_ids=torch.cat([place, head + batch["place"]], 1),
+            use_cache=False,
+            output_hidden_states=True,
+        ).hidden_states  # each (B, S, D); the last one is normalised
+        states = hidden[-1][:, head:]
+        answers = batch["weight"] > 0
+        logits = self.model.lm_head(states[answers]).float()  # (A, vocabulary)
+        target, weight = batch["target"][answers], batch["weight"][answers]
+        softness = np.interp(step / self.steps, (0, 1), SOFTNESS)
+        soft = _soft_targets(logits.shape[1], float(softness))[target]
+        cost = -(soft * logits.log_softmax(-1)).sum(-1)  # (A,)
+        value = (cost * weight).sum() / weight.sum()
+        middle = hidden[PLACE_LAYER][:, len(self.prefix) : head]  # (B, N, D)
+        placed, shown = self._place_loss(middle, batch, float(softness))
+        return value + PLACE_WEIGHT * placed, _shown(logits, target) | shown
+
+    def _place_loss(
+        self, states: Tensor, batch: dict[str, Tensor], softness: float
+    ) -> tuple[Tensor, dict[str, float]]:
+        states = nn.functional.rms_norm(states, states.shape[-1:])
+        row, column, edges = self.place(states).float().split([GRID, GRID, 400], -1)
+        raster = torch.arange(GRID * GRID).expand(len(states), -1)
+        on_object = batch["object"]
+        edges = edges[on_object].unflatten(-1, (4, 100))  # (objects' rows, 4, 100)
+        first, last = COORDINATES
+        soft = _soft_targets(last, softness)[first:, first:][batch["edges"][on_object]]
+        value = (
+            cross_entropy(row.flatten(0, 1), (raster // GRID).flatten())
+            + cross_entropy(column.flatten(0, 1), (raster % GRID).flatten())
+            - (soft * edges.log_softmax(-1)).sum(-1).mean()
+        )
+        off = (edges.argmax(-1) - batch["edges"][on_object]).abs().float() / 100
+        right = (column.argmax(-1) == raster % GRID).float().mean()
+        return value, {"column_right": right.item(), "edge_error": off.mean().item()}
+
+
+def _mask(question: Tensor, head: int, dtype: torch.dtype) -> Tensor:
+    """(B, 1, S, S) additive: causal, and of the questions only one's own."""
+    size, rows = question.shape
+    number = torch.cat([torch.full((size, head), -2), question], 1)  # (B, S), −2 = the picture
+    same = (number[:, None, :] == number[:, :, None]) | (number[:, None, :] == -2)
+    seen = same & torch.ones(head + rows, head + rows, dtype=torch.bool).tril()
+    return torch.zeros(seen.shape, dtype=dtype).masked_fill(~seen, torch.finfo(dtype).min)[:, None]
+
+
+def _soft_targets(vocabulary: int, softness: float) -> Tensor:
+    """(vocabulary, vocabulary): a coordinate's neighbours are nearly right, a word's are not."""
+    table = torch.eye(vocabulary)
+    first, last = COORDINATES
+    place = torch.arange(last - first)
+    near = torch.exp(-(((place[:, None] - place) / softness) ** 2) / 2)
+    table[first:last, first:last] = near / near.sum(1, keepdim=True)
+    return table
+
+
+def _shown(logits: Tensor, target: Tensor) -> dict[str, float]:
+    """Teacher-forced: how far coordinates are off, and how many words are right."""
+    first, last = COORDINATES
+    chosen = logits.argmax(-1)
+    is_place = (target >= first) & (target < last)
+    is_word = target >= last + len(PUNCTUATION)
+    off = (chosen - target)[is_place].abs().clamp_max(100).float() / 100
+    return {
+        "coordinate_error": off.mean().item(),
+        "coordinate_near": (off <= 0.05).float().mean().item(),
+        "words_right": (chosen == target)[is_word].float().mean().item(),
+    }

@@ -1,0 +1,85 @@
+"""The embedded image model as a stock `LlavaForConditionalGeneration`: its shape, and saving it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from transformers import (
+    CLIPImageProcessor,
+    CLIPVisionConfig,
+    LlamaConfig,
+    LlavaConfig,
+    LlavaForConditionalGeneration,
+    PreTrainedTokenizerFast,
+)
+
+PIXELS, PATCH = 96, 8
+GRID = PIXELS // PATCH
+MEAN, STD = (0.5, 0.5, 0.5), (0.25, 0.25, 0.25)
+
+
+def config(tokenizer: PreTrainedTokenizerFast) -> LlavaConfig:
+    """LLaVA's parts in small: a CLIP tower of 6 layers, a projector, a Llama of 8 layers.
+
+    The rotary base is 200, so that wavelengths span the few hundred positions there are.
+    """
+    width = 192
+    return LlavaConfig(
+        vision_config=CLIPVisionConfig(
+            hidden_size=width,
+            intermediate_size=4 * width,
+            num_hidden_layers=6,
+            num_attention_heads=3,
+            image_size=PIXELS,
+            patch_size=PATCH,
+            projection_dim=width,
+        ),
+        text_config=LlamaConfig(
+            vocab_size=len(tokenizer),
+            hidden_size=width,
+            intermediate_size=512,
+            num_hidden_layers=8,
+            num_attention_heads=3,
+            num_key_value_heads=3,
+            max_position_embeddings=1024,
+            rope_parameters={"rope_type": "default", "rope_theta": 200.0},
+            tie_word_embeddings=False,
+            bos_token_id=tokenizer.bos_token_id,
+            eos_token_id=tokenizer.eos_token_id,
+            pad_token_id=tokenizer.pad_token_id,
+        ),
+        image_token_index=tokenizer.convert_tokens_to_ids("<image>"),
+        image_seq_length=GRID * GRID,
+        vision_feature_layer=-2,
+        vision_feature_select_strategy="default",
+    )
+
+
+def untrained(tokenizer: PreTrainedTokenizerFast, seed: int) -> LlavaForConditionalGeneration:
+    torch.manual_seed(seed)
+    return LlavaForConditionalGeneration(config(tokenizer)).float()
+
+
+def pixels(pictures: torch.Tensor) -> torch.Tensor:
+    """(B, H, W, 3) uint8 -> (B, 3, H, W) float, normalised as the saved processor does it."""
+    mean, std = torch.tensor(MEAN), torch.tensor(STD)
+    return ((pictures.float() / 255 - mean) / std).permute(0, 3, 1, 2)
+
+
+def save(
+    model: LlavaForConditionalGeneration, tokenizer: PreTrainedTokenizerFast, folder: Path
+) -> None:
+    """In 16 bits, with everything `from_pretrained` wants."""
+    half = LlavaForConditionalGeneration(model.config)
+    half.load_state_dict(model.state_dict())
+    half.to(torch.float16).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    side = {"height": PIXELS, "width": PIXELS}
+    CLIPImageProcessor(
+        do_resize=True,
+        size=side,
+        do_center_crop=False,
+        image_mean=list(MEAN),
+        image_std=list(STD),
+    ).save_pretrained(folder)

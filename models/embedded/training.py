@@ -1,0 +1,115 @@
+"""What both training stages share: optimiser, schedule, log, and picking up where one stopped."""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, IterableDataset
+from tqdm import tqdm
+
+WARMUP = 60  # steps
+
+
+class Drawn(IterableDataset):
+    """Batches made by a function of their number, so that a resumed run sees what it missed."""
+
+    def __init__(self, make: Callable[[int], Any], first: int, last: int) -> None:
+        self.make, self.first, self.last = make, first, last
+
+    def __iter__(self) -> Iterator[Any]:
+        for step in range(self.first, self.last):
+            yield self.make(step)
+
+
+class Optimiser:
+    """Muon for the matrices inside layers, AdamW for everything else, one cosine for both."""
+
+    def __init__(self, module: nn.Module, rate: float, steps: int) -> None:
+        named = [(n, p) for n, p in module.named_parameters() if p.requires_grad]
+        matrices = [p for n, p in named if p.ndim == 2 and ".layers." in n]
+        others = [p for n, p in named if not (p.ndim == 2 and ".layers." in n)]
+        self.parts = [
+            torch.optim.Muon(matrices, lr=rate, weight_decay=0.02, adjust_lr_fn="match_rms_adamw"),
+            torch.optim.AdamW(others, lr=rate, betas=(0.9, 0.98), weight_decay=0.0),
+        ]
+        self.parameters, self.rate, self.steps = [p for _, p in named], rate, steps
+
+    def step(self, step: int) -> float:
+        progress = step / self.steps
+        rate = (
+            self.rate
+            * min(1, (step + 1) / WARMUP)
+            * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * progress)))
+        )
+        norm = nn.utils.clip_grad_norm_(self.parameters, 1.0)
+        for part in self.parts:
+            for group in part.param_groups:
+                group["lr"] = rate
+            part.step()
+            part.zero_grad(set_to_none=True)
+        return float(norm)
+
+    def state_dict(self) -> list:
+        return [part.state_dict() for part in self.parts]
+
+    def load_state_dict(self, states: list) -> None:
+        for part, state in zip(self.parts, states, strict=True):
+            part.load_state_dict(state)
+
+
+def fit(
+    module: nn.Module,
+    make_batch: Callable[[int], Any],
+    loss: Callable[[Any, int], tuple[Tensor, dict]],
+    *,
+    steps: int,
+    rate: float,
+    folder: Path,
+    name: str,
+    workers: int = 1,
+    save_every: int = 100,
+) -> None:
+    """Run to `steps`, from the last checkpoint in `folder` if there is one; one log line in ten."""
+    folder.mkdir(parents=True, exist_ok=True)
+    checkpoint, log = folder / f"{name}.pt", folder / f"{name}.jsonl"
+    optimiser, first, spent = Optimiser(module, rate, steps), 0, 0.0
+    if checkpoint.exists():
+        state = torch.load(checkpoint, weights_only=True)
+        module.load_state_dict(state["module"])
+        optimiser.load_state_dict(state["optimiser"])
+        first, spent = state["step"], state["seconds"]
+    loader = DataLoader(
+        Drawn(make_batch, first, steps),
+        batch_size=None,
+        num_workers=workers,
+        prefetch_factor=4 if workers else None,
+    )
+    start = time.perf_counter() - spent
+    bar = tqdm(loader, total=steps, initial=first, desc=name, mininterval=5)
+    for step, batch in enumerate(bar, start=first):
+        torch.manual_seed(step)
+        with torch.autocast("cpu", torch.bfloat16):
+            value, shown = loss(batch, step)
+        value.backward()
+        optimiser.step(step)
+        if step % 10 == 0 or step == steps - 1:
+            line = {"step": step, "seconds": time.perf_counter() - start, "loss": value.item()}
+            with log.open("a") as file:
+                file.write(json.dumps(line | shown) + "\n")
+            bar.set_postfix({k: f"{v:.3f}" for k, v in (line | shown).items() if k != "step"})
+        if (step + 1) % save_every == 0 or step == steps - 1:
+            state = {
+                "module": module.state_dict(),
+                "optimiser": optimiser.state_dict(),
+                "step": step + 1,
+                "seconds": time.perf_counter() - start,
+            }
+            torch.save(state, checkpoint.with_suffix(".new"))
+            checkpoint.with_suffix(".new").replace(checkpoint)
