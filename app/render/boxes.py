@@ -1,0 +1,103 @@
+"""Boxes that a lane found, over the frame; and the true one, where it is known."""
+
+from __future__ import annotations
+
+import unicodedata
+import warnings
+from collections.abc import Sequence
+
+import numpy as np
+from PIL import Image, ImageDraw
+
+from app.render.canvas import Canvas
+from pruning.tokens import TokenLayout
+
+with warnings.catch_warnings():  # it announces that it runs without OpenCV, which is what we want
+    warnings.simplefilter("ignore")
+    import supervision as sv
+
+Box = tuple[float, float, float, float]
+
+
+def draw_boxes(
+    frame: np.ndarray,
+    boxes: np.ndarray,
+    truth: Box | None = None,
+    colour: str = "#0077BB",
+    *,
+    size: int = 960,
+    layout: TokenLayout | None = None,
+    labels: Sequence[str] | None = None,
+) -> Image.Image:
+    """The frame with boxes (M, 4), xyxy as fractions of it, in a lane's colour.
+
+    Give the lane's `layout` to get the same canvas as its overlay. Boxes are cut at the frame;
+    what is left without an area is not drawn. Several boxes are numbered unless `labels` says more.
+    """
+    canvas = Canvas.over(frame, layout, size)
+    picture = canvas.paint(frame)
+    boxes = np.asarray(boxes, dtype=float).reshape(-1, 4)
+    if truth is not None:
+        _dash(picture, canvas.pixels(np.array([truth], dtype=float))[0].tolist(), canvas.unit)
+    corners = canvas.pixels(np.clip(np.nan_to_num(boxes), 0, 1))  # (M, 4)
+    visible = (corners[:, 2] > corners[:, 0]) & (corners[:, 3] > corners[:, 1])
+    visible &= np.isfinite(boxes).all(axis=1)
+    if not visible.any():
+        return picture
+    corners[:, 2:] = np.minimum(corners[:, 2:], [canvas.width - 1, canvas.height - 1])
+    found = sv.Detections(xyxy=corners[visible].astype(float))
+    colours = sv.ColorPalette([sv.Color.from_hex(colour)])
+    line = 2 * canvas.unit
+    for paint, thickness in ((sv.ColorPalette([sv.Color.WHITE]), 2 * line), (colours, line)):
+        annotator = sv.BoxAnnotator(paint, thickness, color_lookup=sv.ColorLookup.INDEX)
+        picture = annotator.annotate(picture, found)
+    if labels is None:
+        labels = [str(index + 1) for index in range(len(boxes))] if len(boxes) > 1 else []
+    if labels:
+        words = [ascii_label(labels[index]) for index in np.flatnonzero(visible).tolist()]
+        picture = _label(picture, found, colours, words, canvas.unit)
+    return picture
+
+
+def ascii_label(text: str, width: int = 40) -> str:
+    """What the label font can draw: accents fall off, all else that is not ASCII becomes "?"."""
+    letters = unicodedata.normalize("NFKD", text)
+    letters = "".join(char for char in letters if not unicodedata.combining(char))
+    plain = letters.encode("ascii", "replace").decode()
+    plain = " ".join("".join(char if char.isprintable() else " " for char in plain).split())
+    return plain if len(plain) <= width else plain[: width - 3].rstrip() + "..."
+
+
+def _label(
+    picture: Image.Image,
+    found: sv.Detections,
+    colours: sv.ColorPalette,
+    words: list[str],
+    unit: int,
+) -> Image.Image:
+    annotator = sv.LabelAnnotator(
+        color=colours,
+        text_color=sv.Color.WHITE,
+        text_scale=0.4 * unit,
+        text_thickness=unit,
+        text_padding=3 * unit,
+        color_lookup=sv.ColorLookup.INDEX,
+    )
+    labelled: Image.Image = annotator.annotate(picture, found, labels=words)
+    return labelled
+
+
+def _dash(picture: Image.Image, box: list[int], unit: int) -> None:
+    """A thin box of black and white dashes: seen on any picture, like no lane's colour."""
+    left, top, right, bottom = box
+    draw = ImageDraw.Draw(picture)
+    draw.rectangle((left, top, right, bottom), outline=(0, 0, 0), width=unit)
+    dash = 5 * unit
+    for start in range(left, right, 2 * dash):
+        stop = min(start + dash, right)
+        for y in (top, bottom - unit + 1):
+            draw.rectangle((start, y, stop, y + unit - 1), fill=(255, 255, 255))
+    for start in range(top, bottom, 2 * dash):
+        stop = min(start + dash, bottom)
+        for x in (left, right - unit + 1):
+            draw.rectangle((x, start, x + unit - 1, stop), fill=(255, 255, 255))

@@ -1,0 +1,288 @@
+"""What became of every visual token, drawn over the frame; and the same in words."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import numpy as np
+from PIL import Image, ImageDraw
+
+from app.render.canvas import Canvas
+from app.render.palette import NO_PLACE, PADDING, SURVIVOR_COLOURS, at_layer, survivor_colours
+from app.render.summary import percent
+from pruning.tokens import TokenLayout
+from pruning.trace import Fate, TokenTrace
+
+SHAPES = {"dot": "●", "square": "■", "diamond": "◆", "triangle": "▲", "cross": "✚"}
+TAG_SHAPES = {
+    "dominant": "square",
+    "contextual": "diamond",
+    "pillar": "triangle",
+    "collector": "square",
+    "adts": "square",
+    "tstm": "diamond",
+}
+
+
+def overlay(
+    frame: np.ndarray,
+    trace: TokenTrace,
+    frame_index: int = 0,
+    size: int = 960,
+    layer: int | None = None,
+) -> Image.Image:
+    """The fates of one frame's tokens, at the end or as LLM layer `layer` sees them.
+
+    Args:
+        frame: (H, W, 3) uint8.
+        trace: The lane's provenance.
+        frame_index: Which frame this is, in the numbering of `trace.layout.frame`.
+        size: Pixels on the longer side; twice what the page shows keeps the lines thin.
+        layer: None for the end of the run.
+    """
+    colours = survivor_colours(trace)  # (N,) of the whole run: a layer changes no colour
+    now = trace if layer is None else at_layer(trace, layer)
+    canvas = Canvas.over(frame, trace.layout, size)
+    picture = canvas.paint(frame)
+    tokens = _tokens_of(trace.layout, frame_index)
+    if not len(tokens):
+        return picture
+    cells = canvas.pixels(trace.layout.box[tokens])  # (n, 4)
+    owner = _raster(cells, tokens, (canvas.height, canvas.width))  # (H, W) token, −1 = none
+    groups = _groups(now)  # (N,) is a survivor that took others in
+    pixels = _fill(picture, canvas, owner, now.fate, _tints(now.survivor, colours))
+    _outline(pixels, canvas.unit, owner, now, colours, groups)
+    marked = Image.fromarray(pixels)
+    _mark(marked, canvas, now, colours, groups, tokens, cells)
+    return marked
+
+
+def fate_counts(trace: TokenTrace) -> dict[str, int]:
+    """How many placed tokens were kept, merged and dropped; they add up to `tokens`."""
+    fate = trace.fate[trace.layout.placed]
+    counts = {name.name.lower(): int((fate == name).sum()) for name in reversed(Fate)}
+    return {"tokens": len(fate), **counts}
+
+
+def legend(trace: TokenTrace) -> str:
+    """The picture in words: counts and shares, the markers, and the tokens without a place."""
+    counts = fate_counts(trace)
+    total = max(1, counts["tokens"])
+    parts = [
+        f"{name} {counts[name]:,} of {total:,} ({percent(counts[name] / total)})"
+        if name == "kept"
+        else f"{name} {counts[name]:,} ({percent(counts[name] / total)})"
+        for name in ("kept", "merged", "dropped")
+    ]
+    if counts["dropped"]:
+        parts[-1] += f": {_where_dropped(trace)}"
+    for tag, members in trace.tags.items():
+        shape = SHAPES[_tag_shape(tag, list(trace.tags))]
+        parts.append(f"{shape} {tag} {int(members.sum()):,}")
+    if _groups(trace)[trace.layout.placed].any() and not trace.tags:
+        parts.append(f"{SHAPES['dot']} survivor that took others in")
+    return " · ".join([*parts, *badges(trace)])
+
+
+def badges(trace: TokenTrace) -> list[str]:
+    """Tokens that lie nowhere on the picture, as text beside it."""
+    placeless = np.flatnonzero(~trace.layout.placed)
+    names = {Fate.KEPT: "kept", Fate.MERGED: "merged", Fate.DROPPED: "dropped"}
+    label = "[CLS]" if len(placeless) == 1 else "token without a place"
+    texts = []
+    for fate in reversed(Fate):
+        count = int((trace.fate[placeless] == fate).sum())
+        if count:
+            texts.append(f"{label} {names[fate]}" + (f" ({count})" if count > 1 else ""))
+    extra = int((trace.survivors < 0).sum())
+    if extra:
+        texts.append(f"{extra} extra token{'s' if extra > 1 else ''} without a place")
+    return texts
+
+
+def _tokens_of(layout: TokenLayout, frame_index: int) -> np.ndarray:
+    """(n,) tokens to draw on a frame; a token of two frames is listed under the first of them."""
+    placed = np.flatnonzero(layout.placed)
+    frames = layout.frame[placed]
+    seen = frames[frames <= frame_index]
+    return placed[frames == seen.max()] if len(seen) else placed[:0]
+
+
+def _raster(cells: np.ndarray, tokens: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+    """(H, W) which token's cell a pixel is in; where cells overlap, the finer one."""
+    owner = np.full(shape, -1, dtype=np.int32)
+    area = (cells[:, 2] - cells[:, 0]) * (cells[:, 3] - cells[:, 1])
+    for index in np.argsort(-area, kind="stable"):
+        left, top, right, bottom = cells[index]
+        owner[max(top, 0) : bottom, max(left, 0) : right] = tokens[index]
+    return owner
+
+
+def _groups(trace: TokenTrace) -> np.ndarray:
+    """(N,) bool: survivors that stand for more than themselves."""
+    survivor = trace.survivor[trace.fate == Fate.MERGED]
+    groups = np.zeros(len(trace), dtype=bool)
+    groups[survivor[survivor >= 0]] = True
+    return groups
+
+
+def _tints(survivor: np.ndarray, colours: np.ndarray) -> np.ndarray:
+    """(N, 3) uint8 the colour of each token's survivor."""
+    placed = (survivor >= 0) & (colours[survivor] >= 0)
+    tints = SURVIVOR_COLOURS[np.where(placed, colours[survivor], 0)]
+    tints[~placed] = NO_PLACE
+    return tints
+
+
+def _fill(
+    picture: Image.Image, canvas: Canvas, owner: np.ndarray, fate: np.ndarray, tints: np.ndarray
+) -> np.ndarray:
+    """(H, W, 3): kept as it is, merged tinted, dropped dimmed and hatched, unseen faded."""
+    grey = picture.convert("L")
+    outside = Image.new("L", picture.size, 0)
+    outside.paste(255, tuple(canvas.pixels(np.array([[0.0, 0.0, 1.0, 1.0]]))[0].tolist()))
+    unseen = Image.fromarray(owner < 0)
+    faded = Image.blend(grey.convert("RGB"), Image.new("RGB", picture.size, PADDING), 0.7)
+    picture = Image.composite(Image.composite(faded, picture, outside), picture, unseen)
+
+    dim = grey.point([round(16 + 0.28 * value) for value in range(256)])
+    hatch = _hatch(owner.shape, canvas.unit)
+    dropped = Image.composite(grey.point([round(62 + 0.34 * v) for v in range(256)]), dim, hatch)
+    picture = Image.composite(
+        dropped.convert("RGB"),
+        picture,
+        Image.fromarray((owner >= 0) & (fate[owner] == Fate.DROPPED)),
+    )
+    merged = (owner >= 0) & (fate[owner] == Fate.MERGED)
+    if merged.any():
+        tint = Image.blend(picture, Image.fromarray(tints[owner]), 0.5)
+        picture = Image.composite(tint, picture, Image.fromarray(merged))
+    return np.array(picture)
+
+
+def _hatch(shape: tuple[int, int], unit: int) -> Image.Image:
+    y, x = np.ogrid[: shape[0], : shape[1]]
+    return Image.fromarray((x + y) % (5 * unit) < unit)
+
+
+def _outline(
+    pixels: np.ndarray,
+    unit: int,
+    owner: np.ndarray,
+    trace: TokenTrace,
+    colours: np.ndarray,
+    groups: np.ndarray,
+) -> None:
+    """Lines, drawn inside the cells they belong to."""
+    inside = owner >= 0
+    fate = np.where(inside, trace.fate[owner], -1)
+    survivor = np.where(inside & (fate > 0), trace.survivor[owner], -2)
+    tints = _tints(trace.survivor, colours)
+
+    seam = inside & _edge(owner, 1)
+    lighten = seam & (fate == Fate.KEPT) & ~groups[owner]
+    pixels[lighten] = pixels[lighten] // 4 * 3 + 60  # between two kept tokens: hardly there
+    merged = fate == Fate.MERGED
+    if merged.any():
+        darken = seam & merged
+        pixels[darken] = pixels[darken] // 5 * 4
+        y, x = np.ogrid[: owner.shape[0], : owner.shape[1]]
+        dots = ((x // unit) % 2 == 0) & ((y // unit) % 2 == 0)
+        border = merged & _edge(survivor, unit) & dots
+        pixels[border] = 255
+
+    plain = (fate == Fate.KEPT) & ~groups[owner]
+    region = plain.astype(np.int32)
+    pixels[plain & _edge(region, 2 * unit)] = 20
+    pixels[plain & _edge(region, unit)] = 255
+    heads = np.where(inside & groups[owner] & (fate == Fate.KEPT), owner, -1)
+    head = heads >= 0
+    if head.any():
+        pixels[head & _edge(heads, 2 * unit)] = 255
+        line = head & _edge(heads, unit)
+        pixels[line] = tints[owner[line]]
+
+
+def _edge(key: np.ndarray, width: int) -> np.ndarray:
+    """(H, W) bool: pixels nearer than `width` to one with another key, or to the border."""
+    edge = np.zeros(key.shape, dtype=bool)
+    edge[:width], edge[-width:], edge[:, :width], edge[:, -width:] = True, True, True, True
+    across = key[:, width:] != key[:, :-width]
+    edge[:, width:] |= across
+    edge[:, :-width] |= across
+    down = key[width:] != key[:-width]
+    edge[width:] |= down
+    edge[:-width] |= down
+    return edge
+
+
+def _mark(
+    picture: Image.Image,
+    canvas: Canvas,
+    trace: TokenTrace,
+    colours: np.ndarray,
+    groups: np.ndarray,
+    tokens: np.ndarray,
+    cells: np.ndarray,
+) -> None:
+    """A stamp in the middle of every special survivor and of every one that took others in."""
+    shapes = {int(token): "dot" for token in np.flatnonzero(groups)}
+    for tag, members in trace.tags.items():
+        for token in trace.survivors[members].tolist():
+            shapes[token] = _tag_shape(tag, list(trace.tags))
+    for token, (left, top, right, bottom) in zip(tokens.tolist(), cells.tolist(), strict=True):
+        if token not in shapes or trace.fate[token] != Fate.KEPT:
+            continue
+        room = min(right - left, bottom - top)
+        if groups[token]:
+            rgb = SURVIVOR_COLOURS[colours[token]].tolist()
+            side = min(max(4 * canvas.unit, round(0.5 * room)), 9 * canvas.unit)
+            stamp = _stamp(shapes[token], side, (rgb[0], rgb[1], rgb[2]))
+            corner = ((left + right - stamp.width) // 2, (top + bottom - stamp.height) // 2)
+        else:  # alone in its cell: small and in the corner, the picture stays as it is
+            stamp = _stamp(shapes[token], min(max(2 * canvas.unit, room // 5), 5 * canvas.unit))
+            corner = (left + canvas.unit, top + canvas.unit)
+        picture.paste(stamp, corner, stamp)
+
+
+@lru_cache(maxsize=256)
+def _stamp(shape: str, side: int, rgb: tuple[int, int, int] = (255, 255, 255)) -> Image.Image:
+    """A marker with a white and a dark rim, readable on any picture; drawn large, then shrunk."""
+    zoom = 4
+    edge = zoom * (side + 4)
+    stamp = Image.new("RGBA", (edge, edge), (0, 0, 0, 0))
+    draw = ImageDraw.Draw(stamp)
+    for inset, fill in ((0, (0, 0, 0, 255)), (zoom, (255, 255, 255, 255)), (2 * zoom, (*rgb, 255))):
+        low, high, middle = inset, edge - 1 - inset, (edge - 1) / 2
+        if shape == "dot":
+            draw.ellipse((low, low, high, high), fill=fill)
+        elif shape == "square":
+            shrink = zoom // 2
+            draw.rectangle((low + shrink, low + shrink, high - shrink, high - shrink), fill=fill)
+        elif shape == "diamond":
+            draw.polygon([(middle, low), (high, middle), (middle, high), (low, middle)], fill=fill)
+        elif shape == "triangle":
+            draw.polygon([(middle, low), (high, high), (low, high)], fill=fill)
+        else:
+            third = (high - low) / 3
+            draw.rectangle((low, low + third, high, high - third), fill=fill)
+            draw.rectangle((low + third, low, high - third, high), fill=fill)
+    return stamp.resize((side + 4, side + 4), Image.Resampling.LANCZOS)
+
+
+def _tag_shape(tag: str, tags: list[str]) -> str:
+    """Known tags have their shape; a new one takes a free one, by its place in the list."""
+    taken = {TAG_SHAPES[name] for name in tags if name in TAG_SHAPES}
+    free = [shape for shape in SHAPES if shape not in taken and shape != "dot"]
+    unknown = [name for name in tags if name not in TAG_SHAPES]
+    return TAG_SHAPES[tag] if tag in TAG_SHAPES else free[unknown.index(tag) % len(free)]
+
+
+def _where_dropped(trace: TokenTrace) -> str:
+    """ "464 before the LLM, 48 before layer 16"."""
+    dropped = trace.layout.placed & (trace.fate == Fate.DROPPED)
+    layers, counts = np.unique(trace.left_at[dropped], return_counts=True)
+    return ", ".join(
+        f"{count:,} before {f'LLM layer {layer}' if layer else 'the LLM'}"
+        for layer, count in zip(layers.tolist(), counts.tolist(), strict=True)
+    )

@@ -1,0 +1,141 @@
+"""Every colour, and the rule that gives a survivor its own."""
+
+from __future__ import annotations
+
+from weakref import WeakKeyDictionary
+
+import numpy as np
+
+from pruning.tokens import TokenLayout
+from pruning.trace import TokenTrace, TraceStep
+
+PHASE_COLOURS = {
+    "read": "#56B4E9",
+    "encode": "#0072B2",
+    "compress": "#E69F00",
+    "prefill": "#009E73",
+    "decode": "#CC79A7",
+}
+VANILLA_COLOUR = "#777777"
+# At least 3:1 against white and against a near-black page.
+LANE_COLOURS = ("#0077BB", "#CC3311", "#008A7B", "#AA4AA0", "#A06800", "#5B6ACF")
+PADDING = (128, 128, 128)
+NO_PLACE = (205, 205, 205)  # the tint of what went into a survivor without a place
+# Okabe and Ito's seven, and five as far from them as can be for eyes that lack red or green.
+SURVIVOR_COLOURS = np.array(
+    [
+        (0xE6, 0x9F, 0x00),
+        (0x56, 0xB4, 0xE9),
+        (0x00, 0x9E, 0x73),
+        (0xF0, 0xE4, 0x42),
+        (0x00, 0x72, 0xB2),
+        (0xD5, 0x5E, 0x00),
+        (0xCC, 0x79, 0xA7),
+        (0x55, 0x00, 0xFF),
+        (0xBB, 0xEE, 0x99),
+        (0x33, 0x77, 0xFF),
+        (0x99, 0x33, 0x22),
+        (0x99, 0xEE, 0xCC),
+    ],
+    dtype=np.uint8,
+)
+
+_known: WeakKeyDictionary[TokenTrace, np.ndarray] = WeakKeyDictionary()
+
+
+def lane_colours(methods: list[str]) -> list[str]:
+    """A colour a lane, by its place; vanilla is grey wherever it stands."""
+    others = 0
+    colours = []
+    for method in methods:
+        if method == "vanilla":
+            colours.append(VANILLA_COLOUR)
+        else:
+            colours.append(LANE_COLOURS[others % len(LANE_COLOURS)])
+            others += 1
+    return colours
+
+
+def at_layer(trace: TokenTrace, layer: int) -> TokenTrace:
+    """The same run as LLM layer `layer` sees it."""
+    return _first(trace, sum(step.layer <= layer for step in trace.steps))
+
+
+def survivor_colours(trace: TokenTrace) -> np.ndarray:
+    """(N,) a row of SURVIVOR_COLOURS for every token that was ever a survivor, −1 for the others.
+
+    A survivor starts from the colour of its place on the grid, so it tends to have the same one in
+    every lane. It moves on to the next free colour if a neighbour has it: two survivors are
+    neighbours if tokens they stand for touch, at any stage. So a token has one colour from the
+    first layer to the last, in every frame. Where a survivor has more neighbours than there are
+    colours, it takes the one it shares the least border with.
+    """
+    if trace not in _known:
+        _known[trace] = _assign(trace)
+    return _known[trace]
+
+
+def _assign(trace: TokenTrace) -> np.ndarray:
+    touching = _touching(trace.layout)  # (P, 2)
+    borders: dict[int, dict[int, int]] = {}
+    members: dict[int, int] = {}
+    for stage in range(1, len(trace.steps) + 1):
+        survivor = _first(trace, stage).survivor  # (N,)
+        anchors, sizes = np.unique(survivor[survivor >= 0], return_counts=True)
+        for anchor, size in zip(anchors.tolist(), sizes.tolist(), strict=True):
+            members[anchor] = max(size, members.get(anchor, 0))
+        pairs = survivor[touching]  # (P, 2)
+        pairs = np.sort(pairs[(pairs[:, 0] != pairs[:, 1]) & (pairs >= 0).all(axis=1)], axis=1)
+        edges, counts = np.unique(pairs, axis=0, return_counts=True)
+        for (one, other), count in zip(edges.tolist(), counts.tolist(), strict=True):
+            for here, there in ((one, other), (other, one)):
+                row = borders.setdefault(here, {})
+                row[there] = row.get(there, 0) + count
+
+    colours = np.full(len(trace), -1)
+    first_choice = _by_place(trace.layout)
+    groups_first = sorted(members, key=lambda anchor: (members[anchor] == 1, anchor))
+    for anchor in groups_first:
+        shared = np.zeros(len(SURVIVOR_COLOURS))
+        for neighbour, border in borders.get(anchor, {}).items():
+            if colours[neighbour] >= 0:
+                shared[colours[neighbour]] += border
+        turn = np.roll(np.arange(len(shared)), -first_choice[anchor])
+        colours[anchor] = turn[shared[turn].argmin()]
+    return colours
+
+
+def _first(trace: TokenTrace, stages: int) -> TokenTrace:
+    if stages == len(trace.steps):
+        return trace
+    steps: tuple[TraceStep, ...] = trace.steps[:stages]
+    return TokenTrace(trace.layout, steps, trace.num_layers)
+
+
+def _by_place(layout: TokenLayout) -> np.ndarray:
+    """(N,) the colour each token would have if it had no neighbours."""
+    colours = np.arange(len(layout)) % len(SURVIVOR_COLOURS)
+    if layout.grid is not None:
+        _, row, col = np.indices(layout.grid).reshape(3, -1)
+        colours[layout.placed] = (5 * row + 7 * col) % len(SURVIVOR_COLOURS)
+    return colours
+
+
+def _touching(layout: TokenLayout) -> np.ndarray:
+    """(P, 2) pairs of tokens of one frame that share an edge."""
+    placed = np.flatnonzero(layout.placed)
+    if layout.grid is not None:  # raster order, as TokenLayout.regular lays it
+        raster = placed.reshape(layout.grid)
+        sideways = np.stack([raster[:, :, :-1].ravel(), raster[:, :, 1:].ravel()], axis=1)
+        downwards = np.stack([raster[:, :-1].ravel(), raster[:, 1:].ravel()], axis=1)
+        return np.concatenate([sideways, downwards])
+    pairs = [np.zeros((0, 2), dtype=np.int64)]
+    for frame in np.unique(layout.frame[placed]):
+        tokens = placed[layout.frame[placed] == frame]
+        left, top, right, bottom = layout.box[tokens].T
+        slack = 0.1 * min((right - left).min(), (bottom - top).min())
+        wide = np.minimum.outer(right, right) - np.maximum.outer(left, left)  # (n, n) overlap
+        tall = np.minimum.outer(bottom, bottom) - np.maximum.outer(top, top)
+        beside = (np.minimum(wide, tall) > -slack) & (np.maximum(wide, tall) > slack)
+        pairs.append(tokens[np.argwhere(np.triu(beside, 1))])
+    return np.concatenate(pairs)

@@ -1,0 +1,107 @@
+"""How many visual tokens each LLM layer processes: one descending line a lane."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import altair as alt
+
+from app.render.chart import INK, dressed, inline
+from app.render.palette import lane_colours
+from app.render.summary import conditions_line, lane_labels, percent
+from models.record import Comparison, LaneResult
+
+HEIGHT = 240
+DASHES: list[list[int]] = [[1, 0], [7, 3], [2, 2], [9, 3, 2, 3], [4, 4], [1, 3]]
+SHAPES = ["circle", "square", "diamond", "triangle-up", "cross", "triangle-down"]
+LINE = 15  # pixels between two labels
+
+
+def staircase_chart(comparison: Comparison) -> Any:
+    """Lines differ in colour, dash and marker, and carry their names at their ends."""
+    steps = staircase_points(comparison)
+    ends = [step for step in steps if step["end"]]
+    lanes = [end["lane"] for end in ends]
+    colours = lane_colours([lane.method for lane in comparison.lanes])
+    every = dict(zip(lane_labels(comparison), colours, strict=True))
+    x, y = _axes(steps)
+
+    def by_lane(channel: Any, looks: list[Any]) -> Any:
+        return channel("lane:N", legend=None, scale=alt.Scale(domain=lanes, range=looks))
+
+    colour = by_lane(alt.Color, [every[name] for name in lanes])
+    shape = by_lane(alt.Shape, SHAPES)
+    points = alt.Chart(inline(steps))
+    line = points.mark_line(interpolate="step-after", strokeWidth=2.25).encode(
+        x=x, y=y, color=colour, strokeDash=by_lane(alt.StrokeDash, DASHES)
+    )
+    about = ["lane:N", alt.Tooltip("from:N", title="from"), "tokens:Q", "share:N"]
+    mark = points.transform_filter("datum.changed").mark_point(filled=True, size=64, opacity=1)
+    layers = [line, mark.encode(x=x, y=y, color=colour, shape=shape, tooltip=about)]
+    for end, place in zip(ends, _apart(ends, _highest(steps)), strict=True):
+        at = alt.Chart(inline([end])).encode(x=alt.value("width"), y=alt.value(place))
+        key = at.mark_point(filled=True, size=64, opacity=1, xOffset=10)
+        text = at.mark_text(align="left", dx=19, fontSize=12, color=INK, limit=112)
+        layers += [key.encode(color=colour, shape=shape), text.encode(text="label:N")]
+    return dressed(alt.layer(*layers), conditions_line(comparison), HEIGHT)
+
+
+def staircase_points(comparison: Comparison) -> list[dict[str, Any]]:
+    """One record a lane and layer, and one more that carries the last layer to the end."""
+    points: list[dict[str, Any]] = []
+    for label, lane in zip(lane_labels(comparison), comparison.lanes, strict=True):
+        if not isinstance(lane, LaneResult):
+            continue
+        counts = lane.trace.per_layer.tolist()
+        for layer, tokens in enumerate([*counts, counts[-1]]):
+            changed = layer == 0 or (layer < len(counts) and tokens != counts[layer - 1])
+            points.append(
+                {
+                    "lane": label,
+                    "layer": layer,
+                    "tokens": tokens,
+                    "share": f"{percent(tokens / max(1, lane.trace.layout.num_placed))} of all",
+                    "from": f"layer {layer}",
+                    "changed": changed,
+                    "end": layer == len(counts),
+                    "label": f"{label} {tokens:,}",
+                }
+            )
+    return points
+
+
+def _axes(steps: list[dict[str, Any]]) -> tuple[Any, Any]:
+    layers = max((step["layer"] for step in steps), default=1)
+    x = alt.X(
+        "layer:Q",
+        title="LLM layer",
+        axis=alt.Axis(tickMinStep=1, tickCount=8, format="d", grid=False),
+        scale=alt.Scale(domain=[0, layers], nice=False),
+    )
+    y = alt.Y(
+        "tokens:Q",
+        title="visual tokens",
+        axis=alt.Axis(tickCount=5, format=",d", tickMinStep=1),
+        scale=alt.Scale(domain=[0, _highest(steps)], nice=False),
+    )
+    return x, y
+
+
+def _highest(steps: list[dict[str, Any]]) -> int:
+    return max((step["tokens"] for step in steps), default=1)
+
+
+def _apart(ends: list[dict[str, Any]], highest: int) -> list[float]:
+    """Heights in pixels for the labels at the right, in the lines' order and never overlapping."""
+    wanted = [HEIGHT * (1 - end["tokens"] / max(1, highest)) for end in ends]
+    order = sorted(range(len(ends)), key=lambda index: wanted[index])
+    places = list(wanted)
+    floor = -LINE / 2
+    for index in order:
+        places[index] = floor = max(wanted[index], floor)
+        floor += LINE
+    ceiling = float(HEIGHT)
+    for index in reversed(order):
+        places[index] = min(places[index], ceiling)
+        ceiling = places[index] - LINE
+    return places

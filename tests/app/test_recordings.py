@@ -1,0 +1,158 @@
+"""Recordings: what is loaded is what was saved, and a stranger's folder does no harm."""
+
+import json
+import shutil
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from app import recordings
+from app.recordings import RecordingError
+from pruning.base import PositionStrategy
+from tests.app import factory
+
+
+@pytest.fixture(scope="module")
+def comparison():
+    return factory.comparison()
+
+
+@pytest.fixture(scope="module")
+def saved(comparison, tmp_path_factory):
+    return recordings.save(comparison, tmp_path_factory.mktemp("recordings") / "red ball")
+
+
+@pytest.fixture
+def copy(saved, tmp_path):
+    return shutil.copytree(saved, tmp_path / "copy")
+
+
+def edit(folder, change):
+    record = json.loads((folder / "record.json").read_text())
+    change(record)
+    (folder / "record.json").write_text(json.dumps(record))
+
+
+def test_what_is_loaded_is_what_was_saved(comparison, saved):
+    loaded = recordings.load(saved)
+    assert factory.same(loaded, comparison)
+    assert (loaded.lanes[2].trace.fate == comparison.lanes[2].trace.fate).all()
+    assert sorted(p.name for p in saved.iterdir()) == ["arrays.npz", "frame_000.png", "record.json"]
+
+
+def test_equality_in_these_tests_notices_one_bit(comparison):
+    frames = comparison.frames.copy()
+    frames[0, 3, 3, 0] ^= 1
+    assert not factory.same(replace(comparison, frames=frames), comparison)
+
+
+def test_a_video_and_odd_values_come_back(tmp_path):
+    odd = factory.comparison(
+        frames=np.stack([factory.picture(64, 48, shift) for shift in range(4)]),
+        lanes=(
+            factory.lane("tree", "Tree", factory.video_trace(), "ü\n\x00 \"{}\"", peak_bytes=7,
+                         boxes=np.zeros((0, 4), dtype=np.float32)),
+            factory.lane("prumerge", "PruMerge", factory.prumerge_trace(factory.picture()), ""),
+        ),
+        truth=None,
+        options={"stop": ["a", ("b", 1)], "top_p": None, "nested": {"tuple": 3}},
+    )  # fmt: skip
+    assert factory.same(recordings.load(recordings.save(odd, tmp_path / "odd")), odd)
+
+
+def test_an_enum_among_the_knobs_comes_back_as_its_value(tmp_path, comparison):
+    knobs = {"inner": PositionStrategy.PERC, "share": np.float64(0.5)}
+    lane = replace(comparison.lanes[0], knobs=knobs)
+    loaded = recordings.load(recordings.save(replace(comparison, lanes=(lane,)), tmp_path / "a"))
+    assert loaded.lanes[0].knobs == {"inner": "perc", "share": 0.5}
+
+
+def test_saving_again_replaces_and_leaves_nothing_behind(tmp_path, comparison):
+    recordings.save(comparison, tmp_path / "case")
+    recordings.save(replace(comparison, question="Why?"), tmp_path / "case")
+    assert recordings.load(tmp_path / "case").question == "Why?"
+    assert [path.name for path in tmp_path.iterdir()] == ["case"]
+
+
+def test_a_failed_save_leaves_the_old_recording(tmp_path, comparison):
+    recordings.save(comparison, tmp_path / "case")
+    broken = replace(comparison, options={"x": object()})
+    with pytest.raises(TypeError):
+        recordings.save(broken, tmp_path / "case")
+    assert recordings.load(tmp_path / "case").question == comparison.question
+    assert [path.name for path in tmp_path.iterdir()] == ["case"]
+
+
+def test_a_folder_of_something_else_is_never_replaced(tmp_path, comparison):
+    (tmp_path / "thesis").mkdir()
+    (tmp_path / "thesis" / "chapter.txt").write_text("mine")
+    with pytest.raises(RecordingError, match="not a recording"):
+        recordings.save(comparison, tmp_path / "thesis")
+    assert (tmp_path / "thesis" / "chapter.txt").read_text() == "mine"
+
+
+@pytest.mark.parametrize(
+    ("change", "complaint"),
+    [
+        (lambda r: r.update(format="other"), "not a TokenScope recording"),
+        (lambda r: r.update(version=99), "version 99; this program reads 1"),
+        (lambda r: r.pop("lanes"), "'lanes' is missing"),
+        (lambda r: r.update(frames=10**9), "1000000000 frames"),
+        (lambda r: r.update(frames=3), "damaged"),
+        (lambda r: r["lanes"][2]["steps"].reverse(), "tokens"),
+        (lambda r: r["lanes"][0].update(num_layers=10**9), "1000000000 LLM layers"),
+        (lambda r: r["lanes"][0].update(grid=[1, 2, 3]), "does not hold"),
+        (lambda r: r["lanes"][0]["phases"].append(["nap", 1, 1, 1]), "unknown name"),
+        (lambda r: r.update(lanes=[7]), "damaged"),
+    ],
+)
+def test_a_damaged_record_is_one_clear_sentence(copy, change, complaint):
+    edit(copy, change)
+    with pytest.raises(RecordingError, match=complaint) as error:
+        recordings.load(copy)
+    assert "\n" not in str(error.value) and str(copy.parent) not in str(error.value)
+
+
+def test_arrays_that_are_no_arrays_are_refused(copy):
+    with np.load(copy / "arrays.npz") as arrays:
+        kept = dict(arrays)
+    np.savez(copy / "arrays.npz", **{**kept, "lane0.boxes": np.array([{"a": 1}], dtype=object)})
+    with pytest.raises(RecordingError, match="damaged"):
+        recordings.load(copy)
+    np.savez(copy / "arrays.npz", **{**kept, "lane1.step0.cols": kept["lane1.step0.cols"] + 9999})
+    with pytest.raises(RecordingError, match="column outside"):
+        recordings.load(copy)
+    (copy / "arrays.npz").write_bytes(b"PK nothing")
+    with pytest.raises(RecordingError, match="damaged"):
+        recordings.load(copy)
+
+
+def test_a_folder_that_is_not_there_is_one_clear_sentence(tmp_path):
+    with pytest.raises(RecordingError, match=r"gone has no readable record.json"):
+        recordings.load(tmp_path / "gone")
+
+
+def test_no_metadata_is_written_with_a_frame(saved):
+    with Image.open(saved / "frame_000.png") as picture:
+        assert not picture.info and not picture.getexif()
+
+
+def test_pictures_of_two_lanes_of_one_method_do_not_overwrite_each_other(tmp_path, comparison):
+    lane = replace(comparison.lanes[1], method="../evil")
+    twice = replace(comparison, lanes=(lane, lane, comparison.lanes[3]))
+    names = sorted(path.name for path in recordings.pictures(twice, tmp_path / "out"))
+    assert names == [
+        "boxes_evil.png", "boxes_evil_2.png", "latency.png", "latency.svg",
+        "overlay_evil.png", "overlay_evil_2.png", "staircase.png", "staircase.svg",
+    ]  # fmt: skip
+    assert all((tmp_path / "out" / name).stat().st_size > 500 for name in names)
+
+
+def test_a_video_is_drawn_as_a_sheet_of_its_frames(tmp_path):
+    frames = np.stack([factory.picture(160, 120, shift) for shift in range(4)])
+    lane = factory.lane("tree", "Tree", factory.video_trace(), "")
+    recordings.pictures(factory.comparison(frames=frames, lanes=(lane,)), tmp_path)
+    with Image.open(tmp_path / "overlay_tree.png") as sheet:
+        assert sheet.size == (2 * 486 - 6, 2 * 366 - 6)

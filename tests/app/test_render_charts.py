@@ -1,0 +1,178 @@
+"""Charts and figures: their numbers are the record's."""
+
+import json
+from dataclasses import replace
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from app.render.chart import chart_png, chart_svg
+from app.render.latency import latency_bars, latency_chart, latency_notes
+from app.render.staircase import staircase_chart, staircase_points
+from app.render.summary import (
+    conditions_line,
+    figures,
+    intersection_over_union,
+    lane_rows,
+    megabytes,
+    milliseconds,
+    percent,
+    table,
+    times,
+    word_diff,
+)
+from models.record import Truth
+from tests.app import factory
+
+
+@pytest.fixture(scope="module")
+def comparison():
+    return factory.comparison()
+
+
+def cold_first(comparison):
+    vanilla = replace(comparison.lanes[0], timeline=factory.timeline(cold=True))
+    return replace(comparison, lanes=(vanilla, *comparison.lanes[1:]))
+
+
+def test_bars_are_the_phases_laid_end_to_end(comparison):
+    bars = latency_bars(lane_rows(comparison))
+    for lane in comparison.lanes[:3]:
+        own = [bar for bar in bars if bar["lane"] == lane.title]
+        assert own[-1]["end"] == pytest.approx(1e3 * lane.timeline.total)
+        for bar in own:
+            assert bar["end"] - bar["start"] == pytest.approx(
+                1e3 * lane.timeline.seconds(bar["phase"])
+            )
+        assert all(a["end"] == b["start"] for a, b in pairwise(own))
+
+
+def test_the_tick_is_at_the_first_token_and_the_note_says_the_speed_up(comparison):
+    notes = latency_notes(lane_rows(comparison))
+    vanilla, visionzip = comparison.lanes[:2]
+    assert notes[1]["ttft"] == pytest.approx(1e3 * visionzip.timeline.ttft)
+    factor = times(vanilla.timeline.ttft / visionzip.timeline.ttft)
+    assert notes[1]["note"] == f"{milliseconds(visionzip.timeline.ttft)} to first token · {factor}"
+
+
+def test_a_cold_lane_says_so_and_nothing_is_compared_with_it(comparison):
+    cold = cold_first(comparison)
+    notes = latency_notes(lane_rows(cold))
+    assert notes[0]["note"].endswith("cold run")
+    assert lane_rows(cold)[1]["speedup_ttft"] is None
+    assert "×" not in notes[1]["note"]
+    assert "cold: Vanilla" in conditions_line(cold) and "cold" not in conditions_line(comparison)
+
+
+def test_a_lane_that_failed_keeps_its_row_and_its_reason(comparison):
+    rows = lane_rows(comparison)
+    assert [row["failure"] is None for row in rows] == [True, True, True, False]
+    assert "6.4 %" in rows[3]["failure"]
+    assert latency_notes(rows)[3]["note"] == "did not run"
+    assert "FastV did not run: FastV keeps 576" in table(comparison)
+    assert {point["lane"] for point in staircase_points(comparison)} == {
+        "Vanilla",
+        "VisionZip",
+        "Nüwa",
+    }
+
+
+def test_the_staircase_is_the_trace(comparison):
+    for lane in comparison.lanes[:3]:
+        points = [p for p in staircase_points(comparison) if p["lane"] == lane.title]
+        assert [p["tokens"] for p in points[:-1]] == lane.trace.per_layer.tolist()
+        assert points[-1]["label"] == f"{lane.title} {lane.trace.per_layer[-1]}"
+
+
+def test_lanes_of_a_staircase_differ_beyond_colour(comparison):
+    spec = staircase_chart(comparison).to_dict()
+    line, mark = spec["layer"][0]["encoding"], spec["layer"][1]["encoding"]
+    lanes = line["strokeDash"]["scale"]["domain"]
+    assert len({tuple(dash) for dash in line["strokeDash"]["scale"]["range"][: len(lanes)]}) == 3
+    assert len(set(mark["shape"]["scale"]["range"][: len(lanes)])) == 3
+
+
+def test_end_labels_never_lie_on_each_other(comparison):
+    same = replace(comparison, lanes=(comparison.lanes[1],) * 4)
+    spec = staircase_chart(same).to_dict()
+    texts = [layer for layer in spec["layer"] if layer["mark"]["type"] == "text"]
+    heights = sorted(layer["encoding"]["y"]["value"] for layer in texts)
+    assert len(heights) == 4 and min(np.diff(heights)) >= 14.9
+
+
+def test_charts_are_responsive_transparent_and_take_the_pages_ink(comparison):
+    for chart in (latency_chart(comparison), staircase_chart(comparison)):
+        spec = chart.to_dict()
+        assert spec["width"] == "container" and spec["background"] == "transparent"
+        assert "currentColor" in json.dumps(spec) and "system-ui" in spec["config"]["font"]
+
+
+def test_a_chart_file_carries_its_conditions_on_white(comparison, tmp_path):
+    chart_svg(latency_chart(comparison), tmp_path / "latency.svg")
+    svg = (tmp_path / "latency.svg").read_text().replace("\u00a0", " ")
+    assert "NVIDIA H100" in svg and "currentColor" not in svg and "×3.3" in svg
+    chart_png(staircase_chart(comparison), tmp_path / "staircase.png", scale=1)
+    with Image.open(tmp_path / "staircase.png") as picture:
+        assert picture.convert("RGB").getpixel((1, 1)) == (255, 255, 255)
+
+
+def test_a_comparison_of_failures_alone_still_draws(comparison):
+    failed = replace(comparison, lanes=comparison.lanes[3:])
+    assert latency_chart(failed).to_dict() and staircase_chart(failed).to_dict()
+    assert "did not run" in table(failed)
+
+
+def test_rows_are_json_and_hold_the_records_numbers(comparison):
+    rows = json.loads(json.dumps(lane_rows(comparison), allow_nan=False))
+    nuwa = rows[2]
+    assert nuwa["stages"] == [576, 112, 16] and nuwa["text"]["tokens"] == "576 → 112 → 16"
+    assert nuwa["measured_ratio"] == pytest.approx(1 / 9)
+    assert nuwa["text"]["ratio"] == "11.1 % asked · 11.1 % run"
+    assert rows[0]["text"]["tokens"] == "576" and rows[0]["speedup_ttft"] is None
+    assert nuwa["exact_match"] is False and rows[0]["exact_match"] is True
+    assert rows[0]["iou"] > 0.8 > 0.1 > rows[1]["iou"]
+
+
+def test_truth_that_is_not_known_is_absent(comparison):
+    rows = lane_rows(replace(comparison, truth=None))
+    assert rows[0]["iou"] is None and rows[0]["exact_match"] is None
+    assert "IoU" not in table(replace(comparison, truth=None))
+
+
+def test_an_answer_without_a_box_has_no_overlap_where_others_gave_one(comparison):
+    mute = replace(comparison.lanes[1], boxes=np.zeros((0, 4), dtype=np.float32))
+    lanes = (comparison.lanes[0], mute)
+    assert lane_rows(replace(comparison, lanes=lanes))[1]["iou"] == 0.0
+    alone = replace(comparison, lanes=(mute,), truth=Truth("red", (0, 0, 1, 1)))
+    assert lane_rows(alone)[0]["iou"] is None
+
+
+def test_figures_have_the_asked_number_of_digits():
+    assert [milliseconds(s) for s in (0.000385, 0.0412, 0.9996, 1.234, 12.3456)] == [
+        "0.385 ms", "41.2 ms", "1,000 ms", "1,230 ms", "12,300 ms",
+    ]  # fmt: skip
+    assert [percent(s) for s in (1 / 9, 1, 0, 0.005)] == ["11.1 %", "100 %", "0 %", "0.500 %"]
+    assert [times(f) for f in (2.93, 12.4, 0.834, 1.0)] == ["×2.9", "×12", "×0.83", "×1.0"]
+    assert megabytes(61_900_000) == "61.9 MB"
+    assert figures(float("inf")) == "–"
+
+
+def test_words_that_differ_from_vanilla_are_named():
+    said = word_diff("a red ball near a lake", "a red ball near the big lake")
+    assert [word for word, differs in said if differs] == ["the", "big"]
+    assert [word for word, _ in said] == ["a", "red", "ball", "near", "the", "big", "lake"]
+    assert word_diff("", "") == []
+
+
+def test_overlap_of_boxes():
+    one, other = np.array([0, 0, 2, 2.0]), np.array([1, 1, 3, 3.0])
+    assert intersection_over_union(one, other) == pytest.approx(1 / 7)
+    assert intersection_over_union(one, np.array([2, 2, 3, 3.0])) == 0
+
+
+def test_a_table_obeys_no_control_characters(comparison):
+    loud = replace(comparison.lanes[0], answer="red\x1b[2J\nball‮ " + "x" * 90)
+    text = table(replace(comparison, lanes=(loud,)))
+    assert "\x1b" not in text and "‮" not in text and len(text.splitlines()) == 2
