@@ -15,7 +15,11 @@ PHASES = ("read", "encode", "compress", "prefill", "decode")
 
 @dataclass(frozen=True)
 class Phase:
-    """One phase of a lane: its seconds on the lane's own clock, and what went in and came out."""
+    """One phase of a lane: its seconds on the lane's own clock, and what went in and came out.
+
+    Read, encode and compress count visual tokens. Prefill counts rows in the first and in the last
+    LLM layer, decode the rows it starts from and the tokens it made.
+    """
 
     name: str  # of PHASES
     seconds: float
@@ -60,7 +64,7 @@ class LaneResult:
     text_tokens: int
     kv_bytes: int
     tflops: float  # encode + projector + prefill, see models/flops.py for the formula
-    peak_bytes: int | None  # of the device allocator while this lane ran alone; None on the CPU
+    peak_bytes: int | None  # the most this lane added to the device allocator; None on the CPU
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,113 @@
+"""What a model family gives the engine: an adapter, and the records that pass through it.
+
+Letters as in pruning/tokens.py: N original visual tokens, K survivors, S sequence rows, D width,
+L LLM layers. There is no batch axis outside the modules of transformers.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+from transformers import DynamicCache
+
+from models.decoder import Decoder
+from models.media import Media
+from pruning.base import Needs, PositionStrategy
+from pruning.token_map import TokenMap
+from pruning.tokens import TokenLayout, VisualTokens
+
+
+@dataclass(frozen=True, eq=False)
+class Prompt:
+    """A question about an upload, ready for the model, with nothing compressed yet."""
+
+    before: Tensor  # (A,) int64 ids of the text before the picture
+    after: Tensor  # (B,) int64 ids of the text after it
+    pixels: Tensor  # (T, 3, h, w) float32
+    layout: TokenLayout  # N tokens of the picture
+    region: tuple[float, float, float, float]  # what the model sees, in fractions of the picture
+
+    @property
+    def num_text(self) -> int:
+        return len(self.before) + len(self.after)
+
+
+@dataclass(frozen=True, eq=False)
+class Sequence:
+    """What the LLM reads: text, the survivors, text."""
+
+    embeds: Tensor  # (S, D)
+    positions: Tensor  # (S,) int64
+    visual: slice  # which rows are visual
+    anchors: Tensor  # (K,) int64 original token behind each visual row, −1 = none
+    layout: TokenLayout  # that the anchors point into
+
+
+@dataclass(frozen=True, eq=False)
+class DecodeState:
+    """What prefill leaves for decode. Each layer has its own cache length and its own numbering."""
+
+    logits: Tensor  # (vocabulary,) float32, of the first token
+    cache: DynamicCache
+    positions: Tensor  # (L,) int64 id of the next token, by layer
+    rows_per_layer: tuple[int, ...]  # S of each layer
+
+    @property
+    def kv_bytes(self) -> int:
+        """What the cache holds now, over all layers."""
+        return sum(layer.keys.nbytes + layer.values.nbytes for layer in self.cache.layers)
+
+
+class Adapter(Protocol):
+    """A model family. Stateless: any number of lanes may share one."""
+
+    media: ClassVar[frozenset[str]]  # of {"image", "video"}
+
+    @property
+    def device(self) -> torch.device: ...
+
+    @property
+    def decoder(self) -> Decoder: ...
+
+    @property
+    def conditions(self) -> dict[str, str]:
+        """What its timings depend on, in words: device, dtype, attention kernel."""
+
+    @property
+    def end_ids(self) -> frozenset[int]:
+        """Token ids that end an answer."""
+
+    def prepare(self, media: Media, question: str) -> Prompt:
+        """Chat template, ids, pixels, and where each token lies on the picture."""
+
+    def encode(self, prompt: Prompt, needs: Needs) -> VisualTokens:
+        """Encoder tokens with exactly the signals asked for."""
+
+    def project(self, features: Tensor) -> Tensor:
+        """Encoder tokens (K, Dv) into LLM space (K, D)."""
+
+    def splice(
+        self,
+        prompt: Prompt,
+        visual: VisualTokens,
+        token_map: TokenMap,
+        tokens: Tensor,
+        strategy: PositionStrategy,
+    ) -> Sequence:
+        """The survivors' `tokens` (K, D) in the place of the picture, numbered by `strategy`."""
+
+    def generate(self, prompt: Prompt, max_new_tokens: int, **options: Any) -> Any:
+        """What stock transformers makes of the same prompt: the measure of our own loops."""
+
+    def to_text(self, ids: list[int]) -> str:
+        """Generated ids as text, without special tokens."""
+
+    def boxes(self, prompt: Prompt, answer: str) -> np.ndarray:
+        """Boxes (M, 4) in an answer, as fractions of the first frame."""
+
+    def flops(self, needs: Needs, projected: int, rows_per_layer: tuple[int, ...]) -> int:
+        """Encoder, projector over `projected` tokens, and prefill; see models/flops.py."""

@@ -1,0 +1,69 @@
+"""Attention that fast kernels never write down, recomputed for the few rows a method asks for.
+
+Queries are projected again for those rows alone and meet the keys that the layer really used, so
+any kernel may have run. Softmax is in float32 over all keys; only then are columns picked.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from models.decoder import Rope
+
+
+def attend(queries: Tensor, keys: Tensor, scale: float, rows: Tensor | None = None) -> Tensor:
+    """Attention (H, Q, S) float32 of queries (H, Q, d) over keys (G, S, d); G divides H.
+
+    With `rows` (Q,), the place of each query among the keys, no query sees a later key.
+    """
+    groups = queries.unflatten(0, (len(keys), -1))  # (G, H/G, Q, d)
+    scores = groups.float() @ keys.float().transpose(1, 2)[:, None] * scale  # (G, H/G, Q, S)
+    if rows is not None:
+        later = torch.arange(keys.shape[1], device=rows.device) > rows[:, None]  # (Q, S)
+        scores = scores.masked_fill(later, -torch.inf)
+    return scores.softmax(dim=-1).flatten(0, 1)
+
+
+def split_heads(x: Tensor, head_dim: int) -> Tensor:
+    """(S, H·d) -> (H, S, d)."""
+    return x.unflatten(-1, (-1, head_dim)).transpose(0, 1)
+
+
+def rotate(x: Tensor, rope: Rope, rows: Tensor) -> Tensor:
+    """Rotary embedding of x (H, Q, d), whose rows are `rows` (Q,) of the tables."""
+    cos, sin = rope[0][0, rows], rope[1][0, rows]  # (Q, d)
+    first, second = x.chunk(2, dim=-1)
+    return x * cos + torch.cat([-second, first], dim=-1) * sin
+
+
+def encoder_keys(layer: nn.Module, hidden: Tensor) -> Tensor:
+    """Keys (S, D) of an encoder layer entered by `hidden` (S, D), heads concatenated."""
+    return layer.self_attn.k_proj(layer.layer_norm1(hidden))
+
+
+def cls_attention(layer: nn.Module, hidden: Tensor, keys: Tensor) -> Tensor:
+    """What [CLS], row 0 of `hidden`, gives each row: (S,) float32, mean over heads."""
+    attention = layer.self_attn
+    queries = split_heads(attention.q_proj(layer.layer_norm1(hidden[:1])), attention.head_dim)
+    received = attend(queries, split_heads(keys, attention.head_dim), attention.scale)  # (H, 1, S)
+    return received[:, 0].mean(dim=0)
+
+
+def decoder_attention(
+    layer: nn.Module, hidden: Tensor, rope: Rope, rows: Tensor, keys: Tensor
+) -> Tensor:
+    """Attention (H, Q, S) of `rows` (Q,) in a layer entered by `hidden` (S, D).
+
+    `keys` (G, S, d) are those it cached.
+    """
+    queries = decoder_heads(layer, layer.self_attn.q_proj, hidden, rope, rows)
+    return attend(queries, keys, layer.self_attn.scaling, rows)
+
+
+def decoder_heads(
+    layer: nn.Module, projection: nn.Module, hidden: Tensor, rope: Rope | None, rows: Tensor
+) -> Tensor:
+    """Queries or keys (heads, Q, d) of `rows` (Q,), by `projection`; not rotated without `rope`."""
+    heads = split_heads(projection(layer.input_layernorm(hidden[rows])), layer.self_attn.head_dim)
+    return heads if rope is None else rotate(heads, rope, rows)

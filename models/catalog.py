@@ -1,0 +1,84 @@
+"""The models that can be loaded, by name. Nothing heavy is imported before `load` is called."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from models.base import Adapter
+
+ROOT = Path(__file__).parents[1]
+
+
+@dataclass(frozen=True)
+class ModelCard:
+    """What a person should know of a model before choosing it."""
+
+    name: str  # "embedded-image": what a person types
+    title: str
+    family: str  # which adapter
+    source: str  # a folder of the checkout
+    media: frozenset[str]  # of {"image", "video"}
+    answers: tuple[str, ...]  # kinds of question it was trained for
+    boxes: str  # how it writes a box
+
+
+CATALOG = (
+    ModelCard(
+        name="embedded-image",
+        title="Embedded LLaVA",
+        family="llava",
+        source="assets/embedded/image",
+        media=frozenset({"image"}),
+        answers=(
+            "where something is",
+            "whether it is there",
+            "how many there are",
+            "what colour it is",
+            "what is on one side",
+        ),
+        boxes="[x1, y1, x2, y2], as fractions of the picture padded to a square",
+    ),
+)
+
+
+def find(name: str) -> ModelCard:
+    """The card of a model, or the names there are."""
+    for card in CATALOG:
+        if card.name == name:
+            return card
+    raise ValueError(f"There is no model {name!r}; there is {', '.join(c.name for c in CATALOG)}.")
+
+
+def load(name: str, device: str | None = None, dtype: str | None = None) -> Adapter:
+    """The model, ready to run: by default in bfloat16 on CUDA, in float32 without it."""
+    card = find(name)
+    source = ROOT / card.source
+    if not (source / "config.json").is_file() or not any(source.glob("*.safetensors")):
+        raise ValueError(
+            f"{card.title} has no weights in {card.source}; check them out, or see models/embedded."
+        )
+    import torch
+
+    device = device or ("cuda" if torch.cuda.is_available() else "cpu")
+    dtype = dtype or ("float32" if torch.device(device).type == "cpu" else "bfloat16")
+    return {"llava": load_llava}[card.family](source, device, dtype)
+
+
+def load_llava(source: Path, device: str, dtype: str) -> Adapter:
+    from transformers import AutoTokenizer, LlavaForConditionalGeneration
+    from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
+
+    from models.llava import LlavaAdapter
+
+    # dtype= at load: a later .to(bfloat16) would round the rotary frequencies too.
+    model = LlavaForConditionalGeneration.from_pretrained(
+        source, dtype=dtype, attn_implementation="sdpa", local_files_only=True
+    )
+    return LlavaAdapter(
+        model.to(device).eval().requires_grad_(False),
+        AutoTokenizer.from_pretrained(source, local_files_only=True),
+        CLIPImageProcessorPil.from_pretrained(source, local_files_only=True),
+    )

@@ -1,0 +1,104 @@
+"""Files into frames: the one place where an upload is read, and refused in words."""
+
+from __future__ import annotations
+
+import hashlib
+import struct
+import time
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import PIL
+from PIL import Image, ImageOps
+
+FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
+MAX_PIXELS = 50_000_000
+
+# What Pillow's readers raise on broken bytes: they parse first and check later.
+BROKEN = (OSError, SyntaxError, ValueError, TypeError, LookupError, EOFError, struct.error)
+TOO_LARGE = (Image.DecompressionBombError, Image.DecompressionBombWarning)
+
+
+class MediaError(ValueError):
+    """The file cannot be used, and why, in one sentence a person can act on."""
+
+
+@dataclass(frozen=True, eq=False)
+class Media:
+    """An upload as it was read."""
+
+    frames: np.ndarray  # (T, H, W, 3) uint8
+    times: np.ndarray  # (T,) float64, seconds into the clip
+    kind: str  # "image" | "video"
+    decoder: str  # what read it, with its version
+    read_seconds: float
+
+    @cached_property
+    def digest(self) -> str:
+        """sha256 of the frames and their shape."""
+        content = hashlib.sha256(str(self.frames.shape).encode())
+        content.update(np.ascontiguousarray(self.frames))
+        return content.hexdigest()
+
+
+def read_image(path: str | Path) -> Media:
+    """The picture in a file, upright and in RGB; the first one where the file holds several."""
+    started = time.perf_counter()
+    name = Path(path).name
+    if "://" in str(path):
+        raise MediaError(f"{path} is a web address; save the picture and upload the file.")
+    if not Path(path).is_file():
+        raise MediaError(f"There is no file {name}; upload a picture.")
+    with open_picture(Path(path)) as picture:
+        width, height = picture.size
+        if width * height > MAX_PIXELS:
+            raise MediaError(
+                f"{name} is {width} x {height} pixels, {width * height / 1e6:.1f} megapixels; "
+                f"at most {MAX_PIXELS / 1e6:.0f} can be read."
+            )
+        try:
+            frame = np.asarray(to_rgb(ImageOps.exif_transpose(picture)))  # (H, W, 3)
+        except BROKEN as error:
+            raise MediaError(f"{name} is damaged: it breaks off or cannot be decoded.") from error
+    return Media(
+        frames=frame[None],
+        times=np.zeros(1),
+        kind="image",
+        decoder=f"Pillow {PIL.__version__}",
+        read_seconds=time.perf_counter() - started,
+    )
+
+
+def drawn(picture: np.ndarray) -> Media:
+    """A picture (H, W, 3) uint8 that never was a file."""
+    return Media(picture[None], np.zeros(1), "image", "none", read_seconds=0.0)
+
+
+def open_picture(path: Path) -> Image.Image:
+    """The header only: nothing is decoded before its size is known."""
+    try:
+        return Image.open(path, formats=FORMATS)
+    except TOO_LARGE as error:
+        raise MediaError(
+            f"{path.name} has far more than {MAX_PIXELS / 1e6:.0f} megapixels; scale it down first."
+        ) from error
+    except BROKEN as error:
+        raise MediaError(
+            f"{path.name} is not a picture that can be read; wanted {', '.join(FORMATS)}."
+        ) from error
+
+
+def to_rgb(picture: Image.Image) -> Image.Image:
+    """Any mode to 8-bit RGB; what is transparent shows white."""
+    if picture.mode.startswith("I;16"):
+        return Image.fromarray((np.asarray(picture) / 257).astype(np.uint8)).convert("RGB")
+    if picture.mode in ("I", "F"):  # 32 bits say nothing about what is white: stretch what is there
+        values = np.asarray(picture, dtype=np.float64)
+        values = (values - values.min()) * (255 / (np.ptp(values) or 1))
+        return Image.fromarray(values.astype(np.uint8)).convert("RGB")
+    if picture.has_transparency_data:
+        opaque = picture.convert("RGBA")
+        return Image.alpha_composite(Image.new("RGBA", opaque.size, "white"), opaque).convert("RGB")
+    return picture.convert("RGB")

@@ -1,0 +1,132 @@
+"""The signals handed to methods are what the stock model would have said, asked in the slow way."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pytest
+import torch
+from torch import Tensor
+
+from pruning.base import CompressionMethod, Needs, knob
+from pruning.budget import Budget
+from pruning.token_map import TokenMap
+from pruning.tokens import LayerView, VisualTokens
+from tests.tiny import picture, prefilled, tiny_llava
+
+ENCODER = frozenset({"attention", "keys", "frames", "cls", "text"})
+LLM = frozenset({"attention", "hidden", "text", "queries", "keys", "values"})
+
+
+@dataclass(frozen=True)
+class Witness(CompressionMethod):
+    """Keeps everything and remembers what it saw."""
+
+    name = "witness"
+    title = "Witness"
+    summary = "For tests."
+
+    seen: dict[int, LayerView] = knob(None, help="layer -> view")  # noqa: RUF009
+    asking: str = knob("last", help="llm_queries")
+    rope: bool = knob(True, help="llm_rope")
+
+    @property
+    def needs(self) -> Needs:
+        return Needs(llm_queries=self.asking, llm=LLM, llm_rope=self.rope)
+
+    def budget(self, num_tokens: int, num_layers: int) -> Budget:
+        return Budget(num_tokens, ((2, num_tokens), (5, num_tokens)))
+
+    def prune(self, view: LayerView, keep: int) -> TokenMap:
+        self.seen[view.layer] = view
+        return TokenMap.identity(len(view))
+
+
+def encoded(needs: Needs) -> VisualTokens:
+    adapter = tiny_llava()
+    with torch.inference_mode():
+        return adapter.encode(adapter.prepare(picture(), "What is this?"), needs)
+
+
+@torch.inference_mode()
+def stock_encoder() -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
+    adapter = tiny_llava(kernel="eager")
+    pixels = adapter.prepare(picture(), "What is this?").pixels
+    tower = adapter.model.model.vision_tower
+    stock = tower(pixels, output_hidden_states=True, output_attentions=True)
+    return stock.hidden_states, stock.attentions
+
+
+@pytest.mark.parametrize("cls", [True, False], ids=["with [CLS]", "without [CLS]"])
+def test_encoder_signals_are_those_of_the_layer_that_yields_the_features(cls: bool) -> None:
+    visual = encoded(Needs(encoder=ENCODER if cls else ENCODER - {"cls"}, encoder_span=(2 / 3, 1)))
+    hidden, attentions = stock_encoder()
+    first = 0 if cls else 1
+    layer = tiny_llava().model.model.vision_tower.encoder.layers[4]
+    with torch.inference_mode():
+        keys = layer.self_attn.k_proj(layer.layer_norm1(hidden[4]))[0]
+    assert torch.allclose(visual.features, hidden[-2][0, first:], atol=1e-5)
+    received = attentions[-2][0, :, 0, first:].mean(dim=0)
+    assert (visual.attention - received).abs().max() < 1e-6
+    assert torch.allclose(visual.keys, keys[first:], atol=1e-5)
+    assert visual.key_heads == 4
+    assert torch.allclose(visual.hidden, torch.cat(hidden[4:])[:, first:], atol=1e-5)
+    assert torch.allclose(visual.frames, hidden[-2][:, 1:].mean(dim=1), atol=1e-5)
+    assert visual.layout.placed.tolist() == [False] * cls + [True] * 36
+    assert len(visual) == 36 + cls
+
+
+def test_what_nobody_asked_for_is_not_there() -> None:
+    visual = encoded(Needs())
+    assert visual.attention is visual.keys is visual.hidden is visual.frames is visual.text is None
+
+
+@pytest.mark.parametrize("kv_heads", [1, 2, 4])
+@pytest.mark.parametrize("asking", ["last", "last3", "text"])
+def test_recomputed_attention_is_eager_attention(asking: str, kv_heads: int) -> None:
+    seen: dict[int, LayerView] = {}
+    lane = prefilled(tiny_llava(kv_heads=kv_heads), Witness(seen, asking))
+    slow = tiny_llava(kv_heads=kv_heads, kernel="eager")
+    with torch.inference_mode():
+        stock = slow.model.model.language_model(
+            inputs_embeds=lane.sequence.embeds[None], output_attentions=True
+        )
+    visual = lane.sequence.visual
+    first = {"last": -1, "last3": -3, "text": visual.stop}[asking]
+    for layer, view in seen.items():
+        expected = stock.attentions[layer - 1][0, :, first:, visual]  # (H, Q, V)
+        assert view.attention.shape == expected.shape
+        assert (view.attention - expected).abs().max() < 1e-6
+
+
+@pytest.mark.parametrize("rope", [True, False])
+def test_views_carry_the_layer_s_own_queries_and_keys(rope: bool) -> None:
+    seen: dict[int, LayerView] = {}
+    lane = prefilled(tiny_llava(), Witness(seen, "text", rope))
+    visual, cache = lane.sequence.visual, lane.state.cache
+    for layer, view in seen.items():
+        values = cache.layers[layer - 1].values[0, :, visual]  # (G, V, d)
+        assert torch.equal(view.values.unflatten(1, (2, 16)).transpose(0, 1), values)
+        same = torch.allclose(view.keys, cache.layers[layer].keys[0, :, visual], atol=1e-5)
+        assert same is rope
+        assert view.queries.shape == (4, len(lane.prompt.after), 16)
+        assert view.text.shape == (len(lane.prompt.after), 64)
+        assert view.hidden.shape == (36, 64)
+
+
+def test_the_encoder_stops_where_nothing_deeper_is_needed() -> None:
+    adapter, ran = tiny_llava(), []
+    layers = adapter.model.model.vision_tower.encoder.layers
+    hooks = [
+        layer.register_forward_hook(lambda *_, at=at: ran.append(at))
+        for at, layer in enumerate(layers)
+    ]
+    try:
+        encoded(Needs())
+        assert ran == [0, 1, 2, 3, 4]
+        ran.clear()
+        encoded(Needs(encoder_span=(0.5, 1)))
+        assert ran == [0, 1, 2, 3, 4, 5]
+    finally:
+        for hook in hooks:
+            hook.remove()

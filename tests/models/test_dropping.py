@@ -1,0 +1,137 @@
+"""Law 10: dropping rows equals masking them, with every layer numbered as that layer was.
+
+The oracle keeps all rows to the end. Each layer is told which rows are alive and how they are
+numbered, and hides the dead ones behind an explicit mask; answer tokens go through it all at once.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import pytest
+import torch
+from torch import Tensor
+
+from models.decoder import Decoder
+from models.pipeline import Lane
+from pruning.base import CompressionMethod, Positions, PositionStrategy, knob
+from pruning.budget import Budget
+from pruning.methods import create
+from pruning.token_map import TokenMap
+from pruning.tokens import LayerView, VisualTokens
+from tests.tiny import prefilled, tiny_llava
+
+ANSWER = [40, 7, 99, 130, 5]  # any ids: the oracle and the loop are told the same
+
+
+@dataclass(frozen=True)
+class Scatter(CompressionMethod):
+    """Selections that owe nothing to the model: some before the LLM, some at each pruning layer."""
+
+    name = "scatter"
+    title = "Scatter"
+    summary = "For tests."
+
+    before: int = knob(36, help="survivors before the LLM")
+    inner: tuple[tuple[int, int], ...] = knob((), help="layers and what they leave")
+    numbered: Positions = knob(Positions(), help="how")  # noqa: RUF009
+
+    @property
+    def positions(self) -> Positions:
+        return self.numbered
+
+    def budget(self, num_tokens: int, num_layers: int) -> Budget:
+        return Budget(self.before, self.inner)
+
+    def compress(self, visual: VisualTokens, keep: int) -> TokenMap:
+        return scattered(len(visual), keep)
+
+    def prune(self, view: LayerView, keep: int) -> TokenMap:
+        return scattered(len(view), keep)
+
+
+def scattered(n: int, keep: int) -> TokenMap:
+    draw = torch.Generator().manual_seed(n)
+    return TokenMap.select(torch.randperm(n, generator=draw)[:keep].sort().values, n)
+
+
+@torch.inference_mode()
+def masked(decoder: Decoder, embeds: Tensor, alive: Tensor, positions: Tensor) -> Tensor:
+    """Logits (R, vocabulary) of all rows R; `alive` and `positions` are (L, R)."""
+    hidden, size = embeds, len(embeds)
+    causal = torch.ones(size, size, dtype=torch.bool).tril()
+    for layer in range(decoder.num_layers):
+        allowed = causal & (alive[layer] | torch.eye(size, dtype=torch.bool))  # (R, R)
+        mask = embeds.new_zeros(1, 1, size, size).masked_fill(~allowed, -torch.inf)
+        hidden = decoder.layer(
+            layer, hidden, decoder.rope(positions[layer]), mask, decoder.new_cache()
+        )
+    return torch.cat([decoder.logits(row[None])[None] for row in hidden])
+
+
+@torch.inference_mode()
+def stepped(lane: Lane) -> Tensor:
+    """Logits (1 + answer, vocabulary) of our own decode, told the answer."""
+    logits = [lane.state.logits]
+    for count, token in enumerate(ANSWER):
+        positions = lane.state.positions + count
+        logits.append(lane.adapter.decoder.step(token, positions, lane.state.cache))
+    return torch.stack(logits)
+
+
+def oracle(method: CompressionMethod, lane: Lane) -> Tensor:
+    """The same logits from a vanilla lane's rows and the trace of the lane alone."""
+    whole = prefilled(lane.adapter, create("vanilla")).sequence
+    decoder, visual = lane.adapter.decoder, whole.visual
+    answer = decoder.embed(torch.tensor(ANSWER))
+    embeds = torch.cat([whole.embeds, answer])  # (R, D)
+    alive = torch.ones(decoder.num_layers, len(embeds), dtype=torch.bool)
+    trace = lane.trace()
+    for layer in range(decoder.num_layers):
+        kept = torch.from_numpy(trace.alive(layer))
+        alive[layer, visual] = torch.zeros(len(trace), dtype=torch.bool).index_fill(0, kept, True)
+    positions = torch.arange(len(embeds)).expand(len(alive), -1).clone()  # (L, R): PESP
+    if method.positions.before is PositionStrategy.PERC:
+        positions[:] = alive[0].cumsum(0) - 1
+    if method.positions.inner is PositionStrategy.PERC:
+        pruned = (alive != alive[0]).any(dim=1)  # (L,)
+        positions[pruned] = alive[pruned].cumsum(1) - 1
+    return masked(decoder, embeds, alive, positions)[-1 - len(ANSWER) :]
+
+
+PESP, PERC = PositionStrategy.PESP, PositionStrategy.PERC
+SELECTIONS = {
+    "before the LLM": Scatter(before=11),
+    "before the LLM, renumbered": Scatter(before=11, numbered=Positions(PERC, PERC)),
+    "inside the LLM": Scatter(inner=((2, 9),)),
+    "inside the LLM, renumbered": Scatter(inner=((2, 9),), numbered=Positions(PESP, PERC)),
+    "at three layers": Scatter(inner=((1, 20), (3, 12), (6, 1))),
+    "at three layers, renumbered": Scatter(
+        inner=((1, 20), (3, 12), (6, 1)), numbered=Positions(PESP, PERC)
+    ),
+    "before and inside": Scatter(before=24, inner=((4, 5), (7, 2))),
+    "before and inside, renumbered": Scatter(
+        before=24, inner=((4, 5), (7, 2)), numbered=Positions(PERC, PERC)
+    ),
+    "fastv": create("fastv", retention_ratio=0.4),
+    "random": create("random", retention_ratio=0.3),
+}
+
+
+@pytest.mark.parametrize("name", SELECTIONS)
+@pytest.mark.parametrize("kernel", ["sdpa", "eager"])
+def test_dropping_equals_masking(name: str, kernel: str) -> None:
+    """Within float32 rounding of logits of size 4; a wrong row or number moves them by > 0.01."""
+    method = SELECTIONS[name]
+    lane = prefilled(tiny_llava(kernel=kernel), method)
+    assert (stepped(lane) - oracle(method, lane)).abs().max() < 1e-5
+
+
+def test_the_oracle_would_notice_a_wrong_number_or_a_wrong_row() -> None:
+    method = SELECTIONS["at three layers, renumbered"]
+    lane = prefilled(tiny_llava(), method)
+    ours = stepped(lane)
+    numbered = replace(method, numbered=Positions())
+    assert (ours - oracle(numbered, lane)).abs().max() > 1e-2
+    other = prefilled(tiny_llava(), Scatter(inner=((1, 20), (3, 12), (6, 2))))
+    assert (stepped(other) - oracle(numbered, lane)).abs().max() > 1e-2

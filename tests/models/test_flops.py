@@ -1,0 +1,108 @@
+"""The formula is the counter, and the published staircases are the formula."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+from transformers import CLIPVisionConfig, LlamaConfig, LlavaConfig, LlavaForConditionalGeneration
+
+from models.base import Prompt, Sequence
+from models.flops import LayerShape
+from models.llava import LlavaAdapter
+from models.prefill import prefill
+from pruning.base import CompressionMethod, Needs
+from pruning.budget import Budget
+from pruning.tokens import TokenLayout
+from tests.models.test_dropping import Scatter
+from tests.tiny import prefilled, tiny_llava
+
+GOLDEN = np.load(Path(__file__).parents[1] / "golden" / "flops.npz", allow_pickle=False)
+STAIRCASES = [
+    case
+    for case in sorted(
+        {key.split("/")[0] for key in GOLDEN if "/" in key}, key=lambda c: int(c[4:])
+    )
+    if json.loads(str(GOLDEN[f"{case}/knobs"]))["kind"] == "staircase"
+]
+
+
+@pytest.mark.parametrize(
+    "method",
+    [Scatter(), Scatter(before=7), Scatter(inner=((2, 9), (5, 3))), Scatter(20, ((3, 4),))],
+    ids=["whole", "before", "inside", "both"],
+)
+def test_the_formula_is_the_counter(method: CompressionMethod) -> None:
+    """Eager, since the counter does not know the CPU's own attention kernel."""
+    adapter = tiny_llava(kernel="eager")
+    with FlopCounterMode(display=False) as counter:
+        lane = prefilled(adapter, method)
+    total = adapter.flops(Needs(), len(lane.token_map), lane.state.rows_per_layer)
+    assert total == counted(counter)
+
+
+def counted(counter: FlopCounterMode) -> int:
+    """All but the rotary tables, which some releases of transformers make by a product."""
+    rotary = counter.get_flop_counts().get("LlamaRotaryEmbedding", {})
+    return counter.get_total_flops() - sum(rotary.values())
+
+
+@torch.inference_mode()
+def test_llava_7b_costs_what_its_layers_cost() -> None:
+    """On meta tensors: no weights, no arithmetic, the same operators."""
+    config = LlavaConfig(
+        vision_config=CLIPVisionConfig(
+            hidden_size=1024,
+            intermediate_size=4096,
+            num_hidden_layers=24,
+            num_attention_heads=16,
+            image_size=336,
+            patch_size=14,
+        ),
+        text_config=LlamaConfig(vocab_size=32064),
+        vision_feature_layer=-2,
+    )
+    with torch.device("meta"):
+        model = LlavaForConditionalGeneration(config).eval().requires_grad_(False)
+        pixels, embeds = torch.empty(1, 3, 336, 336), torch.empty(640, 4096)
+        text, positions = torch.zeros(32, dtype=torch.int64), torch.arange(640)
+    adapter, layout = LlavaAdapter(model, None, None), TokenLayout.regular(1, 24, 24)
+    prompt = Prompt(text, text, pixels, layout, (0.0, 0.0, 1.0, 1.0))
+    sequence = Sequence(embeds, positions, slice(32, 608), torch.arange(576), layout)
+    with FlopCounterMode(display=False) as counter:
+        adapter.project(adapter.encode(prompt, Needs()).features)
+        prefill(adapter.decoder, sequence, Scatter(), Budget(576))
+    total = adapter.flops(Needs(), 576, (640,) * 32)
+    assert total == counted(counter)
+    assert total / 1e12 == pytest.approx(8.504 + 0.382 * 23 / 24 + 0.024, abs=0.002)
+
+
+@pytest.mark.parametrize("case", STAIRCASES)
+def test_published_staircases_are_the_formula(case: str) -> None:
+    """Papers count a multiply-accumulate once or twice, and the FFN as two matrices or three."""
+    knobs, expected = (
+        json.loads(str(GOLDEN[f"{case}/knobs"])),
+        float(GOLDEN[f"{case}/expect_tflops"]),
+    )
+    rows, width, formula = GOLDEN[f"{case}/tokens_per_layer"], knobs["width"], knobs["formula"]
+    heads, kv_heads = knobs.get("heads", 32), knobs.get("kv_heads", knobs.get("heads", 32))
+    matrices = 2 if formula == "two_matrix_ffn" else 3
+    shape = LayerShape(width, heads, kv_heads, width // heads, knobs["ffn"], matrices)
+    ours = sum(shape.flops(int(n)) for n in rows) / 1e12
+    if formula == "gqa_2flop":  # counts each of attention's two products twice over
+        ours += float(sum(4 * int(n) ** 2 * width for n in rows)) / 1e12
+    if formula in ("gqa_mac", "three_matrix_mac"):
+        ours /= 2
+    assert ours == pytest.approx(expected, rel=1e-9)
+    if knobs["published"]:
+        assert ours == pytest.approx(knobs["published"], rel=knobs["published_rel_tol"])
+
+
+def test_nothing_below_the_deepest_state_asked_for_is_charged() -> None:
+    adapter = tiny_llava()
+    deep = adapter.flops(Needs(encoder_span=(0.5, 1.0)), 36, (50,) * 8)
+    assert deep - adapter.flops(Needs(), 36, (50,) * 8) == LayerShape(48, 4, 4, 12, 96, 2).flops(37)
