@@ -33,7 +33,7 @@ def _parser() -> argparse.ArgumentParser:
     demo.set_defaults(run=_demo)
 
     compare = commands.add_parser("compare", help="ask one question about one picture")
-    compare.add_argument("picture", type=Path)
+    compare.add_argument("picture")  # text: a Path would hide that it is a URL
     compare.add_argument("question")
     compare.add_argument("--model", default=Settings.model)
     compare.add_argument("--methods", default=DEFAULT_METHODS, help="comma-separated")

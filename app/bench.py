@@ -16,7 +16,7 @@ from app.worker.conditions import conditions
 from models.base import Adapter
 from models.catalog import load
 from models.grounding import iou
-from models.media import Media
+from models.media import Media, drawn
 from models.pipeline import run_lane
 from models.record import LaneResult
 from pruning.base import CompressionMethod
@@ -52,13 +52,13 @@ def bench(
     """Run it. Every method at every ratio answers the same questions, vanilla once."""
     from models.embedded.questions import evaluation_questions
 
-    adapter = load(model, settings.device, settings.dtype)
+    adapter = load(model, settings.device or None, settings.dtype or None)
     cases = list(evaluation_questions(scenes, seed))
     lanes = list(_lanes(methods, ratios))
     scores: list[list[tuple[LaneResult, object]]] = [[] for _ in lanes]
     refused = [""] * len(lanes)
     for picture, question in tqdm(cases, desc="questions", disable=not sys.stderr.isatty()):
-        media = Media.from_array(picture)
+        media = drawn(picture)
         for index, method in enumerate(lanes):
             if refused[index]:
                 continue
@@ -91,9 +91,7 @@ def _lanes(methods: Sequence[str], ratios: Sequence[float]) -> Iterator[Compress
                 yield create(name, retention_ratio=ratio)
 
 
-def _answer(
-    adapter: Adapter, media: Media, question: str, method: CompressionMethod
-) -> LaneResult:
+def _answer(adapter: Adapter, media: Media, question: str, method: CompressionMethod) -> LaneResult:
     *_, result = run_lane(adapter, media, question, method, max_new_tokens=32)
     assert isinstance(result, LaneResult)
     return result

@@ -9,13 +9,12 @@ from pathlib import Path
 
 from app.settings import EXAMPLES, Settings
 from app.worker.protocol import Job
-from models.catalog import CATALOG
+from models.catalog import find
 from models.media import Media, read_image
+from models.pipeline import checked
 from models.record import Truth
 from pruning.base import CompressionMethod
 from pruning.methods import create
-
-MAX_QUESTION = 2_000  # characters
 
 
 class RequestError(ValueError):
@@ -36,9 +35,8 @@ def read_job(
 ) -> Job:
     """Check every part, read the picture last (it is the dearest). Raises `ValueError`s only."""
     settings = settings or Settings()
-    question = _question(question)
-    if model not in CATALOG:
-        raise RequestError(f"Unknown model {model!r}. Choose one of {', '.join(CATALOG)}.")
+    question = checked(question or "")
+    find(model)
     if not 1 <= max_new_tokens <= settings.max_new_tokens:
         raise RequestError(
             f"Max new tokens is {max_new_tokens}, wanted 1 to {settings.max_new_tokens}."
@@ -52,17 +50,6 @@ def read_job(
     return Job(
         model, media, question, lanes, max_new_tokens, temperature, seed, truth_of(media, question)
     )
-
-
-def _question(text: str) -> str:
-    question = " ".join((text or "").split())
-    if not question:
-        raise RequestError("The question is empty. Ask something about the picture.")
-    if len(question) > MAX_QUESTION:
-        raise RequestError(
-            f"The question has {len(question):,} characters, the most is {MAX_QUESTION:,}."
-        )
-    return question
 
 
 def _lanes(names: Sequence[str], ratio: float, most: int) -> tuple[CompressionMethod, ...]:

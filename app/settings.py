@@ -20,8 +20,8 @@ class Settings:
     max_lanes: int = 4
     max_upload_mb: int = 20
     queue_size: int = 16
-    device: str = "auto"
-    dtype: str = "auto"
+    device: str = ""  # empty: CUDA where there is one
+    dtype: str = ""  # empty: bfloat16 on CUDA, float32 on the CPU
 
     @classmethod
     def from_environment(cls) -> Settings:

@@ -35,7 +35,7 @@ RETENTION = 1 / 9
 def speed(model: str, repeats: int, settings: Settings) -> dict:
     """Measure everything; seconds unless a key says otherwise."""
     job = _job(model, settings)
-    adapter = load(model, settings.device, settings.dtype)
+    adapter = load(model, settings.device or None, settings.dtype or None)
     return {
         "model": model,
         "repeats": repeats,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import platform
 from importlib.metadata import version
 
@@ -12,19 +11,12 @@ from models.base import Adapter
 
 
 def conditions(adapter: Adapter) -> dict[str, str]:
+    """What the adapter says of itself, then the machine and the versions."""
+    on_cpu = {"cores": f"{torch.get_num_threads()}"} if adapter.device.type == "cpu" else {}
     return {
-        "device": device_name(adapter.device),
-        "dtype": str(adapter.dtype).removeprefix("torch."),
-        "attention": adapter.attention_kernel,
+        **adapter.conditions,
+        **on_cpu,
         "torch": version("torch"),
         "transformers": version("transformers"),
         "python": platform.python_version(),
     }
-
-
-def device_name(device: torch.device) -> str:
-    """"NVIDIA H200", or the processor and how many of its cores torch uses."""
-    if device.type == "cuda":
-        return torch.cuda.get_device_name(device)
-    cores = min(torch.get_num_threads(), os.cpu_count() or 1)
-    return f"CPU ({platform.machine()}, {cores} cores)"

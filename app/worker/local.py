@@ -12,6 +12,8 @@ import queue
 import threading
 from collections.abc import Callable, Iterator
 
+import numpy as np
+
 from app.events import (
     ComparisonDone,
     Event,
@@ -26,13 +28,16 @@ from app.worker.conditions import conditions
 from app.worker.protocol import Job
 from models.base import Adapter
 from models.catalog import load
+from models.media import drawn
 from models.pipeline import run_lane
 from models.record import Comparison, LaneFailure, LaneResult, Phase
+from pruning.methods import METHODS
 
 log = logging.getLogger(__name__)
 
 Emit = Callable[[Event], None]
 _END = object()
+BLANK = drawn(np.full((96, 96, 3), 127, dtype=np.uint8))  # what lanes are warmed up on
 
 
 class LocalWorker:
@@ -59,7 +64,7 @@ class LocalWorker:
             cancelled.set()
 
     def preload(self) -> None:
-        """Load the default model now, so that the first visitor does not wait for it."""
+        """Load the default model and run every method once, so that no visitor's lane is cold."""
         self._jobs.put((None, None, None))
 
     def _own_device(self) -> None:
@@ -67,7 +72,7 @@ class LocalWorker:
             job, events, cancelled = self._jobs.get()
             if job is None:
                 with contextlib.suppress(Exception):  # the first job will say what is wrong
-                    self._model(self.settings.model)
+                    self._warm_up()
                 continue
             try:
                 self._work(job, events.put, cancelled)
@@ -77,11 +82,19 @@ class LocalWorker:
             finally:
                 events.put(_END)
 
+    def _warm_up(self) -> None:
+        name = self.settings.model
+        for method in METHODS:
+            if "image" in method.media:
+                list(run_lane(self._model(name), BLANK, "?", method(), max_new_tokens=2))
+                self._warm.add((name, method.name))
+
     def _model(self, name: str) -> Adapter:
         """The adapter of `name`; one model is on the device at a time."""
         if self._adapter is None or self._adapter[0] != name:
             self._adapter = None
-            self._adapter = (name, load(name, self.settings.device, self.settings.dtype))
+            settings = self.settings
+            self._adapter = (name, load(name, settings.device or None, settings.dtype or None))
         return self._adapter[1]
 
     def _work(self, job: Job, emit: Emit, cancelled: threading.Event) -> None:
@@ -111,9 +124,8 @@ class LocalWorker:
 
     def _lane(self, adapter: Adapter, job: Job, lane: int) -> Iterator[Phase | str | LaneResult]:
         method = job.methods[lane]
-        shape = (job.model, method, job.media.frames.shape)
-        cold = shape not in self._warm
-        self._warm.add(shape)
+        cold = (job.model, method.name) not in self._warm
+        self._warm.add((job.model, method.name))
         return run_lane(
             adapter,
             job.media,

@@ -1,0 +1,86 @@
+"""The command line: the same job without a page, and a bad request is one sentence."""
+
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from app.__main__ import main
+from app.request import examples
+from app.settings import EXAMPLES
+
+checkpoint = pytest.mark.checkpoint
+
+
+def example():
+    first = examples()[0]
+    return str(EXAMPLES / first["file"]), first["questions"][0]["question"]
+
+
+@checkpoint
+def test_compare_prints_a_table_and_writes_a_record_and_pictures(tmp_path, capsys):
+    picture, question = example()
+    out = tmp_path / "case"
+    assert main(["compare", picture, question, "--retention", "0.333", "--out", str(out)]) == 0
+    printed = capsys.readouterr().out
+    assert all(title in printed for title in ("Vanilla", "VisionZip", "Nüwa"))
+    names = {path.name for path in out.iterdir()}
+    assert {"record.json", "arrays.npz", "latency.png", "overlay_nuwa.png"} <= names
+    json.loads((out / "record.json").read_text())
+
+
+@checkpoint
+def test_a_lane_that_fails_is_named_and_the_exit_status_is_not_zero(tmp_path, capsys):
+    picture, question = example()
+    arguments = ["compare", picture, question, "--methods", "vanilla,fastv", "--retention", "0.05"]
+    assert main(arguments) == 2
+    said = capsys.readouterr()
+    assert "smallest retention ratio" in said.err and "Vanilla" in said.out
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"question": "  "}, "question is empty"),
+        ({"question": "why " * 1250}, "at most 2,000"),
+        ({"model": "gpt"}, "embedded-image"),
+        ({"methods": "vanilla,fastx"}, "Choose one of"),
+        ({"retention": "0"}, "above 0"),
+        ({"retention": "1.5"}, "at most 1"),
+        ({"retention": "nan"}, "above 0"),
+        ({"methods": "nuwa,fastv,pooling,visionzip"}, "the most is 4"),
+        ({"picture": "https://example.com/a.png"}, "web address"),
+        ({"picture": "nowhere.png"}, "no file"),
+    ],
+)
+def test_a_bad_request_is_one_sentence_and_exit_status_2(change, sentence, tmp_path, capsys):
+    path = tmp_path / "grey.png"
+    Image.fromarray(np.full((32, 32, 3), 128, np.uint8)).save(path)
+    asked = {"picture": str(path), "question": "Where?", "model": "embedded-image"} | {
+        "methods": "vanilla",
+        "retention": "0.5",
+    }
+    asked |= change
+    picture, question = asked.pop("picture"), asked.pop("question")
+    options = [part for name, value in asked.items() for part in (f"--{name}", value)]
+    assert main(["compare", picture, question, *options]) == 2
+    said = capsys.readouterr().err.strip()
+    assert sentence in said and "\n" not in said
+
+
+def test_a_file_that_is_no_picture_is_refused_by_name(tmp_path, capsys):
+    path = tmp_path / "notes.png"
+    path.write_text("not a picture")
+    assert main(["compare", str(path), "Where?"]) == 2
+    assert "notes.png" in capsys.readouterr().err
+
+
+@checkpoint
+def test_bench_prints_a_table_and_ends_with_one_json_line(capsys):
+    arguments = ["bench", "--scenes", "2", "--methods", "vanilla,pooling", "--retention", "0.333"]
+    assert main(arguments) == 0
+    lines = capsys.readouterr().out.strip().splitlines()
+    report = json.loads(lines[-1])
+    assert [row["method"] for row in report["rows"]] == ["vanilla", "pooling"]
+    assert lines[0].split()[0] == "method" and report["questions"]["grounding"] == 2

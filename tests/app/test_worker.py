@@ -1,0 +1,112 @@
+"""The local worker: lanes in turn, one failing alone, stop when told, times with conditions."""
+
+import threading
+from dataclasses import replace
+
+import pytest
+
+from app.events import ComparisonDone, LaneDone, LaneFailed, LaneStarted, PhaseDone, TextDelta
+from app.request import examples, read_job
+from app.settings import EXAMPLES
+from app.worker.local import LocalWorker
+from models.record import LaneFailure, LaneResult
+from pruning.methods import create
+
+pytestmark = pytest.mark.checkpoint
+
+
+@pytest.fixture(scope="module")
+def worker():
+    return LocalWorker()
+
+
+@pytest.fixture
+def job():
+    example = examples()[0]
+    return read_job(
+        EXAMPLES / example["file"],
+        example["questions"][0]["question"],
+        "embedded-image",
+        ["visionzip", "nuwa", "pooling"],
+        1 / 3,
+    )
+
+
+def test_four_lanes_stream_at_once_and_end_in_one_comparison(worker, job):
+    events = list(worker.run(job))
+    assert [event.lane for event in events if isinstance(event, LaneStarted)] == [0, 1, 2, 3]
+    done = [event for event in events if isinstance(event, LaneDone)]
+    first_done = events.index(done[0])
+    spoke = {event.lane for event in events[:first_done] if isinstance(event, TextDelta)}
+    assert spoke == {0, 1, 2, 3}, "every lane spoke before the first one was done"
+    comparison = events[-1].comparison
+    assert [lane.method for lane in comparison.lanes] == [m.name for m in job.methods]
+    assert all(isinstance(lane, LaneResult) for lane in comparison.lanes)
+    assert {"device", "dtype", "attention", "torch", "transformers"} <= set(comparison.conditions)
+
+
+def test_the_deltas_of_a_lane_are_its_answer(worker, job):
+    texts = {}
+    for event in worker.run(job):
+        if isinstance(event, TextDelta):
+            texts[event.lane] = texts.get(event.lane, "") + event.text
+        if isinstance(event, LaneDone):
+            assert event.result.answer == texts[event.lane]
+
+
+def test_the_phases_said_while_running_are_those_of_the_record(worker, job):
+    said = {}
+    for event in worker.run(job):
+        if isinstance(event, PhaseDone):
+            said.setdefault(event.lane, []).append(event.phase)
+        if isinstance(event, LaneDone):
+            assert tuple(said[event.lane]) == event.result.timeline.phases
+
+
+def test_a_lane_that_cannot_reach_its_ratio_fails_alone_and_says_the_smallest(worker, job):
+    fastv = create("fastv", retention_ratio=0.05)
+    job = replace(job, methods=(job.methods[0], fastv, job.methods[1]))
+    events = list(worker.run(job))
+    (failed,) = [event for event in events if isinstance(event, LaneFailed)]
+    assert failed.lane == 1 and "smallest retention ratio" in failed.failure.reason
+    lanes = events[-1].comparison.lanes
+    assert isinstance(lanes[1], LaneFailure)
+    assert isinstance(lanes[0], LaneResult) and isinstance(lanes[2], LaneResult)
+
+
+def test_the_worker_lives_on_after_a_method_that_raises(worker, job):
+    class Broken(type(job.methods[1])):
+        def compress(self, visual, keep):
+            raise RuntimeError("a secret path")
+
+    broken = replace(job, methods=(job.methods[0], Broken(retention_ratio=0.5)))
+    failure = list(worker.run(broken))[-1].comparison.lanes[1]
+    assert "RuntimeError" in failure.reason and "secret" not in failure.reason
+    assert isinstance(list(worker.run(job))[-1], ComparisonDone)
+
+
+def test_cancelling_stops_between_two_steps_and_the_next_job_starts(worker, job):
+    cancelled = threading.Event()
+    seen = []
+    for event in worker.run(job, cancelled):
+        seen.append(event)
+        if isinstance(event, TextDelta):
+            cancelled.set()
+    assert not any(isinstance(event, ComparisonDone) for event in seen)
+    assert isinstance(list(worker.run(job))[-1], ComparisonDone)
+
+
+def test_closing_the_stream_cancels_the_job(worker, job):
+    cancelled = threading.Event()
+    stream = worker.run(job, cancelled)
+    next(stream)
+    stream.close()
+    assert cancelled.is_set()
+
+
+def test_a_method_is_cold_once(job):
+    worker = LocalWorker()
+    first = list(worker.run(job))[-1].comparison.lanes
+    again = list(worker.run(job))[-1].comparison.lanes
+    assert all(lane.timeline.cold for lane in first)
+    assert not any(lane.timeline.cold for lane in again)
