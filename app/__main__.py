@@ -10,6 +10,7 @@ from pathlib import Path
 from app.settings import Settings
 
 DEFAULT_METHODS = "vanilla,visionzip,nuwa,pooling"
+POSITIONS = "published (default), perc, pesp, rpme or rpme_affine"
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -38,6 +39,7 @@ def _parser() -> argparse.ArgumentParser:
     compare.add_argument("--model", default=Settings.model)
     compare.add_argument("--methods", default=DEFAULT_METHODS, help="comma-separated")
     compare.add_argument("--retention", type=float, default=1 / 9, help="share of visual tokens")
+    compare.add_argument("--positions", default="published", help=POSITIONS)
     compare.add_argument("--max-new-tokens", type=int, default=64)
     compare.add_argument("--temperature", type=float, default=0.0)
     compare.add_argument("--seed", type=int, default=0)
@@ -50,6 +52,7 @@ def _parser() -> argparse.ArgumentParser:
     bench.add_argument("--seed", type=int, default=0)
     bench.add_argument("--methods", default=DEFAULT_METHODS, help="comma-separated")
     bench.add_argument("--retention", default="0.333,0.222,0.111", help="comma-separated")
+    bench.add_argument("--positions", default="published", help=POSITIONS)
     bench.add_argument("--json", type=Path, help="also write the report here")
     bench.set_defaults(run=_bench)
 
@@ -83,6 +86,7 @@ def _compare(options: argparse.Namespace, settings: Settings) -> None:
         options.model,
         options.methods.split(","),
         options.retention,
+        positions=options.positions,
         max_new_tokens=options.max_new_tokens,
         temperature=options.temperature,
         seed=options.seed,
@@ -111,6 +115,7 @@ def _bench(options: argparse.Namespace, settings: Settings) -> None:
         options.seed,
         options.methods.split(","),
         [float(ratio) for ratio in options.retention.split(",")],
+        options.positions,
         settings,
     )
     print(bench.table(report))

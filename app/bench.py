@@ -11,6 +11,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from app.request import method_of
 from app.settings import Settings
 from app.worker.conditions import conditions
 from models.base import Adapter
@@ -47,6 +48,7 @@ def bench(
     seed: int,
     methods: Sequence[str],
     ratios: Sequence[float],
+    positions: str,
     settings: Settings,
 ) -> dict:
     """Run it. Every method at every ratio answers the same questions, vanilla once."""
@@ -54,7 +56,7 @@ def bench(
 
     adapter = load(model, settings.device or None, settings.dtype or None)
     cases = list(evaluation_questions(scenes, seed))
-    lanes = list(_lanes(methods, ratios))
+    lanes = list(_lanes(methods, ratios, positions))
     scores: list[list[tuple[LaneResult, object]]] = [[] for _ in lanes]
     refused = [""] * len(lanes)
     for picture, question in tqdm(cases, desc="questions", disable=not sys.stderr.isatty()):
@@ -73,6 +75,7 @@ def bench(
         "model": model,
         "scenes": scenes,
         "seed": seed,
+        "positions": positions,
         "questions": {
             "grounding": sum(question.box is not None for _, question in cases),
             "other": sum(question.box is None for _, question in cases),
@@ -82,13 +85,14 @@ def bench(
     }
 
 
-def _lanes(methods: Sequence[str], ratios: Sequence[float]) -> Iterator[CompressionMethod]:
+def _lanes(
+    methods: Sequence[str], ratios: Sequence[float], positions: str
+) -> Iterator[CompressionMethod]:
     for name in methods:
         if name == "vanilla":
             yield create(name)
         else:
-            for ratio in ratios:
-                yield create(name, retention_ratio=ratio)
+            yield from (method_of(name, ratio, positions) for ratio in ratios)
 
 
 def _answer(adapter: Adapter, media: Media, question: str, method: CompressionMethod) -> LaneResult:

@@ -28,6 +28,7 @@ def read_job(
     methods: Sequence[str],
     retention_ratio: float,
     *,
+    positions: str = "published",
     max_new_tokens: int = 64,
     temperature: float = 0.0,
     seed: int = 0,
@@ -43,7 +44,7 @@ def read_job(
         )
     if not 0 <= temperature <= 2:
         raise RequestError(f"Temperature is {temperature}, wanted 0 (greedy) to 2.")
-    lanes = _lanes(methods, retention_ratio, settings.max_lanes)
+    lanes = _lanes(methods, retention_ratio, positions, settings.max_lanes)
     if picture is None or str(picture) == "":
         raise RequestError("No picture came. Upload, paste or choose an example first.")
     media = read_image(picture)
@@ -52,16 +53,21 @@ def read_job(
     )
 
 
-def _lanes(names: Sequence[str], ratio: float, most: int) -> tuple[CompressionMethod, ...]:
+def _lanes(
+    names: Sequence[str], ratio: float, positions: str, most: int
+) -> tuple[CompressionMethod, ...]:
     if not isinstance(ratio, (int, float)) or not 0 < ratio <= 1:
         raise RequestError(f"Retention ratio is {ratio}, wanted a number above 0 and at most 1.")
-    wanted = ["vanilla", *(name for name in names if name != "vanilla")]
-    if len(wanted) > most:
-        raise RequestError(f"{len(wanted)} lanes came, the most is {most}, vanilla included.")
-    return tuple(
-        create(name) if name == "vanilla" else create(name, retention_ratio=ratio)
-        for name in wanted
-    )
+    others = [name for name in names if name != "vanilla"]
+    if len(others) >= most:
+        raise RequestError(f"{len(others) + 1} lanes came, the most is {most}, vanilla included.")
+    return (create("vanilla"), *(method_of(name, ratio, positions) for name in others))
+
+
+def method_of(name: str, ratio: float, positions: str = "published") -> CompressionMethod:
+    """A method at a ratio, numbered as published unless a strategy is named."""
+    numbering = {} if positions == "published" else {"numbering": positions}
+    return create(name, retention_ratio=ratio, **numbering)
 
 
 @lru_cache(maxsize=1)

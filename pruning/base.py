@@ -76,7 +76,14 @@ class CompressionMethod:
     code: ClassVar[str] = ""
     seam: ClassVar[Seam] = Seam.ENCODED
     media: ClassVar[frozenset[str]] = frozenset({"image", "video"})
+    published: ClassVar[Positions] = Positions()
     PRESETS: ClassVar[Mapping[str, Mapping[str, Any]]] = {"default": {}}  # name -> knobs
+
+    numbering: str = knob(
+        "published",
+        choices=("published", *(strategy.value for strategy in PositionStrategy)),
+        help="of survivors for rotary embedding: as published, or one strategy in both places",
+    )
 
     def __post_init__(self) -> None:
         for knob_field in fields(self):
@@ -95,7 +102,10 @@ class CompressionMethod:
 
     @property
     def positions(self) -> Positions:
-        return Positions()
+        if self.numbering == "published":
+            return self.published
+        strategy = PositionStrategy(self.numbering)
+        return Positions(before=strategy, inner=strategy)
 
     def budget(self, num_tokens: int, num_layers: int) -> Budget:
         """Counts for N tokens and an LLM of `num_layers`; `BudgetError` below what it can do."""

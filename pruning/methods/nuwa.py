@@ -8,7 +8,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from pruning.base import CompressionMethod, Needs, Positions, PositionStrategy, knob
+from pruning.base import CompressionMethod, Needs, knob
 from pruning.budget import Budget, scaled_layer, two_stage
 from pruning.ops.grid import cells, grid_of, proximity
 from pruning.ops.select import rank_within, top
@@ -18,7 +18,6 @@ from pruning.tokens import LayerView, VisualTokens
 
 CELL = 2  # a region is 2 × 2 tokens
 OFFICIAL_REACH = (280 / 1058) ** 0.5  # √280 tokens, of the √1058 from corner to corner of 24 × 24
-STRATEGIES = tuple(strategy.value for strategy in PositionStrategy)
 
 
 @dataclass(frozen=True)
@@ -68,7 +67,6 @@ class Nuwa(CompressionMethod):
     layer: int = knob(16, 1, 31, help="pruning layer, in a 32-layer LLM")
     stage_ratio: float = knob(7.0, 1.0, 16.0, help="survivors before that layer for each after it")
     ranker: str = knob("attention", choices=("attention", "cosine"), help="of visual tokens there")
-    numbering: str = knob("pesp", choices=STRATEGIES, help="of survivors, in both places")
 
     @property
     def needs(self) -> Needs:
@@ -80,11 +78,6 @@ class Nuwa(CompressionMethod):
             llm_queries="last" if by_attention else "none",
             llm=frozenset({"attention"} if by_attention else {"hidden", "text"}),
         )
-
-    @property
-    def positions(self) -> Positions:
-        strategy = PositionStrategy(self.numbering)
-        return Positions(before=strategy, inner=strategy)
 
     def budget(self, num_tokens: int, num_layers: int) -> Budget:
         layer = scaled_layer(self.layer, num_layers)

@@ -30,12 +30,9 @@ class Pooling(CompressionMethod):
     title = "Average pooling"
     summary = "Averages neighbouring visual tokens down to a coarser grid."
     seam = Seam.PROJECTED
+    published = Positions(before=PositionStrategy.PERC)
 
     retention_ratio: float = knob(0.25, 0.01, 1.0, help="share of visual tokens kept")
-
-    @property
-    def positions(self) -> Positions:
-        return Positions(before=PositionStrategy.PERC)
 
     def budget(self, num_tokens: int, num_layers: int) -> Budget:
         return before_llm(self.title, num_tokens, self.retention_ratio)

@@ -32,6 +32,7 @@ class VisionZip(CompressionMethod):
     summary = "Keeps the patches [CLS] looks at and folds the rest into a few contextual tokens."
     paper = "https://arxiv.org/abs/2412.04467"
     code = "https://github.com/dvlab-research/VisionZip"
+    published = Positions(before=PositionStrategy.PERC)
 
     retention_ratio: float = knob(0.25, 0.01, 1.0, help="share of visual tokens kept")
     contextual_share: float = knob(0.16, 0.0, 0.5, help="of the survivors, contextual ones")
@@ -39,10 +40,6 @@ class VisionZip(CompressionMethod):
     @property
     def needs(self) -> Needs:
         return Needs(encoder=frozenset({"cls", "attention", "keys"}))
-
-    @property
-    def positions(self) -> Positions:
-        return Positions(before=PositionStrategy.PERC)
 
     def budget(self, num_tokens: int, num_layers: int) -> Budget:
         return before_llm(self.title, num_tokens, self.retention_ratio, smallest=2)

@@ -28,7 +28,7 @@ def test_an_unknown_name_is_answered_with_the_known_ones() -> None:
         create("x")
     with pytest.raises(ValueError, match=r"Unknown Nüwa preset 'x'\. Choose one of official, pap"):
         create("nuwa:x")
-    with pytest.raises(ValueError, match=r"Unknown FastV knob 'x'\. Choose one of retention_rat"):
+    with pytest.raises(ValueError, match=r"Unknown FastV knob 'x'\. Choose one of numbering, ret"):
         create("fastv", x=1)
 
 
@@ -199,3 +199,11 @@ def test_seeds_draw_differently() -> None:
     visual = visual_tokens(PICTURES[0], create("random").needs)
     first, second = (create("random", seed=seed).compress(visual, 9).anchors for seed in (0, 1))
     assert first.tolist() != second.tolist()
+
+
+@pytest.mark.parametrize("method", METHODS, ids=lambda method: method.name)
+@pytest.mark.parametrize("strategy", PositionStrategy)
+def test_any_method_takes_any_position_strategy(method, strategy) -> None:
+    positions = create(method.name, numbering=strategy.value).positions
+    assert positions.before is positions.inner is strategy
+    assert create(method.name).positions == method.published
