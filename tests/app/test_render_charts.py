@@ -14,7 +14,6 @@ from app.render.staircase import staircase_chart, staircase_points
 from app.render.summary import (
     conditions_line,
     figures,
-    intersection_over_union,
     lane_rows,
     megabytes,
     milliseconds,
@@ -166,10 +165,11 @@ def test_words_that_differ_from_vanilla_are_named():
     assert word_diff("", "") == []
 
 
-def test_overlap_of_boxes():
-    one, other = np.array([0, 0, 2, 2.0]), np.array([1, 1, 3, 3.0])
-    assert intersection_over_union(one, other) == pytest.approx(1 / 7)
-    assert intersection_over_union(one, np.array([2, 2, 3, 3.0])) == 0
+def test_a_box_is_judged_by_its_overlap_and_not_letter_for_letter(comparison):
+    boxed = replace(comparison, truth=Truth("[0.56, 0.38, 0.80, 0.72]", (0.56, 0.38, 0.80, 0.72)))
+    rows = lane_rows(boxed)
+    assert rows[0]["iou"] > 0.8 and rows[0]["exact_match"] is None
+    assert "exact" not in table(boxed)
 
 
 def test_a_table_obeys_no_control_characters(comparison):

@@ -1,0 +1,99 @@
+"""The same comparison for programs: one public endpoint, `/compare`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import gradio as gr
+
+from app.events import ComparisonDone
+from app.render.summary import conditions_line, lane_rows
+from app.request import read_job
+from app.settings import Settings
+from app.ui.form import DEFAULT_METHODS, DEFAULT_RATIO
+from app.ui.picture import PictureInput
+from app.worker.protocol import Worker
+
+
+def compare_endpoint(worker: Worker, settings: Settings, **device: Any) -> None:
+    """Declare `/compare`. Its components are never shown; they type the endpoint's arguments."""
+    with gr.Column(visible=False):
+        inputs = [
+            PictureInput(type="filepath", label="picture"),
+            gr.Textbox(label="question"),
+            gr.Textbox(settings.model, label="model"),
+            gr.JSON(list(DEFAULT_METHODS), label="methods"),
+            gr.Number(DEFAULT_RATIO, label="retention_ratio"),
+            gr.Number(64, precision=0, label="max_new_tokens"),
+            gr.Number(0.0, label="temperature"),
+            gr.Number(0, precision=0, label="seed"),
+        ]
+        result = gr.JSON(label="comparison")
+        trigger = gr.Button()
+    run = Endpoint(worker, settings).compare
+    trigger.click(run, inputs, result, api_name="compare", show_progress="hidden", **device)
+
+
+class Endpoint:
+    """What stands behind `/compare`."""
+
+    def __init__(self, worker: Worker, settings: Settings) -> None:
+        self.worker, self.settings = worker, settings
+
+    def compare(
+        self,
+        picture: str,
+        question: str,
+        model: str = Settings.model,
+        methods: Sequence[str] = DEFAULT_METHODS,
+        retention_ratio: float = DEFAULT_RATIO,
+        max_new_tokens: int = 64,
+        temperature: float = 0.0,
+        seed: int = 0,
+    ) -> dict[str, Any]:
+        """Ask one question about one picture, of vanilla and of every method, on the same model.
+
+        Args:
+            picture: The picture file.
+            question: What to ask about it.
+            model: Name of the model.
+            methods: Names of up to three methods; vanilla is always the first lane.
+            retention_ratio: Visual tokens averaged over LLM layers, over all visual tokens.
+            max_new_tokens: The longest answer.
+            temperature: 0 takes the likeliest token each time; above 0 samples with the seed.
+            seed: Seed of the sampling.
+
+        Returns:
+            `lanes`, a row of figures and the answer for each lane in order, vanilla first; and
+            `conditions`, the device, number format and versions under which times were measured.
+        """
+        names = [methods] if isinstance(methods, str) else [str(name) for name in methods or ()]
+        options = {
+            "max_new_tokens": int(max_new_tokens or 0),
+            "temperature": float(temperature or 0),
+            "seed": int(seed or 0),
+        }
+        return self._run(picture, question, model, names, retention_ratio, options)
+
+    def _run(
+        self,
+        picture: str,
+        question: str,
+        model: str,
+        names: list[str],
+        ratio: float,
+        options: dict[str, Any],
+    ) -> dict[str, Any]:
+        try:
+            job = read_job(
+                picture, question, model, names, ratio, **options, settings=self.settings
+            )
+            *_, last = self.worker.run(job)
+        except ValueError as error:
+            raise gr.Error(str(error)) from error
+        assert isinstance(last, ComparisonDone)
+        return {
+            "lanes": lane_rows(last.comparison),
+            "conditions": conditions_line(last.comparison),
+        }

@@ -1,0 +1,87 @@
+"""The right side: lanes, charts and figures, all declared once and filled as a job goes on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import gradio as gr
+
+from app.settings import Settings
+
+HOUR = 3600
+SAVE = "Download recording"
+VIEWS = [("Tokens", "tokens"), ("Boxes", "boxes"), ("Picture", "picture")]
+EMPTY = """<section class="empty"><h2>What did compression do to the picture and the answer?</h2>
+<ol><li>Choose an example, or bring your own picture and question.</li>
+<li>Compare: the same model answers with all its visual tokens, and again with each method.</li>
+<li>Read the answers side by side, see what became of every token, and where the time went.</li>
+</ol>
+<dl><dt><i class="key kept"></i>kept</dt><dd>the visual token goes on as itself</dd>
+<dt><i class="key merged"></i>merged</dt><dd>it is part of a survivor, whose colour it takes</dd>
+<dt><i class="key dropped"></i>dropped</dt><dd>nothing of it is left</dd></dl></section>"""
+
+
+@dataclass(frozen=True)
+class Board:
+    """The components a comparison writes."""
+
+    empty: gr.HTML
+    bar: gr.Row
+    view: gr.Radio
+    columns: list[gr.Column]
+    parts: dict[str, gr.HTML]  # "text0", "picture0", …
+    results: gr.Column
+    latency: gr.Plot
+    staircase: gr.Plot
+    figures: gr.HTML
+    conditions: gr.HTML
+    save: gr.Button
+    file: gr.DownloadButton
+    comparison: gr.State  # the record behind what is shown
+
+
+def declare(settings: Settings) -> Board:
+    """Lay the board out: an empty state, up to four lanes, and what is known at the end."""
+    columns, parts = [], {}
+    with gr.Column(elem_id="board", min_width=280):
+        empty = gr.HTML(EMPTY, elem_id="empty", apply_default_css=False)
+        with gr.Row(visible=False, elem_id="lanes-bar") as bar:
+            view = gr.Radio(
+                VIEWS,
+                value="tokens",
+                label="Show in every lane",
+                container=False,
+                interactive=True,
+                elem_id="view",
+            )
+        with gr.Row(elem_id="lanes"):
+            for index in range(settings.max_lanes):
+                with gr.Column(visible=False, elem_classes="lane-column", min_width=0) as column:
+                    for kind in ("text", "picture"):
+                        parts[f"{kind}{index}"] = gr.HTML(
+                            elem_classes=f"lane-{kind}", apply_default_css=False
+                        )
+                columns.append(column)
+        results = _results()
+    comparison = gr.State(time_to_live=HOUR)
+    return Board(empty, bar, view, columns, parts, *results, comparison)
+
+
+def _results() -> tuple:
+    """The column of results and what is in it, in the order of `Board`."""
+    with gr.Column(visible=False, elem_id="results") as results:
+        with gr.Row(elem_id="charts"):
+            latency = _chart("Time, one clock per lane", "latency")
+            staircase = _chart("Visual tokens per LLM layer", "staircase")
+        figures = gr.HTML(elem_id="figures", apply_default_css=False)
+        with gr.Row(elem_id="foot"):
+            conditions = gr.HTML(elem_id="conditions", apply_default_css=False)
+            save = gr.Button(SAVE, size="sm", elem_id="save")
+            file = gr.DownloadButton(visible="hidden", elem_id="file")
+    return results, latency, staircase, figures, conditions, save, file
+
+
+def _chart(heading: str, name: str) -> gr.Plot:
+    with gr.Column(min_width=0):
+        gr.HTML(f"<h2>{heading}</h2>", apply_default_css=False)
+        return gr.Plot(label=heading, show_label=False, elem_id=name)

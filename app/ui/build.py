@@ -1,0 +1,85 @@
+"""The page put together, and how it is served."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # read when gradio is imported
+
+import gradio as gr
+
+from app.settings import Settings
+from app.ui.api import compare_endpoint
+from app.ui.compare import DEVICE, compare_view
+from app.worker.protocol import Worker
+from models.catalog import CATALOG
+
+HERE = Path(__file__).parent
+HOUR = 3600
+TITLE = "TokenScope"
+LINE = "What visual-token compression does to a picture and to the answer, side by side"
+
+
+def build(worker: Worker, settings: Settings) -> gr.Blocks:
+    """The whole page around one worker."""
+    with gr.Blocks(title=TITLE, fill_width=True, delete_cache=(HOUR, HOUR)) as demo:
+        with gr.Row(elem_id="top", equal_height=True):
+            gr.HTML(f"<h1>{TITLE}</h1><p>{LINE}</p>", elem_id="title", apply_default_css=False)
+            model = gr.Dropdown(
+                [(card.title, card.name) for card in CATALOG],
+                value=settings.model,
+                label="Model",
+                elem_id="model",
+                min_width=160,
+            )
+            theme = gr.Button("Light or dark", size="sm", elem_id="theme", min_width=60)
+        compare_view(worker, settings, model)
+        compare_endpoint(worker, settings, **DEVICE)
+        theme.click(None, js="() => window.tokenscope.switchTheme()", api_visibility="private")
+    demo.queue(max_size=settings.queue_size)
+    return demo
+
+
+def launch(demo: gr.Blocks, settings: Settings, **options: Any) -> Any:
+    """`demo.launch` with everything about it that is TokenScope's own; `options` go on top."""
+    return demo.launch(
+        **{
+            "theme": theme(),
+            "css_paths": HERE / "style.css",
+            "head": f"<script>{(HERE / 'page.js').read_text()}</script>",
+            "favicon_path": HERE / "favicon.svg",
+            "footer_links": ["api"],
+            "max_file_size": f"{settings.max_upload_mb}mb",
+            "ssr_mode": False,
+            "enable_monitoring": False,
+            "run_history": False,
+            "show_error": False,
+            "pwa": False,
+        }
+        | options
+    )
+
+
+def serve(settings: Settings, *, host: str = "127.0.0.1", port: int = 7860) -> None:
+    """Serve the page on this process's own worker until interrupted."""
+    from app.worker.local import LocalWorker  # brings torch; a page around another worker does not
+
+    worker = LocalWorker(settings)
+    worker.preload()
+    launch(build(worker, settings), settings, server_name=host, server_port=port)
+
+
+def theme() -> gr.themes.Base:
+    """Quiet greys, one blue; system fonts, so that nothing is fetched."""
+    fonts = ["system-ui", "Segoe UI", "Roboto", "Helvetica Neue", "Arial", "sans-serif"]
+    return gr.themes.Base(
+        primary_hue=gr.themes.colors.blue,
+        neutral_hue=gr.themes.colors.slate,
+        spacing_size=gr.themes.sizes.spacing_sm,
+        radius_size=gr.themes.sizes.radius_md,
+        text_size=gr.themes.sizes.text_md,
+        font=fonts,
+        font_mono=["ui-monospace", "SFMono-Regular", "Menlo", "monospace"],
+    )

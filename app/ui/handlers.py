@@ -1,0 +1,207 @@
+"""What happens on Compare and on Stop: a worker's events become updates of the page."""
+
+from __future__ import annotations
+
+import logging
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from html import escape
+from typing import Any
+
+import gradio as gr
+
+from app.render.latency import latency_chart
+from app.render.staircase import staircase_chart
+from app.render.summary import conditions_line
+from app.request import read_job
+from app.settings import Settings
+from app.ui.board import SAVE, Board
+from app.ui.export import zip_recording
+from app.ui.figures import figures_table
+from app.ui.form import Form
+from app.ui.screen import Screen
+from app.worker.protocol import Job, Worker
+from models.record import Comparison
+
+SECONDS_BETWEEN_UPDATES = 0.05
+log = logging.getLogger(__name__)
+
+Update = dict[Any, Any]
+
+
+@dataclass
+class Running:
+    """A comparison under way in one browser tab."""
+
+    screen: Screen
+    cancelled: threading.Event
+
+
+class Handlers:
+    """What happens on Compare and on Stop, for the components of one page."""
+
+    def __init__(self, worker: Worker, settings: Settings, form: Form, board: Board) -> None:
+        self.worker, self.settings, self.form, self.board = worker, settings, form, board
+        self.running: dict[str, Running] = {}  # by browser session
+
+    def outputs(self) -> list[Any]:
+        board, form = self.board, self.form
+        return [
+            *board.parts.values(),
+            *board.columns,
+            board.empty,
+            board.bar,
+            board.results,
+            board.latency,
+            board.staircase,
+            board.figures,
+            board.conditions,
+            board.comparison,
+            form.compare,
+            form.stop,
+            form.status,
+        ]
+
+    def run(
+        self,
+        picture: str | None,
+        question: str,
+        model: str,
+        methods: list[str],
+        retention_ratio: float,
+        max_new_tokens: int,
+        temperature: float,
+        seed: int | None,
+        request: gr.Request,
+    ) -> Iterator[Update]:
+        """One comparison from the button to the last chart."""
+        try:
+            job = read_job(
+                picture,
+                question,
+                model,
+                methods,
+                retention_ratio,
+                max_new_tokens=int(max_new_tokens),
+                temperature=temperature,
+                seed=int(seed or 0),
+                settings=self.settings,
+            )
+        except ValueError as error:
+            yield {self.form.status: alert(str(error))}
+            return
+        now = Running(Screen(job), threading.Event())
+        self.running[request.session_hash] = now
+        try:
+            yield self._opening(now.screen)
+            yield from self._stream(job, now)
+        finally:
+            now.cancelled.set()
+            if self.running.get(request.session_hash) is now:
+                del self.running[request.session_hash]
+
+    def stop(self, request: gr.Request) -> Update:
+        """Free the device and leave on the screen what is there."""
+        now = self.running.pop(request.session_hash, None)
+        if now is None:
+            return self._buttons(running=False) | {self.form.status: note("Stopped.")}
+        now.cancelled.set()
+        now.screen.stop()
+        for _ in now.screen.draw():
+            pass
+        return self._closing(now.screen)
+
+    def keep(self, comparison: Comparison) -> Iterator[Update]:
+        """Make the file when it is asked for: its pictures are drawn large and take a while."""
+        board = self.board
+        yield {board.save: gr.Button("Preparing the file", interactive=False)}
+        with tempfile.TemporaryDirectory() as folder:
+            path = zip_recording(comparison, folder)
+            yield {board.save: gr.Button(SAVE, interactive=True), board.file: path}
+
+    def _stream(self, job: Job, now: Running) -> Iterator[Update]:
+        screen, pending, sent = now.screen, set(), 0.0
+        try:
+            for event in self.worker.run(job, now.cancelled):
+                pending |= screen.take(event)
+                if time.monotonic() - sent >= SECONDS_BETWEEN_UPDATES:
+                    yield {self.board.parts[part]: screen.html(part) for part in pending}
+                    pending, sent = set(), time.monotonic()
+        except Exception as error:
+            screen.stop()
+            yield self._closing(screen) | {self.form.status: alert(_sentence(error))}
+            return
+        if pending:
+            yield {self.board.parts[part]: screen.html(part) for part in pending}
+        for part in screen.draw():
+            yield {self.board.parts[part]: screen.html(part)}
+        if screen.comparison is None:
+            screen.stop()
+            yield self._closing(screen)
+        else:
+            yield self._results(screen)
+
+    def _opening(self, screen: Screen) -> Update:
+        """Everything of the run before goes; the lanes stand there waiting."""
+        return {
+            **self._shown(screen),
+            **self._parts(screen),
+            **self._buttons(running=True),
+            self.board.results: gr.Column(visible=False),
+            self.form.status: note("Comparing."),
+        }
+
+    def _results(self, screen: Screen) -> Update:
+        """The last update: charts and figures, and every other value once more."""
+        board, comparison = self.board, screen.comparison
+        return {
+            **self._shown(screen),
+            **self._closing(screen),
+            board.results: gr.Column(visible=True),
+            board.latency: latency_chart(comparison),
+            board.staircase: staircase_chart(comparison),
+            board.figures: figures_table(comparison),
+            board.conditions: f"<p>{escape(conditions_line(comparison))}</p>",
+            board.comparison: comparison,
+        }
+
+    def _shown(self, screen: Screen) -> Update:
+        """As many columns as there are lanes, in place of the empty state."""
+        board = self.board
+        columns = {
+            column: gr.Column(visible=index < len(screen.lanes))
+            for index, column in enumerate(board.columns)
+        }
+        return columns | {board.empty: gr.HTML(visible=False), board.bar: gr.Row(visible=True)}
+
+    def _closing(self, screen: Screen) -> Update:
+        status = {self.form.status: note(screen.in_words())}
+        return self._parts(screen) | self._buttons(running=False) | status
+
+    def _parts(self, screen: Screen) -> Update:
+        return {self.board.parts[name]: html for name, html in screen.parts().items()}
+
+    def _buttons(self, *, running: bool) -> Update:
+        return {
+            self.form.compare: gr.Button(interactive=not running),
+            self.form.stop: gr.Button(interactive=running),
+        }
+
+
+def _sentence(error: Exception) -> str:
+    """Our own sentences as they are; anything else goes to the log."""
+    if isinstance(error, ValueError):
+        return str(error)
+    log.error("comparison failed", exc_info=error)
+    return "The comparison stopped on an internal error. The log has the rest."
+
+
+def note(sentence: str) -> str:
+    return f'<p role="status">{escape(sentence)}</p>'
+
+
+def alert(sentence: str) -> str:
+    return f'<p role="alert">{escape(sentence)}</p>'

@@ -1,0 +1,112 @@
+"""A worker that answers from made-up records, so that the page runs without a model."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+
+import numpy as np
+
+from app.events import (
+    ComparisonDone,
+    Event,
+    LaneDone,
+    LaneFailed,
+    LaneStarted,
+    PhaseDone,
+    TextDelta,
+)
+from app.worker.protocol import Job
+from models.record import Comparison, LaneFailure, LaneResult
+from pruning.base import CompressionMethod
+from pruning.trace import TokenTrace
+from tests.app import factory
+
+ANSWERS = {
+    "vanilla": "A red ball lies on the grass near a lake.",
+    "visionzip": "A red ball lies near a lake.",
+    "nuwa": "A red ball lies on the grass near a house.",
+}
+
+
+class FakeWorker:
+    """Runs every job in the same way; `failing` names methods whose lane fails."""
+
+    def __init__(
+        self,
+        answer: Callable[[str], str] = lambda name: ANSWERS.get(name, "A ball."),
+        failing: tuple[str, ...] = (),
+        pause: float = 0.0,
+    ) -> None:
+        self.answer, self.failing, self.pause = answer, failing, pause
+        self.jobs: list[Job] = []
+        self.cancelled: list[threading.Event] = []
+
+    def run(self, job: Job, cancelled: threading.Event | None = None) -> Iterator[Event]:
+        cancelled = cancelled or threading.Event()
+        self.jobs.append(job)
+        self.cancelled.append(cancelled)
+        for event in self._events(job):
+            if cancelled.wait(self.pause):
+                return
+            yield event
+
+    def _events(self, job: Job) -> Iterator[Event]:
+        lanes = [self._lane(method, job) for method in job.methods]
+        yield from (LaneStarted(index) for index in range(len(lanes)))
+        for index, lane in enumerate(lanes):
+            if isinstance(lane, LaneFailure):
+                yield LaneFailed(index, lane)
+                continue
+            for phase in lane.timeline.phases[:-1]:
+                yield PhaseDone(index, phase)
+        ran = [(index, lane) for index, lane in enumerate(lanes) if isinstance(lane, LaneResult)]
+        for position in range(max(len(lane.answer.split(" ")) for _, lane in ran)):
+            for index, lane in ran:
+                words = lane.answer.split(" ")
+                if position < len(words):
+                    yield TextDelta(index, " " * (position > 0) + words[position])
+        yield from (LaneDone(index, lane) for index, lane in ran)
+        yield ComparisonDone(
+            Comparison(
+                model=job.model,
+                question=job.question,
+                frames=job.media.frames,
+                lanes=tuple(lanes),
+                conditions={"device": "made up", "dtype": "float32", "attention": "sdpa"},
+                truth=job.truth,
+            )
+        )
+
+    def _lane(self, method: CompressionMethod, job: Job) -> LaneResult | LaneFailure:
+        if method.name in self.failing:
+            return LaneFailure(method.name, method.title, "It fell over. Ask for a larger ratio.")
+        frame = job.media.frames[0]
+        box = np.array([[0.55, 0.36, 0.81, 0.73]], dtype=np.float32)
+        return factory.lane(
+            method.name,
+            method.title,
+            _trace(method.name, frame),
+            self.answer(method.name),
+            asked_ratio=getattr(method, "retention_ratio", None),
+            boxes=box,
+        )
+
+
+def _trace(name: str, frame: np.ndarray) -> TokenTrace:
+    makers = {
+        "visionzip": lambda: factory.visionzip_trace(frame),
+        "nuwa": lambda: factory.nuwa_trace(frame),
+        "fastv": lambda: factory.fastv_trace(frame),
+        "pooling": factory.pooling_trace,
+    }
+    return makers.get(name, factory.vanilla_trace)()
+
+
+def wait_until(true: Callable[[], bool], seconds: float = 10) -> None:
+    """Poll until a thing has happened elsewhere, or fail."""
+    limit = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < limit, "it did not happen in time"
+        time.sleep(0.02)

@@ -1,0 +1,201 @@
+"""The page in a real Chromium: two clicks to four answers, on a phone too, and nothing executes."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import pytest
+
+from app.settings import ROOT, Settings
+from app.ui.build import build, launch
+from models.catalog import find
+from tests.app.fake_worker import FakeWorker
+
+playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "chrome"))), None)
+FLAGS = [
+    "--no-sandbox",
+    "--headless",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-sync",
+    "--disable-background-networking",
+    "--disable-component-update",
+]
+HOSTILE = (
+    "<script>window.hit=1</script> <img src=x onerror=window.hit=1> ${window.hit=1} "
+    "{{constructor}} ![x](http://evil.test/x.png)"
+)
+WEIGHTS = ROOT / find(Settings.model).source
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine"),
+]
+needs_model = pytest.mark.skipif(
+    not any(Path(WEIGHTS).glob("*.safetensors")), reason="the embedded model has no weights here"
+)
+
+
+@pytest.fixture(scope="module")
+def chromium():
+    with playwright.sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield browser
+        browser.close()
+
+
+@contextmanager
+def tab(chromium, width=1440, height=1000, **options):
+    """A page that fails the test on any error in the console."""
+    context = chromium.new_context(viewport={"width": width, "height": height}, **options)
+    page, errors = context.new_page(), []
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    page.on("console", lambda said: errors.append(said.text) if said.type == "error" else None)
+    page.set_default_timeout(60_000)
+    yield page
+    context.close()
+    assert not errors, errors
+
+
+@pytest.fixture(scope="module")
+def served():
+    """The page on the embedded model, in a process of its own."""
+    with closing(socket.socket()) as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    server = subprocess.Popen(
+        [sys.executable, "-m", "app", "demo", "--port", str(port)],
+        cwd=ROOT,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    url = f"http://127.0.0.1:{port}/"
+    try:
+        for _ in range(240):
+            assert server.poll() is None, "the server ended"
+            try:
+                urllib.request.urlopen(url, timeout=2)
+                break
+            except OSError:
+                time.sleep(0.25)
+        yield url
+    finally:
+        server.terminate()
+        server.wait(timeout=20)
+
+
+@pytest.fixture(scope="module")
+def hostile():
+    """The page on a worker whose every answer tries to act."""
+    settings = Settings()
+    demo = build(FakeWorker(answer=lambda name: HOSTILE), settings)
+    _, url, _ = launch(demo, settings, prevent_thread_lock=True, quiet=True)
+    yield url
+    demo.close()
+
+
+def compare(page, url) -> None:
+    """An example, then Compare: two clicks."""
+    page.goto(url)
+    page.locator("#examples button").first.click()
+    page.wait_for_function("document.querySelector('#question textarea').value.length > 0")
+    page.locator("#compare").click()
+    page.wait_for_function("document.querySelectorAll('.lane[data-phase=done]').length === 4")
+    page.locator("#figures table").wait_for()
+
+
+def overlays(page) -> int:
+    """Pictures of the chosen view that are on the page and have arrived."""
+    return page.evaluate(
+        "[...document.querySelectorAll('.pictures img')]"
+        ".filter((one) => one.offsetParent && one.complete && one.naturalWidth > 100).length"
+    )
+
+
+@needs_model
+def test_two_clicks_bring_four_answers_and_four_overlays(chromium, served):
+    with tab(chromium) as page:
+        compare(page, served)
+        answers = page.locator(".lane .answer").all_inner_texts()
+        assert len(answers) == 4 and all(answer.strip() for answer in answers)
+        assert overlays(page) == 4
+        assert page.locator("#latency svg, #latency canvas").count()
+        assert page.locator("#staircase svg, #staircase canvas").count()
+        page.locator("#view label").nth(1).click()
+        assert page.locator(".view.boxes:visible").count() == 4 and overlays(page) == 4
+
+
+@needs_model
+def test_a_phone_scrolls_one_way_only(chromium, served):
+    with tab(chromium, 390, 844) as page:
+        compare(page, served)
+        assert page.evaluate("document.documentElement.scrollWidth") <= 390
+        boxes = [lane.bounding_box() for lane in page.locator(".lane").all()]
+        assert len({round(box["x"]) for box in boxes}) == 1, "lanes stand below each other"
+
+
+@needs_model
+def test_escape_stops_and_enter_compares(chromium, served):
+    with tab(chromium) as page:
+        page.goto(served)
+        page.locator("#examples button").first.click()
+        page.wait_for_function("document.querySelector('#question textarea').value.length > 0")
+        page.locator("#question textarea").press("Enter")
+        page.locator(".lane").first.wait_for()
+        page.keyboard.press("Escape")
+        page.wait_for_function("!document.querySelector('#compare').disabled")
+        page.locator("#question textarea").press("Enter")
+        page.locator("#figures table").wait_for()
+
+
+def test_an_answer_that_tries_to_act_is_shown_as_text(chromium, hostile, tmp_path):
+    from PIL import Image
+
+    from tests.app import factory
+
+    path = tmp_path / "ball.png"
+    Image.fromarray(factory.picture(320, 240)).save(path)
+    with tab(chromium) as page:
+        page.goto(hostile)
+        page.locator("#picture input[type=file]").first.set_input_files(path)
+        page.locator("#picture img").wait_for()
+        page.locator("#question textarea").fill("Where is the red ball?")
+        page.locator("#compare").click()
+        page.locator("#figures table").wait_for()
+        answers = page.locator(".lane .answer").all_inner_texts()
+        assert all("<script>window.hit=1</script>" in answer for answer in answers)
+        assert all("${window.hit=1}" in answer for answer in answers)
+        assert page.evaluate("window.hit === undefined")
+        assert page.locator("img[src*='evil.test']").count() == 0
+
+
+def test_a_refused_request_says_why_and_nothing_else_changes(chromium, hostile):
+    with tab(chromium) as page:
+        page.goto(hostile)
+        page.locator("#compare").click()
+        assert "question is empty" in page.locator("#status [role=alert]").inner_text()
+        assert page.locator("#empty h2").is_visible()
+
+
+def test_everything_can_be_reached_by_tab_and_the_theme_switches(chromium, hostile):
+    with tab(chromium) as page:
+        page.goto(hostile)
+        page.locator("#compare").wait_for()
+        reached = set()
+        for _ in range(80):
+            page.keyboard.press("Tab")
+            reached.add(page.evaluate("document.activeElement.closest('[id]')?.id"))
+        assert {"compare", "theme"} <= reached
+        page.locator("#theme").click()
+        assert page.evaluate("document.body.classList.contains('dark')")

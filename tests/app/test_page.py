@@ -1,0 +1,219 @@
+"""The page against a made-up worker: what is sent, when, and that nothing sent can act."""
+
+from __future__ import annotations
+
+import threading
+import time
+from types import SimpleNamespace
+
+import gradio as gr
+import pytest
+from PIL import Image
+
+from app.events import ComparisonDone
+from app.render.summary import conditions_line, lane_rows
+from app.settings import Settings
+from app.ui import board, form
+from app.ui.build import build
+from app.ui.handlers import Handlers
+from tests.app import factory
+from tests.app.fake_worker import FakeWorker, wait_until
+
+QUESTION = "Where is the red ball?"
+TAB = SimpleNamespace(session_hash="a tab")
+HOSTILE = "<script>alert(1)</script> ${alert(2)} {{constructor}} ![x](http://evil.test/x.png)"
+
+
+@pytest.fixture
+def picture(tmp_path):
+    path = tmp_path / "ball.png"
+    Image.fromarray(factory.picture(320, 240)).save(path)
+    return str(path)
+
+
+def handlers(worker) -> Handlers:
+    settings = Settings()
+    with gr.Blocks():
+        return Handlers(worker, settings, form.declare(settings), board.declare(settings))
+
+
+def ask(page: Handlers, picture, question=QUESTION, model=Settings.model, **changes):
+    values = {"methods": ["visionzip", "nuwa", "pooling"], "ratio": 1 / 9, "tokens": 64} | changes
+    return page.run(
+        picture, question, model, values["methods"], values["ratio"], values["tokens"], 0.0, 0, TAB
+    )
+
+
+def test_every_lane_ends_with_its_answer_its_picture_and_its_tokens(picture):
+    page = handlers(FakeWorker())
+    last = list(ask(page, picture))[-1]
+    texts = [last[page.board.parts[f"text{lane}"]] for lane in range(4)]
+    assert "A red ball lies on the grass near a lake." in texts[0]
+    assert "576 → 112 → 16" in texts[2]
+    assert all('data-phase="done"' in text for text in texts)
+    for lane in range(4):
+        shown = last[page.board.parts[f"picture{lane}"]]
+        assert shown.count("data:image/jpeg;base64,") == 3
+        assert "kept" in shown and 'alt=""' not in shown
+
+
+def test_words_that_vanilla_did_not_say_are_marked(picture):
+    page = handlers(FakeWorker())
+    last = list(ask(page, picture))[-1]
+    assert ">house.</mark>" in last[page.board.parts["text2"]]
+    assert "<mark" not in last[page.board.parts["text0"]]
+
+
+def test_only_what_changed_is_sent_while_answers_stream(picture):
+    page = handlers(FakeWorker(pause=0.06))
+    first, *middle, _last = list(ask(page, picture))
+    assert len(first) > 8
+    assert all(0 < len(update) <= 4 for update in middle)
+    assert sum(len(update) == 1 for update in middle) > len(middle) / 2
+
+
+def test_the_last_update_carries_every_value(picture):
+    page = handlers(FakeWorker())
+    last = list(ask(page, picture))[-1]
+    assert set(last) == set(page.outputs())
+    assert not any(value == gr.skip() for value in last.values() if isinstance(value, dict))
+
+
+def test_text_goes_out_at_most_twenty_times_a_second(picture):
+    page = handlers(FakeWorker(answer=lambda name: "word " * 100, pause=0.002))
+    texts = {page.board.parts[f"text{lane}"] for lane in range(4)}
+    sent = [time.monotonic() for update in ask(page, picture) if set(update) <= texts]
+    assert len(sent) > 10
+    assert len(sent) - 1 <= 20 * (sent[-1] - sent[0]) + 1  # the last may follow at once
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"question": "   "}, "question is empty"),
+        ({"question": "x" * 5_000}, "5,000 characters"),
+        ({"model": "gpt"}, "gpt"),
+        ({"methods": ["zip"]}, "zip"),
+        ({"methods": ["nuwa", "visionzip", "pooling", "fastv"]}, "most is 4"),
+        ({"ratio": 0.0}, "Retention ratio is 0"),
+        ({"ratio": 1.5}, "Retention ratio is 1.5"),
+        ({"tokens": 100_000}, "100000"),
+    ],
+)
+def test_a_request_that_cannot_run_is_one_sentence_and_never_reaches_the_worker(
+    picture, changes, sentence
+):
+    worker = FakeWorker()
+    page = handlers(worker)
+    (only,) = ask(page, picture, **changes)
+    assert sentence in only[page.form.status] and 'role="alert"' in only[page.form.status]
+    assert not worker.jobs
+    assert page.board.results in list(ask(page, picture))[-1], "the page lives on"
+
+
+def test_a_file_that_is_no_picture_is_one_sentence(tmp_path):
+    path = tmp_path / "<img onerror=alert(1)>.png"
+    path.write_text("not a picture")
+    page = handlers(FakeWorker())
+    (only,) = ask(page, str(path))
+    assert "not a picture" in only[page.form.status]
+    assert "<img" not in only[page.form.status]
+
+
+def test_no_picture_is_one_sentence():
+    page = handlers(FakeWorker())
+    (only,) = ask(page, None)
+    assert "No picture" in only[page.form.status]
+
+
+def test_a_lane_that_fails_keeps_its_column_and_the_others_finish(picture):
+    page = handlers(FakeWorker(failing=("nuwa",)))
+    last = list(ask(page, picture))[-1]
+    assert "It fell over. Ask for a larger ratio." in last[page.board.parts["text2"]]
+    assert 'data-phase="failed"' in last[page.board.parts["text2"]]
+    assert 'data-phase="done"' in last[page.board.parts["text3"]]
+    assert "3 of 4 lanes answered, 1 failed" in last[page.form.status]
+
+
+def test_markup_in_an_answer_a_reason_and_a_figure_stays_text(picture):
+    page = handlers(FakeWorker(answer=lambda name: HOSTILE))
+    last = list(ask(page, picture))[-1]
+    shown = [value for value in last.values() if isinstance(value, str)]
+    assert any("&lt;script&gt;" in value for value in shown)
+    assert not any("<script" in value or "<img src=x" in value for value in shown)
+
+
+def test_a_worker_that_breaks_is_one_sentence_and_the_buttons_come_back(picture):
+    class Broken(FakeWorker):
+        def run(self, job, cancelled=None):
+            raise RuntimeError("secret path")
+            yield
+
+    page = handlers(Broken())
+    last = list(ask(page, picture))[-1]
+    assert "internal error" in last[page.form.status]
+    assert "secret" not in last[page.form.status]
+    assert last[page.form.compare].interactive and not page.running
+
+
+def test_stop_frees_the_device_and_leaves_what_is_there(picture):
+    worker = FakeWorker(pause=0.2)
+    page = handlers(worker)
+    updates = []
+    running = threading.Thread(target=lambda: updates.extend(ask(page, picture)))
+    running.start()
+    wait_until(lambda: len(updates) > 3)
+    stopped = page.stop(TAB)
+    running.join(timeout=5)
+    assert not running.is_alive() and worker.cancelled[0].is_set()
+    assert "Stopped" in stopped[page.form.status]
+    assert 'data-phase="stopped"' in stopped[page.board.parts["text0"]]
+    assert not page.running
+
+
+def test_a_closed_tab_frees_the_device(picture):
+    worker = FakeWorker(pause=0.05)
+    page = handlers(worker)
+    updates = ask(page, picture)
+    next(updates), next(updates)
+    updates.close()
+    assert worker.cancelled[0].is_set() and not page.running
+
+
+def test_stop_without_a_comparison_says_so_and_does_no_harm():
+    page = handlers(FakeWorker())
+    assert "Stopped" in page.stop(TAB)[page.form.status]
+
+
+def test_every_listener_that_uses_the_worker_shares_one_limit():
+    demo = build(FakeWorker(), Settings())
+    shared = [fn for fn in demo.fns.values() if fn.concurrency_id == "device"]
+    assert len(shared) == 3 - 1  # the page's one listener (click and Enter), and the endpoint
+    assert {fn.concurrency_limit for fn in shared} == {1}
+
+
+def test_the_picture_never_comes_from_an_address():
+    import asyncio
+
+    from app.ui.picture import PictureInput
+
+    with pytest.raises(gr.Error, match="web address"):
+        asyncio.run(PictureInput().async_move_resource_to_block_cache("http://host.test/x.png"))
+
+
+def test_at_most_three_methods_stand_beside_vanilla():
+    assert list(form.DEFAULT_METHODS) == ["visionzip", "nuwa", "pooling"]
+    names = [name for name, _ in form.method_choices()]
+    assert "vanilla" not in names and {"nuwa", "nuwa:paper"} <= set(names)
+
+
+def test_the_same_run_has_the_same_figures_in_the_record_and_on_the_page(picture):
+    worker = FakeWorker()
+    page = handlers(worker)
+    last = list(ask(page, picture))[-1]
+    *_, done = FakeWorker().run(worker.jobs[0])
+    assert isinstance(done, ComparisonDone)
+    for row in lane_rows(done.comparison):
+        for key in ("total_ms", "kv_mb", "tokens"):
+            assert row["text"][key] in last[page.board.figures]
+    assert conditions_line(done.comparison) in last[page.board.conditions]

@@ -1,0 +1,98 @@
+"""The endpoint `/compare`, called the way a program calls it."""
+
+from __future__ import annotations
+
+import pytest
+from gradio_client import Client, handle_file
+from PIL import Image
+
+from app.render.summary import conditions_line, lane_rows
+from app.settings import Settings
+from app.ui.build import build, launch
+from tests.app import factory
+from tests.app.fake_worker import FakeWorker
+
+QUESTION = "Where is the red ball?"
+
+
+@pytest.fixture(scope="module")
+def worker():
+    return FakeWorker()
+
+
+@pytest.fixture(scope="module")
+def client(worker):
+    settings = Settings()
+    demo = build(worker, settings)
+    _, url, _ = launch(demo, settings, prevent_thread_lock=True, quiet=True, server_port=None)
+    yield Client(url, verbose=False)
+    demo.close()
+
+
+@pytest.fixture(scope="module")
+def picture(tmp_path_factory):
+    path = tmp_path_factory.mktemp("pictures") / "ball.png"
+    Image.fromarray(factory.picture(320, 240)).save(path)
+    return path
+
+
+def test_it_returns_what_the_page_shows(client, worker, picture):
+    result = client.predict(
+        picture=handle_file(picture),
+        question=QUESTION,
+        methods=["visionzip", "nuwa", "pooling"],
+        retention_ratio=0.111,
+        api_name="/compare",
+    )
+    *_, done = FakeWorker().run(worker.jobs[-1])
+    assert result["conditions"] == conditions_line(done.comparison)
+    assert [row["method"] for row in result["lanes"]] == ["vanilla", "visionzip", "nuwa", "pooling"]
+    for ours, theirs in zip(result["lanes"], lane_rows(done.comparison), strict=True):
+        assert ours["text"] == theirs["text"]
+        assert ours["answer"] == theirs["answer"]
+
+
+def test_arguments_left_out_are_the_pages_defaults(client, worker, picture):
+    client.predict(handle_file(picture), QUESTION, api_name="/compare")
+    assert [method.name for method in worker.jobs[-1].methods] == [
+        "vanilla",
+        "visionzip",
+        "nuwa",
+        "pooling",
+    ]
+
+
+def test_it_is_the_only_public_endpoint_and_it_is_described(client):
+    described = client.view_api(return_format="dict")["named_endpoints"]
+    assert list(described) == ["/compare"]
+    names = [parameter["parameter_name"] for parameter in described["/compare"]["parameters"]]
+    assert names[:5] == ["picture", "question", "model", "methods", "retention_ratio"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"question": ""}, "question is empty"),
+        ({"model": "gpt"}, "gpt"),
+        ({"methods": ["zip"]}, "zip"),
+        ({"retention_ratio": 2}, "Retention ratio is 2"),
+        ({"max_new_tokens": 0}, "Max new tokens is 0"),
+    ],
+)
+def test_a_bad_argument_is_one_sentence(client, picture, changes, sentence):
+    arguments = {"picture": handle_file(picture), "question": QUESTION} | changes
+    with pytest.raises(Exception, match=sentence):
+        client.predict(**arguments, api_name="/compare")
+
+
+def test_an_address_is_refused_before_anything_is_fetched(client):
+    address = {"path": "http://192.0.2.1/x.png", "meta": {"_type": "gradio.FileData"}}
+    with pytest.raises(Exception, match="web address"):
+        client.predict(picture=address, question=QUESTION, api_name="/compare")
+
+
+def test_a_file_that_is_no_picture_is_one_sentence(client, tmp_path):
+    path = tmp_path / "notes.txt"
+    path.write_text("not a picture")
+    with pytest.raises(Exception, match=r"notes\.txt is not a picture"):
+        client.predict(handle_file(path), QUESTION, api_name="/compare")
