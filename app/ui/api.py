@@ -28,6 +28,7 @@ def compare_endpoint(worker: Worker, settings: Settings, **device: Any) -> None:
             gr.Number(64, precision=0, label="max_new_tokens"),
             gr.Number(0.0, label="temperature"),
             gr.Number(0, precision=0, label="seed"),
+            gr.Textbox("published", label="positions"),
         ]
         result = gr.JSON(label="comparison")
         trigger = gr.Button()
@@ -51,6 +52,7 @@ class Endpoint:
         max_new_tokens: int = 64,
         temperature: float = 0.0,
         seed: int = 0,
+        positions: str = "published",
     ) -> dict[str, Any]:
         """Ask one question about one picture, of vanilla and of every method, on the same model.
 
@@ -63,6 +65,7 @@ class Endpoint:
             max_new_tokens: The longest answer.
             temperature: 0 takes the likeliest token each time; above 0 samples with the seed.
             seed: Seed of the sampling.
+            positions: How survivors are numbered: published, perc, pesp, rpme or rpme_affine.
 
         Returns:
             `lanes`, a row of figures and the answer for each lane in order, vanilla first; and
@@ -70,6 +73,7 @@ class Endpoint:
         """
         names = [methods] if isinstance(methods, str) else [str(name) for name in methods or ()]
         options = {
+            "positions": positions or "published",
             "max_new_tokens": int(max_new_tokens or 0),
             "temperature": float(temperature or 0),
             "seed": int(seed or 0),

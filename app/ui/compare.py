@@ -82,6 +82,7 @@ def _wire_job(handlers: Handlers, asked: form.Form, model: gr.Dropdown) -> None:
         model,
         asked.methods,
         asked.retention,
+        asked.positions,
         asked.max_new_tokens,
         asked.temperature,
         asked.seed,

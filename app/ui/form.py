@@ -20,6 +20,13 @@ from pruning.methods import METHODS
 DEFAULT_METHODS = ("visionzip", "nuwa", "pooling")
 DEFAULT_RATIO = 0.111
 CHIPS = 6  # questions offered at once
+POSITIONS = (
+    ("As each method published them", "published"),
+    ("PERC: re-indexed contiguously", "perc"),
+    ("PESP: the sparse original ids", "pesp"),
+    ("RPME: stretched over the full range", "rpme"),
+    ("RPME, affine", "rpme_affine"),
+)
 
 
 @dataclass(frozen=True)
@@ -34,6 +41,7 @@ class Form:
     methods_note: gr.HTML
     retention: gr.Slider
     retention_note: gr.HTML
+    positions: gr.Dropdown
     max_new_tokens: gr.Slider
     temperature: gr.Slider
     seed: gr.Number
@@ -133,15 +141,21 @@ def _retention_parts(settings: Settings) -> tuple[gr.Slider, gr.HTML]:
     return retention, note
 
 
-def _advanced(settings: Settings) -> tuple[gr.Slider, gr.Slider, gr.Number]:
+def _advanced(settings: Settings) -> tuple[gr.Dropdown, gr.Slider, gr.Slider, gr.Number]:
     with gr.Accordion("Advanced", open=False, elem_id="advanced"):
+        positions = gr.Dropdown(
+            list(POSITIONS),
+            value="published",
+            label="Positions",
+            info="How survivors are numbered for rotary embedding",
+        )
         most = settings.max_new_tokens
         max_new_tokens = gr.Slider(1, most, min(64, most), step=1, label="Max new tokens")
         temperature = gr.Slider(
             0, 2, 0, step=0.05, label="Temperature", info="0 takes the likeliest token each time"
         )
         seed = gr.Number(0, precision=0, label="Seed", info="Used when the temperature is above 0")
-    return max_new_tokens, temperature, seed
+    return positions, max_new_tokens, temperature, seed
 
 
 def _actions() -> tuple[gr.Button, gr.Button, gr.HTML]:

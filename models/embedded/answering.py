@@ -24,8 +24,10 @@ from models.embedded.questions import Question, questions
 from models.embedded.tokenizer import COORDINATES, PUNCTUATION, make_tokenizer
 from models.embedded.world import MAX_OBJECTS, draw_scene, training_seed
 
+FEW_OBJECTS = 0.12  # share of the steps with at most two objects
+PLACE_FIRST = 1 / 3  # share of the steps in which boxes count for more
 TEXT_ROWS = 200  # rows of questions and answers behind each picture
-BOX_WEIGHT = 2.5  # a box has ten tokens, of which four are to be learnt
+BOX_WEIGHT = (2.5, 1.0)  # of a box question beside one of a word: while place is learnt, and after
 PLACE_LAYER = 4  # LLM layers below the head that is taught place
 PLACE_WEIGHT = 0.5
 SOFTNESS = (3.0, 0.8)  # neighbouring coordinates that share the target, from first step to last
@@ -38,10 +40,11 @@ def encoded(tokenizer: PreTrainedTokenizerFast, question: Question) -> tuple[lis
     return [*prompt, *answer, tokenizer.eos_token_id], len(prompt)
 
 
-def batch(step: int, *, size: int, few_objects_until: int, seed: int) -> dict[str, Tensor]:
+def batch(step: int, *, size: int, steps: int, seed: int) -> dict[str, Tensor]:
     """`size` pictures with their questions, packed: see `_packed`."""
     tokenizer = _tokenizer()
-    most = 2 if step < few_objects_until else MAX_OBJECTS
+    box_weight = BOX_WEIGHT[step >= PLACE_FIRST * steps]
+    most = 2 if step < FEW_OBJECTS * steps else MAX_OBJECTS
     rows = []
     for index in range(step * size, (step + 1) * size):
         scene = draw_scene(training_seed(index + seed * 10**8), most=most)
@@ -49,7 +52,7 @@ def batch(step: int, *, size: int, few_objects_until: int, seed: int) -> dict[st
         boxes = torch.tensor([thing.box for thing in scene.things])
         seen = perception.labels(scene)
         rows.append(
-            _packed(tokenizer, asked)
+            _packed(tokenizer, asked, box_weight)
             | {
                 "picture": torch.from_numpy(scene.picture.copy()),
                 "object": seen["object"],
@@ -64,7 +67,9 @@ def _tokenizer() -> PreTrainedTokenizerFast:
     return make_tokenizer()
 
 
-def _packed(tokenizer: PreTrainedTokenizerFast, asked: list[Question]) -> dict[str, Tensor]:
+def _packed(
+    tokenizer: PreTrainedTokenizerFast, asked: list[Question], box_weight: float
+) -> dict[str, Tensor]:
     """Rows (R,) of ids, question number, place in the question, target of each row, its weight."""
     row = {
         "ids": torch.full((TEXT_ROWS,), tokenizer.pad_token_id),
@@ -84,7 +89,7 @@ def _packed(tokenizer: PreTrainedTokenizerFast, asked: list[Question]) -> dict[s
         row["question"][start:end] = number
         row["place"][start:end] = torch.arange(len(ids))
         row["target"][answer] = torch.tensor(ids[prompt:])
-        row["weight"][answer] = (BOX_WEIGHT if question.box else 1.0) / (len(ids) - prompt)
+        row["weight"][answer] = (box_weight if question.box else 1.0) / (len(ids) - prompt)
         start = end
     return row
 

@@ -1,4 +1,4 @@
-"""Train the embedded image model: `python -m models.embedded.train encoder|answers|all|evaluate`.
+"""Train the embedded image model: `python -m models.embedded.train encoder|answers|all`.
 
 Every stage is seeded, keeps a checkpoint and a log in `--work`, and goes on from there when it is
 started again.
@@ -22,7 +22,6 @@ from models.embedded.world import draw_scene, training_seed
 ROOT = Path(__file__).resolve().parents[2]
 ENCODER_BATCH, ANSWER_BATCH = 32, 16
 RESET = 0.5  # share of pictures whose [CLS] starts anew before the layer that methods read
-FEW_OBJECTS = 0.12  # share of the second stage with at most two objects
 
 
 def perception_batch(step: int) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
@@ -74,10 +73,9 @@ def train_answers(options: argparse.Namespace) -> None:
     model.model.vision_tower.load_state_dict(perceiver.tower.state_dict())
     model.model.vision_tower.requires_grad_(False)
     student = answering.Student(model, tokenizer, options.answer_steps)
-    few = int(FEW_OBJECTS * options.answer_steps)
     fit(
         student,
-        partial(answering.batch, size=ANSWER_BATCH, few_objects_until=few, seed=options.seed),
+        partial(answering.batch, size=ANSWER_BATCH, steps=options.answer_steps, seed=options.seed),
         student.loss,
         steps=options.answer_steps,
         rate=2e-3,
@@ -93,7 +91,7 @@ def main() -> None:
     parser.add_argument("--work", type=Path, default=ROOT / "out" / "train-image")
     parser.add_argument("--out", type=Path, default=ROOT / "assets" / "embedded" / "image")
     parser.add_argument("--encoder-steps", type=int, default=1000)
-    parser.add_argument("--answer-steps", type=int, default=2800)
+    parser.add_argument("--answer-steps", type=int, default=1800)
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     if options.stage in ("encoder", "all"):

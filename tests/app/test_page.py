@@ -38,10 +38,15 @@ def handlers(worker) -> Handlers:
 
 
 def ask(page: Handlers, picture, question=QUESTION, model=Settings.model, **changes):
-    values = {"methods": ["visionzip", "nuwa", "pooling"], "ratio": 1 / 9, "tokens": 64} | changes
-    return page.run(
-        picture, question, model, values["methods"], values["ratio"], values["tokens"], 0.0, 0, TAB
-    )
+    values = {
+        "methods": ["visionzip", "nuwa", "pooling"],
+        "ratio": 1 / 9,
+        "positions": "published",
+        "tokens": 64,
+        "temperature": 0.0,
+        "seed": 0,
+    } | changes
+    return page.run(picture, question, model, *values.values(), TAB)
 
 
 def test_every_lane_ends_with_its_answer_its_picture_and_its_tokens(picture):
@@ -217,3 +222,10 @@ def test_the_same_run_has_the_same_figures_in_the_record_and_on_the_page(picture
         for key in ("total_ms", "kv_mb", "tokens"):
             assert row["text"][key] in last[page.board.figures]
     assert conditions_line(done.comparison) in last[page.board.conditions]
+
+
+def test_the_position_strategy_chosen_on_the_page_reaches_every_method(picture):
+    worker = FakeWorker()
+    list(ask(handlers(worker), picture, positions="rpme"))
+    _, *others = worker.jobs[-1].methods
+    assert [method.numbering for method in others] == ["rpme"] * 3

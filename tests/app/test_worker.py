@@ -8,11 +8,14 @@ import pytest
 from app.events import ComparisonDone, LaneDone, LaneFailed, LaneStarted, PhaseDone, TextDelta
 from app.request import examples, read_job
 from app.settings import EXAMPLES
+from app.worker import local
 from app.worker.local import LocalWorker
+from app.worker.protocol import Job
 from models.record import LaneFailure, LaneResult
 from pruning.methods import create
+from tests.tiny import picture, tiny_llava
 
-pytestmark = pytest.mark.checkpoint
+checkpoint = pytest.mark.checkpoint
 
 
 @pytest.fixture(scope="module")
@@ -32,6 +35,7 @@ def job():
     )
 
 
+@checkpoint
 def test_four_lanes_stream_at_once_and_end_in_one_comparison(worker, job):
     events = list(worker.run(job))
     assert [event.lane for event in events if isinstance(event, LaneStarted)] == [0, 1, 2, 3]
@@ -45,6 +49,7 @@ def test_four_lanes_stream_at_once_and_end_in_one_comparison(worker, job):
     assert {"device", "dtype", "attention", "torch", "transformers"} <= set(comparison.conditions)
 
 
+@checkpoint
 def test_the_deltas_of_a_lane_are_its_answer(worker, job):
     texts = {}
     for event in worker.run(job):
@@ -54,6 +59,7 @@ def test_the_deltas_of_a_lane_are_its_answer(worker, job):
             assert event.result.answer == texts[event.lane]
 
 
+@checkpoint
 def test_the_phases_said_while_running_are_those_of_the_record(worker, job):
     said = {}
     for event in worker.run(job):
@@ -63,6 +69,7 @@ def test_the_phases_said_while_running_are_those_of_the_record(worker, job):
             assert tuple(said[event.lane]) == event.result.timeline.phases
 
 
+@checkpoint
 def test_a_lane_that_cannot_reach_its_ratio_fails_alone_and_says_the_smallest(worker, job):
     fastv = create("fastv", retention_ratio=0.05)
     job = replace(job, methods=(job.methods[0], fastv, job.methods[1]))
@@ -74,6 +81,7 @@ def test_a_lane_that_cannot_reach_its_ratio_fails_alone_and_says_the_smallest(wo
     assert isinstance(lanes[0], LaneResult) and isinstance(lanes[2], LaneResult)
 
 
+@checkpoint
 def test_the_worker_lives_on_after_a_method_that_raises(worker, job):
     class Broken(type(job.methods[1])):
         def compress(self, visual, keep):
@@ -85,6 +93,7 @@ def test_the_worker_lives_on_after_a_method_that_raises(worker, job):
     assert isinstance(list(worker.run(job))[-1], ComparisonDone)
 
 
+@checkpoint
 def test_cancelling_stops_between_two_steps_and_the_next_job_starts(worker, job):
     cancelled = threading.Event()
     seen = []
@@ -96,6 +105,7 @@ def test_cancelling_stops_between_two_steps_and_the_next_job_starts(worker, job)
     assert isinstance(list(worker.run(job))[-1], ComparisonDone)
 
 
+@checkpoint
 def test_closing_the_stream_cancels_the_job(worker, job):
     cancelled = threading.Event()
     stream = worker.run(job, cancelled)
@@ -104,9 +114,71 @@ def test_closing_the_stream_cancels_the_job(worker, job):
     assert cancelled.is_set()
 
 
-def test_a_method_is_cold_once(job):
-    worker = LocalWorker()
-    first = list(worker.run(job))[-1].comparison.lanes
-    again = list(worker.run(job))[-1].comparison.lanes
-    assert all(lane.timeline.cold for lane in first)
-    assert not any(lane.timeline.cold for lane in again)
+@pytest.fixture
+def tiny(monkeypatch):
+    """A worker whose every model is the tiny one; how often one was loaded."""
+    loaded = []
+
+    def load(name, device, dtype):
+        loaded.append(name)
+        if name == "broken":
+            raise RuntimeError("no such device")
+        return tiny_llava()
+
+    monkeypatch.setattr(local, "load", load)
+    return LocalWorker(), loaded
+
+
+def tiny_job(*methods, model="a", max_new_tokens=3):
+    return Job(model, picture(), "What is this?", methods, max_new_tokens)
+
+
+def lanes(worker, job):
+    return list(worker.run(job))[-1].comparison.lanes
+
+
+def test_a_method_is_cold_until_it_has_run_to_the_end(tiny):
+    worker, _ = tiny
+    vanilla, out_of_reach = create("vanilla"), create("fastv", retention_ratio=0.02)
+    job = tiny_job(vanilla, create("fastv", retention_ratio=0.5))
+    assert isinstance(lanes(worker, tiny_job(vanilla, out_of_reach))[1], LaneFailure)
+    assert [lane.timeline.cold for lane in lanes(worker, job)] == [False, True]
+    assert [lane.timeline.cold for lane in lanes(worker, job)] == [False, False]
+
+
+def test_a_model_loaded_anew_is_cold_again(tiny):
+    worker, loaded = tiny
+    jobs = [tiny_job(create("vanilla"), model=model) for model in ("a", "a", "b", "a")]
+    assert [lanes(worker, job)[0].timeline.cold for job in jobs] == [True, False, True, True]
+    assert loaded == ["a", "b", "a"]
+
+
+def test_a_job_that_waits_ends_as_soon_as_it_is_cancelled(tiny):
+    worker, _ = tiny
+    running = worker.run(tiny_job(create("vanilla"), max_new_tokens=500))
+    next(running)
+    cancelled, ended = threading.Event(), threading.Event()
+
+    def wait():
+        assert not list(worker.run(tiny_job(create("random")), cancelled))
+        ended.set()
+
+    threading.Thread(target=wait, daemon=True).start()
+    cancelled.set()
+    assert ended.wait(2)
+    running.close()
+
+
+def test_a_closed_job_frees_the_device(tiny):
+    worker, _ = tiny
+    stream = worker.run(tiny_job(create("vanilla"), max_new_tokens=100_000))
+    next(stream)
+    stream.close()
+    assert isinstance(lanes(worker, tiny_job(create("vanilla")))[0], LaneResult)
+
+
+def test_a_model_that_cannot_be_loaded_fails_its_job_alone(tiny):
+    worker, _ = tiny
+    with pytest.raises(RuntimeError, match="no such device"):
+        list(worker.run(tiny_job(create("vanilla"), model="broken")))
+    assert isinstance(lanes(worker, tiny_job(create("vanilla")))[0], LaneResult)
