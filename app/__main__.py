@@ -1,4 +1,4 @@
-"""The same job without a page: `python -m app demo | compare | bench | examples`."""
+"""The same job without a page: `python -m app demo | compare | bench | speed | examples`."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
         options.run(options, Settings.from_environment())
-    except ValueError as error:
+    except (ValueError, OSError) as error:
         print(f"tokenscope: {error}", file=sys.stderr)
         return 2
     return 0
@@ -84,7 +84,7 @@ def _compare(options: argparse.Namespace, settings: Settings) -> None:
         options.picture,
         options.question,
         options.model,
-        options.methods.split(","),
+        _names(options.methods),
         options.retention,
         positions=options.positions,
         max_new_tokens=options.max_new_tokens,
@@ -101,9 +101,12 @@ def _compare(options: argparse.Namespace, settings: Settings) -> None:
         recordings.save(comparison, options.out)
         recordings.pictures(comparison, options.out)
         print(f"saved to {options.out}")
-    failed = [lane for lane in comparison.lanes if isinstance(lane, LaneFailure)]
+    failed: dict[str, list[str]] = {}  # one reason may hold for every lane
+    for lane in comparison.lanes:
+        if isinstance(lane, LaneFailure):
+            failed.setdefault(lane.reason, []).append(lane.title)
     if failed:
-        raise ValueError(" ".join(f"{lane.title}: {lane.reason}" for lane in failed))
+        raise ValueError(" ".join(f"{' and '.join(who)}: {why}" for why, who in failed.items()))
 
 
 def _bench(options: argparse.Namespace, settings: Settings) -> None:
@@ -113,8 +116,8 @@ def _bench(options: argparse.Namespace, settings: Settings) -> None:
         options.model,
         options.scenes,
         options.seed,
-        options.methods.split(","),
-        [float(ratio) for ratio in options.retention.split(",")],
+        _names(options.methods),
+        _ratios(options.retention),
         options.positions,
         settings,
     )
@@ -122,6 +125,17 @@ def _bench(options: argparse.Namespace, settings: Settings) -> None:
     if options.json:
         bench.save(report, options.json)
     print(json.dumps(report))
+
+
+def _names(text: str) -> list[str]:
+    return [part.strip() for part in text.split(",")]
+
+
+def _ratios(text: str) -> list[float]:
+    try:
+        return [float(part) for part in text.split(",")]
+    except ValueError:
+        raise ValueError(f"Retention is {text!r}, wanted numbers such as 0.333,0.111.") from None
 
 
 def _speed(options: argparse.Namespace, settings: Settings) -> None:

@@ -32,9 +32,10 @@ from pruning.tokens import TokenLayout
 from pruning.trace import TokenTrace, TraceStep
 
 FORMAT, VERSION = "tokenscope-recording", 1
-MOST_BYTES = 512 * 2**20  # of arrays, unpacked
+MOST_BYTES = 512 * 2**20  # of arrays, and of frames, unpacked
 MOST_PIXELS = 50_000_000  # of one frame
-MOST_FRAMES, MOST_LAYERS, MOST_TOKENS = 512, 1024, 65_536
+MOST_FRAMES, MOST_LAYERS = 512, 1024
+MOST_TOKENS = 16_384  # a trace's weights may be their square: 1 GiB
 
 
 class RecordingError(ValueError):
@@ -44,7 +45,8 @@ class RecordingError(ValueError):
 def save(comparison: Comparison, folder: str | Path) -> Path:
     """Write a recording; an older one in its place is replaced, any other folder is not."""
     folder = Path(folder).absolute()
-    if folder.exists() and not (folder / "record.json").is_file() and any(folder.iterdir()):
+    foreign = folder.exists() and not (folder / "record.json").is_file()
+    if foreign and (not folder.is_dir() or any(folder.iterdir())):
         raise RecordingError(f"{folder.name} exists and is not a recording; choose another folder.")
     folder.parent.mkdir(parents=True, exist_ok=True)
     fresh = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
@@ -235,7 +237,7 @@ def _load_lane(lane: Any, key: str, arrays: dict[str, np.ndarray]) -> LaneResult
     )
     _check(all(phase.name in PHASES for phase in phases), "a phase has an unknown name")
     boxes = arrays[f"{key}.boxes"]
-    _check(boxes.ndim == 2 and boxes.shape[1] == 4, "boxes are not (M, 4)")
+    _check(_is_float(boxes) and boxes.ndim == 2 and boxes.shape[1] == 4, "boxes are not (M, 4)")
     return LaneResult(
         method=method,
         title=title,
@@ -258,6 +260,7 @@ def _load_trace(lane: Any, key: str, arrays: dict[str, np.ndarray]) -> TokenTrac
     grid = lane["grid"]
     _check(grid is None or len(grid) == 3, "a grid is not (T, rows, cols)")
     _check(frame.ndim == 1 and len(frame) <= MOST_TOKENS, "too many tokens")
+    _check(frame.dtype.kind in "iu" and _is_float(box), "its layout is not made of numbers")
     layout = TokenLayout(frame, box, None if grid is None else (grid[0], grid[1], grid[2]))
     alive, steps = len(layout), []
     for index, step in enumerate(lane["steps"]):
@@ -270,8 +273,11 @@ def _load_trace(lane: Any, key: str, arrays: dict[str, np.ndarray]) -> TokenTrac
         _check(_within(rows, 0, len(anchors)), f"step {index} has a row outside its survivors")
         _check(_within(cols, 0, alive), f"step {index} has a column outside its tokens")
         _check(rows.shape == cols.shape == weights.shape, f"step {index} has uneven edges")
-        _check(all(tag.shape == anchors.shape for tag in tags.values()), f"step {index}: odd tags")
-        _check(scores is None or scores.shape == (alive,), f"step {index} has odd scores")
+        _check(_is_float(weights), f"step {index} has odd weights")
+        fit = (tag.shape == anchors.shape and tag.dtype == bool for tag in tags.values())
+        _check(all(fit), f"step {index}: odd tags")
+        fits = scores is None or (scores.shape == (alive,) and _is_float(scores))
+        _check(fits, f"step {index} has odd scores")
         steps.append(
             TraceStep(int(step["layer"]), alive, anchors, rows, cols, weights, tags, scores)
         )
@@ -294,7 +300,9 @@ def _load_frames(folder: Path, count: Any) -> np.ndarray:
     frames = []
     for index in range(count):
         with Image.open(folder / _frame_name(index), formats=("PNG",)) as picture:
-            _check(picture.width * picture.height <= MOST_PIXELS, "a frame is too large")
+            pixels = picture.width * picture.height
+            _check(pixels <= MOST_PIXELS, "a frame is too large")
+            _check(3 * pixels * count <= MOST_BYTES, "its frames are too large together")
             frames.append(np.array(picture.convert("RGB")))
         _check(frames[-1].shape == frames[0].shape, "frames differ in size")
     return np.stack(frames)
@@ -345,6 +353,10 @@ def _unpack(value: Any) -> Any:
 def _within(index: np.ndarray, low: int, high: int) -> bool:
     fits = index.ndim == 1 and index.dtype.kind in "iu"
     return fits and (not len(index) or (low <= int(index.min()) and int(index.max()) < high))
+
+
+def _is_float(values: np.ndarray) -> bool:
+    return values.dtype.kind == "f"
 
 
 def _check(holds: bool, complaint: str) -> None:

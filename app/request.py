@@ -16,6 +16,8 @@ from models.record import Truth
 from pruning.base import CompressionMethod
 from pruning.methods import create
 
+MAX_SEED = 2**32 - 1
+
 
 class RequestError(ValueError):
     """A request that cannot be run: what came, and what was wanted."""
@@ -36,14 +38,15 @@ def read_job(
 ) -> Job:
     """Check every part, read the picture last (it is the dearest). Raises `ValueError`s only."""
     settings = settings or Settings()
-    question = checked(question or "")
+    question = checked(str(question or ""))
     find(model)
-    if not 1 <= max_new_tokens <= settings.max_new_tokens:
-        raise RequestError(
-            f"Max new tokens is {max_new_tokens}, wanted 1 to {settings.max_new_tokens}."
-        )
-    if not 0 <= temperature <= 2:
+    most = settings.max_new_tokens
+    if not isinstance(max_new_tokens, int) or not 1 <= max_new_tokens <= most:
+        raise RequestError(f"Max new tokens is {max_new_tokens}, wanted 1 to {most}.")
+    if not isinstance(temperature, (int, float)) or not 0 <= temperature <= 2:
         raise RequestError(f"Temperature is {temperature}, wanted 0 (greedy) to 2.")
+    if not isinstance(seed, int) or not 0 <= seed <= MAX_SEED:
+        raise RequestError(f"Seed is {seed}, wanted a whole number from 0 to {MAX_SEED}.")
     lanes = _lanes(methods, retention_ratio, positions, settings.max_lanes)
     if picture is None or str(picture) == "":
         raise RequestError("No picture came. Upload, paste or choose an example first.")
@@ -58,6 +61,8 @@ def _lanes(
 ) -> tuple[CompressionMethod, ...]:
     if not isinstance(ratio, (int, float)) or not 0 < ratio <= 1:
         raise RequestError(f"Retention ratio is {ratio}, wanted a number above 0 and at most 1.")
+    if not isinstance(names, (list, tuple)) or not all(isinstance(name, str) for name in names):
+        raise RequestError(f"Methods are {names!r}, wanted a list of names.")
     others = [name for name in names if name != "vanilla"]
     if len(others) >= most:
         raise RequestError(f"{len(others) + 1} lanes came, the most is {most}, vanilla included.")

@@ -83,19 +83,18 @@ class LlavaAdapter:
 
     def ids(self, question: str) -> tuple[Tensor, Tensor]:
         """The chat turn before and after its one placeholder."""
+        for token in self.tokenizer.all_special_tokens:
+            if token in question:
+                raise ValueError(
+                    f"The question contains {token}, one of the model's own signs; leave it out."
+                )
         content = [{"type": "image"}, {"type": "text", "text": question}]
         text = self.tokenizer.apply_chat_template(
             [{"role": "user", "content": content}], add_generation_prompt=True, tokenize=False
         )
         starts = self.tokenizer.bos_token is not None and text.startswith(self.tokenizer.bos_token)
         ids = torch.tensor(self.tokenizer(text, add_special_tokens=not starts).input_ids)
-        places = (ids == self.model.config.image_token_id).nonzero()
-        if len(places) != 1:
-            marker = self.tokenizer.convert_ids_to_tokens(self.model.config.image_token_id)
-            raise ValueError(
-                f"The question contains {marker}, which stands for the picture; leave it out."
-            )
-        at = int(places[0])
+        (at,) = (ids == self.model.config.image_token_id).nonzero().flatten().tolist()
         return ids[:at], ids[at + 1 :]
 
     def layout(self, region: tuple[float, float, float, float], placeless: int = 0) -> TokenLayout:

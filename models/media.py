@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import struct
 import time
 from dataclasses import dataclass
@@ -15,6 +16,9 @@ from PIL import Image, ImageOps
 
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
 MAX_PIXELS = 50_000_000
+MAX_NAME = 80  # letters of a file's name that a refusal repeats
+
+Image.init()  # loads the readers now: else the first picture's time would be five times too long
 
 # What Pillow's readers raise on broken bytes: they parse first and check later.
 BROKEN = (OSError, SyntaxError, ValueError, TypeError, LookupError, EOFError, struct.error)
@@ -46,10 +50,11 @@ class Media:
 def read_image(path: str | Path) -> Media:
     """The picture in a file, upright and in RGB; the first one where the file holds several."""
     started = time.perf_counter()
-    name = Path(path).name
-    if "://" in str(path):
-        raise MediaError(f"{path} is a web address; save the picture and upload the file.")
-    if not Path(path).is_file():
+    name = Path(path).name[-MAX_NAME:]
+    if "://" in str(path) or str(path).startswith("data:"):
+        said = str(path)[:MAX_NAME]
+        raise MediaError(f"{said} is a web address; save the picture and upload the file.")
+    if not os.path.isfile(path):  # False too for what no file can be called
         raise MediaError(f"There is no file {name}; upload a picture.")
     with open_picture(Path(path)) as picture:
         width, height = picture.size

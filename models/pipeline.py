@@ -140,7 +140,7 @@ class Lane:
         flops = self.adapter.flops(self.method.needs, len(projected), self.state.rows_per_layer)
         return LaneResult(
             method=self.method.name,
-            title=self.method.title,
+            title=self.method.label,
             knobs=knobs,
             asked_ratio=knobs.get("retention_ratio"),
             answer=self.stream.text,
@@ -160,6 +160,8 @@ def checked(question: str) -> str:
     question = question.strip()
     if not question:
         raise ValueError("The question is empty; ask something about the picture.")
+    if any("\ud800" <= letter <= "\udfff" for letter in question):
+        raise ValueError("The question has bytes that are no text; wanted UTF-8.")
     if len(question) > MAX_QUESTION:
         raise ValueError(
             f"The question has {len(question):,} characters; at most {MAX_QUESTION:,} are taken."

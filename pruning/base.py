@@ -97,6 +97,17 @@ class CompressionMethod:
                 raise ValueError(f"{label} is {value}, wanted a number from {low} to {high}")
 
     @property
+    def label(self) -> str:
+        """The title, and the nearest preset where that is not the first: "Nüwa, paper"."""
+        first, *_ = self.PRESETS
+        nearest = max(self.PRESETS, key=self._agreement)
+        return self.title if nearest == first else f"{self.title}, {nearest}"
+
+    def _agreement(self, preset: str) -> int:
+        made = type(self)(**self.PRESETS[preset])
+        return sum(getattr(self, knob.name) == getattr(made, knob.name) for knob in fields(self))
+
+    @property
     def needs(self) -> Needs:
         return Needs()
 

@@ -1,18 +1,31 @@
 """The dependency law: pruning ← models ← app, and what each may import from outside."""
 
 import ast
+import sys
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 FORBIDDEN = {
-    "pruning": {"models", "app", "transformers", "PIL", "gradio", "supervision", "altair", "decord"},
+    "pruning": {
+        "models",
+        "app",
+        "transformers",
+        "PIL",
+        "gradio",
+        "supervision",
+        "altair",
+        "decord",
+    },
     "models": {"app", "gradio", "supervision", "altair"},
     "app/worker": {"app.ui", "app.render", "gradio"},
     "app/render": {"app.ui", "app.worker", "gradio", "torch", "transformers", "models.pipeline"},
     "app/ui": {"torch", "transformers"},
 }
+
+
+OUTSIDE = {"pruning": {"torch", "numpy"}}  # and nothing else that is not Python's own
 
 
 def imported(path: Path) -> set[str]:
@@ -31,8 +44,17 @@ def imported(path: Path) -> set[str]:
 def test_a_package_imports_only_what_lies_below_it(package):
     for path in (ROOT / package).rglob("*.py"):
         for name in imported(path):
-            broken = [bad for bad in FORBIDDEN[package] if name == bad or name.startswith(bad + ".")]
+            broken = [
+                bad for bad in FORBIDDEN[package] if name == bad or name.startswith(bad + ".")
+            ]
             assert not broken, f"{path.relative_to(ROOT)} imports {name}"
+
+
+@pytest.mark.parametrize("package", OUTSIDE)
+def test_a_package_needs_no_more_from_outside_than_it_may(package):
+    files = list((ROOT / package).rglob("*.py"))
+    roots = {name.split(".")[0] for path in files for name in imported(path)}
+    assert files and roots - {package} - sys.stdlib_module_names <= OUTSIDE[package]
 
 
 def test_only_the_list_of_methods_has_code_in_an_init_file():

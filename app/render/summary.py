@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from models.grounding import iou, parse_boxes
 from models.record import PHASES, Comparison, LaneResult
 
 NOTHING = "–"
@@ -57,7 +58,8 @@ def lane_rows(comparison: Comparison) -> list[dict[str, Any]]:
     A lane that could not run has `failure`, and no numbers. A speed-up is vanilla's time over the
     lane's; it is None where either was cold, for the first run pays for more than its method.
     `iou` is of the first box in the answer with the true one; an answer without a box has 0 where
-    another lane gave one, for then a box was asked for.
+    another lane gave one, for then a box was asked for. `exact_match` is None where the true answer
+    is a box: two decimals that differ are no mistake.
     """
     labels = lane_labels(comparison)
     rows: list[dict[str, Any]] = []
@@ -73,15 +75,16 @@ def lane_rows(comparison: Comparison) -> list[dict[str, Any]]:
 
 
 def conditions_line(comparison: Comparison) -> str:
-    """The model, then what the times depend on, then which lanes were cold."""
+    """The model, then what the times depend on, then which lanes were cold, or that none was."""
     plain = ("device", "dtype")
     parts = [comparison.model]
     for name, value in comparison.conditions.items():
         parts.append(value if name in plain else f"{name} {value}")
     lanes = zip(lane_labels(comparison), comparison.lanes, strict=True)
-    cold = [name for name, lane in lanes if isinstance(lane, LaneResult) and lane.timeline.cold]
-    if cold:
-        parts.append(f"cold: {', '.join(cold)}")
+    ran = [(name, lane.timeline) for name, lane in lanes if isinstance(lane, LaneResult)]
+    cold = [name for name, timeline in ran if timeline.cold]
+    if ran:
+        parts.append(f"cold: {', '.join(cold)}" if cold else "warm")
     return " · ".join(printable(part) for part in parts)
 
 
@@ -129,15 +132,6 @@ def word_diff(reference: str, answer: str) -> list[tuple[str, bool]]:
         block.b + offset for block in blocks.get_matching_blocks() for offset in range(block.size)
     }
     return [(word, index not in same) for index, word in enumerate(words)]
-
-
-def intersection_over_union(one: np.ndarray, other: np.ndarray) -> float:
-    """Of two boxes, xyxy."""
-    low, high = np.maximum(one[:2], other[:2]), np.minimum(one[2:], other[2:])
-    shared = float(np.prod(np.clip(high - low, 0, None)))
-    areas = [float(np.prod(np.clip(box[2:] - box[:2], 0, None))) for box in (one, other)]
-    union = sum(areas) - shared
-    return shared / union if union > 0 else 0.0
 
 
 def printable(text: str) -> str:
@@ -198,15 +192,15 @@ def _speedups(comparison: Comparison, lane: LaneResult) -> dict[str, float | Non
 
 def _verdict(comparison: Comparison, lane: LaneResult) -> dict[str, Any]:
     truth = comparison.truth
-    iou = match = None
+    overlap = match = None
     if truth is not None and truth.box is not None:
         if len(lane.boxes):
-            iou = intersection_over_union(lane.boxes[0], np.array(truth.box))
+            overlap = float(iou(np.array(truth.box), lane.boxes[:1])[0])
         elif any(isinstance(other, LaneResult) and len(other.boxes) for other in comparison.lanes):
-            iou = 0.0
-    if truth is not None and truth.answer:
+            overlap = 0.0
+    if truth is not None and truth.answer and not len(parse_boxes(truth.answer)):
         match = _normal(lane.answer) == _normal(truth.answer)
-    return {"iou": iou, "exact_match": match}
+    return {"iou": overlap, "exact_match": match}
 
 
 def _normal(text: str) -> str:

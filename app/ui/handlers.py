@@ -75,7 +75,7 @@ class Handlers:
         positions: str,
         max_new_tokens: int,
         temperature: float,
-        seed: int | None,
+        seed: int,
         request: gr.Request,
     ) -> Iterator[Update]:
         """One comparison from the button to the last chart."""
@@ -87,9 +87,9 @@ class Handlers:
                 methods,
                 retention_ratio,
                 positions=positions,
-                max_new_tokens=int(max_new_tokens),
+                max_new_tokens=max_new_tokens,
                 temperature=temperature,
-                seed=int(seed or 0),
+                seed=seed,
                 settings=self.settings,
             )
         except ValueError as error:

@@ -22,7 +22,7 @@ class Screen:
         colours = lane_colours([method.name for method in job.methods])
         self.lanes = [
             Lane(
-                method.title,
+                method.label,
                 getattr(method, "retention_ratio", None),
                 colour,
                 expected=job.truth.answer if job.truth else None,

@@ -11,6 +11,7 @@ import logging
 import queue
 import threading
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import numpy as np
 
@@ -56,7 +57,7 @@ class LocalWorker:
         events: queue.Queue = queue.Queue()
         self._jobs.put((job, events, cancelled))
         try:
-            while (event := events.get()) is not _END:
+            while (event := _next(events, cancelled)) is not _END:
                 if isinstance(event, Exception):
                     raise event
                 yield event
@@ -84,15 +85,17 @@ class LocalWorker:
 
     def _warm_up(self) -> None:
         name = self.settings.model
+        adapter = self._model(name)
         for method in METHODS:
-            if "image" in method.media:
-                list(run_lane(self._model(name), BLANK, "?", method(), max_new_tokens=2))
+            with contextlib.suppress(ValueError):  # it cannot run on this model
+                list(run_lane(adapter, BLANK, "?", method(), max_new_tokens=2))
                 self._warm.add((name, method.name))
 
     def _model(self, name: str) -> Adapter:
         """The adapter of `name`; one model is on the device at a time."""
         if self._adapter is None or self._adapter[0] != name:
             self._adapter = None
+            self._warm.clear()  # what is loaded anew is cold again
             settings = self.settings
             self._adapter = (name, load(name, settings.device or None, settings.dtype or None))
         return self._adapter[1]
@@ -113,6 +116,8 @@ class LocalWorker:
                     if cancelled.is_set():
                         break
                     outcome = _advance(lanes[lane], lane, job, emit)
+                    if isinstance(outcome, LaneResult):
+                        self._warm.add((job.model, outcome.method))
                     if outcome is not None:
                         finished[lane] = outcome
                         del lanes[lane]
@@ -124,8 +129,6 @@ class LocalWorker:
 
     def _lane(self, adapter: Adapter, job: Job, lane: int) -> Iterator[Phase | str | LaneResult]:
         method = job.methods[lane]
-        cold = (job.model, method.name) not in self._warm
-        self._warm.add((job.model, method.name))
         return run_lane(
             adapter,
             job.media,
@@ -134,7 +137,7 @@ class LocalWorker:
             max_new_tokens=job.max_new_tokens,
             temperature=job.temperature,
             seed=job.seed,
-            cold=cold,
+            cold=(job.model, method.name) not in self._warm,
         )
 
     @staticmethod
@@ -156,6 +159,14 @@ class LocalWorker:
         )
 
 
+def _next(events: queue.Queue, cancelled: threading.Event) -> Any:
+    """The next event; the end once a job is cancelled, even while it waits behind another."""
+    while not cancelled.is_set():
+        with contextlib.suppress(queue.Empty):
+            return events.get(timeout=0.1)
+    return _END
+
+
 def _advance(
     running: Iterator[Phase | str | LaneResult], lane: int, job: Job, emit: Emit
 ) -> LaneResult | LaneFailure | None:
@@ -166,7 +177,7 @@ def _advance(
         method = job.methods[lane]
         if not isinstance(error, ValueError):
             log.exception("lane %s failed", method.name)
-        failure = LaneFailure(method.name, method.title, reason(error))
+        failure = LaneFailure(method.name, method.label, reason(error))
         emit(LaneFailed(lane, failure))
         return failure
     if isinstance(step, LaneResult):

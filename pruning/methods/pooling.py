@@ -22,8 +22,9 @@ class Pooling(CompressionMethod):
     Where      before the LLM, after the projector, as LLaVA-NeXT pools; a token takes the place of
                the one nearest its window's centre
     Positions  PERC: to the LLM it is a smaller picture
-    Differs    where no grid has the asked count, some of its rows are one token shorter, so that
-               every method spends the same; where one has, it is adaptive_avg_pool2d exactly
+    Differs    where no grid of nearly the frame's aspect has the asked count, some of its rows are
+               one token shorter, so that every method spends the same; where one has, it is
+               adaptive_avg_pool2d exactly
     """
 
     name = "pooling"

@@ -69,6 +69,16 @@ def test_a_bad_request_is_one_sentence_and_exit_status_2(change, sentence, tmp_p
     assert sentence in said and "\n" not in said
 
 
+@pytest.mark.parametrize(
+    ("option", "value", "sentence"),
+    [("--retention", "a third", "numbers such as 0.333"), ("--scenes", "0", "at least 1")],
+)
+def test_a_bad_bench_is_one_sentence_and_exit_status_2(option, value, sentence, capsys):
+    assert main(["bench", option, value]) == 2
+    said = capsys.readouterr().err.strip()
+    assert sentence in said and "\n" not in said
+
+
 def test_a_file_that_is_no_picture_is_refused_by_name(tmp_path, capsys):
     path = tmp_path / "notes.png"
     path.write_text("not a picture")
@@ -78,9 +88,10 @@ def test_a_file_that_is_no_picture_is_refused_by_name(tmp_path, capsys):
 
 @checkpoint
 def test_bench_prints_a_table_and_ends_with_one_json_line(capsys):
-    arguments = ["bench", "--scenes", "2", "--methods", "vanilla,pooling", "--retention", "0.333"]
+    methods = "vanilla, pooling, nuwa:paper"
+    arguments = ["bench", "--scenes", "2", "--methods", methods, "--retention", "0.333"]
     assert main(arguments) == 0
     lines = capsys.readouterr().out.strip().splitlines()
     report = json.loads(lines[-1])
-    assert [row["method"] for row in report["rows"]] == ["vanilla", "pooling"]
+    assert [row["method"] for row in report["rows"]] == ["vanilla", "pooling", "nuwa:paper"]
     assert lines[0].split()[0] == "method" and report["questions"]["grounding"] == 2

@@ -124,6 +124,13 @@ def test_arrays_that_are_no_arrays_are_refused(copy):
     np.savez(copy / "arrays.npz", **{**kept, "lane1.step0.cols": kept["lane1.step0.cols"] + 9999})
     with pytest.raises(RecordingError, match="column outside"):
         recordings.load(copy)
+    tag = next(name for name in kept if ".tag" in name)
+    np.savez(copy / "arrays.npz", **{**kept, tag: kept[tag].astype(np.int64) + 9999})
+    with pytest.raises(RecordingError, match="odd tags"):
+        recordings.load(copy)
+    np.savez(copy / "arrays.npz", **{**kept, "lane0.boxes": np.array([["a"] * 4])})
+    with pytest.raises(RecordingError, match="boxes are not"):
+        recordings.load(copy)
     (copy / "arrays.npz").write_bytes(b"PK nothing")
     with pytest.raises(RecordingError, match="damaged"):
         recordings.load(copy)
@@ -132,6 +139,20 @@ def test_arrays_that_are_no_arrays_are_refused(copy):
 def test_a_folder_that_is_not_there_is_one_clear_sentence(tmp_path):
     with pytest.raises(RecordingError, match=r"gone has no readable record.json"):
         recordings.load(tmp_path / "gone")
+
+
+def test_frames_that_would_fill_the_memory_are_refused(copy):
+    Image.new("1", (7000, 7000)).save(copy / "frame_000.png")
+    edit(copy, lambda record: record.update(frames=9))
+    with pytest.raises(RecordingError, match="too large together"):
+        recordings.load(copy)
+
+
+def test_a_file_in_the_way_is_never_replaced(tmp_path, comparison):
+    (tmp_path / "notes").write_text("mine")
+    with pytest.raises(RecordingError, match="not a recording"):
+        recordings.save(comparison, tmp_path / "notes")
+    assert (tmp_path / "notes").read_text() == "mine"
 
 
 def test_no_metadata_is_written_with_a_frame(saved):
