@@ -53,6 +53,7 @@ def _parser() -> argparse.ArgumentParser:
     bench.add_argument("--methods", default=DEFAULT_METHODS, help="comma-separated")
     bench.add_argument("--retention", default="0.333,0.222,0.111", help="comma-separated")
     bench.add_argument("--positions", default="published", help=POSITIONS)
+    bench.add_argument("--jobs", type=int, help="processes, one thread each; default one a core")
     bench.add_argument("--json", type=Path, help="also write the report here")
     bench.set_defaults(run=_bench)
 
@@ -120,6 +121,7 @@ def _bench(options: argparse.Namespace, settings: Settings) -> None:
         _ratios(options.retention),
         options.positions,
         settings,
+        options.jobs,
     )
     print(bench.table(report))
     if options.json:

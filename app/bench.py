@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import json
+import os
 import statistics
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
+from functools import partial
+from multiprocessing import get_context
 from pathlib import Path
 
+import numpy as np
+import torch
 from tqdm import tqdm
 
 from app.request import method_of
@@ -16,8 +22,9 @@ from app.settings import Settings
 from app.worker.conditions import conditions
 from models.base import Adapter
 from models.catalog import load
+from models.embedded.questions import Question, evaluation_questions
 from models.grounding import iou
-from models.media import Media, drawn
+from models.media import drawn
 from models.pipeline import run_lane
 from models.record import LaneResult
 from pruning.base import CompressionMethod
@@ -25,6 +32,19 @@ from pruning.budget import BudgetError
 from pruning.methods import create
 
 ACCURATE_IOU = 0.5
+MAX_NEW_TOKENS = 32
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """One lane's answer to one question."""
+
+    sort: str  # of question
+    overlap: float | None  # IoU of the first box with the true one; None where no box was asked for
+    exact: bool | None  # the answer is the true one; None where a box was asked for
+    ratio: float  # measured
+    ttft: float  # seconds
+    total: float
 
 
 @dataclass(frozen=True)
@@ -37,6 +57,7 @@ class Row:
     grounding: float | None = None  # Acc@0.5
     mean_iou: float | None = None
     other: float | None = None  # exact answers
+    sorts: dict[str, float] | None = None  # exact answers by sort of question
     ttft_ms: float | None = None
     total_ms: float | None = None
     refused: str = ""
@@ -50,29 +71,28 @@ def bench(
     ratios: Sequence[float],
     positions: str,
     settings: Settings,
+    jobs: int | None = None,
 ) -> dict:
-    """Run it. Every method at every ratio answers the same questions, vanilla once."""
-    from models.embedded.questions import evaluation_questions
+    """Every method at every ratio answers the same questions, vanilla once.
 
+    The questions are spread over `jobs` processes (default: one a core) of one thread each.
+    """
     if scenes < 1:
         raise ValueError(f"{scenes} scenes came, wanted at least 1.")
-    adapter = load(model, settings.device or None, settings.dtype or None)
     cases = list(evaluation_questions(scenes, seed))
     lanes = list(_lanes(methods, ratios, positions))
-    scores: list[list[tuple[LaneResult, object]]] = [[] for _ in lanes]
-    refused = [""] * len(lanes)
-    for picture, question in tqdm(cases, desc="questions", disable=not sys.stderr.isatty()):
-        media = drawn(picture)
-        for index, (_, method) in enumerate(lanes):
-            if refused[index]:
-                continue
-            try:
-                scores[index].append((_answer(adapter, media, question.text, method), question))
-            except BudgetError as error:
-                refused[index] = str(error)
+    jobs = jobs or os.cpu_count() or 1
+    ask = partial(_ask, methods=[method for _, method in lanes])
+    with ProcessPoolExecutor(
+        jobs, get_context("spawn"), initializer=_start, initargs=(model, settings)
+    ) as pool:
+        told = pool.submit(_conditions).result()
+        answered = pool.map(ask, cases, chunksize=4)
+        quiet = not sys.stderr.isatty()
+        outcomes = list(tqdm(answered, desc="questions", total=len(cases), disable=quiet))
     rows = [
-        _row(name, method, score, why)
-        for (name, method), score, why in zip(lanes, scores, refused, strict=True)
+        _row(name, method, [outcome[index] for outcome in outcomes])
+        for index, (name, method) in enumerate(lanes)
     ]
     return {
         "model": model,
@@ -83,7 +103,7 @@ def bench(
             "grounding": sum(question.box is not None for _, question in cases),
             "other": sum(question.box is None for _, question in cases),
         },
-        "conditions": conditions(adapter),
+        "conditions": told | {"processes": str(jobs)},
         "rows": [asdict(row) for row in rows],
     }
 
@@ -99,41 +119,74 @@ def _lanes(
             yield from ((name, method_of(name, ratio, positions)) for ratio in ratios)
 
 
-def _answer(adapter: Adapter, media: Media, question: str, method: CompressionMethod) -> LaneResult:
-    *_, result = run_lane(adapter, media, question, method, max_new_tokens=32)
-    assert isinstance(result, LaneResult)
-    return result
+_adapter: Adapter  # of this process, once `_start` has loaded it
 
 
-def _row(name: str, method: CompressionMethod, score: Iterable, refused: str) -> Row:
-    score = list(score)
-    ratio = getattr(method, "retention_ratio", None)
-    if refused:
-        return Row(name, ratio, refused=refused)
-    overlaps = [
-        float(iou(question.box, result.boxes[:1])[0]) if len(result.boxes) else 0.0
-        for result, question in score
-        if question.box is not None
-    ]
-    exact = [
-        result.answer.strip() == question.answer
-        for result, question in score
-        if question.box is None
-    ]
-    results = [result for result, _ in score]
-    return Row(
-        method=name,
-        retention_ratio=ratio,
-        measured_ratio=statistics.mean(result.trace.average for result in results),
-        grounding=_mean([overlap >= ACCURATE_IOU for overlap in overlaps]),
-        mean_iou=_mean(overlaps),
-        other=_mean(exact),
-        ttft_ms=1e3 * statistics.median(result.timeline.ttft for result in results),
-        total_ms=1e3 * statistics.median(result.timeline.total for result in results),
+def _start(model: str, settings: Settings) -> None:
+    global _adapter
+    torch.set_num_threads(1)
+    _adapter = load(model, settings.device or None, settings.dtype or None)
+
+
+def _conditions() -> dict[str, str]:
+    return conditions(_adapter)
+
+
+def _ask(
+    case: tuple[np.ndarray, Question], methods: Sequence[CompressionMethod]
+) -> list[Outcome | str]:
+    """What each method makes of one question; the reason where it refuses the ratio."""
+    picture, question = case
+    outcomes: list[Outcome | str] = []
+    for method in methods:
+        try:
+            *_, result = run_lane(
+                _adapter, drawn(picture), question.text, method, max_new_tokens=MAX_NEW_TOKENS
+            )
+        except BudgetError as error:
+            outcomes.append(str(error))
+        else:
+            assert isinstance(result, LaneResult)
+            outcomes.append(_outcome(question, result))
+    return outcomes
+
+
+def _outcome(question: Question, result: LaneResult) -> Outcome:
+    overlap = exact = None
+    if question.box is None:
+        exact = result.answer.strip() == question.answer
+    else:
+        overlap = float(iou(question.box, result.boxes[:1])[0]) if len(result.boxes) else 0.0
+    timeline = result.timeline
+    return Outcome(
+        question.sort, overlap, exact, result.trace.average, timeline.ttft, timeline.total
     )
 
 
-def _mean(values: Sequence[float]) -> float | None:
+def _row(name: str, method: CompressionMethod, outcomes: Sequence[Outcome | str]) -> Row:
+    ratio = getattr(method, "retention_ratio", None)
+    ran = [outcome for outcome in outcomes if isinstance(outcome, Outcome)]
+    if len(ran) < len(outcomes):
+        return Row(name, ratio, refused=next(why for why in outcomes if isinstance(why, str)))
+    boxed = [outcome.overlap for outcome in ran if outcome.overlap is not None]
+    worded = [outcome for outcome in ran if outcome.exact is not None]
+    return Row(
+        method=name,
+        retention_ratio=ratio,
+        measured_ratio=statistics.mean(outcome.ratio for outcome in ran),
+        grounding=_mean([overlap >= ACCURATE_IOU for overlap in boxed]),
+        mean_iou=_mean(boxed),
+        other=_mean([outcome.exact for outcome in worded]),
+        sorts={
+            sort: _mean([outcome.exact for outcome in worded if outcome.sort == sort])
+            for sort in sorted({outcome.sort for outcome in worded})
+        },
+        ttft_ms=1e3 * statistics.median(outcome.ttft for outcome in ran),
+        total_ms=1e3 * statistics.median(outcome.total for outcome in ran),
+    )
+
+
+def _mean(values: Sequence[float | bool]) -> float | None:
     return statistics.mean(map(float, values)) if values else None
 
 
