@@ -26,6 +26,10 @@ class Case:
     def has_ratio(self) -> bool:
         return hasattr(self.create(), "retention_ratio")
 
+    def takes(self, media: str) -> bool:
+        """Whether the method works on an image, or on a video."""
+        return media in self.create().media
+
 
 CASES = (
     Case("vanilla", "vanilla", notes="the identity, with nothing to turn"),
@@ -56,4 +60,31 @@ CASES = (
         {"retention_ratio": 0.1, "pillar_by": "feature_norm", "numbering": "rpme_affine"},
         "a handful of survivors",
     ),
+    Case("flashvid", "flashvid", {"retention_ratio": 0.5, "min_segments": 2}),
+    Case(
+        "flashvid-hard",
+        "flashvid:official",
+        {"retention_ratio": 0.2, "merge_threshold": 0.0, "segment_threshold": -1.0},
+        "nearly everything may merge, and lone frames merge what they selected",
+    ),
+    Case("flashvid-qwen", "flashvid:qwen2.5-vl", {"retention_ratio": 0.8}, "everything to layer K"),
+    Case("flashvid-trees", "flashvid", {"retention_ratio": 0.1, "alpha": 0.0, "min_segments": 1}),
+    Case("fastvid", "fastvid", {"retention_ratio": 0.4, "min_segments": 2}),
+    Case(
+        "fastvid-hard",
+        "fastvid",
+        {"retention_ratio": 0.7, "context_share": 0.9, "anchor_interval": 64},
+        "more anchors than their frames can hold",
+    ),
+    Case("prunevid", "prunevid", {"retention_ratio": 0.4}),
+    Case(
+        "prunevid-hard",
+        "prunevid",
+        {"retention_ratio": 0.2, "static_threshold": -1.0, "segment_share": 0.01},
+        "the whole clip stands still",
+    ),
+    Case("ttm", "ttm", {"retention_ratio": 0.5}),
+    Case("ttm-hard", "ttm", {"retention_ratio": 0.1, "merge_threshold": -1.0}, "all chains"),
+    Case("frames", "frames", {"retention_ratio": 0.5}),
+    Case("frames-hard", "frames", {"retention_ratio": 0.23}, "less than a frame of a short clip"),
 )

@@ -8,13 +8,30 @@ from typing import Any
 
 from pruning.base import CompressionMethod
 from pruning.methods.fastv import FastV
+from pruning.methods.fastvid import FastVID
+from pruning.methods.flashvid import FlashVID
+from pruning.methods.frames import Frames
 from pruning.methods.nuwa import Nuwa
 from pruning.methods.pooling import Pooling
+from pruning.methods.prunevid import PruneVID
 from pruning.methods.random import Random
+from pruning.methods.ttm import TTM
 from pruning.methods.vanilla import Vanilla
 from pruning.methods.visionzip import VisionZip
 
-METHODS: tuple[type[CompressionMethod], ...] = (Vanilla, Nuwa, VisionZip, FastV, Pooling, Random)
+METHODS: tuple[type[CompressionMethod], ...] = (
+    Vanilla,
+    FlashVID,
+    Nuwa,
+    VisionZip,
+    FastV,
+    FastVID,
+    PruneVID,
+    TTM,
+    Pooling,
+    Frames,
+    Random,
+)
 
 
 def create(name: str, preset: str | None = None, **knobs: Any) -> CompressionMethod:

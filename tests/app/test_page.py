@@ -208,7 +208,7 @@ def test_the_picture_never_comes_from_an_address():
 
 def test_at_most_three_methods_stand_beside_vanilla():
     assert list(form.DEFAULT_METHODS) == ["visionzip", "nuwa", "pooling"]
-    names = [name for name, _ in form.method_choices()]
+    names = [name for name, _ in form.method_choices("embedded-image")]
     assert "vanilla" not in names and {"nuwa", "nuwa:paper"} <= set(names)
 
 
@@ -229,3 +229,8 @@ def test_the_position_strategy_chosen_on_the_page_reaches_every_method(picture):
     list(ask(handlers(worker), picture, positions="rpme"))
     _, *others = worker.jobs[-1].methods
     assert [method.numbering for method in others] == ["rpme"] * 3
+
+
+def test_a_method_for_video_only_is_not_offered_for_a_model_of_pictures():
+    names = {name for name, _ in form.method_choices("embedded-image")}
+    assert "nuwa:paper" in names and "flashvid" not in names

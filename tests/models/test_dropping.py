@@ -17,10 +17,13 @@ from models.pipeline import Lane
 from pruning.base import CompressionMethod, Positions, PositionStrategy, knob
 from pruning.budget import Budget
 from pruning.methods import create
+from pruning.positions import place
 from pruning.token_map import TokenMap
 from pruning.tokens import LayerView, VisualTokens
+from tests.cases import CASES, Case
 from tests.tiny import prefilled, tiny_llava
 
+PICTURED = [case for case in CASES if "image" in case.create().media]
 ANSWER = [40, 7, 99, 130, 5]  # any ids: the oracle and the loop are told the same
 
 
@@ -99,6 +102,31 @@ def oracle(method: CompressionMethod, lane: Lane) -> Tensor:
     return masked(decoder, embeds, alive, positions)[-1 - len(ANSWER) :]
 
 
+def inner_oracle(lane: Lane) -> Tensor:
+    """The same logits from the rows that entered the LLM, every one of them carried to the end."""
+    decoder, entered, maps = lane.adapter.decoder, lane.sequence, dict(lane.inner_maps)
+    embeds = torch.cat([entered.embeds, decoder.embed(torch.tensor(ANSWER))])  # (R, D)
+    ids = torch.cat([entered.positions, entered.positions[-1] + 1 + torch.arange(len(ANSWER))])
+    alive, index = torch.ones(len(embeds), dtype=torch.bool), torch.arange(len(embeds))
+    left, start = index[entered.visual], entered.visual.start
+    first = int(ids[start - 1]) + 1
+    span = int(ids[entered.visual.stop]) - first
+    by_layer = []
+    for layer in range(decoder.num_layers):
+        if layer in maps:
+            assert maps[layer].is_selection
+            left = left[maps[layer].anchors]
+            alive = alive & ~((index >= start) & (index < entered.visual.stop))
+            alive[left], strategy = True, lane.method.positions.inner
+            if strategy is PositionStrategy.PERC:
+                ids = alive.cumsum(0) - 1
+            elif strategy is not PositionStrategy.PESP:
+                ids = ids.index_copy(0, left, place(strategy, ids[left] - first, first, span)[0])
+        by_layer.append((alive, ids))
+    alive, ids = (torch.stack(rows) for rows in zip(*by_layer, strict=True))  # (L, R) each
+    return masked(decoder, embeds, alive, ids)[-1 - len(ANSWER) :]
+
+
 PESP, PERC = PositionStrategy.PESP, PositionStrategy.PERC
 SELECTIONS = {
     "before the LLM": Scatter(before=11),
@@ -125,6 +153,16 @@ def test_dropping_equals_masking(name: str, kernel: str) -> None:
     method = SELECTIONS[name]
     lane = prefilled(tiny_llava(kernel=kernel), method)
     assert (stepped(lane) - oracle(method, lane)).abs().max() < 1e-5
+
+
+@pytest.mark.parametrize("numbering", [None, *(strategy.value for strategy in PositionStrategy)])
+@pytest.mark.parametrize("case", PICTURED, ids=lambda case: case.id)
+def test_dropping_inside_the_llm_equals_masking_for_every_method(
+    case: Case, numbering: str | None
+) -> None:
+    method = case.create(**({"numbering": numbering} if numbering else {}))
+    lane = prefilled(tiny_llava(), method)
+    assert (stepped(lane) - inner_oracle(lane)).abs().max() < 1e-5
 
 
 def test_the_oracle_would_notice_a_wrong_number_or_a_wrong_row() -> None:

@@ -14,9 +14,10 @@ from pruning.methods import create
 from tests.cases import CASES, Case
 from tests.tiny import picture, prefilled, tiny_llava
 
-each_case = pytest.mark.parametrize("case", CASES, ids=lambda case: case.id)
+PICTURED = [case for case in CASES if case.takes("image")]
+each_case = pytest.mark.parametrize("case", PICTURED, ids=lambda case: case.id)
 each_ratio = pytest.mark.parametrize(
-    "case", [case for case in CASES if case.has_ratio], ids=lambda case: case.id
+    "case", [case for case in PICTURED if case.has_ratio], ids=lambda case: case.id
 )
 
 

@@ -18,7 +18,7 @@ from pruning.methods import create
 from tests.cases import CASES
 from tests.tiny import picture, tiny_llava
 
-METHODS = [case.create() for case in CASES]
+METHODS = [case.create() for case in CASES if case.takes("image")]
 
 
 def finished(adapter: LlavaAdapter, method: object, **options: object) -> LaneResult:

@@ -18,7 +18,8 @@ def cases(name: str) -> Iterator[SimpleNamespace]:
     """Each case with its arrays as tensors and `knobs` as a dict."""
     arrays = np.load(FOLDER / f"{name}.npz", allow_pickle=False)
     for case in sorted({key.split("/")[0] for key in arrays.files if "/" in key}):
-        fields = {key.split("/")[1]: arrays[key] for key in arrays.files if key.startswith(case)}
+        own = [key for key in arrays.files if key.startswith(f"{case}/")]
+        fields = {key[len(case) + 1 :].replace("/", "_"): arrays[key] for key in own}
         knobs = json.loads(str(fields.pop("knobs")))
         tensors = {field: torch.from_numpy(array) for field, array in fields.items()}
         yield SimpleNamespace(id=case, knobs=knobs, **tensors)

@@ -31,6 +31,7 @@ PICTURES = (
     Picture("tall", (1, 12, 4), has_cls=True),
     Picture("panorama", (1, 2, 12)),
     Picture("clip", (2, 5, 6)),
+    Picture("long clip", (9, 3, 4)),
 )
 
 

@@ -24,7 +24,7 @@ def test_every_method_has_an_easy_and_a_hard_case() -> None:
 
 
 def test_an_unknown_name_is_answered_with_the_known_ones() -> None:
-    with pytest.raises(ValueError, match=r"Unknown method 'x'\. Choose one of vanilla, nuwa, "):
+    with pytest.raises(ValueError, match=r"Unknown method 'x'\. Choose one of vanilla, flashvid, "):
         create("x")
     with pytest.raises(ValueError, match=r"Unknown Nüwa preset 'x'\. Choose one of official, pap"):
         create("nuwa:x")
@@ -38,6 +38,12 @@ def test_a_preset_is_a_starting_point_for_knobs() -> None:
     assert paper == create("nuwa", "paper", retention_ratio=0.5, ranker="attention")
     assert paper.positions.before is PositionStrategy.RPME
     assert paper.needs.llm_queries == "last"
+
+
+def test_a_preset_is_named_where_it_is_not_the_first() -> None:
+    assert create("nuwa", retention_ratio=0.5, numbering="perc").label == "Nüwa"
+    assert create("nuwa:paper", retention_ratio=0.5, numbering="perc").label == "Nüwa, paper"
+    assert create("fastv").label == "FastV"
 
 
 def test_every_preset_of_every_method_can_be_made() -> None:

@@ -1,0 +1,136 @@
+"""FlashVID: diverse, attended tokens stay; the rest merge along trees through time."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from pruning.base import CompressionMethod, Needs, Positions, PositionStrategy, Seam, knob
+from pruning.budget import Budget, one_stage, refusal, scaled_layer
+from pruning.ops.apportion import apportion, shared
+from pruning.ops.cluster import condense
+from pruning.ops.diverse import diverse, relevance
+from pruning.ops.grid import grid_of
+from pruning.ops.join import joined
+from pruning.ops.segment import segments
+from pruning.ops.select import top
+from pruning.ops.tree import link_anywhere, loosen, trees
+from pruning.token_map import TokenMap
+from pruning.tokens import LayerView, VisualTokens
+
+DEPTH = 28  # layers of the LLM that `layer` is named for
+QWEN = {"event_relevance": "none", "min_segments": 4, "numbering": "pesp"}
+
+
+@dataclass(frozen=True)
+class FlashVID(CompressionMethod):
+    """Select what is attended and unlike in each frame; merge the rest in trees through time.
+
+    The clip is cut into segments (DySeg). Each frame selects (ADTS); what is left hangs on the
+    likest token of the frame before (TSTM), and each frame's roots are clustered to the budget.
+    Deep inside the LLM the last text token chooses again.
+
+    Paper      FlashVID, ICLR 2026, arXiv 2602.08024
+    Code       Fanziyang-v/FlashVID @ 1d37422, flashvid/utils.py, token_selection.py
+    Where      before the LLM, on projected tokens, then before LLM layer 20 of 28
+    Positions  PERC before the LLM for LLaVA, PESP for Qwen; PESP inside
+    Differs    the count is exact, where the release rounds up in every frame; no token is chosen
+               twice; ties go to the earlier token, not to noise. `tree_mean`, `lone_frames` and
+               `event_relevance` choose between paper and release; preset "official" is the release
+    """
+
+    name = "flashvid"
+    title = "FlashVID"
+    summary = "Keeps what is attended and unlike; merges the rest along its way through time."
+    paper = "https://arxiv.org/abs/2602.08024"
+    code = "https://github.com/Fanziyang-v/FlashVID"
+    seam = Seam.PROJECTED
+    media = frozenset({"video"})
+    published = Positions(before=PositionStrategy.PERC)
+    PRESETS: ClassVar = {
+        "llava": {},
+        "qwen2.5-vl": QWEN,
+        "qwen3-vl": {**QWEN, "layer": 22},  # 28 of 36
+        "official": {"tree_mean": "official", "lone_frames": "official"},
+    }
+
+    retention_ratio: float = knob(0.25, 0.01, 1.0, help="visual tokens averaged over LLM layers")
+    expansion: float = knob(1.25, 1.0, 2.0, help="tokens before the LLM, over that average")
+    alpha: float = knob(0.7, 0.0, 1.0, help="share that is selected; the rest is merged")
+    event_relevance: str = knob(
+        "segment", choices=("segment", "clip", "none"), help="frames that a token should be about"
+    )
+    merge_threshold: float = knob(0.8, -1.0, 1.0, help="cosine above which tokens join a tree")
+    segment_threshold: float = knob(0.9, -1.0, 1.0, help="cosine below which frames are cut apart")
+    min_segments: int = knob(8, 1, 64, help="segments, at least")
+    tree_mean: str = knob("paper", choices=("paper", "official"), help="over all of a tree, or not")
+    lone_frames: str = knob(
+        "once", choices=("once", "official"), help="selected tokens of a lone frame, merged again"
+    )
+    layer: int = knob(20, 1, 27, help="pruning layer, in a 28-layer LLM")
+
+    @property
+    def needs(self) -> Needs:
+        attention = frozenset({"attention"})
+        return Needs(encoder=attention, llm_queries="last", llm=attention)
+
+    def budget(self, num_tokens: int, num_layers: int) -> Budget:
+        ratio, layer = self.retention_ratio, scaled_layer(self.layer, num_layers, DEPTH)
+        target = ratio * num_tokens
+        payable = math.floor((target * num_layers - (num_layers - layer)) / layer)
+        before = min(num_tokens, round(self.expansion * target), payable)
+        if before < 1:
+            why = f"needs 1 of {num_tokens} visual tokens"
+            raise refusal(self.title, why, 1 / num_tokens, ratio)
+        return one_stage(self.title, num_tokens, num_layers, ratio, layer, before)
+
+    def compress(self, visual: VisualTokens, keep: int) -> TokenMap:
+        if keep >= len(visual):
+            return TokenMap.identity(len(visual), visual.features.device)
+        assert visual.attention is not None
+        frames, *_ = grid_of(visual.layout, self.title)
+        tokens = visual.features.float().view(frames, len(visual) // frames, -1)  # (T, N, D)
+        segment = segments(tokens.mean(dim=1), self.min_segments, self.segment_threshold)  # (T,)
+        weight = visual.attention.float().view(frames, -1)  # (T, N)
+        if self.event_relevance != "none":
+            event = segment if self.event_relevance == "segment" else torch.zeros_like(segment)
+            weight = weight * relevance(tokens, event)
+        each = keep // frames  # tokens of a frame
+        selected = diverse(tokens, weight, math.ceil(self.alpha * each))  # (T, N)
+        forest = self.grow(tokens, segment, selected, keep)
+        roots = (forest.anchors // tokens.shape[1]).bincount(minlength=frames)  # (T,)
+        quota = shared(roots, segment, each - int(selected[0].sum()))  # (T,)
+        counts = apportion(quota, roots, keep - int(selected.sum()))  # (T,)
+        chosen = selected.flatten().nonzero().squeeze(1)
+        parts = {
+            "adts": TokenMap.select(chosen, len(visual)),
+            "tstm": condense(forest, tokens, counts),
+        }
+        return joined(parts, scores=weight.flatten())
+
+    def grow(self, tokens: Tensor, segment: Tensor, selected: Tensor, keep: int) -> TokenMap:
+        """TSTM: trees of what is not selected, which leave each segment its share of `keep`."""
+        frames, per_frame, _ = tokens.shape
+        length = segment.bincount()  # (G,) frames of each segment
+        group = segment.repeat_interleave(per_frame)  # (n,)
+        similarity, parent = link_anywhere(tokens, ~selected)  # (n,)
+        opens = segment.diff(prepend=segment.new_tensor([-1])) > 0  # (T,) a segment
+        child = (similarity > self.merge_threshold) & ~opens.repeat_interleave(per_frame)
+        least = keep // frames * length  # (G,)
+        spared = (~child).long()
+        short = torch.zeros_like(length).index_add(0, group, spared) < least
+        most = per_frame * length - torch.where(short, least + 1, 0)  # one more, as released
+        child = loosen(child, similarity, group, most)
+        fits = most.new_tensor([len(child) - keep])  # of the whole clip
+        child = loosen(child, similarity, torch.zeros_like(group), fits)
+        lone = (length[segment] == 1)[:, None] & (self.lone_frames == "official")  # (T, 1)
+        return trees(child, parent, (~selected | lone).flatten(), frames, self.tree_mean)
+
+    def prune(self, view: LayerView, keep: int) -> TokenMap:
+        assert view.attention is not None
+        received = view.attention.float().mean(dim=(0, 1))  # (V,) over heads and queries
+        return TokenMap.select(top(received, keep), len(view), scores=received)

@@ -1,0 +1,119 @@
+"""PruneVID: what stands still merges over time, and the question chooses inside the LLM."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn.functional import normalize
+
+from pruning.base import CompressionMethod, Needs, Positions, PositionStrategy, Seam, knob
+from pruning.budget import Budget, scaled_layer, two_stage
+from pruning.ops.apportion import apportion
+from pruning.ops.cluster import condense
+from pruning.ops.grid import grid_of
+from pruning.ops.join import joined
+from pruning.ops.segment import scenes
+from pruning.ops.select import rank_within
+from pruning.ops.tree import UNLIKE, loosen, trees
+from pruning.token_map import TokenMap
+from pruning.tokens import LayerView, VisualTokens
+
+
+@dataclass(frozen=True)
+class PruneVID(CompressionMethod):
+    """Average over each segment what is static in it; cluster static and dynamic tokens apart.
+
+    Inside the LLM, each frame keeps what any text token looks at with any head.
+
+    Paper      PruneVid, ACL Findings 2025, arXiv 2412.16117
+    Code       Visual-AI/PruneVid @ b12600c, as described; no stored output of it to compare with
+    Where      before the LLM, on projected tokens, then before LLM layer 11 of 32
+    Positions  PERC before the LLM, PESP inside
+    Differs    counts follow from the ratio at the released proportion of both places; survivors
+               stay in raster order; small sets are clustered too; inside the LLM a frame's static
+               and dynamic tokens compete; a segment of one frame has no static token
+    """
+
+    name = "prunevid"
+    title = "PruneVID"
+    summary = "Averages what stands still, clusters the rest, and lets the question choose."
+    paper = "https://arxiv.org/abs/2412.16117"
+    code = "https://github.com/Visual-AI/PruneVid"
+    seam = Seam.PROJECTED
+    media = frozenset({"video"})
+    published = Positions(before=PositionStrategy.PERC)
+
+    retention_ratio: float = knob(0.25, 0.01, 1.0, help="visual tokens averaged over LLM layers")
+    segment_share: float = knob(0.25, 0.01, 1.0, help="clusters of frames, for each frame")
+    static_threshold: float = knob(0.8, -1.0, 1.0, help="mean cosine above which a place is static")
+    layer: int = knob(11, 1, 31, help="pruning layer, in a 32-layer LLM")
+    stage_ratio: float = knob(2.5, 1.0, 16.0, help="survivors before that layer for each after it")
+
+    @property
+    def needs(self) -> Needs:
+        return Needs(llm_queries="text", llm=frozenset({"attention"}))
+
+    def budget(self, num_tokens: int, num_layers: int) -> Budget:
+        layer = scaled_layer(self.layer, num_layers)
+        ratio = self.retention_ratio
+        return two_stage(self.title, num_tokens, num_layers, ratio, layer, self.stage_ratio)
+
+    def compress(self, visual: VisualTokens, keep: int) -> TokenMap:
+        n, device = len(visual), visual.features.device
+        if keep >= n:
+            return TokenMap.identity(n, device)
+        frames, *_ = grid_of(visual.layout, self.title)
+        tokens = visual.features.float().view(frames, n // frames, -1)  # (T, N, D)
+        segment = scenes(tokens.mean(dim=1), self.segment_share)  # (T,)
+        standing = self.average(tokens, segment, keep)
+        alone = torch.ones(n, dtype=torch.bool, device=device)
+        alone[standing.cols] = False
+        moving = TokenMap.select(alone.nonzero().squeeze(1), n)
+        sizes = torch.cat([per_frame(standing, frames), per_frame(moving, frames)])  # (2T,)
+        counts = apportion(keep * sizes.double() / sizes.sum(), sizes, keep).view(2, frames)
+        return joined(
+            {
+                "static": condense(standing, tokens, counts[0]),
+                "dynamic": condense(moving, tokens, counts[1]),
+            }
+        )
+
+    def average(self, tokens: Tensor, segment: Tensor, keep: int) -> TokenMap:
+        """The static places of each segment, in its first frame, as far as `keep` allows."""
+        frames, places, _ = tokens.shape
+        stillness = still(tokens, segment)  # (T, N)
+        static = stillness > self.static_threshold
+        first = torch.searchsorted(segment, segment)[:, None]  # (T, 1) of each frame's segment
+        frame = torch.arange(frames, device=tokens.device)[:, None]  # (T, 1)
+        parent = first * places + torch.arange(places, device=tokens.device)  # (T, N)
+        child = (static & (frame > first)).flatten()  # (n,)
+        everyone, fits = torch.zeros_like(parent), first.new_tensor([len(child) - keep])
+        child = loosen(child, stillness.flatten(), everyone.flatten(), fits)
+        averaged = child | (static & (frame == first)).flatten()  # (n,)
+        return trees(child, parent.flatten(), averaged, frames, mean="paper")
+
+    def prune(self, view: LayerView, keep: int) -> TokenMap:
+        assert view.attention is not None
+        wanted = view.attention.float().amax(dim=(0, 1))  # (V,) by the head and word that want most
+        frame = torch.from_numpy(view.layout.frame).to(wanted.device).long()[view.anchors]  # (V,)
+        rows = frame.bincount()  # (T,)
+        counts = apportion(keep * rows.double() / len(view), rows, keep)
+        kept = (rank_within(frame, wanted) < counts[frame]).nonzero().squeeze(1)
+        return TokenMap.select(kept, len(view), scores=wanted)
+
+
+def still(tokens: Tensor, segment: Tensor) -> Tensor:
+    """(T, N) mean cosine between the tokens at one place of a segment, over its pairs of frames."""
+    unit = normalize(tokens, dim=-1)  # (T, N, D)
+    length = segment.bincount()[segment]  # (T,)
+    together = (segment[:, None] == segment).float()  # (T, T)
+    total = (together @ unit.flatten(1)).view_as(unit).square().sum(dim=2)  # (T, N) of all pairs
+    pairs = (length * (length - 1))[:, None]  # (T, 1)
+    return torch.where(pairs > 0, (total - length[:, None]) / pairs.clamp_min(1), UNLIKE)
+
+
+def per_frame(survivors: TokenMap, frames: int) -> Tensor:
+    """(T,) how many of the survivors stand in each frame."""
+    return (survivors.anchors * frames // survivors.n).bincount(minlength=frames)

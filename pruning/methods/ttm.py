@@ -1,0 +1,58 @@
+"""Temporal merging at fixed places: what trees through time are to be compared with."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+
+from pruning.base import CompressionMethod, Positions, PositionStrategy, Seam, knob
+from pruning.budget import Budget, before_llm
+from pruning.ops.apportion import apportion
+from pruning.ops.cluster import condense
+from pruning.ops.grid import grid_of
+from pruning.ops.tree import link_in_place, loosen, trees
+from pruning.token_map import TokenMap
+from pruning.tokens import VisualTokens
+
+
+@dataclass(frozen=True)
+class TTM(CompressionMethod):
+    """Merge each token into the one at the same place of the frame before, where they are alike.
+
+    Paper      the ablation of FlashVID, arXiv 2602.08024, which gives neither formula nor code
+    Where      before the LLM, on projected tokens
+    Positions  PERC, as FlashVID
+    Differs    read as FlashVID's TSTM with the parent at the same place, on all tokens and without
+               segments: the same threshold, means over chains, and clusters of each frame's roots
+    """
+
+    name = "ttm"
+    title = "TTM"
+    summary = "Merges what stays alike at the same place from frame to frame."
+    paper = "https://arxiv.org/abs/2602.08024"
+    seam = Seam.PROJECTED
+    media = frozenset({"video"})
+    published = Positions(before=PositionStrategy.PERC)
+
+    retention_ratio: float = knob(0.25, 0.01, 1.0, help="share of visual tokens kept")
+    merge_threshold: float = knob(0.8, -1.0, 1.0, help="cosine above which tokens merge")
+
+    def budget(self, num_tokens: int, num_layers: int) -> Budget:
+        return before_llm(self.title, num_tokens, self.retention_ratio)
+
+    def compress(self, visual: VisualTokens, keep: int) -> TokenMap:
+        n, device = len(visual), visual.features.device
+        if keep >= n:
+            return TokenMap.identity(n, device)
+        frames, *_ = grid_of(visual.layout, self.title)
+        tokens = visual.features.float().view(frames, n // frames, -1)  # (T, N, D)
+        similarity, parent = link_in_place(tokens)  # (n,)
+        everyone = torch.ones(n, dtype=torch.bool, device=device)
+        together = torch.zeros(n, dtype=torch.int64, device=device)
+        child = similarity > self.merge_threshold  # (n,)
+        child = loosen(child, similarity, together, torch.tensor([n - keep], device=device))
+        forest = trees(child, parent, everyone, frames, mean="paper")
+        roots = (~child).view(frames, -1).sum(dim=1)  # (T,)
+        counts = apportion(keep * roots.double() / roots.sum(), roots, keep)  # (T,)
+        return condense(forest, tokens, counts)

@@ -1,0 +1,130 @@
+"""What the video methods promise beyond the laws, on clips whose course is known."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from pruning.methods import METHODS, create
+from pruning.ops.tree import link_anywhere, link_in_place
+from pruning.tokens import LayerView, TokenLayout
+from tests.pruning.clips import ALL, SIDE, WIDTH, N, T, clip, seen, shifting
+from tests.pruning.synthetic import random
+
+
+def test_a_token_exactly_at_the_threshold_does_not_merge() -> None:
+    tokens = torch.tensor([[[1.0, 0.0]], [[1.0, 0.0]], [[0.0, 1.0]]]).repeat(1, N, 1)
+    for threshold, survivors in ((0.0, 2 * N), (-0.5, N)):
+        method = create("ttm", merge_threshold=threshold)
+        assert len(method.compress(seen(tokens), survivors)) == survivors
+    similarity, _ = link_in_place(tokens)
+    assert int((similarity > 0).sum()) == N
+
+
+@pytest.mark.parametrize("name", ["flashvid", "fastvid", "prunevid", "ttm", "frames"])
+@pytest.mark.parametrize("noise", [0.0, 0.3, 2.0])
+def test_a_clip_can_be_brought_to_any_count(name: str, noise: float) -> None:
+    visual = seen(clip(noise))
+    for keep in (1, 7, 24, 25, 77, 101, 150, 199):
+        token_map = create(name).compress(visual, keep)
+        assert len(token_map) == keep
+        assert (token_map.anchors.diff() > 0).all()
+        sums = token_map.matrix().to_dense().sum(dim=1)
+        torch.testing.assert_close(sums, torch.ones(keep))
+
+
+@pytest.mark.parametrize("least", [1, 3, 8])
+def test_flashvid_leaves_selected_tokens_as_they_are_and_drops_nothing(least: int) -> None:
+    visual = seen(clip())
+    token_map = create("flashvid", min_segments=least).compress(visual, 67)
+    adts, survivors = token_map.tags["adts"], token_map.apply(visual.features)
+    assert int(adts.sum()) == 6 * T  # ⌈0.7 · 8⌉ a frame
+    assert torch.equal(survivors[adts], visual.features[token_map.anchors[adts]])
+    assert torch.equal(token_map.tags["tstm"], ~adts)
+    assert token_map.cols.sort().values.tolist() == list(range(T * N))
+
+
+def test_a_lone_frame_merges_what_it_selected_only_as_released() -> None:
+    visual = seen(clip())
+    once = create("flashvid").compress(visual, 80)
+    again = create("flashvid", lone_frames="official").compress(visual, 80)
+    assert len(once.cols) == T * N
+    assert len(again.cols) == T * N + int(again.tags["adts"].sum())
+
+
+def test_a_static_clip_merges_along_columns_with_either_link() -> None:
+    tokens = clip(noise=0.0)
+    trees_through_time = create("flashvid", alpha=0.0, min_segments=1).compress(seen(tokens), N)
+    in_place = create("ttm").compress(seen(tokens), N)
+    assert trees_through_time.anchors.tolist() == in_place.anchors.tolist() == list(range(N))
+    assert torch.equal(in_place.cols % N, in_place.rows)
+    torch.testing.assert_close(trees_through_time.matrix().to_dense(), in_place.matrix().to_dense())
+
+
+@pytest.mark.parametrize("step", [1, 2])
+def test_what_moves_is_followed_by_trees_and_not_in_place(step: int) -> None:
+    tokens = shifting(step)
+    similarity, parent = link_anywhere(tokens, ALL)
+    assert int((similarity > 0.8).sum()) == (T - 1) * SIDE * (SIDE - step)
+    moved = (similarity > 0.8).nonzero().squeeze(1)
+    assert (moved - parent[moved] == N + step).all()
+    assert int((link_in_place(tokens)[0] > 0.8).sum()) == 0
+
+
+@pytest.mark.parametrize("num_layers", [2, 6, 8, 28, 36])
+@pytest.mark.parametrize("expansion", [1.0, 1.25, 2.0])
+def test_flashvid_meets_its_ratio_at_any_depth(num_layers: int, expansion: float) -> None:
+    budget = create("flashvid", retention_ratio=0.1, expansion=expansion).budget(6272, num_layers)
+    assert budget.average(num_layers) == pytest.approx(627.2, abs=0.5)
+    counts = budget.per_layer(num_layers)
+    assert counts == sorted(counts, reverse=True)
+
+
+def test_fastvid_keeps_anchors_in_some_frames_and_salient_tokens_in_all() -> None:
+    visual = seen(clip())
+    method = create("fastvid", min_segments=1, segment_threshold=-1.0, anchor_interval=3)
+    token_map = method.compress(visual, 80)  # 10 a frame: 6 salient and 4 context
+    salient = token_map.tags["salient"]
+    per_frame = (token_map.anchors[salient] // N).bincount(minlength=T)
+    assert per_frame.tolist() == [6] * T
+    context = (token_map.anchors[~salient] // N).bincount(minlength=T)
+    assert context.tolist() == [0, 11, 0, 0, 11, 0, 0, 10]  # every third frame, from the last
+
+
+def test_an_anchor_of_full_weight_stays_as_it_is() -> None:
+    visual = seen(clip())
+    token_map = create("fastvid", beta=1.0).compress(visual, 60)
+    assert token_map.is_selection
+
+
+def test_fewer_frames_are_whole_and_evenly_spread() -> None:
+    anchors = create("frames").compress(seen(clip()), 2 * N).anchors
+    assert anchors.tolist() == [*range(2 * N, 3 * N), *range(6 * N, 7 * N)]
+    thinned = create("frames").compress(seen(clip()), 2 * N + 3).anchors[2 * N :]
+    assert (thinned // N).unique().tolist() == [6]
+    assert (thinned % N).tolist() == [4, 12, 20]
+
+
+def test_methods_for_video_say_so() -> None:
+    video_only = {method.name for method in METHODS if "image" not in method.media}
+    assert video_only == {"flashvid", "fastvid", "prunevid", "ttm", "frames"}
+
+
+def test_prunevid_averages_what_stands_still_and_not_what_moves() -> None:
+    tokens = clip(noise=0.05)
+    tokens[:, :5] = 3 * random(T, 5, WIDTH, seed=7)
+    method = create("prunevid", segment_share=0.01)
+    token_map = method.compress(seen(tokens), 20 + 5 * T)
+    static = token_map.tags["static"]
+    assert token_map.anchors[static].tolist() == list(range(5, 25))
+    torch.testing.assert_close(token_map.apply(tokens.flatten(0, 1))[static], tokens[:, 5:].mean(0))
+    assert (token_map.anchors[~static] % N < 5).all()
+
+
+def test_prunevid_lets_every_frame_keep_what_any_word_and_head_wants() -> None:
+    layout, anchors = TokenLayout.regular(2, 1, 4), torch.arange(8)
+    attention = torch.zeros(2, 3, 8)
+    attention[0, 1, 6], attention[1, 2, 1], attention[0, 0, [2, 3]] = 0.9, 0.8, 0.1
+    view = LayerView(11, 0, anchors, layout, attention=attention)
+    assert create("prunevid").prune(view, 2).anchors.tolist() == [1, 6]
+    assert create("prunevid").prune(view, 4).anchors.tolist() == [1, 2, 4, 6]
