@@ -50,8 +50,11 @@ def _wire_form(asked: form.Form, model: gr.Dropdown, settings: Settings) -> None
             update[asked.status] = alert(f"{len(kept)} methods fit; clear one to choose another.")
         return update
 
-    def choose_model(name: str, ratio: float) -> dict[Any, Any]:
+    def choose_model(name: str, ratio: float, chosen: list[str]) -> dict[Any, Any]:
+        offered = form.method_choices(name)
+        kept = [method for method in chosen if method in dict(offered)]
         return {
+            asked.methods: gr.CheckboxGroup([(t, n) for n, t in offered], value=kept),
             asked.question: gr.Textbox(info=form.answers_note(name)),
             asked.retention_note: form.retention_note(ratio, name),
         }
@@ -71,7 +74,10 @@ def _wire_form(asked: form.Form, model: gr.Dropdown, settings: Settings) -> None
         form.retention_note, [asked.retention, model], asked.retention_note, **QUIET
     )
     model.change(
-        choose_model, [model, asked.retention], [asked.question, asked.retention_note], **QUIET
+        choose_model,
+        [model, asked.retention, asked.methods],
+        [asked.question, asked.retention_note, asked.methods],
+        **QUIET,
     )
 
 

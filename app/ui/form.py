@@ -118,10 +118,11 @@ def _picture_parts() -> tuple[PictureInput, gr.Gallery]:
 
 
 def _method_parts(settings: Settings) -> tuple[gr.CheckboxGroup, gr.HTML]:
-    names = [name for name, _ in method_choices()]
+    offered = method_choices(settings.model)
+    names = [name for name, _ in offered]
     chosen = [name for name in DEFAULT_METHODS if name in names][: settings.max_lanes - 1]
     methods = gr.CheckboxGroup(
-        choices=[(title, name) for name, title in method_choices()],
+        choices=[(title, name) for name, title in offered],
         value=chosen,
         label=f"Methods beside vanilla, at most {settings.max_lanes - 1}",
         elem_id="methods",
@@ -171,11 +172,13 @@ def _caption(example: dict) -> str:
     return example.get("title") or example["questions"][0]["question"]
 
 
-@lru_cache(maxsize=1)
-def method_choices() -> tuple[tuple[str, str], ...]:
-    """(what `create` takes, what a person reads) for all but vanilla, preset by preset."""
+@lru_cache
+def method_choices(model: str) -> tuple[tuple[str, str], ...]:
+    """(what `create` takes, what a person reads) of all but vanilla that a model can run."""
     choices = []
     for method in METHODS:
+        if not method.media & find(model).media:
+            continue
         for index, preset in enumerate(method.PRESETS):
             name = f"{method.name}:{preset}" if index else method.name
             title = f"{method.title}, {preset}" if len(method.PRESETS) > 1 else method.title
