@@ -11,7 +11,7 @@ A method's life in one lane:
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import KW_ONLY, dataclass, field, fields
 from enum import Enum
 from typing import Any, ClassVar
 
@@ -79,6 +79,7 @@ class CompressionMethod:
     published: ClassVar[Positions] = Positions()
     PRESETS: ClassVar[Mapping[str, Mapping[str, Any]]] = {"default": {}}  # name -> knobs
 
+    _: KW_ONLY
     numbering: str = knob(
         "published",
         choices=("published", *(strategy.value for strategy in PositionStrategy)),

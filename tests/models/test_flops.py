@@ -33,7 +33,12 @@ STAIRCASES = [
 
 @pytest.mark.parametrize(
     "method",
-    [Scatter(), Scatter(before=7), Scatter(inner=((2, 9), (5, 3))), Scatter(before=20, inner=((3, 4),))],
+    [
+        Scatter(),
+        Scatter(before=7),
+        Scatter(inner=((2, 9), (5, 3))),
+        Scatter(before=20, inner=((3, 4),)),
+    ],
     ids=["whole", "before", "inside", "both"],
 )
 def test_the_formula_is_the_counter(method: CompressionMethod) -> None:
