@@ -1,15 +1,11 @@
-# CPU by default; for a GPU, build with --build-arg TORCH_INDEX=<the index of the CUDA wheels>.
+# torch is what the default package index gives; --build-arg TORCH_INDEX=<index> adds one with other builds (CPU only, CUDA).
 FROM python:3.12-slim
 ARG TORCH_INDEX=
-RUN apt-get update \
-    && apt-get install -y --no-install-recommends ffmpeg \
-    && rm -rf /var/lib/apt/lists/* \
-    && useradd --create-home --uid 1000 user
+RUN useradd --create-home --uid 1000 user
 USER user
 WORKDIR /home/user/tokenscope
 ENV PATH=/home/user/.local/bin:$PATH \
     PYTHONUNBUFFERED=1 \
-    GRADIO_ANALYTICS_ENABLED=False \
     HF_HUB_DISABLE_TELEMETRY=1
 COPY --chown=user requirements.txt .
 RUN pip install --no-cache-dir --user ${TORCH_INDEX:+--extra-index-url "$TORCH_INDEX"} -r requirements.txt
