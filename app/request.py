@@ -6,6 +6,7 @@ import json
 from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 from app.settings import EXAMPLES, Settings
 from app.worker.protocol import Job
@@ -41,6 +42,7 @@ def read_job(
     question = checked(str(question or ""))
     find(model)
     most = settings.max_new_tokens
+    max_new_tokens, seed = _whole(max_new_tokens), _whole(seed)
     if not isinstance(max_new_tokens, int) or not 1 <= max_new_tokens <= most:
         raise RequestError(f"Max new tokens is {max_new_tokens}, wanted 1 to {most}.")
     if not isinstance(temperature, (int, float)) or not 0 <= temperature <= 2:
@@ -56,13 +58,18 @@ def read_job(
     )
 
 
+def _whole(number: Any) -> Any:
+    """64.0, which is how some programs send 64, as 64; all else as it is."""
+    return int(number) if isinstance(number, float) and number.is_integer() else number
+
+
 def _lanes(
     names: Sequence[str], ratio: float, positions: str, most: int
 ) -> tuple[CompressionMethod, ...]:
     if not isinstance(ratio, (int, float)) or not 0 < ratio <= 1:
         raise RequestError(f"Retention ratio is {ratio}, wanted a number above 0 and at most 1.")
     if not isinstance(names, (list, tuple)) or not all(isinstance(name, str) for name in names):
-        raise RequestError(f"Methods are {names!r}, wanted a list of names.")
+        raise RequestError(f"Methods are {str(names)[:80]!r}, wanted a list of names.")
     others = [name for name in names if name != "vanilla"]
     if len(others) >= most:
         raise RequestError(f"{len(others) + 1} lanes came, the most is {most}, vanilla included.")

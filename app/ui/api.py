@@ -12,6 +12,8 @@ from app.render.summary import conditions_line, lane_rows
 from app.request import read_job
 from app.settings import Settings
 from app.ui.form import DEFAULT_METHODS, DEFAULT_RATIO
+from app.ui.handlers import in_words
+from app.ui.numbers import NumberInput
 from app.ui.picture import PictureInput
 from app.worker.protocol import Worker
 
@@ -24,10 +26,10 @@ def compare_endpoint(worker: Worker, settings: Settings, **device: Any) -> None:
             gr.Textbox(label="question"),
             gr.Textbox(settings.model, label="model"),
             gr.JSON(list(DEFAULT_METHODS), label="methods"),
-            gr.Number(DEFAULT_RATIO, label="retention_ratio"),
-            gr.Number(64, precision=0, label="max_new_tokens"),
-            gr.Number(0.0, label="temperature"),
-            gr.Number(0, precision=0, label="seed"),
+            NumberInput(DEFAULT_RATIO, label="retention_ratio"),
+            NumberInput(64, precision=0, label="max_new_tokens"),
+            NumberInput(0.0, label="temperature"),
+            NumberInput(0, precision=0, label="seed"),
             gr.Textbox("published", label="positions"),
         ]
         result = gr.JSON(label="comparison")
@@ -71,31 +73,23 @@ class Endpoint:
             `lanes`, a row of figures and the answer for each lane in order, vanilla first; and
             `conditions`, the device, number format and versions under which times were measured.
         """
-        names = [methods] if isinstance(methods, str) else [str(name) for name in methods or ()]
-        options = {
-            "positions": positions or "published",
-            "max_new_tokens": int(max_new_tokens or 0),
-            "temperature": float(temperature or 0),
-            "seed": int(seed or 0),
-        }
-        return self._run(picture, question, model, names, retention_ratio, options)
-
-    def _run(
-        self,
-        picture: str,
-        question: str,
-        model: str,
-        names: list[str],
-        ratio: float,
-        options: dict[str, Any],
-    ) -> dict[str, Any]:
+        names = [methods] if isinstance(methods, str) else methods
         try:
             job = read_job(
-                picture, question, model, names, ratio, **options, settings=self.settings
+                picture,
+                question,
+                model,
+                () if names is None else names,
+                retention_ratio,
+                positions=positions or "published",
+                max_new_tokens=max_new_tokens,
+                temperature=temperature,
+                seed=seed,
+                settings=self.settings,
             )
             *_, last = self.worker.run(job)
-        except ValueError as error:
-            raise gr.Error(str(error)) from error
+        except Exception as error:
+            raise gr.Error(in_words(error)) from error
         assert isinstance(last, ComparisonDone)
         return {
             "lanes": lane_rows(last.comparison),

@@ -13,6 +13,7 @@ import gradio as gr
 from app.render.summary import percent
 from app.request import examples
 from app.settings import EXAMPLES, ROOT, Settings
+from app.ui.numbers import NumberInput, RangeInput
 from app.ui.picture import PictureInput
 from models.catalog import find
 from pruning.methods import METHODS
@@ -21,7 +22,7 @@ DEFAULT_METHODS = ("visionzip", "nuwa", "pooling")
 DEFAULT_RATIO = 0.111
 CHIPS = 6  # questions offered at once
 POSITIONS = (
-    ("As each method published them", "published"),
+    ("As published", "published"),
     ("PERC: re-indexed contiguously", "perc"),
     ("PESP: the sparse original ids", "pesp"),
     ("RPME: stretched over the full range", "rpme"),
@@ -73,6 +74,7 @@ def declare(settings: Settings) -> Form:
         )
         methods, methods_note = _method_parts(settings)
         retention, retention_note = _retention_parts(settings)
+        methods_note.render()  # below: the ratio is asked for, this is only read
         advanced = _advanced(settings)
         actions = _actions()
     return Form(
@@ -95,7 +97,7 @@ def _picture_parts() -> tuple[PictureInput, gr.Gallery]:
         type="filepath",
         sources=["upload", "clipboard", "webcam"],
         buttons=[],
-        height=200,
+        height=170,
         placeholder="Drop, paste or choose a picture",
         elem_id="picture",
         alt_text="The picture the question is about",
@@ -127,11 +129,14 @@ def _method_parts(settings: Settings) -> tuple[gr.CheckboxGroup, gr.HTML]:
         label=f"Methods beside vanilla, at most {settings.max_lanes - 1}",
         elem_id="methods",
     )
-    return methods, gr.HTML(methods_note(chosen), elem_id="methods-note", apply_default_css=False)
+    note = gr.HTML(
+        methods_note(chosen), elem_id="methods-note", apply_default_css=False, render=False
+    )
+    return methods, note
 
 
 def _retention_parts(settings: Settings) -> tuple[gr.Slider, gr.HTML]:
-    retention = gr.Slider(
+    retention = RangeInput(
         0.05, 1, DEFAULT_RATIO, step=0.001, label="Retention ratio", elem_id="retention"
     )
     note = gr.HTML(
@@ -151,11 +156,13 @@ def _advanced(settings: Settings) -> tuple[gr.Dropdown, gr.Slider, gr.Slider, gr
             info="How survivors are numbered for rotary embedding",
         )
         most = settings.max_new_tokens
-        max_new_tokens = gr.Slider(1, most, min(64, most), step=1, label="Max new tokens")
-        temperature = gr.Slider(
+        max_new_tokens = RangeInput(1, most, min(64, most), step=1, label="Max new tokens")
+        temperature = RangeInput(
             0, 2, 0, step=0.05, label="Temperature", info="0 takes the likeliest token each time"
         )
-        seed = gr.Number(0, precision=0, label="Seed", info="Used when the temperature is above 0")
+        seed = NumberInput(
+            0, precision=0, label="Seed", info="Used when the temperature is above 0"
+        )
     return positions, max_new_tokens, temperature, seed
 
 
@@ -197,8 +204,10 @@ def methods_note(chosen: Sequence[str]) -> str:
     return f"<dl>{''.join(lines)}</dl>" if lines else ""
 
 
-def retention_note(ratio: float, model: str) -> str:
+def retention_note(ratio: float | None, model: str) -> str:
     """The ratio as a count of visual tokens, where the model's count is fixed."""
+    if not isinstance(ratio, (int, float)) or not 0 < ratio <= 1:
+        return "<p>above 0, at most 1</p>"  # half-typed
     total = visual_tokens(model)
     if total is None:
         return f"<p>{percent(ratio)} of the visual tokens, averaged over LLM layers</p>"

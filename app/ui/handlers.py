@@ -134,7 +134,7 @@ class Handlers:
                     pending, sent = set(), time.monotonic()
         except Exception as error:
             screen.stop()
-            yield self._closing(screen) | {self.form.status: alert(_sentence(error))}
+            yield self._closing(screen) | {self.form.status: alert(in_words(error))}
             return
         if pending:
             yield {self.board.parts[part]: screen.html(part) for part in pending}
@@ -193,7 +193,7 @@ class Handlers:
         }
 
 
-def _sentence(error: Exception) -> str:
+def in_words(error: Exception) -> str:
     """Our own sentences as they are; anything else goes to the log."""
     if isinstance(error, ValueError):
         return str(error)

@@ -35,7 +35,20 @@ def lane_pictures(frame: np.ndarray, result: LaneResult, truth: Truth | None, co
         f'<img class="view {name}" src="{data_uri(drawn)}" alt="{escape(words)}">'
         for name, (drawn, words) in views.items()
     )
-    return f'<figure class="pictures">{shown}{_key(facts)}</figure>'
+    legends = {
+        "tokens": _key(facts),
+        "boxes": _box_key(result, box is not None, colour),
+        "picture": "<span>as the model saw it</span>",
+    }
+    keys = "".join(f'<div class="view {name}">{key}</div>' for name, key in legends.items())
+    return f'<figure class="pictures">{shown}<figcaption>{keys}</figcaption></figure>'
+
+
+def _box_key(result: LaneResult, known: bool, colour: str) -> str:
+    """What the lines of the box view are."""
+    sample = f'<i class="key box" style="border-color:{colour}"></i>' if len(result.boxes) else ""
+    true = '<span><i class="key true"></i>true box</span>' if known else ""
+    return f"<span>{sample}{_boxes_said(result)}</span>{true}"
 
 
 def _key(facts: str) -> str:
@@ -45,7 +58,7 @@ def _key(facts: str) -> str:
         fate = fact.partition(" ")[0]
         sample = f'<i class="key {fate}"></i>' if fate in FATES else ""
         spans.append(f"<span>{sample}{escape(fact)}</span>")
-    return f"<figcaption>{''.join(spans)}</figcaption>"
+    return "".join(spans)
 
 
 def awaited(frame: np.ndarray) -> str:
@@ -57,10 +70,14 @@ def awaited(frame: np.ndarray) -> str:
 
 def boxes_in_words(result: LaneResult, truth: Truth | None) -> str:
     """What the box view shows, as a sentence: its text alternative."""
-    count = len(result.boxes)
-    drawn = "no box in the answer" if not count else f"{count} box{'es' * (count > 1)} drawn"
     true = " beside the true one" if truth is not None and truth.box is not None else ""
-    return f"{result.title}, boxes: {drawn}{true}"
+    return f"{result.title}, boxes: {_boxes_said(result)}{true}"
+
+
+def _boxes_said(result: LaneResult) -> str:
+    """An empty box, or one outside the picture, is none that could be drawn."""
+    count = len(result.boxes)
+    return f"{count} box{'es' * (count > 1)} in the answer" if count else "no box to draw"
 
 
 def data_uri(picture: np.ndarray | Image.Image) -> str:

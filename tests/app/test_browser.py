@@ -133,7 +133,9 @@ def test_two_clicks_bring_four_answers_and_four_overlays(chromium, served):
         assert page.locator("#latency svg, #latency canvas").count()
         assert page.locator("#staircase svg, #staircase canvas").count()
         page.locator("#view label").nth(1).click()
-        assert page.locator(".view.boxes:visible").count() == 4 and overlays(page) == 4
+        assert page.locator("img.view.boxes:visible").count() == 4 and overlays(page) == 4
+        assert page.locator("figcaption > .view.boxes:visible").count() == 4
+        assert page.locator("figcaption > .view.tokens:visible").count() == 0
 
 
 @needs_model
@@ -143,6 +145,11 @@ def test_a_phone_scrolls_one_way_only(chromium, served):
         assert page.evaluate("document.documentElement.scrollWidth") <= 390
         boxes = [lane.bounding_box() for lane in page.locator(".lane").all()]
         assert len({round(box["x"]) for box in boxes}) == 1, "lanes stand below each other"
+        stop = page.locator("#stop").bounding_box()
+        assert 0 <= stop["y"] < 844 - stop["height"], "Stop is in reach while lanes are read"
+        page.evaluate("scrollTo(0, document.documentElement.scrollHeight)")
+        save = page.locator("#save").bounding_box()
+        assert save["y"] + save["height"] <= page.locator("#act").bounding_box()["y"]
 
 
 @needs_model
@@ -186,6 +193,16 @@ def test_a_refused_request_says_why_and_nothing_else_changes(chromium, hostile):
         page.locator("#compare").click()
         assert "question is empty" in page.locator("#status [role=alert]").inner_text()
         assert page.locator("#empty h2").is_visible()
+
+
+def test_a_number_typed_out_of_range_is_no_server_error(chromium, hostile):
+    with tab(chromium) as page:
+        page.goto(hostile)
+        ratio = page.locator("#retention input[type=number]")
+        ratio.fill("7")
+        page.locator("#retention-note").get_by_text("at most 1").wait_for()
+        ratio.fill("0.5")
+        page.locator("#retention-note").get_by_text("visual tokens").wait_for()
 
 
 def test_everything_can_be_reached_by_tab_and_the_theme_switches(chromium, hostile):

@@ -60,6 +60,7 @@ def test_every_lane_ends_with_its_answer_its_picture_and_its_tokens(picture):
         shown = last[page.board.parts[f"picture{lane}"]]
         assert shown.count("data:image/jpeg;base64,") == 3
         assert "kept" in shown and 'alt=""' not in shown
+        assert "1 box in the answer" in shown, "each view has a legend of its own"
 
 
 def test_words_that_vanilla_did_not_say_are_marked(picture):
@@ -234,3 +235,9 @@ def test_the_position_strategy_chosen_on_the_page_reaches_every_method(picture):
 def test_a_method_for_video_only_is_not_offered_for_a_model_of_pictures():
     names = {name for name, _ in form.method_choices("embedded-image")}
     assert "nuwa:paper" in names and "flashvid" not in names
+
+
+def test_a_half_typed_ratio_is_no_error():
+    assert "16" in form.retention_note(0.111, "embedded-image")
+    for typed in (None, 0, 7):
+        assert "at most 1" in form.retention_note(typed, "embedded-image")

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import gradio as gr
 import pytest
 from gradio_client import Client, handle_file
 from PIL import Image
 
 from app.render.summary import conditions_line, lane_rows
 from app.settings import Settings
+from app.ui.api import Endpoint
 from app.ui.build import build, launch
 from tests.app import factory
 from tests.app.fake_worker import FakeWorker
@@ -76,7 +78,16 @@ def test_it_is_the_only_public_endpoint_and_it_is_described(client):
         ({"model": "gpt"}, "gpt"),
         ({"methods": ["zip"]}, "zip"),
         ({"retention_ratio": 2}, "Retention ratio is 2"),
+        ({"methods": 5}, "wanted a list of names"),
+        ({"methods": [["nuwa"]]}, "wanted a list of names"),
+        ({"retention_ratio": None}, "Retention ratio is None"),
+        ({"retention_ratio": "a lot"}, "Retention ratio is a lot"),
         ({"max_new_tokens": 0}, "Max new tokens is 0"),
+        ({"max_new_tokens": 2.5}, r"Max new tokens is 2\.5"),
+        ({"max_new_tokens": "ten"}, "Max new tokens is ten"),
+        ({"temperature": "hot"}, "Temperature is hot"),
+        ({"seed": -1}, "Seed is -1"),
+        ({"positions": "sideways"}, "sideways"),
     ],
 )
 def test_a_bad_argument_is_one_sentence(client, picture, changes, sentence):
@@ -89,6 +100,32 @@ def test_an_address_is_refused_before_anything_is_fetched(client):
     address = {"path": "http://192.0.2.1/x.png", "meta": {"_type": "gradio.FileData"}}
     with pytest.raises(Exception, match="web address"):
         client.predict(picture=address, question=QUESTION, api_name="/compare")
+
+
+@pytest.mark.parametrize(
+    ("sent", "sentence"),
+    [
+        ("http://192.0.2.1/x.png", "web address"),
+        ("ball.png", "not an uploaded file"),
+        ({"url": "data:image/png;base64,AAAA", "path": "x"}, "not a picture"),
+        ({"url": "data:image/svg+xml;base64,PHN2Zy8+", "path": "x"}, "not a picture"),
+        ({"url": "data:image/png;base64,A", "path": "x"}, "cannot be decoded"),
+    ],
+)
+def test_what_is_no_upload_is_one_sentence(client, sent, sentence):
+    with pytest.raises(Exception, match=sentence):
+        client.predict(picture=sent, question=QUESTION, api_name="/compare")
+
+
+def test_a_worker_that_breaks_is_one_sentence_without_its_secrets(picture):
+    class Broken(FakeWorker):
+        def run(self, job, cancelled=None):
+            raise RuntimeError("secret path")
+            yield
+
+    with pytest.raises(gr.Error, match="internal error") as refused:
+        Endpoint(Broken(), Settings()).compare(str(picture), QUESTION)
+    assert "secret" not in str(refused.value)
 
 
 def test_a_file_that_is_no_picture_is_one_sentence(client, tmp_path):
