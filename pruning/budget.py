@@ -38,8 +38,10 @@ def scaled_layer(reference: int, num_layers: int, reference_depth: int = 32) -> 
 
 def refusal(title: str, why: str, smallest: float, asked: float) -> BudgetError:
     shown = math.ceil(smallest * 1000 - 1e-9) / 1000  # rounded up, so that it can be asked for
-    ratios = f"its smallest retention ratio here is {shown:.1%}; asked {asked:.1%}"
-    error = BudgetError(f"{title} {why}, so {ratios}.")
+    least = (
+        f"its smallest retention ratio here is {100 * shown:.1f} %, and {100 * asked:.1f} % came"
+    )
+    error = BudgetError(f"{title} {why}: {least}. Ask for more.")
     error.smallest = smallest
     return error
 
@@ -68,7 +70,7 @@ def one_stage(
     deep = num_layers - layer
     keep = round((ratio * num_tokens * num_layers - layer * before) / deep)
     if keep < 1:
-        why = f"keeps {before} tokens in its first {layer} of {num_layers} layers"
+        why = f"prunes before layer {layer} of {num_layers} and keeps {before} tokens until then"
         smallest = (layer * before + deep) / (num_layers * num_tokens)
         raise refusal(title, why, smallest, ratio)
     return Budget(before=before, inner=((layer, min(keep, before)),))

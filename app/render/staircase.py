@@ -64,7 +64,7 @@ def staircase_points(comparison: Comparison) -> list[dict[str, Any]]:
                     "from": f"layer {layer}",
                     "changed": changed,
                     "end": layer == len(counts),
-                    "label": f"{label} {tokens:,}",
+                    "label": f"{tokens:,} {label}",  # the count first: a long title may be cut
                 }
             )
     return points

@@ -24,6 +24,11 @@ def megabytes(size: float) -> str:
     return f"{figures(size / 1e6)} MB"
 
 
+def compute(tflops: float) -> str:
+    """ "8.5 TFLOPs", and in GFLOPs where that would begin with zeros."""
+    return f"{figures(tflops)} TFLOPs" if tflops >= 0.1 else f"{figures(1e3 * tflops)} GFLOPs"
+
+
 def percent(share: float) -> str:
     return f"{figures(100 * share)} %"
 
@@ -229,7 +234,7 @@ def _texts(row: Mapping[str, Any]) -> dict[str, str]:
         "speedup_ttft": said("speedup_ttft", times),
         "speedup_total": said("speedup_total", times),
         "kv_mb": megabytes(1e6 * row["kv_mb"]),
-        "tflops": f"{figures(row['tflops'])} TFLOPs",
+        "tflops": compute(row["tflops"]),
         "peak_mb": said("peak_mb", lambda value: megabytes(1e6 * value)),
         "iou": said("iou", lambda value: f"{value:.2f}"),
         "exact_match": said("exact_match", lambda right: "yes" if right else "no"),

@@ -86,8 +86,8 @@ def test_a_refusal_is_one_sentence_a_person_can_act_on() -> None:
     with pytest.raises(BudgetError) as refusal:
         one_stage("FastV", 576, 6, 0.1, 1)
     assert str(refusal.value) == (
-        "FastV keeps 576 tokens in its first 1 of 6 layers, "
-        "so its smallest retention ratio here is 16.9%; asked 10.0%."
+        "FastV prunes before layer 1 of 6 and keeps 576 tokens until then: "
+        "its smallest retention ratio here is 16.9 %, and 10.0 % came. Ask for more."
     )
 
 
