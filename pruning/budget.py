@@ -38,10 +38,10 @@ def scaled_layer(reference: int, num_layers: int, reference_depth: int = 32) -> 
 
 def refusal(title: str, why: str, smallest: float, asked: float) -> BudgetError:
     shown = math.ceil(smallest * 1000 - 1e-9) / 1000  # rounded up, so that it can be asked for
-    least = (
-        f"its smallest retention ratio here is {100 * shown:.1f} %, and {100 * asked:.1f} % came"
+    ratios = f"{100 * shown:.1f} %, and {100 * asked:.1f} % came"
+    error = BudgetError(
+        f"{title} {why}: its smallest retention ratio here is {ratios}. Ask for more."
     )
-    error = BudgetError(f"{title} {why}: {least}. Ask for more.")
     error.smallest = smallest
     return error
 

@@ -82,7 +82,7 @@ def test_the_staircase_is_the_trace(comparison):
     for lane in comparison.lanes[:3]:
         points = [p for p in staircase_points(comparison) if p["lane"] == lane.title]
         assert [p["tokens"] for p in points[:-1]] == lane.trace.per_layer.tolist()
-        assert points[-1]["label"] == f"{lane.title} {lane.trace.per_layer[-1]}"
+        assert points[-1]["label"] == f"{lane.trace.per_layer[-1]} {lane.title}"
 
 
 def test_lanes_of_a_staircase_differ_beyond_colour(comparison):
