@@ -3,6 +3,8 @@
 One row holds a picture and many questions about it. Each question sees the picture and itself
 only, at the positions it has when asked alone, so one pass over the picture trains them all.
 
+Answers of one word lag behind boxes, so a short last stage asks mostly for those.
+
 A box gives few lessons in reading place, so while training a linear head on the visual rows of a
 middle layer says at which row and column each lies and where its object's box is. Features carry
 no place, so this too must come from rotary positions. The head is thrown away afterwards.
@@ -20,13 +22,13 @@ from transformers import LlavaForConditionalGeneration, PreTrainedTokenizerFast
 
 from models.embedded import perception
 from models.embedded.build import GRID, pixels
-from models.embedded.questions import Question, questions
+from models.embedded.questions import OTHERS, Asker, Question, existence, questions
 from models.embedded.tokenizer import COORDINATES, PUNCTUATION, make_tokenizer
 from models.embedded.world import MAX_OBJECTS, draw_scene, training_seed
 
 FEW_OBJECTS = 0.12  # share of the steps with at most two objects
 PLACE_FIRST = 1 / 3  # share of the steps in which boxes count for more
-TEXT_ROWS = 200  # rows of questions and answers behind each picture
+TEXT_ROWS, WORD_ROWS = 200, 120  # of questions and answers behind a picture, by stage
 BOX_WEIGHT = (2.5, 1.0)  # of a box question beside one of a word: while place is learnt, and after
 PLACE_LAYER = 4  # LLM layers below the head that is taught place
 PLACE_WEIGHT = 0.5
@@ -42,17 +44,36 @@ def encoded(tokenizer: PreTrainedTokenizerFast, question: Question) -> tuple[lis
 
 def batch(step: int, *, size: int, steps: int, seed: int) -> dict[str, Tensor]:
     """`size` pictures with their questions, packed: see `_packed`."""
-    tokenizer = _tokenizer()
     box_weight = BOX_WEIGHT[step >= PLACE_FIRST * steps]
     most = 2 if step < FEW_OBJECTS * steps else MAX_OBJECTS
+    return _batch(range(step * size, (step + 1) * size), seed, most, 0.5, box_weight, TEXT_ROWS)
+
+
+def words_batch(step: int, *, size: int, seed: int, mostly_existence: bool) -> dict[str, Tensor]:
+    """The same for the last stages: pictures not yet seen, and mostly answers of one word."""
+    start = (9 if mostly_existence else 5) * 10**7 + step * size
+    others = (*OTHERS, *(existence,) * 5) if mostly_existence else OTHERS
+    return _batch(range(start, start + size), seed, MAX_OBJECTS, 0.15, 1.0, WORD_ROWS, others)
+
+
+def _batch(
+    indices: range,
+    seed: int,
+    most: int,
+    share: float,
+    box_weight: float,
+    length: int,
+    others: tuple[Asker, ...] = OTHERS,
+) -> dict[str, Tensor]:
     rows = []
-    for index in range(step * size, (step + 1) * size):
+    for index in indices:
         scene = draw_scene(training_seed(index + seed * 10**8), most=most)
-        asked = questions(scene, np.random.default_rng([index, seed, 2]), count=14)
+        rng = np.random.default_rng([index, seed, 2])
+        asked = questions(scene, rng, count=14, boxes=share, others=others)
         boxes = torch.tensor([thing.box for thing in scene.things])
         seen = perception.labels(scene)
         rows.append(
-            _packed(tokenizer, asked, box_weight)
+            _packed(_tokenizer(), asked, box_weight, length)
             | {
                 "picture": torch.from_numpy(scene.picture.copy()),
                 "object": seen["object"],
@@ -68,21 +89,21 @@ def _tokenizer() -> PreTrainedTokenizerFast:
 
 
 def _packed(
-    tokenizer: PreTrainedTokenizerFast, asked: list[Question], box_weight: float
+    tokenizer: PreTrainedTokenizerFast, asked: list[Question], box_weight: float, length: int
 ) -> dict[str, Tensor]:
     """Rows (R,) of ids, question number, place in the question, target of each row, its weight."""
     row = {
-        "ids": torch.full((TEXT_ROWS,), tokenizer.pad_token_id),
-        "question": torch.full((TEXT_ROWS,), -1),
-        "place": torch.zeros(TEXT_ROWS, dtype=torch.long),
-        "target": torch.zeros(TEXT_ROWS, dtype=torch.long),
-        "weight": torch.zeros(TEXT_ROWS),
+        "ids": torch.full((length,), tokenizer.pad_token_id),
+        "question": torch.full((length,), -1),
+        "place": torch.zeros(length, dtype=torch.long),
+        "target": torch.zeros(length, dtype=torch.long),
+        "weight": torch.zeros(length),
     }
     start = 0
     for number, question in enumerate(asked):
         ids, prompt = encoded(tokenizer, question)
         end = start + len(ids)
-        if end > TEXT_ROWS:
+        if end > length:
             continue
         answer = slice(start + prompt - 1, end - 1)  # the rows that predict the answer
         row["ids"][start:end] = torch.tensor(ids)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import product
 
@@ -155,14 +155,21 @@ def side(scene: Scene, rng: np.random.Generator) -> Question | None:
     return Question(SIDE[axis].format(rng.choice(phrases)), "side", answer)
 
 
-OTHERS = (existence, counting, colour, place, side)
+Asker = Callable[[Scene, np.random.Generator], Question | None]
+OTHERS: tuple[Asker, ...] = (existence, counting, colour, place, side)
 
 
-def questions(scene: Scene, rng: np.random.Generator, count: int = 10) -> list[Question]:
-    """About `count` different questions, half of them grounding."""
+def questions(
+    scene: Scene,
+    rng: np.random.Generator,
+    count: int = 10,
+    boxes: float = 0.5,
+    others: tuple[Asker, ...] = OTHERS,
+) -> list[Question]:
+    """Up to `count` different questions, the share `boxes` of them grounding."""
     asked: dict[str, Question] = {}
     for _ in range(3 * count):
-        ask = grounding if rng.random() < 0.5 else OTHERS[rng.integers(len(OTHERS))]
+        ask = grounding if rng.random() < boxes else others[rng.integers(len(others))]
         question = ask(scene, rng)
         if question is not None:
             asked.setdefault(question.text, question)

@@ -1,4 +1,4 @@
-"""Train the embedded image model: `python -m models.embedded.train encoder|answers|all`.
+"""Train the embedded image model: `python -m models.embedded.train all`, or one of its stages.
 
 Every stage is seeded, keeps a checkpoint and a log in `--work`, and goes on from there when it is
 started again.
@@ -50,7 +50,7 @@ class Perceiver(torch.nn.Module):
         return value + 0.3 * extra, shown
 
 
-def train_encoder(options: argparse.Namespace) -> Path:
+def train_encoder(options: argparse.Namespace) -> None:
     perceiver = Perceiver(options.seed)
     fit(
         perceiver,
@@ -61,18 +61,21 @@ def train_encoder(options: argparse.Namespace) -> Path:
         folder=options.work,
         name="encoder",
     )
-    return options.work / "encoder.pt"
 
 
-def train_answers(options: argparse.Namespace) -> None:
+def student_of(options: argparse.Namespace, steps: int) -> answering.Student:
+    """The language model as it begins, behind the encoder as it was trained."""
     perceiver = Perceiver(options.seed)
-    state = torch.load(options.work / "encoder.pt", weights_only=True)
-    perceiver.load_state_dict(state["module"])
+    perceiver.load_state_dict(_state(options.work / "encoder.pt"))
     tokenizer = make_tokenizer()
     model = untrained(tokenizer, options.seed)
     model.model.vision_tower.load_state_dict(perceiver.tower.state_dict())
     model.model.vision_tower.requires_grad_(False)
-    student = answering.Student(model, tokenizer, options.answer_steps)
+    return answering.Student(model, tokenizer, steps)
+
+
+def train_answers(options: argparse.Namespace) -> None:
+    student = student_of(options, options.answer_steps)
     fit(
         student,
         partial(answering.batch, size=ANSWER_BATCH, steps=options.answer_steps, seed=options.seed),
@@ -82,22 +85,57 @@ def train_answers(options: argparse.Namespace) -> None:
         folder=options.work,
         name="answers",
     )
-    save(model, tokenizer, options.out)
+
+
+def train_words(options: argparse.Namespace) -> None:
+    _train_last(options, "words", after="answers", steps=options.word_steps, rate=7e-4)
+
+
+def train_existence(options: argparse.Namespace) -> None:
+    _train_last(options, "existence", after="words", steps=options.existence_steps, rate=1.2e-3)
+
+
+def _train_last(
+    options: argparse.Namespace, name: str, after: str, steps: int, rate: float
+) -> None:
+    student = student_of(options, steps)
+    student.load_state_dict(_state(options.work / f"{after}.pt"))
+    make_batch = partial(
+        answering.words_batch,
+        size=ANSWER_BATCH,
+        seed=options.seed,
+        mostly_existence=name == "existence",
+    )
+    fit(student, make_batch, student.loss, steps=steps, rate=rate, folder=options.work, name=name)
+    save(student.model, make_tokenizer(), options.out)
+
+
+def _state(checkpoint: Path) -> dict[str, torch.Tensor]:
+    return torch.load(checkpoint, weights_only=True)["module"]
+
+
+STAGES = {
+    "encoder": train_encoder,
+    "answers": train_answers,
+    "words": train_words,
+    "existence": train_existence,
+}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("stage", choices=["encoder", "answers", "all"])
+    parser.add_argument("stage", choices=[*STAGES, "all"])
     parser.add_argument("--work", type=Path, default=ROOT / "out" / "train-image")
     parser.add_argument("--out", type=Path, default=ROOT / "assets" / "embedded" / "image")
     parser.add_argument("--encoder-steps", type=int, default=1000)
     parser.add_argument("--answer-steps", type=int, default=1800)
+    parser.add_argument("--word-steps", type=int, default=340)
+    parser.add_argument("--existence-steps", type=int, default=260)
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
-    if options.stage in ("encoder", "all"):
-        train_encoder(options)
-    if options.stage in ("answers", "all"):
-        train_answers(options)
+    for stage, train in STAGES.items():
+        if options.stage in (stage, "all"):
+            train(options)
 
 
 if __name__ == "__main__":
