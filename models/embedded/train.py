@@ -107,6 +107,15 @@ def _train_last(
         mostly_existence=name == "existence",
     )
     fit(student, make_batch, student.loss, steps=steps, rate=rate, folder=options.work, name=name)
+
+
+def save_mean(options: argparse.Namespace) -> None:
+    """The mean of the weights after the last three stages answers better than any of them."""
+    states = [_state(options.work / f"{name}.pt") for name in ("answers", "words", "existence")]
+    student = student_of(options, steps=1)
+    student.load_state_dict(
+        {name: torch.stack([state[name] for state in states]).mean(0) for name in states[0]}
+    )
     save(student.model, make_tokenizer(), options.out)
 
 
@@ -119,6 +128,7 @@ STAGES = {
     "answers": train_answers,
     "words": train_words,
     "existence": train_existence,
+    "mean": save_mean,
 }
 
 
