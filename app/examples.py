@@ -16,7 +16,7 @@ from models.embedded.world import Scene, draw_scene, evaluation_seed
 from models.media import read_image
 
 PIXELS = 480
-SEEDS = (999_011, 999_024, 999_050, 999_062, 999_088, 999_092, 999_143, 999_171)
+SEEDS = (999_050, 999_171, 999_220, 999_163, 999_143, 999_177, 999_152, 999_139)
 
 
 def draw() -> Iterator[Path]:
