@@ -25,7 +25,7 @@ format: .venv/installed-dev
 bench: .venv/installed
 	$(BIN)/python -m app speed
 
-# Both stages of the embedded image model, from where they were stopped.
+# All stages of the embedded image model, from where they were stopped.
 train-image: .venv/installed
 	$(BIN)/python -m models.embedded.train all
 
