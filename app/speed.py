@@ -99,7 +99,7 @@ def _await(address: str) -> None:
 def _four_lanes(job: Job, settings: Settings) -> dict[str, float]:
     """A visitor's first comparison in a fresh worker whose model is loaded, and a second one."""
     worker = LocalWorker(settings)
-    list(worker.run(_only_vanilla(job)))
+    list(worker.run(_only(job, 0)))
     cold, warm = _watch(worker, job), _watch(worker, job)
     return {f"{name}_cold": cold[name] for name in cold} | {
         f"{name}_warm": warm[name] for name in warm
@@ -151,10 +151,6 @@ def _lanes(worker: LocalWorker, job: Job) -> Sequence:
 
 def _only(job: Job, index: int) -> Job:
     return replace(job, methods=(job.methods[index],))
-
-
-def _only_vanilla(job: Job) -> Job:
-    return _only(job, 0)
 
 
 def _ratio(first: list[float], second: list[float], one: str, other: str) -> dict[str, float]:
