@@ -1,8 +1,5 @@
 """Stage two: projector and language model learn to answer, the encoder frozen as in LLaVA.
 
-One row holds a picture and many questions about it. Each question sees the picture and itself
-only, at the positions it has when asked alone, so one pass over the picture trains them all.
-
 Answers of one word lag behind boxes, so a short last stage asks mostly for those.
 
 A box gives few lessons in reading place, so while training a linear head on the visual rows of a
@@ -22,24 +19,17 @@ from transformers import LlavaForConditionalGeneration, PreTrainedTokenizerFast
 
 from models.embedded import perception
 from models.embedded.build import GRID, pixels
-from models.embedded.questions import OTHERS, Asker, Question, existence, questions
-from models.embedded.tokenizer import COORDINATES, PUNCTUATION, make_tokenizer
+from models.embedded.packing import SOFTNESS, answer_loss, mask, packed, shown, soft_targets
+from models.embedded.questions import OTHERS, Asker, existence, questions
+from models.embedded.tokenizer import COORDINATES, make_tokenizer
 from models.embedded.world import MAX_OBJECTS, draw_scene, training_seed
 
 FEW_OBJECTS = 0.12  # share of the steps with at most two objects
 PLACE_FIRST = 1 / 3  # share of the steps in which boxes count for more
-TEXT_ROWS, WORD_ROWS = 200, 120  # of questions and answers behind a picture, by stage
+TEXT_ROWS, WORD_ROWS = 200, 140  # of questions and answers behind a picture, by stage
 BOX_WEIGHT = (2.5, 1.0)  # of a box question beside one of a word: while place is learnt, and after
 PLACE_LAYER = 4  # LLM layers below the head that is taught place
 PLACE_WEIGHT = 0.5
-SOFTNESS = (3.0, 0.8)  # neighbouring coordinates that share the target, from first step to last
-
-
-def encoded(tokenizer: PreTrainedTokenizerFast, question: Question) -> tuple[list[int], int]:
-    """Ids of everything after the picture, and how many of them are prompt."""
-    prompt = tokenizer(f"\n{question.text} ASSISTANT:", add_special_tokens=False).input_ids
-    answer = tokenizer(question.answer, add_special_tokens=False).input_ids
-    return [*prompt, *answer, tokenizer.eos_token_id], len(prompt)
 
 
 def batch(step: int, *, size: int, steps: int, seed: int) -> dict[str, Tensor]:
@@ -49,11 +39,11 @@ def batch(step: int, *, size: int, steps: int, seed: int) -> dict[str, Tensor]:
     return _batch(range(step * size, (step + 1) * size), seed, most, 0.5, box_weight, TEXT_ROWS)
 
 
-def words_batch(step: int, *, size: int, seed: int, mostly_existence: bool) -> dict[str, Tensor]:
-    """The same for the last stages: pictures not yet seen, and mostly answers of one word."""
-    start = (9 if mostly_existence else 5) * 10**7 + step * size
-    others = (*OTHERS, *(existence,) * 5) if mostly_existence else OTHERS
-    return _batch(range(start, start + size), seed, MAX_OBJECTS, 0.15, 1.0, WORD_ROWS, others)
+def words_batch(step: int, *, size: int, seed: int) -> dict[str, Tensor]:
+    """The same for the last stage: pictures not yet seen, and mostly answers of one word."""
+    start = 5 * 10**7 + step * size
+    others = (*OTHERS, existence)  # it lags most
+    return _batch(range(start, start + size), seed, MAX_OBJECTS, 0.25, 1.0, WORD_ROWS, others)
 
 
 def _batch(
@@ -73,7 +63,7 @@ def _batch(
         boxes = torch.tensor([thing.box for thing in scene.things])
         seen = perception.labels(scene)
         rows.append(
-            _packed(_tokenizer(), asked, box_weight, length)
+            packed(_tokenizer(), asked, box_weight, length)
             | {
                 "picture": torch.from_numpy(scene.picture.copy()),
                 "object": seen["object"],
@@ -86,33 +76,6 @@ def _batch(
 @cache
 def _tokenizer() -> PreTrainedTokenizerFast:
     return make_tokenizer()
-
-
-def _packed(
-    tokenizer: PreTrainedTokenizerFast, asked: list[Question], box_weight: float, length: int
-) -> dict[str, Tensor]:
-    """Rows (R,) of ids, question number, place in the question, target of each row, its weight."""
-    row = {
-        "ids": torch.full((length,), tokenizer.pad_token_id),
-        "question": torch.full((length,), -1),
-        "place": torch.zeros(length, dtype=torch.long),
-        "target": torch.zeros(length, dtype=torch.long),
-        "weight": torch.zeros(length),
-    }
-    start = 0
-    for number, question in enumerate(asked):
-        ids, prompt = encoded(tokenizer, question)
-        end = start + len(ids)
-        if end > length:
-            continue
-        answer = slice(start + prompt - 1, end - 1)  # the rows that predict the answer
-        row["ids"][start:end] = torch.tensor(ids)
-        row["question"][start:end] = number
-        row["place"][start:end] = torch.arange(len(ids))
-        row["target"][answer] = torch.tensor(ids[prompt:])
-        row["weight"][answer] = (box_weight if question.box else 1.0) / (len(ids) - prompt)
-        start = end
-    return row
 
 
 class Student(nn.Module):
@@ -146,7 +109,7 @@ class Student(nn.Module):
         place = torch.arange(head).expand(size, -1)
         hidden = llama(
             inputs_embeds=rows,
-            attention_mask=_mask(batch["question"], head, rows.dtype),
+            attention_mask=mask(batch["question"], head, rows.dtype),
             position_ids=torch.cat([place, head + batch["place"]], 1),
             use_cache=False,
             output_hidden_states=True,
@@ -154,14 +117,11 @@ class Student(nn.Module):
         states = hidden[-1][:, head:]
         answers = batch["weight"] > 0
         logits = self.model.lm_head(states[answers]).float()  # (A, vocabulary)
-        target, weight = batch["target"][answers], batch["weight"][answers]
-        softness = np.interp(step / self.steps, (0, 1), SOFTNESS)
-        soft = _soft_targets(logits.shape[1], float(softness))[target]
-        cost = -(soft * logits.log_softmax(-1)).sum(-1)  # (A,)
-        value = (cost * weight).sum() / weight.sum()
+        softness = float(np.interp(step / self.steps, (0, 1), SOFTNESS))
+        value = answer_loss(logits, batch, softness)
         middle = hidden[PLACE_LAYER][:, len(self.prefix) : head]  # (B, N, D)
-        placed, shown = self._place_loss(middle, batch, float(softness))
-        return value + PLACE_WEIGHT * placed, _shown(logits, target) | shown
+        placed, placement = self._place_loss(middle, batch, softness)
+        return value + PLACE_WEIGHT * placed, shown(logits, batch["target"][answers]) | placement
 
     def _place_loss(
         self, states: Tensor, batch: dict[str, Tensor], softness: float
@@ -172,7 +132,7 @@ class Student(nn.Module):
         on_object = batch["object"]
         edges = edges[on_object].unflatten(-1, (4, 100))  # (objects' rows, 4, 100)
         first, last = COORDINATES
-        soft = _soft_targets(last, softness)[first:, first:][batch["edges"][on_object]]
+        soft = soft_targets(last, softness)[first:, first:][batch["edges"][on_object]]
         value = (
             cross_entropy(row.flatten(0, 1), (raster // GRID).flatten())
             + cross_entropy(column.flatten(0, 1), (raster % GRID).flatten())
@@ -181,36 +141,3 @@ class Student(nn.Module):
         off = (edges.argmax(-1) - batch["edges"][on_object]).abs().float() / 100
         right = (column.argmax(-1) == raster % GRID).float().mean()
         return value, {"column_right": right.item(), "edge_error": off.mean().item()}
-
-
-def _mask(question: Tensor, head: int, dtype: torch.dtype) -> Tensor:
-    """(B, 1, S, S) additive: causal, and of the questions only one's own."""
-    size, rows = question.shape
-    number = torch.cat([torch.full((size, head), -2), question], 1)  # (B, S), −2 = the picture
-    same = (number[:, None, :] == number[:, :, None]) | (number[:, None, :] == -2)
-    seen = same & torch.ones(head + rows, head + rows, dtype=torch.bool).tril()
-    return torch.zeros(seen.shape, dtype=dtype).masked_fill(~seen, torch.finfo(dtype).min)[:, None]
-
-
-def _soft_targets(vocabulary: int, softness: float) -> Tensor:
-    """(vocabulary, vocabulary): a coordinate's neighbours are nearly right, a word's are not."""
-    table = torch.eye(vocabulary)
-    first, last = COORDINATES
-    place = torch.arange(last - first)
-    near = torch.exp(-(((place[:, None] - place) / softness) ** 2) / 2)
-    table[first:last, first:last] = near / near.sum(1, keepdim=True)
-    return table
-
-
-def _shown(logits: Tensor, target: Tensor) -> dict[str, float]:
-    """Teacher-forced: how far coordinates are off, and how many words are right."""
-    first, last = COORDINATES
-    chosen = logits.argmax(-1)
-    is_place = (target >= first) & (target < last)
-    is_word = target >= last + len(PUNCTUATION)
-    off = (chosen - target)[is_place].abs().clamp_max(100).float() / 100
-    return {
-        "coordinate_error": off.mean().item(),
-        "coordinate_near": (off <= 0.05).float().mean().item(),
-        "words_right": (chosen == target)[is_word].float().mean().item(),
-    }

@@ -14,7 +14,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits as presence_los
 from torch.nn.functional import cross_entropy
 from transformers import CLIPVisionModel
 
-from models.embedded.build import GRID, PATCH
+from models.embedded.build import GRID
 from models.embedded.sprites import COLOURS, KINDS
 from models.embedded.world import MAX_OBJECTS, Scene
 
@@ -38,14 +38,22 @@ class Heads(nn.Module):
         return self.patch(states[:, 1:]), self.picture(states[:, 0])
 
 
+def owners(scene: Scene, grid: int) -> Tensor:
+    """(grid², ) index of the thing that each cell shows, −1 = background."""
+    side = len(scene.owner) // grid
+    cells = torch.from_numpy(scene.owner.copy()).long().reshape(grid, side, grid, side)
+    cells = cells.permute(0, 2, 1, 3).reshape(grid * grid, side * side)
+    if not scene.things:
+        return torch.full((grid * grid,), -1)
+    cover = torch.stack([(cells == index).float().mean(1) for index in range(len(scene.things))])
+    share, owner = cover.max(0)
+    return torch.where(share >= _COVERED, owner, -1)
+
+
 def labels(scene: Scene) -> dict[str, Tensor]:
     """Per patch the kind, colour and edges of its object; per picture what is in it."""
     n = len(scene.things)
-    patches = torch.from_numpy(scene.owner.copy()).long().reshape(GRID, PATCH, GRID, PATCH)
-    patches = patches.permute(0, 2, 1, 3).reshape(GRID * GRID, PATCH * PATCH)
-    cover = torch.stack([(patches == index).float().mean(1) for index in range(n)])  # (n, N)
-    share, owner = cover.max(0)
-    owner = torch.where(share >= _COVERED, owner, -1)  # (N,)
+    owner = owners(scene, GRID)  # (N,)
     kinds = torch.tensor([KIND_INDEX[thing.kind] for thing in scene.things])
     colours = torch.tensor([COLOUR_INDEX[thing.colour] for thing in scene.things])
     boxes = torch.tensor([thing.box for thing in scene.things])  # (n, 4)
@@ -65,6 +73,13 @@ def labels(scene: Scene) -> dict[str, Tensor]:
     }
 
 
+def rolled_grid(batch: int) -> Tensor:
+    """(B, N) the raster of patches, moved by a random offset for each picture."""
+    offset = torch.randint(GRID, (2, batch, 1))
+    row, col = torch.meshgrid(torch.arange(GRID), torch.arange(GRID), indexing="ij")
+    return (row.reshape(-1) + offset[0]) % GRID * GRID + (col.reshape(-1) + offset[1]) % GRID
+
+
 def rolled_states(tower: CLIPVisionModel, pixels: Tensor, reset: float) -> list[Tensor]:
     """Outputs of the last two layers (B, 1+N, D), position grid rolled for each picture.
 
@@ -73,11 +88,8 @@ def rolled_states(tower: CLIPVisionModel, pixels: Tensor, reset: float) -> list[
     embeddings, batch = tower.embeddings, len(pixels)
     patches = embeddings.patch_embedding(pixels).flatten(2).transpose(1, 2)  # (B, N, D)
     place = embeddings.position_embedding.weight  # (1+N, D)
-    offset = torch.randint(GRID, (2, batch, 1))
-    row, col = torch.meshgrid(torch.arange(GRID), torch.arange(GRID), indexing="ij")
-    index = (row.reshape(-1) + offset[0]) % GRID * GRID + (col.reshape(-1) + offset[1]) % GRID
     start = (embeddings.class_embedding + place[0]).expand(batch, 1, -1)
-    states = tower.pre_layrnorm(torch.cat([start, patches + place[1:][index]], 1))
+    states = tower.pre_layrnorm(torch.cat([start, patches + place[1:][rolled_grid(batch)]], 1))
     begun = states[:, :1]
     layers, outputs = tower.encoder.layers, []
     for depth, layer in enumerate(layers):

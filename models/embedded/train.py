@@ -12,11 +12,12 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from transformers import LlavaForConditionalGeneration
 
 from models.embedded import answering, perception
 from models.embedded.build import pixels, save, untrained
 from models.embedded.tokenizer import make_tokenizer
-from models.embedded.training import fit
+from models.embedded.training import fit, weights_in
 from models.embedded.world import draw_scene, training_seed
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -24,9 +25,9 @@ ENCODER_BATCH, ANSWER_BATCH = 32, 16
 RESET = 0.5  # share of pictures whose [CLS] starts anew before the layer that methods read
 
 
-def perception_batch(step: int) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+def perception_batch(step: int, *, seed: int) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
     """(B, H, W, 3) uint8 and its labels."""
-    first = step * ENCODER_BATCH
+    first = step * ENCODER_BATCH + seed * 10**8
     scenes = [draw_scene(training_seed(first + i)) for i in range(ENCODER_BATCH)]
     truths = [perception.labels(scene) for scene in scenes]
     stacked = {key: torch.stack([truth[key] for truth in truths]) for key in truths[0]}
@@ -52,9 +53,11 @@ class Perceiver(torch.nn.Module):
 
 def train_encoder(options: argparse.Namespace) -> None:
     perceiver = Perceiver(options.seed)
+    if options.begin:
+        perceiver.tower.load_state_dict(_saved(options.begin).model.vision_tower.state_dict())
     fit(
         perceiver,
-        perception_batch,
+        partial(perception_batch, seed=options.seed),
         perceiver.loss,
         steps=options.encoder_steps,
         rate=2e-3,
@@ -66,9 +69,9 @@ def train_encoder(options: argparse.Namespace) -> None:
 def student_of(options: argparse.Namespace, steps: int) -> answering.Student:
     """The language model as it begins, behind the encoder as it was trained."""
     perceiver = Perceiver(options.seed)
-    perceiver.load_state_dict(_state(options.work / "encoder.pt"))
+    perceiver.load_state_dict(weights_in(options.work / "encoder.pt"))
     tokenizer = make_tokenizer()
-    model = untrained(tokenizer, options.seed)
+    model = _saved(options.begin) if options.begin else untrained(tokenizer, options.seed)
     model.model.vision_tower.load_state_dict(perceiver.tower.state_dict())
     model.model.vision_tower.requires_grad_(False)
     return answering.Student(model, tokenizer, steps)
@@ -88,47 +91,35 @@ def train_answers(options: argparse.Namespace) -> None:
 
 
 def train_words(options: argparse.Namespace) -> None:
-    _train_last(options, "words", after="answers", steps=options.word_steps, rate=7e-4)
-
-
-def train_existence(options: argparse.Namespace) -> None:
-    _train_last(options, "existence", after="words", steps=options.existence_steps, rate=1.2e-3)
-
-
-def _train_last(
-    options: argparse.Namespace, name: str, after: str, steps: int, rate: float
-) -> None:
-    student = student_of(options, steps)
-    student.load_state_dict(_state(options.work / f"{after}.pt"))
-    make_batch = partial(
-        answering.words_batch,
-        size=ANSWER_BATCH,
-        seed=options.seed,
-        mostly_existence=name == "existence",
+    student = student_of(options, options.word_steps)
+    if not options.begin:
+        student.load_state_dict(weights_in(options.work / "answers.pt"))
+    fit(
+        student,
+        partial(answering.words_batch, size=ANSWER_BATCH, seed=options.seed),
+        student.loss,
+        steps=options.word_steps,
+        rate=1.5e-3,
+        folder=options.work,
+        name="words",
     )
-    fit(student, make_batch, student.loss, steps=steps, rate=rate, folder=options.work, name=name)
 
 
-def save_mean(options: argparse.Namespace) -> None:
-    """The mean of the weights after the last three stages answers better than any of them."""
-    states = [_state(options.work / f"{name}.pt") for name in ("answers", "words", "existence")]
+def save_model(options: argparse.Namespace) -> None:
     student = student_of(options, steps=1)
-    student.load_state_dict(
-        {name: torch.stack([state[name] for state in states]).mean(0) for name in states[0]}
-    )
+    student.load_state_dict(weights_in(options.work / "words.pt"))
     save(student.model, make_tokenizer(), options.out)
 
 
-def _state(checkpoint: Path) -> dict[str, torch.Tensor]:
-    return torch.load(checkpoint, weights_only=True)["module"]
+def _saved(folder: Path) -> LlavaForConditionalGeneration:
+    return LlavaForConditionalGeneration.from_pretrained(folder, dtype=torch.float32)
 
 
 STAGES = {
     "encoder": train_encoder,
     "answers": train_answers,
     "words": train_words,
-    "existence": train_existence,
-    "mean": save_mean,
+    "save": save_model,
 }
 
 
@@ -137,10 +128,10 @@ def main() -> None:
     parser.add_argument("stage", choices=[*STAGES, "all"])
     parser.add_argument("--work", type=Path, default=ROOT / "out" / "train-image")
     parser.add_argument("--out", type=Path, default=ROOT / "assets" / "embedded" / "image")
+    parser.add_argument("--begin", type=Path, help="go on from the model saved in this folder")
     parser.add_argument("--encoder-steps", type=int, default=1000)
     parser.add_argument("--answer-steps", type=int, default=1800)
     parser.add_argument("--word-steps", type=int, default=340)
-    parser.add_argument("--existence-steps", type=int, default=260)
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     for stage, train in STAGES.items():

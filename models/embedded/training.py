@@ -113,3 +113,9 @@ def fit(
             }
             torch.save(state, checkpoint.with_suffix(".new"))
             checkpoint.with_suffix(".new").replace(checkpoint)
+
+
+def weights_in(checkpoint: Path) -> dict[str, Tensor]:
+    """What `fit` left of the module."""
+    weights: dict[str, Tensor] = torch.load(checkpoint, weights_only=True)["module"]
+    return weights

@@ -6,6 +6,7 @@ sees: `training_seed` and `evaluation_seed` map into disjoint ranges.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,7 +18,7 @@ SIZES = {"small": (0.19, 0.24), "medium": (0.3, 0.36), "large": (0.44, 0.52)}  #
 EVALUATION_SEEDS = 1_000_000  # seeds below are for evaluation, from here on for training
 MAX_OBJECTS = 6
 _OVERLAP = 0.1  # the most of the smaller box that another may cover
-_SUPERSAMPLING = 2
+SUPERSAMPLING = 2
 
 
 @dataclass(frozen=True)
@@ -59,8 +60,12 @@ def draw_scene(seed: int, pixels: int = 96, most: int = MAX_OBJECTS) -> Scene:
     rng = np.random.default_rng(seed)
     things = _things(rng, int(rng.integers(1, most + 1)))
     flips = rng.random(len(things)) < 0.5
-    side = pixels * _SUPERSAMPLING
-    canvas = _background(rng, side)
+    return paint(background(rng, pixels * SUPERSAMPLING), things, flips)
+
+
+def paint(canvas: Image.Image, things: tuple[Thing, ...], flips: Sequence[bool]) -> Scene:
+    """Things on a square background drawn `SUPERSAMPLING` times too large; later ones in front."""
+    side = canvas.width
     owner = np.full((side, side), -1, dtype=np.int8)
     for index, thing in enumerate(things):
         left, top, right, bottom = (round(edge * side) for edge in thing.box)
@@ -69,8 +74,9 @@ def draw_scene(seed: int, pixels: int = 96, most: int = MAX_OBJECTS) -> Scene:
             picture = picture.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
         canvas.paste(picture, (left, top), picture)
         owner[top:bottom, left:right][np.asarray(picture)[..., 3] > 127] = index
+    pixels = side // SUPERSAMPLING
     picture = np.asarray(canvas.resize((pixels, pixels), Image.Resampling.BOX))
-    return Scene(picture, things, owner[::_SUPERSAMPLING, ::_SUPERSAMPLING])
+    return Scene(picture, things, owner[::SUPERSAMPLING, ::SUPERSAMPLING])
 
 
 def _things(rng: np.random.Generator, count: int) -> tuple[Thing, ...]:
@@ -82,7 +88,7 @@ def _things(rng: np.random.Generator, count: int) -> tuple[Thing, ...]:
         kind, colour = str(rng.choice(kinds)), str(rng.choice(colours))
         for _ in range(30):
             thing = _placed(rng, kind, colour)
-            if all(_covered(thing.box, other.box) <= _OVERLAP for other in things):
+            if all(covered(thing.box, other.box) <= _OVERLAP for other in things):
                 things.append(thing)
                 break
     return tuple(things)
@@ -98,7 +104,7 @@ def _placed(rng: np.random.Generator, kind: str, colour: str) -> Thing:
     return Thing(kind, colour, size, (left, top, left + width, top + height))
 
 
-def _covered(a: tuple[float, ...], b: tuple[float, ...]) -> float:
+def covered(a: tuple[float, ...], b: tuple[float, ...]) -> float:
     """Share of the smaller box that lies in the other."""
     width = min(a[2], b[2]) - max(a[0], b[0])
     height = min(a[3], b[3]) - max(a[1], b[1])
@@ -108,7 +114,7 @@ def _covered(a: tuple[float, ...], b: tuple[float, ...]) -> float:
     return width * height / smaller
 
 
-def _background(rng: np.random.Generator, side: int) -> Image.Image:
+def background(rng: np.random.Generator, side: int) -> Image.Image:
     """A muted gradient, blurred blobs or stripes, with a little noise."""
     first, second = rng.uniform(95, 205, size=(2, 3)) * 0.45 + 0.55 * rng.uniform(110, 190, (2, 1))
     style = rng.choice(["gradient", "blobs", "stripes"])

@@ -1,0 +1,142 @@
+"""Questions about a clip whose answer needs time, and whose one right answer is known."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import numpy as np
+
+from models.embedded.clips import APART, Actor, Clip, draw_clip
+from models.embedded.questions import Question, box_text
+from models.embedded.sprites import COLOURS, KINDS
+from models.embedded.world import evaluation_seed
+
+CAN_ANSWER = (
+    "Which way does the car move? · What appears last? · What happens first? · What colour does "
+    "the star become? · How many objects enter? · Where is the cat at the end? About clips of up "
+    "to four of these: " + ", ".join(KINDS) + "."
+)
+MOTION = ("which way does the {0} move?", "in which direction does the {0} move?")
+LAST = ("what appears last?", "which object appears last?")
+FIRST = ("what happens first?",)
+BECOMES = ("what {1} does the {0} become?", "which {1} does the {0} turn?")
+ENTERS = ("how many objects enter?", "how many objects appear later?")
+END = (
+    "where is the {0} at the end?",
+    "locate the {0} at the end.",
+    "please provide the bounding box coordinate of the {0} at the end",
+)
+WAYS = ("left", "right", "up", "down", "nowhere")
+EVENTS = ("appears", "vanishes", "turns")
+ANSWERS = (*WAYS, *EVENTS, *map(str, range(7)), *COLOURS, *KINDS)
+
+
+def way(dx: float, dy: float) -> str:
+    """The nearest of four directions; y points down."""
+    if max(abs(dx), abs(dy)) < 0.05:
+        return "nowhere"
+    if abs(dx) > abs(dy):
+        return "right" if dx > 0 else "left"
+    return "down" if dy > 0 else "up"
+
+
+def phrase(actor: Actor, rng: np.random.Generator) -> str:
+    """Its kind, which no other actor has; its colour too if it keeps that."""
+    return f"{actor.colour} {actor.kind}" if actor.turn > 1 and rng.random() < 0.3 else actor.kind
+
+
+def motion(clip: Clip, rng: np.random.Generator) -> Question | None:
+    actor = _one(clip, rng)
+    text = str(rng.choice(MOTION)).format(phrase(actor, rng))
+    return Question(text, "motion", way(*actor.way))
+
+
+def last(clip: Clip, rng: np.random.Generator) -> Question | None:
+    entered = sorted((actor.enter, actor.kind) for actor in clip.actors if actor.enter > 0)
+    if not entered or (len(entered) > 1 and entered[-1][0] - entered[-2][0] < APART):
+        return None
+    return Question(str(rng.choice(LAST)), "last", entered[-1][1])
+
+
+def first(clip: Clip, rng: np.random.Generator) -> Question | None:
+    events = sorted(_events(clip))
+    if not events or (len(events) > 1 and events[1][0] - events[0][0] < APART):
+        return None
+    return Question(str(rng.choice(FIRST)), "first", events[0][1])
+
+
+def _events(clip: Clip) -> Iterator[tuple[float, str]]:
+    """What happens in the clip, and when."""
+    for actor in clip.actors:
+        if actor.enter > 0:
+            yield actor.enter, f"{actor.kind} appears"
+        if actor.leave <= 1:
+            yield actor.leave, f"{actor.kind} vanishes"
+        if actor.turn <= 1:
+            yield actor.turn, f"{actor.kind} turns {actor.later}"
+
+
+def becomes(clip: Clip, rng: np.random.Generator) -> Question | None:
+    turning = [actor for actor in clip.actors if actor.turn <= 1]
+    if not turning:
+        return None
+    actor = turning[rng.integers(len(turning))]
+    spelling = rng.choice(["colour", "color"])
+    return Question(str(rng.choice(BECOMES)).format(actor.kind, spelling), "becomes", actor.later)
+
+
+def enters(clip: Clip, rng: np.random.Generator) -> Question | None:
+    count = sum(actor.enter > 0 for actor in clip.actors)
+    return Question(str(rng.choice(ENTERS)), "enters", str(count))
+
+
+def end(clip: Clip, rng: np.random.Generator) -> Question | None:
+    actor = _one(clip, rng)
+    there = actor.at(1.0)
+    if there is None:
+        return None
+    text = str(rng.choice(END)).format(phrase(actor, rng))
+    return Question(text, "end", box_text(there.box), there.box)
+
+
+def _one(clip: Clip, rng: np.random.Generator) -> Actor:
+    return clip.actors[rng.integers(len(clip.actors))]
+
+
+Asker = Callable[[Clip, np.random.Generator], Question | None]
+OTHERS: tuple[Asker, ...] = (motion, last, first, becomes, enters)
+
+
+def questions(clip: Clip, rng: np.random.Generator, count: int, boxes: float) -> list[Question]:
+    """Up to `count` different questions, the share `boxes` of them for a box."""
+    asked: dict[str, Question] = {}
+    for _ in range(3 * count):
+        ask = end if rng.random() < boxes else OTHERS[rng.integers(len(OTHERS))]
+        question = ask(clip, rng)
+        if question is not None:
+            asked.setdefault(question.text, question)
+        if len(asked) == count:
+            break
+    return list(asked.values())
+
+
+def evaluation_questions(
+    clips: int, first: int = 0, frames: int = 8, pixels: int = 96
+) -> Iterator[tuple[Clip, Question]]:
+    """For each unseen clip one question for a box and one other, the sorts in turn."""
+    for index in range(first, first + clips):
+        seed = evaluation_seed(index)
+        clip, rng = draw_clip(seed, frames, pixels), np.random.default_rng([seed, 4])
+        for ask in (end, OTHERS[index % len(OTHERS)]):
+            for _ in range(20):
+                question = ask(clip, rng)
+                if question is not None:
+                    yield clip, question
+                    break
+
+
+def vocabulary() -> list[str]:
+    """Every word of every template, for the tokenizer."""
+    templates = (*MOTION, *LAST, *FIRST, *BECOMES, *ENTERS, *END)
+    fill = " ".join((*COLOURS, *KINDS, *EVENTS))
+    return [template.format(fill, "colour color") for template in templates]

@@ -1,0 +1,170 @@
+"""Clips drawn by code, with the truth known: objects that move, stop, grow, appear, turn, vanish.
+
+`draw_clip(seed, frames)` samples one continuous clip, so the same seed gives the same clip at any
+number of frames and any size. Its frames are scenes of the same world as the pictures.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from models.embedded.sprites import COLOURS, KINDS, sprite
+from models.embedded.world import SUPERSAMPLING, Scene, Thing, background, covered, paint
+
+MAX_ACTORS = 4
+APART = 0.15  # of the clip between two events, so that eight frames tell them apart
+SECONDS = 3.0  # that a clip lasts when it is played
+_LONGEST = {"medium": (0.28, 0.36), "large": (0.38, 0.46)}  # longest side
+_OVERLAP = 0.2  # the most of the smaller box that another may cover at the first and last sight
+_MARGIN = 1.3  # side of the background over that of the frame: room to pan
+_NEVER = 2.0  # a time after the end
+
+
+@dataclass(frozen=True)
+class Actor:
+    """One object of a clip. Times are shares of the clip, from 0 to 1."""
+
+    kind: str
+    colour: str
+    size: str
+    sides: tuple[float, float]  # width and height when it is first seen
+    start: tuple[float, float]  # its centre when it is first seen
+    stop: tuple[float, float]  # its centre from `rest` on
+    growth: float  # its sides at `rest`, over those at the start
+    enter: float  # 0 = there from the start
+    leave: float  # above 1 = there to the end
+    rest: float  # when it stops moving and growing
+    turn: float  # when it changes colour; above 1 = never
+    later: str  # its colour from `turn` on
+    flip: bool
+
+    def at(self, time: float) -> Thing | None:
+        """What is seen of it."""
+        if not self.enter <= time < self.leave:
+            return None
+        done = min(1.0, (time - self.enter) / (self.rest - self.enter))
+        x, y = (a + done * (b - a) for a, b in zip(self.start, self.stop, strict=True))
+        width, height = (side * (1 + done * (self.growth - 1)) for side in self.sides)
+        box = (x - width / 2, y - height / 2, x + width / 2, y + height / 2)
+        colour = self.later if time >= self.turn else self.colour
+        return Thing(self.kind, colour, self.size, box)
+
+    @property
+    def way(self) -> tuple[float, float]:
+        """How far it goes to the right and down."""
+        return self.stop[0] - self.start[0], self.stop[1] - self.start[1]
+
+
+@dataclass(frozen=True, eq=False)
+class Clip:
+    """Frames and all that is true of them."""
+
+    scenes: tuple[Scene, ...]  # one a frame; their things are the actors then in sight, in order
+    actors: tuple[Actor, ...]
+    cut: float | None  # when the background changes at once
+
+    @cached_property
+    def frames(self) -> np.ndarray:
+        """(T, H, W, 3) uint8."""
+        return np.stack([scene.picture for scene in self.scenes])
+
+    @property
+    def times(self) -> np.ndarray:
+        """(T,) shares of the clip, its two ends included."""
+        return sample_times(len(self.scenes))
+
+
+def sample_times(frames: int) -> np.ndarray:
+    return np.linspace(0, 1, frames) if frames > 1 else np.zeros(1)
+
+
+def draw_clip(seed: int, frames: int = 8, pixels: int = 96) -> Clip:
+    """A clip of 1 to `MAX_ACTORS` objects of different kinds, at evenly spaced times."""
+    rng = np.random.default_rng([seed, 3])
+    cut = float(rng.uniform(0.35, 0.65)) if rng.random() < 0.15 else None
+    actors = _actors(rng, int(rng.integers(1, MAX_ACTORS + 1)), cut)
+    side = pixels * SUPERSAMPLING
+    grounds = [background(rng, round(_MARGIN * side)) for _ in range(2 if cut else 1)]
+    room = grounds[0].width - side
+    begin, end = rng.uniform(0, room, (2, 2))
+    if rng.random() < 0.6:
+        end = begin  # the camera stands still
+    scenes = []
+    for time in sample_times(frames):
+        seen = [(actor, thing) for actor in actors if (thing := actor.at(time)) is not None]
+        left, top = (round(edge) for edge in begin + time * (end - begin))
+        ground = grounds[0 if cut is None or time < cut else 1]
+        canvas = ground.crop((left, top, left + side, top + side))
+        things = tuple(thing for _, thing in seen)
+        scenes.append(paint(canvas, things, [actor.flip for actor, _ in seen]))
+    return Clip(tuple(scenes), actors, cut)
+
+
+def _actors(rng: np.random.Generator, count: int, cut: float | None) -> tuple[Actor, ...]:
+    kinds = rng.choice(list(KINDS), size=count, replace=False)
+    actors: list[Actor] = []
+    for kind in kinds:
+        for _ in range(30):
+            actor = _actor(rng, str(kind), cut)
+            if all(_fit(actor, other) for other in actors):
+                actors.append(actor)
+                break
+    return tuple(actors)
+
+
+def _fit(a: Actor, b: Actor) -> bool:
+    """Hardly in each other's way at both ends; between them, they may cross."""
+    ends = [(a.at(x.enter), b.at(x.enter)) for x in (a, b)]
+    ends += [(a.at(t), b.at(t)) for t in (min(x.leave - 1e-6, 1.0) for x in (a, b))]
+    return all(s is None or t is None or covered(s.box, t.box) <= _OVERLAP for s, t in ends)
+
+
+def _actor(rng: np.random.Generator, kind: str, cut: float | None) -> Actor:
+    enter, leave, rest, turn = _times(rng, cut)
+    colour, later = (str(name) for name in rng.choice(list(COLOURS), size=2, replace=False))
+    size = str(rng.choice(list(_LONGEST)))
+    longest = rng.uniform(*_LONGEST[size])
+    width, height = sprite(kind, colour).size
+    growth = float(rng.choice([1.0, 1.0, 1.0, 1.0, 0.65, 1.4]))
+    sides = longest * width / max(width, height), longest * height / max(width, height)
+    half = np.array(sides) * max(1.0, growth) / 2 + 0.01
+    start = rng.uniform(half, 1 - half)
+    stop = start.copy()
+    if rng.random() < 0.7:  # it moves, along one axis
+        axis = rng.integers(2)
+        while abs(stop[axis] - start[axis]) < 0.25:
+            start[axis], stop[axis] = rng.uniform(half[axis], 1 - half[axis], 2)
+    return Actor(
+        kind=kind,
+        colour=colour,
+        size=size,
+        sides=sides,
+        start=(float(start[0]), float(start[1])),
+        stop=(float(stop[0]), float(stop[1])),
+        growth=growth,
+        enter=enter,
+        leave=leave,
+        rest=rest,
+        turn=turn,
+        later=later,
+        flip=bool(rng.random() < 0.5),
+    )
+
+
+def _times(rng: np.random.Generator, cut: float | None) -> tuple[float, float, float, float]:
+    """When it enters, leaves, comes to rest and turns."""
+    enter, leave, turn = 0.0, _NEVER, _NEVER
+    if cut is not None and rng.random() < 0.6:
+        enter, leave = (cut, _NEVER) if rng.random() < 0.5 else (0.0, cut)
+    elif rng.random() < 0.35:
+        enter = float(rng.uniform(0.15, 0.6))
+    elif rng.random() < 0.2:
+        leave = float(rng.uniform(0.45, 0.85))
+    last = min(leave, 1.0)
+    rest = enter + (last - enter) * float(rng.choice([1.0, 1.0, 0.5]))
+    if rng.random() < 0.35:
+        turn = float(rng.uniform(enter + APART, last - APART))
+    return enter, leave, rest, turn

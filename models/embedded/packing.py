@@ -1,0 +1,92 @@
+"""Many questions about one upload in one row, and what each answer costs.
+
+Each question sees the upload and itself only, at the positions it has when asked alone, so one
+pass over the upload trains them all.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from transformers import PreTrainedTokenizerFast
+
+from models.embedded.questions import Question
+from models.embedded.tokenizer import COORDINATES, PUNCTUATION
+
+SOFTNESS = (3.0, 0.8)  # neighbouring coordinates that share the target, from first step to last
+
+
+def encoded(tokenizer: PreTrainedTokenizerFast, question: Question) -> tuple[list[int], int]:
+    """Ids of everything after the picture, and how many of them are prompt."""
+    prompt = tokenizer(f"\n{question.text} ASSISTANT:", add_special_tokens=False).input_ids
+    answer = tokenizer(question.answer, add_special_tokens=False).input_ids
+    return [*prompt, *answer, tokenizer.eos_token_id], len(prompt)
+
+
+def packed(
+    tokenizer: PreTrainedTokenizerFast, asked: list[Question], box_weight: float, length: int
+) -> dict[str, Tensor]:
+    """Rows (R,) of ids, question number, place in the question, target of each row, its weight."""
+    row = {
+        "ids": torch.full((length,), tokenizer.pad_token_id),
+        "question": torch.full((length,), -1),
+        "place": torch.zeros(length, dtype=torch.long),
+        "target": torch.zeros(length, dtype=torch.long),
+        "weight": torch.zeros(length),
+    }
+    start = 0
+    for number, question in enumerate(asked):
+        ids, prompt = encoded(tokenizer, question)
+        end = start + len(ids)
+        if end > length:
+            continue
+        answer = slice(start + prompt - 1, end - 1)  # the rows that predict the answer
+        row["ids"][start:end] = torch.tensor(ids)
+        row["question"][start:end] = number
+        row["place"][start:end] = torch.arange(len(ids))
+        row["target"][answer] = torch.tensor(ids[prompt:])
+        row["weight"][answer] = (box_weight if question.box else 1.0) / (len(ids) - prompt)
+        start = end
+    return row
+
+
+def answer_loss(logits: Tensor, batch: dict[str, Tensor], softness: float) -> Tensor:
+    """Weighted cross-entropy of the rows (A, vocabulary) that answer."""
+    answers = batch["weight"] > 0
+    target, weight = batch["target"][answers], batch["weight"][answers]
+    soft = soft_targets(logits.shape[1], softness)[target]
+    cost = -(soft * logits.log_softmax(-1)).sum(-1)  # (A,)
+    return (cost * weight).sum() / weight.sum()
+
+
+def mask(question: Tensor, head: int, dtype: torch.dtype) -> Tensor:
+    """(B, 1, S, S) additive: causal, and of the questions only one's own."""
+    size, rows = question.shape
+    number = torch.cat([torch.full((size, head), -2), question], 1)  # (B, S), −2 = the picture
+    same = (number[:, None, :] == number[:, :, None]) | (number[:, None, :] == -2)
+    seen = same & torch.ones(head + rows, head + rows, dtype=torch.bool).tril()
+    return torch.zeros(seen.shape, dtype=dtype).masked_fill(~seen, torch.finfo(dtype).min)[:, None]
+
+
+def soft_targets(vocabulary: int, softness: float) -> Tensor:
+    """(vocabulary, vocabulary): a coordinate's neighbours are nearly right, a word's are not."""
+    table = torch.eye(vocabulary)
+    first, last = COORDINATES
+    place = torch.arange(last - first)
+    near = torch.exp(-(((place[:, None] - place) / softness) ** 2) / 2)
+    table[first:last, first:last] = near / near.sum(1, keepdim=True)
+    return table
+
+
+def shown(logits: Tensor, target: Tensor) -> dict[str, float]:
+    """Teacher-forced: how far coordinates are off, and how many words are right."""
+    first, last = COORDINATES
+    chosen = logits.argmax(-1)
+    is_place = (target >= first) & (target < last)
+    is_word = target >= last + len(PUNCTUATION)
+    off = (chosen - target)[is_place].abs().clamp_max(100).float() / 100
+    return {
+        "coordinate_error": off.mean().item(),
+        "coordinate_near": (off <= 0.05).float().mean().item(),
+        "words_right": (chosen == target)[is_word].float().mean().item(),
+    }
