@@ -76,6 +76,18 @@ def one_stage(
     return Budget(before=before, inner=((layer, min(keep, before)),))
 
 
+def expanded(
+    title: str, num_tokens: int, num_layers: int, ratio: float, layer: int, expansion: float
+) -> Budget:
+    """`expansion` times the asked average up to `layer`, as far as the layers after can pay."""
+    target, deep = ratio * num_tokens, num_layers - layer
+    payable = math.floor((target * num_layers - deep) / layer)
+    before = min(num_tokens, round(expansion * target), payable)
+    if before < 1:
+        raise refusal(title, f"needs 1 of {num_tokens} visual tokens", 1 / num_tokens, ratio)
+    return one_stage(title, num_tokens, num_layers, ratio, layer, before)
+
+
 def two_stage(
     title: str, num_tokens: int, num_layers: int, ratio: float, layer: int, stage_ratio: float
 ) -> Budget:

@@ -24,6 +24,7 @@ class TokenMap:
     weights: Tensor  # (E,) float32
     tags: Mapping[str, Tensor] = field(default_factory=dict)  # name -> (K,) bool
     scores: Tensor | None = None  # (n,) the importance that decided
+    segments: Tensor | None = None  # (T,) int64 segment of each frame, ascending from 0
 
     def __post_init__(self) -> None:
         if not len(self.rows) == len(self.cols) == len(self.weights):
@@ -117,8 +118,7 @@ class TokenMap:
         """The map that does this one and then `later`; anchors and tags are carried through."""
         if later.n != len(self):
             raise ValueError(f"the later map is over {later.n} tokens, this one leaves {len(self)}")
-        product = torch.sparse.mm(later.matrix(), self.matrix().to_dense())  # (K', n)
-        rows, cols = product.nonzero(as_tuple=True)
+        rows, cols, weights = self._product(later)
         survivor = later.anchors.clamp_min(0)  # (K',) row of this map, where there is one
         placed = later.anchors >= 0
         carried = {name: tag[survivor] & placed for name, tag in self.tags.items()}
@@ -127,7 +127,22 @@ class TokenMap:
             anchors=torch.where(placed, self.anchors[survivor], -1),
             rows=rows,
             cols=cols,
-            weights=product[rows, cols],
+            weights=weights,
             tags=carried | dict(later.tags),
             scores=self.scores,
+            segments=later.segments if self.segments is None else self.segments,
         )
+
+    def _product(self, later: TokenMap) -> tuple[Tensor, Tensor, Tensor]:
+        """The entries of `later` times this matrix, in raster order, without a dense one."""
+        first = torch.searchsorted(self.rows, later.cols)  # (E,)
+        count = torch.searchsorted(self.rows, later.cols, right=True) - first
+        mine = torch.arange(len(count), device=count.device).repeat_interleave(count)
+        before = (first - count.cumsum(0) + count).repeat_interleave(count)
+        theirs = torch.arange(len(mine), device=count.device) + before
+        place = later.rows[mine] * self.n + self.cols[theirs]
+        place, index = torch.unique(place, return_inverse=True)
+        entries = later.weights[mine] * self.weights[theirs]
+        weights = torch.zeros(len(place), device=entries.device).index_add(0, index, entries)
+        place, weights = place[weights != 0], weights[weights != 0]
+        return place // self.n, place % self.n, weights

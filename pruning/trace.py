@@ -9,6 +9,7 @@ from functools import cached_property
 
 import numpy as np
 
+from pruning.edges import Edges
 from pruning.token_map import TokenMap
 from pruning.tokens import TokenLayout
 
@@ -33,11 +34,12 @@ class TraceStep:
     weights: np.ndarray  # (E,) float32
     tags: Mapping[str, np.ndarray] = field(default_factory=dict)  # (K,) bool
     scores: np.ndarray | None = None  # (n,) float32
+    segments: np.ndarray | None = None  # (T,) int64 segment of each frame
 
     @classmethod
     def of(cls, layer: int, token_map: TokenMap) -> TraceStep:
         """The record of a map that ran, copied off its device."""
-        scores = token_map.scores
+        scores, segments = token_map.scores, token_map.segments
         return cls(
             layer=layer,
             n=token_map.n,
@@ -47,6 +49,7 @@ class TraceStep:
             weights=token_map.weights.float().cpu().numpy(),
             tags={name: tag.cpu().numpy() for name, tag in token_map.tags.items()},
             scores=None if scores is None else scores.float().cpu().numpy(),
+            segments=None if segments is None else segments.cpu().numpy(),
         )
 
 
@@ -62,17 +65,13 @@ class TokenTrace:
         return len(self.layout)
 
     @cached_property
-    def _stages(self) -> list[tuple[int, np.ndarray, np.ndarray]]:
-        """Per step: its layer, anchors (K,) in original numbering, and weights (K, N) so far."""
-        anchors = np.arange(len(self))
-        weights = np.eye(len(self), dtype=np.float32)  # (N, N)
-        stages = []
+    def _stages(self) -> list[tuple[int, np.ndarray, Edges]]:
+        """Per step: its layer, anchors (K,) in original numbering, and edges (K, N) so far."""
+        anchors, edges, stages = np.arange(len(self)), Edges.identity(len(self)), []
         for step in self.steps:
-            matrix = np.zeros((len(step.anchors), step.n), dtype=np.float32)
-            np.add.at(matrix, (step.rows, step.cols), step.weights)
-            weights = matrix @ weights  # (K, N)
+            edges = Edges.of(step.rows, step.cols, step.weights) @ edges
             anchors = np.where(step.anchors >= 0, anchors[step.anchors], -1)
-            stages.append((step.layer, anchors, weights))
+            stages.append((step.layer, anchors, edges))
         return stages
 
     @property
@@ -81,22 +80,23 @@ class TokenTrace:
         return self._stages[-1][1] if self.steps else np.arange(len(self))
 
     @property
-    def weights(self) -> np.ndarray:
-        """(K, N) how much of each original token is in each last survivor."""
-        return self._stages[-1][2] if self.steps else np.eye(len(self), dtype=np.float32)
+    def edges(self) -> Edges:
+        """Sparse (K, N): how much of each original token is in each last survivor."""
+        return self._stages[-1][2] if self.steps else Edges.identity(len(self))
 
     @cached_property
     def fate(self) -> np.ndarray:
         """(N,) KEPT | MERGED | DROPPED."""
-        fate = np.where((self.weights != 0).any(axis=0), Fate.MERGED, Fate.DROPPED)
+        fate = np.full(len(self), Fate.DROPPED)
+        fate[self.edges.cols] = Fate.MERGED
         fate[self.survivors[self.survivors >= 0]] = Fate.KEPT
         return fate
 
     @cached_property
     def survivor(self) -> np.ndarray:
         """(N,) the original token that stands for this one at the end; −1 = none, or placeless."""
-        weights = np.abs(self.weights)
-        owner = np.where(weights.any(axis=0), self.survivors[weights.argmax(axis=0)], -1)
+        row = self.edges.heaviest(len(self))  # (N,)
+        owner: np.ndarray = np.append(self.survivors, -1)[row]
         kept = self.survivors[self.survivors >= 0]
         owner[kept] = kept
         return owner
@@ -105,15 +105,19 @@ class TokenTrace:
     def left_at(self) -> np.ndarray:
         """(N,) LLM layer from which nothing of the token is left; `num_layers` if some stays."""
         left = np.full(len(self), self.num_layers)
-        for layer, anchors, weights in reversed(self._stages):
-            present = (weights != 0).any(axis=0)
-            present[anchors[anchors >= 0]] = True
-            left[~present] = layer
+        for layer, anchors, edges in reversed(self._stages):
+            gone = np.ones(len(self), dtype=bool)
+            gone[edges.cols] = False
+            gone[anchors[anchors >= 0]] = False
+            left[gone] = layer
         return left
 
     def weights_of(self, anchor: int) -> np.ndarray:
         """(N,) what the survivor at `anchor` is made of."""
-        made_of: np.ndarray = self.weights[self.survivors == anchor].sum(axis=0)
+        made_of = np.zeros(len(self), dtype=np.float32)
+        for row in np.flatnonzero(self.survivors == anchor).tolist():
+            cols, weights = self.edges.row(row)
+            made_of[cols] += weights
         return made_of
 
     def alive(self, layer: int) -> np.ndarray:
@@ -143,6 +147,12 @@ class TokenTrace:
             tags = {name: tag[step.anchors] & placed for name, tag in tags.items()}
             tags |= dict(step.tags)
         return tags
+
+    @property
+    def segments(self) -> np.ndarray | None:
+        """(T,) the segment that the method put each frame in; None where it cuts none."""
+        found = (step.segments for step in self.steps if step.segments is not None)
+        return next(found, None)
 
     @property
     def scores(self) -> np.ndarray | None:

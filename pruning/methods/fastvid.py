@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor
-from torch.nn.functional import normalize
 
 from pruning.base import CompressionMethod, Needs, Seam, knob
 from pruning.budget import Budget, before_llm
@@ -15,6 +15,7 @@ from pruning.ops.cluster import best, density_peaks, distances
 from pruning.ops.grid import grid_of
 from pruning.ops.join import joined
 from pruning.ops.segment import segments
+from pruning.ops.similarity import cosine
 from pruning.token_map import TokenMap
 from pruning.tokens import VisualTokens
 
@@ -34,7 +35,8 @@ class FastVID(CompressionMethod):
     Positions  PESP
     Differs    frame vectors are the encoder's own where the release adds a pretrained head; the
                count is exact, where the release loses remainders; what anchor frames cannot hold
-               goes to salient tokens; ties go to the earlier token, not to noise
+               goes to salient tokens; ties go to the earlier token, not to noise; in a clip of
+               under 32 frames `min_segments` gives way, as in FlashVID, but not in "official"
     """
 
     name = "fastvid"
@@ -44,10 +46,12 @@ class FastVID(CompressionMethod):
     code = "https://github.com/LunarShen/FastVID"
     seam = Seam.PROJECTED
     media = frozenset({"video"})
+    PRESETS: ClassVar = {"default": {}, "official": {"segment_frames": 1}}
 
     retention_ratio: float = knob(0.25, 0.01, 1.0, help="share of visual tokens kept")
     context_share: float = knob(0.4, 0.0, 1.0, help="of the survivors, anchors that gather")
-    min_segments: int = knob(8, 1, 64, help="segments, at least")
+    min_segments: int = knob(8, 1, 64, help="segments, at least, unless segment_frames forbids")
+    segment_frames: int = knob(4, 1, 64, help="frames a segment: of a short clip, fewer segments")
     segment_threshold: float = knob(0.9, -1.0, 1.0, help="cosine below which frames are cut apart")
     anchor_interval: int = knob(4, 1, 64, help="frames between two with anchors, in a segment")
     beta: float = knob(0.6, 0.0, 1.0, help="weight of an anchor in what it gathers, at least")
@@ -65,7 +69,9 @@ class FastVID(CompressionMethod):
         assert visual.attention is not None and visual.frames is not None
         frames, *_ = grid_of(visual.layout, self.title)
         tokens = visual.features.float().view(frames, len(visual) // frames, -1)  # (T, N, D)
-        segment = segments(visual.frames, self.min_segments, self.segment_threshold)  # (T,)
+        segment = segments(
+            visual.frames, self.min_segments, self.segment_threshold, self.segment_frames
+        )  # (T,)
         salient, context = self.split(segment, tokens.shape[1], keep)  # (T,)
         attention = visual.attention.float().view(frames, -1)  # (T, N)
         kept = best(attention, salient)  # (T, N)
@@ -75,7 +81,7 @@ class FastVID(CompressionMethod):
             "salient": TokenMap.select(kept.flatten().nonzero().squeeze(1), len(visual)),
             "context": gather(tokens, ~kept, anchor, segment, self.beta),
         }
-        return joined(parts, scores=attention.flatten())
+        return joined(parts, scores=attention.flatten(), segments=segment)
 
     def split(self, segment: Tensor, per_frame: int, keep: int) -> tuple[Tensor, Tensor]:
         """Salient tokens and anchors of each frame (T,), `keep` together."""
@@ -99,14 +105,14 @@ def gather(tokens: Tensor, free: Tensor, anchor: Tensor, segment: Tensor, beta: 
 
     A token is asked anew by each frame with anchors, so it may feed several of them.
     """
-    per_frame, unit = tokens.shape[1], normalize(tokens, dim=-1)  # (T, N, D)
+    per_frame, flat = tokens.shape[1], tokens.flatten(0, 1)  # (T · N, D)
     anchors = anchor.flatten().nonzero().squeeze(1)  # (K,)
     rows, cols = [anchors[:0]], [anchors[:0]]
     for frame in anchor.any(dim=1).nonzero().squeeze(1).tolist():
         start, stop = (int(edge) for edge in (segment == segment[frame]).nonzero()[[0, -1]])
         near = free[start : stop + 1].flatten().nonzero().squeeze(1)  # (M,)
         mine = anchors[anchors // per_frame == frame]  # (m,)
-        alike = unit[start : stop + 1].flatten(0, 1) @ unit.flatten(0, 1)[mine].T  # (P · N, m)
+        alike = cosine(tokens[start : stop + 1].flatten(0, 1), flat[mine])  # (P · N, m)
         itself = near[:, None] + start * per_frame == mine  # (M, m)
         closest = alike[near].masked_fill(itself, torch.inf).argmax(dim=1)  # (M,)
         rows.append(torch.searchsorted(anchors, mine[closest]))

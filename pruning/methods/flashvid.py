@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from pruning.base import CompressionMethod, Needs, Positions, PositionStrategy, Seam, knob
-from pruning.budget import Budget, one_stage, refusal, scaled_layer
+from pruning.budget import Budget, expanded, scaled_layer
 from pruning.ops.apportion import apportion, shared
 from pruning.ops.cluster import condense
 from pruning.ops.diverse import diverse, relevance
@@ -40,7 +40,9 @@ class FlashVID(CompressionMethod):
     Positions  PERC before the LLM for LLaVA, PESP for Qwen; PESP inside
     Differs    the count is exact, where the release rounds up in every frame; no token is chosen
                twice; ties go to the earlier token, not to noise. `tree_mean`, `lone_frames` and
-               `event_relevance` choose between paper and release; preset "official" is the release
+               `event_relevance` choose between paper and release. Its 8 segments are made for 32
+               frames: a shorter clip would fall into lone frames, in which no tree can grow, so
+               they give way to `segment_frames`. Preset "official" is the release
     """
 
     name = "flashvid"
@@ -55,7 +57,7 @@ class FlashVID(CompressionMethod):
         "llava": {},
         "qwen2.5-vl": QWEN,
         "qwen3-vl": {**QWEN, "layer": 22},  # 28 of 36
-        "official": {"tree_mean": "official", "lone_frames": "official"},
+        "official": {"tree_mean": "official", "lone_frames": "official", "segment_frames": 1},
     }
 
     retention_ratio: float = knob(0.25, 0.01, 1.0, help="visual tokens averaged over LLM layers")
@@ -66,7 +68,8 @@ class FlashVID(CompressionMethod):
     )
     merge_threshold: float = knob(0.8, -1.0, 1.0, help="cosine above which tokens join a tree")
     segment_threshold: float = knob(0.9, -1.0, 1.0, help="cosine below which frames are cut apart")
-    min_segments: int = knob(8, 1, 64, help="segments, at least")
+    min_segments: int = knob(8, 1, 64, help="segments, at least, unless segment_frames forbids")
+    segment_frames: int = knob(4, 1, 64, help="frames a segment: of a short clip, fewer segments")
     tree_mean: str = knob("paper", choices=("paper", "official"), help="over all of a tree, or not")
     lone_frames: str = knob(
         "once", choices=("once", "official"), help="selected tokens of a lone frame, merged again"
@@ -80,13 +83,7 @@ class FlashVID(CompressionMethod):
 
     def budget(self, num_tokens: int, num_layers: int) -> Budget:
         ratio, layer = self.retention_ratio, scaled_layer(self.layer, num_layers, DEPTH)
-        target = ratio * num_tokens
-        payable = math.floor((target * num_layers - (num_layers - layer)) / layer)
-        before = min(num_tokens, round(self.expansion * target), payable)
-        if before < 1:
-            why = f"needs 1 of {num_tokens} visual tokens"
-            raise refusal(self.title, why, 1 / num_tokens, ratio)
-        return one_stage(self.title, num_tokens, num_layers, ratio, layer, before)
+        return expanded(self.title, num_tokens, num_layers, ratio, layer, self.expansion)
 
     def compress(self, visual: VisualTokens, keep: int) -> TokenMap:
         if keep >= len(visual):
@@ -94,23 +91,31 @@ class FlashVID(CompressionMethod):
         assert visual.attention is not None
         frames, *_ = grid_of(visual.layout, self.title)
         tokens = visual.features.float().view(frames, len(visual) // frames, -1)  # (T, N, D)
-        segment = segments(tokens.mean(dim=1), self.min_segments, self.segment_threshold)  # (T,)
-        weight = visual.attention.float().view(frames, -1)  # (T, N)
-        if self.event_relevance != "none":
-            event = segment if self.event_relevance == "segment" else torch.zeros_like(segment)
-            weight = weight * relevance(tokens, event)
-        each = keep // frames  # tokens of a frame
-        selected = diverse(tokens, weight, math.ceil(self.alpha * each))  # (T, N)
+        segment = self.cut(tokens)  # (T,)
+        weight, selected = self.select(tokens, segment, visual.attention, keep)  # (T, N)
         forest = self.grow(tokens, segment, selected, keep)
-        roots = (forest.anchors // tokens.shape[1]).bincount(minlength=frames)  # (T,)
-        quota = shared(roots, segment, each - int(selected[0].sum()))  # (T,)
-        counts = apportion(quota, roots, keep - int(selected.sum()))  # (T,)
         chosen = selected.flatten().nonzero().squeeze(1)
         parts = {
             "adts": TokenMap.select(chosen, len(visual)),
-            "tstm": condense(forest, tokens, counts),
+            "tstm": self.thin(forest, tokens, segment, selected, keep),
         }
-        return joined(parts, scores=weight.flatten())
+        return joined(parts, scores=weight.flatten(), segments=segment)
+
+    def cut(self, tokens: Tensor) -> Tensor:
+        """DySeg: the segment (T,) of each frame."""
+        means, threshold = tokens.mean(dim=1), self.segment_threshold
+        return segments(means, self.min_segments, threshold, self.segment_frames)
+
+    def select(
+        self, tokens: Tensor, segment: Tensor, attention: Tensor, keep: int
+    ) -> tuple[Tensor, Tensor]:
+        """ADTS: what each token weighs (T, N), and whether it is selected (T, N) bool."""
+        weight = attention.float().view(tokens.shape[:2])
+        if self.event_relevance != "none":
+            event = segment if self.event_relevance == "segment" else torch.zeros_like(segment)
+            weight = weight * relevance(tokens, event)
+        each = math.ceil(self.alpha * (keep // len(tokens)))
+        return weight, diverse(tokens, weight, each)
 
     def grow(self, tokens: Tensor, segment: Tensor, selected: Tensor, keep: int) -> TokenMap:
         """TSTM: trees of what is not selected, which leave each segment its share of `keep`."""
@@ -129,6 +134,14 @@ class FlashVID(CompressionMethod):
         child = loosen(child, similarity, torch.zeros_like(group), fits)
         lone = (length[segment] == 1)[:, None] & (self.lone_frames == "official")  # (T, 1)
         return trees(child, parent, (~selected | lone).flatten(), frames, self.tree_mean)
+
+    def thin(
+        self, forest: TokenMap, tokens: Tensor, segment: Tensor, selected: Tensor, keep: int
+    ) -> TokenMap:
+        """DPC-kNN: the roots of each frame, in as many clusters as selection leaves of `keep`."""
+        roots = (forest.anchors // tokens.shape[1]).bincount(minlength=len(tokens))  # (T,)
+        quota = shared(roots, segment, keep // len(tokens) - int(selected[0].sum()))  # (T,)
+        return condense(forest, tokens, apportion(quota, roots, keep - int(selected.sum())))
 
     def prune(self, view: LayerView, keep: int) -> TokenMap:
         assert view.attention is not None

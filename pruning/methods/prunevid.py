@@ -77,7 +77,8 @@ class PruneVID(CompressionMethod):
             {
                 "static": condense(standing, tokens, counts[0]),
                 "dynamic": condense(moving, tokens, counts[1]),
-            }
+            },
+            segments=segment,
         )
 
     def average(self, tokens: Tensor, segment: Tensor, keep: int) -> TokenMap:

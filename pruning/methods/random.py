@@ -16,6 +16,8 @@ from pruning.tokens import VisualTokens
 class Random(CompressionMethod):
     """Keep visual tokens drawn without looking, each as likely as any other.
 
+    The draw hangs on `seed` and the counts alone: all pictures of one size lose the same places.
+
     Where      before the LLM, on encoder tokens
     Positions  PESP
     """

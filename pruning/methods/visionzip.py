@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from pruning.base import CompressionMethod, Needs, Positions, PositionStrategy, knob
 from pruning.budget import Budget, before_llm
+from pruning.ops.apportion import apportion
+from pruning.ops.join import beside
 from pruning.ops.select import top
 from pruning.ops.similarity import cosine
 from pruning.token_map import TokenMap
@@ -19,12 +22,15 @@ from pruning.tokens import VisualTokens
 class VisionZip(CompressionMethod):
     """Keep the dominant tokens that [CLS] looks at; fold the rest into a few contextual ones.
 
+    In a clip each frame does so by itself, with its share of the budget.
+
     Paper      Yang et al., CVPR 2025, arXiv 2412.04467
     Code       dvlab-research/VisionZip @ 3151f6d, visionzip/clip_encoder.py
     Where      before the LLM, on encoder tokens; [CLS], where there is one, is dominant itself
     Positions  PERC
     Differs    counts scale with N instead of being fixed at 576; an encoder without [CLS] is scored
-               by received attention; at ratio 1 every patch is kept and [CLS] is not
+               by received attention; at ratio 1 every patch is kept and [CLS] is not. On video
+               as its users run it: frame by frame, on pooled tokens
     """
 
     name = "visionzip"
@@ -50,19 +56,28 @@ class VisionZip(CompressionMethod):
         placed = torch.from_numpy(visual.layout.placed).to(scores.device)  # (N,) bool
         if keep >= visual.layout.num_placed:
             return TokenMap.select(placed.nonzero().squeeze(1), len(visual), scores=scores)
+        keys = visual.keys.float().view(len(visual), visual.key_heads, -1).mean(dim=1)  # (N, d)
+        sizes = np.bincount(visual.layout.frame).tolist()  # of the frames
+        room = torch.stack([part.sum() for part in torch.split(placed, sizes)])  # (T,)
+        counts = apportion(keep * room.double() / room.sum(), room, keep).tolist()
+        weighed = scores.masked_fill(~placed, torch.inf)  # [CLS] is dominant
+        frames = zip(torch.split(weighed, sizes), torch.split(keys, sizes), counts, strict=True)
+        return beside([self.fold(*frame) for frame in frames], scores=scores)
+
+    def fold(self, scores: Tensor, keys: Tensor, keep: int) -> TokenMap:
+        """One frame: its dominant tokens, then its contextual ones."""
         num_contextual = int(self.contextual_share * keep)  # 10, 20, 30 of 64, 128, 192
-        dominant = top(scores.masked_fill(~placed, torch.inf), keep - num_contextual)  # (D,)
-        heads = visual.keys.float().view(len(visual), visual.key_heads, -1)  # (N, H, d)
-        targets, members, owner = assign(heads.mean(dim=1), dominant, num_contextual)
+        dominant = top(scores, keep - num_contextual)  # (D,)
+        targets, members, owner = assign(keys, dominant, num_contextual)
         anchors = torch.cat([dominant, targets])  # (K,)
-        matrix = torch.zeros(keep, len(visual), device=scores.device)  # (K, N)
+        matrix = torch.zeros(keep, len(scores), device=scores.device)  # (K, n)
         matrix[torch.arange(keep, device=scores.device), anchors] = 1
         # A contextual token is its target plus the mean of its members: nearly twice the norm.
         share = 1 / owner.bincount(minlength=num_contextual)  # (C,)
         matrix[len(dominant) + owner, members] = share[owner]
         is_contextual = torch.arange(keep, device=scores.device) >= len(dominant)  # (K,)
         tags = {"dominant": ~is_contextual, "contextual": is_contextual}
-        return TokenMap.dense(matrix, anchors, scores=scores, tags=tags)
+        return TokenMap.dense(matrix, anchors, tags=tags)
 
 
 def assign(keys: Tensor, dominant: Tensor, count: int) -> tuple[Tensor, Tensor, Tensor]:

@@ -15,10 +15,10 @@ def distances(tokens: Tensor, alive: Tensor) -> Tensor:
     By one product, in a third of the time of `torch.cdist`; about the mean, where it cancels least.
     """
     tokens = tokens.float() - tokens.float().mean(dim=1, keepdim=True)
-    square = tokens.square().sum(dim=-1)  # (T, N)
-    square = square[:, :, None] + square[:, None] - 2 * (tokens @ tokens.mT)
-    itself = torch.eye(tokens.shape[1], dtype=torch.bool, device=tokens.device)
-    distance = (square.masked_fill(itself, 0).clamp_min(0) / tokens.shape[-1]).sqrt()
+    product = tokens @ tokens.mT  # (T, N, N)
+    square = product.diagonal(dim1=1, dim2=2)  # (T, N)
+    square = square[:, :, None] + square[:, None] - 2 * product  # exactly 0 to itself
+    distance = (square.clamp_min(0) / tokens.shape[-1]).sqrt()
     return distance.masked_fill(~(alive[:, :, None] & alive[:, None]), torch.inf)
 
 
@@ -71,22 +71,19 @@ def dpc_knn(
 
 
 def condense(trees: TokenMap, tokens: Tensor, counts: Tensor) -> TokenMap:
-    """`trees` with the roots of each frame clustered to `counts` (T,): plain means of the roots.
-
-    It is `trees.then(…)`, without ever making a dense matrix of a long clip.
-    """
+    """`trees` with the roots of each frame clustered to `counts` (T,): plain means of the roots."""
     frames, per_frame, width = tokens.shape
-    alive = torch.zeros(trees.n, dtype=torch.bool, device=tokens.device)
-    alive[trees.anchors] = True
-    value = torch.zeros(trees.n, width, device=tokens.device)  # (n, D)
-    value[trees.anchors] = trees.apply(tokens.reshape(trees.n, width).float())
-    label = dpc_knn(value.view_as(tokens), alive.view(frames, per_frame), counts)  # (T, N)
-    first = torch.arange(frames, device=tokens.device)[:, None] * per_frame  # (T, 1)
-    owner = torch.where(label < 0, -1, first + label).flatten()[trees.anchors]  # (R,)
-    size = owner[owner >= 0].bincount(minlength=trees.n)  # (n,) roots in each cluster
-    centre = owner[trees.rows]  # (E,)
-    edge = (centre >= 0).nonzero().squeeze(1)
-    centre, order = centre[edge].sort(stable=True)
-    edge = edge[order]
-    anchors, rows = torch.unique(centre, return_inverse=True)
-    return TokenMap(trees.n, anchors, rows, trees.cols[edge], trees.weights[edge] / size[centre])
+    frame = trees.anchors // per_frame  # (R,)
+    standing = frame.bincount(minlength=frames)  # (T,) roots of each frame
+    start = (standing.cumsum(0) - standing)[frame]  # (R,) the frame's first root
+    index = torch.arange(len(frame), device=frame.device)  # (R,)
+    # Only the roots, side by side: a clip that stands still has far fewer of them than tokens.
+    most = max(1, int(standing.max()))
+    roots = tokens.new_zeros(frames, most, width, dtype=torch.float32)
+    roots[frame, index - start] = trees.apply(tokens.reshape(trees.n, width).float())
+    alive = torch.arange(most, device=frame.device) < standing[:, None]  # (T, most)
+    label = dpc_knn(roots, alive, counts)[frame, index - start]  # (R,)
+    centre = torch.where(label < 0, -1, start + label)  # (R,)
+    centres: Tensor = torch.unique(centre[centre >= 0])  # (K,)
+    row = torch.where(label < 0, -1, torch.searchsorted(centres, centre))  # (R,)
+    return trees.then(TokenMap.merge(centres, row, len(trees)))

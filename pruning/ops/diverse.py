@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
-from torch.nn.functional import normalize
+
+from pruning.ops.similarity import cosine
 
 
 def relevance(tokens: Tensor, segment: Tensor) -> Tensor:
@@ -26,8 +27,7 @@ def diverse(tokens: Tensor, weight: Tensor, count: int) -> Tensor:
     Farthest by cosine distance times the candidate's own `weight` (T, N): a max–min greedy walk,
     whose turns cannot be taken at once; all frames take each turn together.
     """
-    unit = normalize(tokens.float(), dim=-1)
-    reach = (1 - unit @ unit.mT) * weight[:, None]  # (T, N, N) from the chosen to the candidate
+    reach = (1 - cosine(tokens, tokens)) * weight[:, None]  # (T, N, N) chosen to candidate
     itself = torch.eye(reach.shape[1], dtype=torch.bool, device=reach.device)
     nearest = reach.masked_fill(itself, torch.inf).amin(dim=1)  # (T, N)
     chosen = torch.zeros_like(nearest, dtype=torch.bool)

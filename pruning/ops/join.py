@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from itertools import accumulate
 
 import torch
 from torch import Tensor
@@ -10,7 +11,11 @@ from torch import Tensor
 from pruning.token_map import TokenMap
 
 
-def joined(parts: Mapping[str, TokenMap], scores: Tensor | None = None) -> TokenMap:
+def joined(
+    parts: Mapping[str, TokenMap],
+    scores: Tensor | None = None,
+    segments: Tensor | None = None,
+) -> TokenMap:
     """All parts' survivors in the order of their anchors, each tagged with its part's name."""
     maps = list(parts.values())
     sizes = torch.tensor([len(part) for part in maps])
@@ -28,5 +33,24 @@ def joined(parts: Mapping[str, TokenMap], scores: Tensor | None = None) -> Token
         cols=torch.cat([part.cols for part in maps])[edges],
         weights=torch.cat([part.weights for part in maps])[edges],
         tags={name: kind[order] == index for index, name in enumerate(parts)},
+        scores=scores,
+        segments=segments,
+    )
+
+
+def beside(parts: Sequence[TokenMap], scores: Tensor | None = None) -> TokenMap:
+    """Maps of stretches of tokens, one after another, as one map of them all."""
+    rows = [0, *accumulate(len(part) for part in parts)]
+    cols = [0, *accumulate(part.n for part in parts)]
+    placed = zip(parts, rows, cols, strict=False)
+    moved = [(part.anchors + col, part.rows + row, part.cols + col) for part, row, col in placed]
+    anchors, edge_rows, edge_cols = (torch.cat(column) for column in zip(*moved, strict=True))
+    return TokenMap(
+        n=cols[-1],
+        anchors=anchors,
+        rows=edge_rows,
+        cols=edge_cols,
+        weights=torch.cat([part.weights for part in parts]),
+        tags={name: torch.cat([part.tags[name] for part in parts]) for name in parts[0].tags},
         scores=scores,
     )

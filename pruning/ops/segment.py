@@ -9,17 +9,18 @@ from torch.nn.functional import cosine_similarity, pad
 from pruning.ops.cluster import dpc_knn
 
 
-def segments(frames: Tensor, least: int, threshold: float) -> Tensor:
+def segments(frames: Tensor, least: int, threshold: float, length: int = 1) -> Tensor:
     """(T, D) -> (T,) int64 segment of each frame, ascending from 0: DySeg of FlashVID and FastVID.
 
     Args:
         frames: one vector a frame.
         least: so many segments at least, cut where frames are least alike; never more than frames.
         threshold: cosine below which two consecutive frames are always cut apart.
+        length: frames of a segment on average, to which `least` gives way; `threshold` does not.
     """
     alike = cosine_similarity(frames[:-1].float(), frames[1:].float(), dim=1)  # (T − 1,)
     rank = alike.argsort(stable=True).argsort()  # (T − 1,) 0 where frames are least alike
-    cut = (alike < threshold) | (rank < least - 1)
+    cut = (alike < threshold) | (rank < min(least, len(frames) // length) - 1)
     return pad(cut.long().cumsum(0), (1, 0))
 
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
-from torch.nn.functional import cosine_similarity, normalize, pad
+from torch.nn.functional import cosine_similarity, pad
 
 from pruning.ops.select import rank_within
+from pruning.ops.similarity import cosine
 from pruning.token_map import TokenMap
 
 UNLIKE = -1.0  # the similarity of a token that may hang on nothing
@@ -19,8 +20,7 @@ def link_anywhere(tokens: Tensor, free: Tensor) -> tuple[Tensor, Tensor]:
         tokens: (T, N, D).
         free: (T, N) bool, those that may take part.
     """
-    unit = normalize(tokens.float(), dim=-1)
-    cosines = unit[1:] @ unit[:-1].mT  # (T − 1, N, N)
+    cosines = cosine(tokens[1:], tokens[:-1])  # (T − 1, N, N)
     similarity, nearest = cosines.masked_fill(~free[:-1, None], UNLIKE).max(dim=2)
     similarity = pad(similarity, (0, 0, 1, 0), value=UNLIKE).masked_fill(~free, UNLIKE)
     frame = torch.arange(len(tokens), device=tokens.device)[:, None]  # (T, 1)

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from pruning.base import CompressionMethod
-from pruning.methods.fastvid import FastVID
+from pruning.methods import create
 from pruning.methods.flashvid import FlashVID
 from pruning.ops.diverse import diverse, relevance
 from pruning.ops.segment import segments
@@ -24,13 +24,8 @@ def flashvid(case) -> FlashVID:
     segmenting = {"min_segments": 1, "segment_threshold": -1.0}
     if case.knobs["segment"]:
         segmenting = {name: case.knobs[name] for name in segmenting}
-    return FlashVID(
-        event_relevance="segment" if case.knobs["event_relevance"] else "none",
-        tree_mean="official",
-        lone_frames="official",
-        **knobs,
-        **segmenting,
-    )
+    event = "segment" if case.knobs["event_relevance"] else "none"
+    return create("flashvid:official", event_relevance=event, **knobs, **segmenting)
 
 
 def compressed(case, method: CompressionMethod, **signals: torch.Tensor) -> TokenMap:
@@ -57,9 +52,8 @@ def test_flashvid_is_the_official_one(case) -> None:
 
 @over("flashvid")
 def test_flashvid_cuts_the_clip_where_the_official_one_does(case) -> None:
-    method, frames = flashvid(case), case.features.mean(dim=1)
-    lengths = segments(frames, method.min_segments, method.segment_threshold).bincount()
-    assert lengths.tolist() == case.expect_segment_lengths.tolist()
+    method = flashvid(case)
+    assert method.cut(case.features).bincount().tolist() == case.expect_segment_lengths.tolist()
 
 
 @over("flashvid")
@@ -80,14 +74,14 @@ def test_flashvid_drops_inside_the_llm_as_the_official_one(case) -> None:
     attention = case.inner_attention[:, None, start : start + n]  # (H, 1, V)
     layout = TokenLayout.regular(1, 1, n)
     view = LayerView(20, 0, torch.arange(n), layout, attention=attention)
-    token_map = FlashVID().prune(view, len(case.inner_expect_keep))
+    token_map = create("flashvid:official").prune(view, len(case.inner_expect_keep))
     assert token_map.anchors.tolist() == case.inner_expect_keep.tolist()
 
 
 @over("fastvid")
 def test_fastvid_is_the_official_one(case) -> None:
     knobs = ("context_share", "min_segments", "segment_threshold", "anchor_interval", "beta")
-    method = FastVID(**{name: case.knobs[name] for name in knobs})
+    method = create("fastvid:official", **{name: case.knobs[name] for name in knobs})
     lengths = segments(case.frame_features, method.min_segments, method.segment_threshold)
     assert lengths.bincount().tolist() == case.expect_segment_lengths.tolist()
     token_map = compressed(case, method, frames=case.frame_features)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import numpy as np
 import pytest
 import torch
@@ -96,3 +98,25 @@ def test_a_record_holds_arrays_of_its_own_kind() -> None:
     assert step.layer == 3
     assert step.anchors.dtype == np.int64
     assert step.weights.dtype == np.float32
+
+
+def test_a_survivor_of_two_rows_is_made_of_both() -> None:
+    twice = TokenMap.dense(torch.tensor([[1.0, 0, 0], [0.5, 0.5, 0]]), torch.tensor([0, 0]))
+    trace = TokenTrace(TokenLayout.regular(1, 1, 3), (TraceStep.of(0, twice),), LAYERS)
+    assert trace.weights_of(0).tolist() == [1.5, 0.5, 0]
+    assert trace.survivor.tolist() == [0, 0, -1]
+
+
+def test_a_long_clip_is_traced_in_a_few_megabytes() -> None:
+    n = 32 * 196
+    trees = TokenMap.merge(torch.arange(196), torch.arange(n) % 196, n)
+    kept = TokenMap.select(torch.arange(0, 196, 4), 196)
+    steps = (TraceStep.of(0, trees), TraceStep.of(20, kept))
+    trace = TokenTrace(TokenLayout.regular(32, 14, 14), steps, 28)
+    tracemalloc.start()
+    assert int((trace.fate == Fate.MERGED).sum()) == 31 * 49
+    assert (trace.left_at == 20).sum() == n - 32 * 49
+    assert trace.weights_of(4).sum() == pytest.approx(1)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 8 * 2**20  # a dense (N, N) alone is 157 MB

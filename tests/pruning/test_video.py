@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 
 from pruning.methods import METHODS, create
 from pruning.ops.tree import link_anywhere, link_in_place
-from pruning.tokens import LayerView, TokenLayout
+from pruning.tokens import LayerView, TokenLayout, VisualTokens
 from tests.pruning.clips import ALL, SIDE, WIDTH, N, T, clip, seen, shifting
 from tests.pruning.synthetic import random
 
@@ -36,7 +38,7 @@ def test_a_clip_can_be_brought_to_any_count(name: str, noise: float) -> None:
 @pytest.mark.parametrize("least", [1, 3, 8])
 def test_flashvid_leaves_selected_tokens_as_they_are_and_drops_nothing(least: int) -> None:
     visual = seen(clip())
-    token_map = create("flashvid", min_segments=least).compress(visual, 67)
+    token_map = create("flashvid", min_segments=least, segment_frames=1).compress(visual, 67)
     adts, survivors = token_map.tags["adts"], token_map.apply(visual.features)
     assert int(adts.sum()) == 6 * T  # ⌈0.7 · 8⌉ a frame
     assert torch.equal(survivors[adts], visual.features[token_map.anchors[adts]])
@@ -46,8 +48,8 @@ def test_flashvid_leaves_selected_tokens_as_they_are_and_drops_nothing(least: in
 
 def test_a_lone_frame_merges_what_it_selected_only_as_released() -> None:
     visual = seen(clip())
-    once = create("flashvid").compress(visual, 80)
-    again = create("flashvid", lone_frames="official").compress(visual, 80)
+    once = create("flashvid", segment_frames=1).compress(visual, 80)
+    again = create("flashvid:official").compress(visual, 80)
     assert len(once.cols) == T * N
     assert len(again.cols) == T * N + int(again.tags["adts"].sum())
 
@@ -128,3 +130,24 @@ def test_prunevid_lets_every_frame_keep_what_any_word_and_head_wants() -> None:
     view = LayerView(11, 0, anchors, layout, attention=attention)
     assert create("prunevid").prune(view, 2).anchors.tolist() == [1, 6]
     assert create("prunevid").prune(view, 4).anchors.tolist() == [1, 2, 4, 6]
+
+
+def test_visionzip_works_on_each_frame_by_itself() -> None:
+    visual = replace(seen(clip()), keys=random(T * N, WIDTH, seed=5))
+    token_map = create("visionzip").compress(visual, 7 * T + 3)
+    frame = token_map.anchors // N
+    assert (frame.diff() >= 0).all()
+    assert frame.bincount().tolist() == [8, 8, 8, 7, 7, 7, 7, 7]
+    assert torch.equal(token_map.cols // N, frame[token_map.rows])
+    alone = create("visionzip").compress(
+        VisualTokens(
+            visual.features[-N:],
+            TokenLayout.regular(1, SIDE, SIDE),
+            visual.attention[-N:],
+            visual.keys[-N:],
+        ),
+        7,
+    )
+    assert token_map.anchors[-7:].tolist() == (alone.anchors + (T - 1) * N).tolist()
+    last = token_map.apply(visual.features)[-7:]
+    torch.testing.assert_close(last, alone.apply(visual.features[-N:]))
