@@ -14,6 +14,8 @@ import numpy as np
 import PIL
 from PIL import Image, ImageOps
 
+from models.container import CONTAINERS, is_clip
+
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
 MAX_PIXELS = 50_000_000
 MAX_NAME = 80  # letters of a file's name that a refusal repeats
@@ -38,6 +40,7 @@ class Media:
     kind: str  # "image" | "video"
     decoder: str  # what read it, with its version
     read_seconds: float
+    note: str = ""  # what a person should know of how it was read, in a sentence
 
     @cached_property
     def digest(self) -> str:
@@ -47,16 +50,21 @@ class Media:
         return content.hexdigest()
 
 
+def read_media(path: str | Path, num_frames: int) -> Media:
+    """A picture, or `num_frames` frames of a clip: the content decides which, not the name."""
+    if not is_clip(local_file(path)):
+        return read_image(path)
+    from models.video import read_video  # here: who needs no clip needs no video library
+
+    return read_video(path, num_frames)
+
+
 def read_image(path: str | Path) -> Media:
     """The picture in a file, upright and in RGB; the first one where the file holds several."""
     started = time.perf_counter()
-    name = Path(path).name[-MAX_NAME:]
-    if "://" in str(path) or str(path).startswith("data:"):
-        said = str(path)[:MAX_NAME]
-        raise MediaError(f"{said} is a web address; save the picture and upload the file.")
-    if not os.path.isfile(path):  # False too for what no file can be called
-        raise MediaError(f"There is no file {name}; upload a picture.")
-    with open_picture(Path(path)) as picture:
+    file = local_file(path)
+    name = said(file)
+    with open_picture(file) as picture:
         width, height = picture.size
         if width * height > MAX_PIXELS:
             raise MediaError(
@@ -76,6 +84,20 @@ def read_image(path: str | Path) -> Media:
     )
 
 
+def local_file(path: str | Path) -> Path:
+    """The path, where a file of this machine lies under it."""
+    if "://" in str(path) or str(path).startswith("data:"):
+        raise MediaError(f"{str(path)[:MAX_NAME]} is a web address; save the file and upload it.")
+    if not os.path.isfile(path):  # False too for what no file can be called
+        raise MediaError(f"There is no file {said(Path(path))}; upload a picture or a clip.")
+    return Path(path)
+
+
+def said(path: Path) -> str:
+    """The file's name as a refusal repeats it."""
+    return path.name[-MAX_NAME:]
+
+
 def drawn(picture: np.ndarray) -> Media:
     """A picture (H, W, 3) uint8 that never was a file."""
     return Media(picture[None], np.zeros(1), "image", "none", read_seconds=0.0)
@@ -83,15 +105,17 @@ def drawn(picture: np.ndarray) -> Media:
 
 def open_picture(path: Path) -> Image.Image:
     """The header only: nothing is decoded before its size is known."""
+    name = said(path)
     try:
         return Image.open(path, formats=FORMATS)
     except TOO_LARGE as error:
         raise MediaError(
-            f"{path.name} has far more than {MAX_PIXELS / 1e6:.0f} megapixels; scale it down first."
+            f"{name} has far more than {MAX_PIXELS / 1e6:.0f} megapixels; scale it down first."
         ) from error
     except BROKEN as error:
         raise MediaError(
-            f"{path.name} is not a picture that can be read; wanted {', '.join(FORMATS)}."
+            f"{name} is not a picture or a clip that can be read; "
+            f"wanted {', '.join(FORMATS + CONTAINERS)}."
         ) from error
 
 

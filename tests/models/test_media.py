@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from models.media import MediaError, read_image
+from models.media import MediaError, read_image, read_media
+from tests.models.clips import write
 
 RED, WHITE, BLUE = (200, 10, 20), (255, 255, 255), (10, 20, 200)
 
@@ -126,9 +127,12 @@ def png_header(width: int, height: int) -> bytes:
 
 
 REFUSED = {
-    "empty.png": (b"", "not a picture that can be read"),
-    "text.jpg": (b"not a picture at all", "not a picture that can be read"),
-    "page.svg": (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "not a picture that can be read"),
+    "empty.png": (b"", "not a picture or a clip that can be read"),
+    "text.jpg": (b"not a picture at all", "not a picture or a clip that can be read"),
+    "page.svg": (
+        b"<svg xmlns='http://www.w3.org/2000/svg'/>",
+        "not a picture or a clip that can be read",
+    ),
     "figure.eps": (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "not a picture"),
     "hollow.png": (png_header(100, 100), "damaged"),
     "large.png": (png_header(10_000, 5_001), "10000 x 5001 pixels, 50.0 megapixels; at most 50"),
@@ -162,7 +166,7 @@ def test_a_file_that_breaks_off_is_refused(tmp_path: Path, suffix: str, share: f
 
 @pytest.mark.parametrize("path", ["https://example.org/cat.jpg", "file:///etc/passwd"])
 def test_an_address_is_not_fetched(path: str) -> None:
-    with pytest.raises(MediaError, match="is a web address; save the picture"):
+    with pytest.raises(MediaError, match="is a web address; save the file"):
         read_image(path)
 
 
@@ -171,3 +175,26 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
         read_image(tmp_path / "gone.png")
     with pytest.raises(MediaError, match="There is no file"):
         read_image(tmp_path)
+
+
+def test_a_file_is_a_picture_or_a_clip_by_its_content_not_its_name(tmp_path: Path) -> None:
+    clip = write(tmp_path / "a.mp4", count=2).rename(tmp_path / "clip.png")
+    Image.new("RGB", (30, 20), RED).save(tmp_path / "picture.mp4", format="PNG")
+    assert read_media(clip, 2).kind == "video"
+    picture = read_media(tmp_path / "picture.mp4", 8)
+    assert picture.kind == "image"
+    assert picture.digest == read_image(tmp_path / "picture.mp4").digest
+
+
+def test_a_moving_gif_is_still_a_picture(tmp_path: Path) -> None:
+    first, second = Image.new("RGB", (8, 8), RED), Image.new("RGB", (8, 8), BLUE)
+    first.save(tmp_path / "a.gif", save_all=True, append_images=[second])
+    media = read_media(tmp_path / "a.gif", 2)
+    assert media.kind == "image"
+    assert len(media.frames) == 1
+
+
+@pytest.mark.parametrize("path", ["https://example.org/cat.mp4", "data:video/mp4;base64,AAAA"])
+def test_no_clip_is_fetched_from_an_address(path: str) -> None:
+    with pytest.raises(MediaError, match="is a web address"):
+        read_media(path, 8)

@@ -1,0 +1,114 @@
+"""Clips made by the tests: every frame shows its own number, so a wrong frame cannot pass."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Sequence
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+
+WIDTH, HEIGHT, RATE = 128, 96, 25
+ONE, QUARTER = 1 << 16, 1 << 30  # of an MP4's display matrix, in its fixed point
+TURNS = {  # degrees anticlockwise that set the picture upright -> the matrix that says so
+    270: (0, ONE, 0, -ONE, 0, 0, 0, 0, QUARTER),
+    180: (-ONE, 0, 0, 0, -ONE, 0, 0, 0, QUARTER),
+    90: (0, -ONE, 0, ONE, 0, 0, 0, 0, QUARTER),
+}
+
+
+def picture(number: int, width: int = WIDTH, height: int = HEIGHT) -> np.ndarray:
+    """(H, W, 3): the upper half says the number in eight white or black bars, the lower is red."""
+    frame = np.zeros((height, width, 3), dtype=np.uint8)
+    bits = [255 * (number >> bit & 1) for bit in range(8)]
+    frame[: height // 2] = np.repeat(bits, width // 8)[None, :, None]
+    frame[height // 2 :] = (200, 40, 40)
+    return frame
+
+
+def number(frame: np.ndarray) -> int:
+    """What `picture` was told."""
+    height, width = frame.shape[:2]
+    middles = frame[height // 4, width // 16 :: width // 8].mean(axis=-1)
+    return sum(1 << bit for bit in range(8) if middles[bit] > 128)
+
+
+def write(
+    path: Path,
+    codec: str = "libx264",
+    count: int = 40,
+    size: tuple[int, int] = (WIDTH, HEIGHT),
+    milliseconds: Sequence[int] | None = None,
+    pixel_aspect: int = 1,
+    container: dict[str, str] | None = None,
+    **options: str,
+) -> Path:
+    """`count` frames, 25 a second or at the given `milliseconds`."""
+    with av.open(str(path), "w", container_options=container or {}) as file:
+        stream = file.add_stream(codec, rate=RATE, options=options)
+        stream.width, stream.height = size
+        stream.pix_fmt = "yuv420p"
+        stream.codec_context.sample_aspect_ratio = Fraction(pixel_aspect)
+        if milliseconds:
+            stream.codec_context.time_base = Fraction(1, 1000)
+        for index in range(count):
+            frame = av.VideoFrame.from_ndarray(picture(index, *size), format="rgb24")
+            frame.pts = milliseconds[index] if milliseconds else index
+            frame.time_base = Fraction(1, 1000 if milliseconds else RATE)
+            file.mux(stream.encode(frame))
+        if count:
+            file.mux(stream.encode())
+        else:
+            file.start_encoding()
+    return path
+
+
+def write_sound(path: Path) -> Path:
+    with av.open(str(path), "w") as file:
+        stream = file.add_stream("aac", rate=16_000, layout="mono")
+        silence = np.zeros((1, 1024), dtype=np.float32)
+        sound = av.AudioFrame.from_ndarray(silence, format="fltp", layout="mono")
+        sound.rate = 16_000
+        file.mux(stream.encode(sound))
+        file.mux(stream.encode())
+    return path
+
+
+def turn(path: Path, degrees: int) -> Path:
+    """Write into an MP4's track header that players turn it, as phones do."""
+    content = bytearray(path.read_bytes())
+    matrix = content.index(b"tkhd") + 44
+    content[matrix : matrix + 36] = struct.pack(">9i", *TURNS[degrees])
+    path.write_bytes(content)
+    return path
+
+
+def cut(path: Path, share: float) -> Path:
+    """Keep only the first part of the file."""
+    content = path.read_bytes()
+    path.write_bytes(content[: int(len(content) * share)])
+    return path
+
+
+def spoil(path: Path) -> Path:
+    """Overwrite 200 bytes in the middle with noise."""
+    content = bytearray(path.read_bytes())
+    middle = len(content) // 2
+    content[middle : middle + 200] = np.random.default_rng(0).bytes(200)
+    path.write_bytes(content)
+    return path
+
+
+def decoded(path: Path) -> list[tuple[float, np.ndarray]]:
+    """Every frame with its time, upright: PyAV from the start to the end, the oracle."""
+    with av.open(str(path)) as file:
+        frames = list(file.decode(video=0))
+    return [
+        (
+            frame.time - frames[0].time,
+            np.rot90(frame.to_ndarray(format="rgb24"), frame.rotation // 90),
+        )
+        for frame in frames
+    ]
