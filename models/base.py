@@ -6,8 +6,8 @@ L LLM layers. There is no batch axis outside the modules of transformers.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any, ClassVar, Protocol
+from dataclasses import dataclass, field
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -27,22 +27,28 @@ class Prompt:
 
     before: Tensor  # (A,) int64 ids of the text before the picture
     after: Tensor  # (B,) int64 ids of the text after it
-    pixels: Tensor  # (T, 3, h, w) float32
+    pixels: Tensor  # (views, 3, h, w) float32: frames of a clip, or a picture and its crops
     layout: TokenLayout  # N tokens of the picture
     region: tuple[float, float, float, float]  # what the model sees, in fractions of the picture
+    kind: str = "image"  # or "video"
+    size: tuple[int, int] = (0, 0)  # height and width of the upload, where the model asks
+    # (R,) int64 placed tokens before each image_newline, ascending
+    separators: Tensor = field(default_factory=lambda: torch.empty(0, dtype=torch.int64))
 
     @property
     def num_text(self) -> int:
-        return len(self.before) + len(self.after)
+        """Rows that no method touches: the text, and the separators with it."""
+        return len(self.before) + len(self.after) + len(self.separators)
 
 
 @dataclass(frozen=True, eq=False)
 class Sequence:
-    """What the LLM reads: text, the survivors, text."""
+    """What the LLM reads: text, the survivors with the separators among them, text."""
 
     embeds: Tensor  # (S, D)
     positions: Tensor  # (S,) int64
-    visual: slice  # which rows are visual
+    visual: Tensor  # (K,) int64 the survivors' rows, ascending
+    num_after: int  # rows of the text after the picture, the last of all
     anchors: Tensor  # (K,) int64 original token behind each visual row, −1 = none
     layout: TokenLayout  # that the anchors point into
 
@@ -65,7 +71,7 @@ class DecodeState:
 class Adapter(Protocol):
     """A model family. Stateless: any number of lanes may share one."""
 
-    media: ClassVar[frozenset[str]]  # of {"image", "video"}
+    media: frozenset[str]  # of {"image", "video"}
 
     @property
     def device(self) -> torch.device: ...
@@ -85,10 +91,14 @@ class Adapter(Protocol):
         """Chat template, ids, pixels, and where each token lies on the picture."""
 
     def encode(self, prompt: Prompt, needs: Needs) -> VisualTokens:
-        """Encoder tokens with exactly the signals asked for."""
+        """Encoder tokens with exactly the signals asked for.
+
+        A family whose tokens meet the LLM's one to one only behind the projector, as where frames
+        are pooled there, gives tokens in LLM space: methods of either seam act on those.
+        """
 
     def project(self, features: Tensor) -> Tensor:
-        """Encoder tokens (K, Dv) into LLM space (K, D)."""
+        """Tokens of `encode` (K, ·) into LLM space (K, D)."""
 
     def splice(
         self,
@@ -107,7 +117,9 @@ class Adapter(Protocol):
         """Generated ids as text, without special tokens."""
 
     def boxes(self, prompt: Prompt, answer: str) -> np.ndarray:
-        """Boxes (M, 4) in an answer, as fractions of the first frame."""
+        """Boxes (M, 4) in an answer, as fractions of the last frame."""
 
-    def flops(self, needs: Needs, projected: int, rows_per_layer: tuple[int, ...]) -> int:
+    def flops(
+        self, prompt: Prompt, needs: Needs, projected: int, rows_per_layer: tuple[int, ...]
+    ) -> int:
         """Encoder, projector over `projected` tokens, and prefill; see models/flops.py."""

@@ -1,4 +1,4 @@
-"""Attention that fast kernels never write down, recomputed for the few rows a method asks for.
+"""Attention that fast kernels never write down, recomputed for the rows that a method asks for.
 
 Queries are projected again for those rows alone and meet the keys that the layer really used, so
 any kernel may have run. Softmax is in float32 over all keys; only then are columns picked.
@@ -38,16 +38,19 @@ def rotate(x: Tensor, rope: Rope, rows: Tensor) -> Tensor:
 
 
 def encoder_keys(layer: nn.Module, hidden: Tensor) -> Tensor:
-    """Keys (S, D) of an encoder layer entered by `hidden` (S, D), heads concatenated."""
+    """Keys (…, S, D) of an encoder layer entered by `hidden` (…, S, D), heads concatenated."""
     return layer.self_attn.k_proj(layer.layer_norm1(hidden))
 
 
-def cls_attention(layer: nn.Module, hidden: Tensor, keys: Tensor) -> Tensor:
-    """What [CLS], row 0 of `hidden`, gives each row: (S,) float32, mean over heads."""
+def received_attention(layer: nn.Module, asking: Tensor, keys: Tensor) -> Tensor:
+    """What the rows `asking` (Q, D) of an encoder layer's input give each of `keys` (S, D).
+
+    (S,) float32, mean over heads and over those who ask.
+    """
     attention = layer.self_attn
-    queries = split_heads(attention.q_proj(layer.layer_norm1(hidden[:1])), attention.head_dim)
-    received = attend(queries, split_heads(keys, attention.head_dim), attention.scale)  # (H, 1, S)
-    return received[:, 0].mean(dim=0)
+    queries = split_heads(attention.q_proj(layer.layer_norm1(asking)), attention.head_dim)
+    received = attend(queries, split_heads(keys, attention.head_dim), attention.scale)  # (H, Q, S)
+    return received.mean(dim=(0, 1))
 
 
 def decoder_attention(

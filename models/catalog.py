@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from models.base import Adapter
@@ -23,6 +23,7 @@ class ModelCard:
     media: frozenset[str]  # of {"image", "video"}
     answers: tuple[str, ...]  # kinds of question it was trained for
     boxes: str  # how it writes a box
+    frames: int = 1  # that it samples of a clip
 
 
 CATALOG = (
@@ -40,6 +41,23 @@ CATALOG = (
             "what is on one side",
         ),
         boxes="[x1, y1, x2, y2], as fractions of the picture padded to a square",
+    ),
+    ModelCard(
+        name="embedded-video",
+        title="Embedded LLaVA-OneVision",
+        family="llava-onevision",
+        source="assets/embedded/video",
+        media=frozenset({"video"}),
+        answers=(
+            "which way something moves",
+            "what appears last",
+            "what happens first",
+            "what colour something becomes",
+            "how many enter",
+            "where something is at the end",
+        ),
+        boxes="[x1, y1, x2, y2], as fractions of the last frame",
+        frames=8,
     ),
 )
 
@@ -64,21 +82,47 @@ def load(name: str, device: str | None = None, dtype: str | None = None) -> Adap
 
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
     dtype = dtype or ("float32" if torch.device(device).type == "cpu" else "bfloat16")
-    return {"llava": load_llava}[card.family](source, device, dtype)
+    return {"llava": load_llava, "llava-onevision": load_onevision}[card.family](
+        card, device, dtype
+    )
 
 
-def load_llava(source: Path, device: str, dtype: str) -> Adapter:
-    from transformers import AutoTokenizer, LlavaForConditionalGeneration
+def load_llava(card: ModelCard, device: str, dtype: str) -> Adapter:
+    from transformers import LlavaForConditionalGeneration
     from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
 
     from models.llava import LlavaAdapter
 
+    parts = LlavaForConditionalGeneration, CLIPImageProcessorPil
+    return LlavaAdapter(*from_folder(ROOT / card.source, parts, device, dtype))
+
+
+def load_onevision(card: ModelCard, device: str, dtype: str) -> Adapter:
+    from transformers import LlavaOnevisionForConditionalGeneration
+    from transformers.models.llava_onevision.image_processing_pil_llava_onevision import (
+        LlavaOnevisionImageProcessorPil,
+    )
+
+    from models.llava_onevision import LlavaOnevisionAdapter
+
+    parts = LlavaOnevisionForConditionalGeneration, LlavaOnevisionImageProcessorPil
+    return LlavaOnevisionAdapter(*from_folder(ROOT / card.source, parts, device, dtype), card.media)
+
+
+def from_folder(source: Path, parts: tuple[Any, Any], device: str, dtype: str) -> tuple[Any, ...]:
+    """The model, its tokenizer and its image processor; `parts` are the classes of first and last.
+
+    The Pillow processors are named outright: they give the same numbers on every machine.
+    """
+    from transformers import AutoTokenizer
+
+    model, processor = parts
     # dtype= at load: a later .to(bfloat16) would round the rotary frequencies too.
-    model = LlavaForConditionalGeneration.from_pretrained(
+    loaded = model.from_pretrained(
         source, dtype=dtype, attn_implementation="sdpa", local_files_only=True
     )
-    return LlavaAdapter(
-        model.to(device).eval().requires_grad_(False),
+    return (
+        loaded.to(device).eval().requires_grad_(False),
         AutoTokenizer.from_pretrained(source, local_files_only=True),
-        CLIPImageProcessorPil.from_pretrained(source, local_files_only=True),
+        processor.from_pretrained(source, local_files_only=True),
     )

@@ -15,6 +15,7 @@ from pruning.base import CompressionMethod, Seam
 from pruning.trace import TokenTrace, TraceStep
 
 MAX_QUESTION = 2_000
+NOUNS = {"image": "a picture", "video": "a clip"}
 
 
 def run_lane(
@@ -56,9 +57,8 @@ class Lane:
     def __init__(
         self, adapter: Adapter, media: Media, question: str, method: CompressionMethod
     ) -> None:
-        for title, able in ((method.title, method.media), ("This model", adapter.media)):
-            if media.kind not in able:
-                raise ValueError(f"{title} takes {' or '.join(sorted(able))}, got {media.kind}.")
+        check_kind(method.title, "method", method.media, media.kind)
+        check_kind("This model", "model", adapter.media, media.kind)
         self.adapter, self.media, self.method = adapter, media, method
         self.question = checked(question)
         self.watch = Stopwatch(adapter.device)
@@ -137,7 +137,9 @@ class Lane:
     def result(self, cold: bool) -> LaneResult:
         knobs = asdict(self.method)
         projected = self.visual if self.method.seam is Seam.PROJECTED else self.token_map
-        flops = self.adapter.flops(self.method.needs, len(projected), self.state.rows_per_layer)
+        flops = self.adapter.flops(
+            self.prompt, self.method.needs, len(projected), self.state.rows_per_layer
+        )
         return LaneResult(
             method=self.method.name,
             title=self.method.label,
@@ -152,6 +154,16 @@ class Lane:
             kv_bytes=self.kv_bytes,
             tflops=flops / 1e12,
             peak_bytes=self.watch.peak_bytes,
+        )
+
+
+def check_kind(title: str, role: str, able: frozenset[str], kind: str) -> None:
+    """Refuse an upload that a method, or a model, cannot take."""
+    if kind not in able:
+        wanted = " or ".join(NOUNS[each] for each in sorted(able))
+        raise ValueError(
+            f"{title} takes {wanted}, and {NOUNS[kind]} came: "
+            f"upload {wanted}, or choose another {role}."
         )
 
 

@@ -11,6 +11,7 @@ from transformers import DynamicCache
 from models.base import DecodeState, Sequence
 from models.capture import decoder_attention, decoder_heads
 from models.decoder import Decoder, Rope
+from models.separators import count_before, free_rows, weave
 from pruning.base import CompressionMethod, Needs, PositionStrategy
 from pruning.budget import Budget
 from pruning.positions import renumber
@@ -42,18 +43,22 @@ def prefill(
 
 
 def shrink(sequence: Sequence, token_map: TokenMap, strategy: PositionStrategy) -> Sequence:
-    """The sequence with its visual rows mapped; the text around them stays."""
+    """The sequence with its visual rows mapped; text and separators stay where they are."""
     embeds, visual, places = sequence.embeds, sequence.visual, token_map.anchors.clamp_min(0)
-    index = torch.arange(len(embeds), device=embeds.device)  # (S,)
-    rows = torch.cat([index[: visual.start], visual.start + places, index[visual.stop :]])  # (S',)
-    is_visual = (index >= visual.start) & (index < visual.stop)  # (S,)
-    positions, _ = renumber(strategy, sequence.positions, is_visual, rows)
+    fixed = free_rows(visual, len(embeds))  # (O,) text and separators
+    taken = visual[places]  # (K,) old row whose place each survivor takes
+    stay = count_before(fixed, taken) + torch.arange(len(fixed), device=fixed.device)  # (O,)
+    rows = weave(stay, fixed, taken)  # (S',)
+    is_visual = torch.zeros(len(embeds), dtype=torch.bool, device=fixed.device)
+    positions, _ = renumber(
+        strategy, sequence.positions, is_visual.index_fill(0, visual, True), rows
+    )
     survivors = token_map.apply(embeds[visual])  # (K, D)
     return replace(
         sequence,
-        embeds=torch.cat([embeds[: visual.start], survivors, embeds[visual.stop :]]),
+        embeds=weave(stay, embeds[fixed], survivors),
         positions=positions,
-        visual=slice(visual.start, visual.start + len(token_map)),
+        visual=free_rows(stay, len(rows)),
         anchors=torch.where(token_map.anchors >= 0, sequence.anchors[places], -1),
     )
 
@@ -78,7 +83,7 @@ class Boundary:
         return self.sequence.embeds[self.sequence.visual]
 
     def text(self, needs: Needs) -> Tensor:
-        return self.sequence.embeds[self.sequence.visual.stop :]
+        return self.sequence.embeds[-self.sequence.num_after :]
 
     def attention(self, needs: Needs) -> Tensor:
         before, keys = self.layer - 1, self.cache.layers[self.layer - 1].keys[0]  # (G, S, d)
@@ -90,7 +95,7 @@ class Boundary:
         return self.heads("q_proj", needs, self.asking(needs))
 
     def keys(self, needs: Needs) -> Tensor:
-        return self.heads("k_proj", needs, self.rows()[self.sequence.visual])
+        return self.heads("k_proj", needs, self.sequence.visual)
 
     def values(self, needs: Needs) -> Tensor:
         values = self.cache.layers[self.layer - 1].values[0, :, self.sequence.visual]  # (G, V, d)
@@ -103,8 +108,6 @@ class Boundary:
 
     def asking(self, needs: Needs) -> Tensor:
         """The rows (Q,) whose queries count."""
-        first = {"last": -1, "last3": -3, "text": self.sequence.visual.stop}[needs.llm_queries]
-        return self.rows()[first:]
-
-    def rows(self) -> Tensor:
-        return torch.arange(len(self.entered), device=self.entered.device)
+        count = {"last": 1, "last3": 3, "text": self.sequence.num_after}[needs.llm_queries]
+        length = len(self.entered)
+        return torch.arange(length - count, length, device=self.entered.device)

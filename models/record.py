@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from models.media import Media
 from pruning.trace import TokenTrace
 
 PHASES = ("read", "encode", "compress", "prefill", "decode")
@@ -58,7 +59,7 @@ class LaneResult:
     asked_ratio: float | None  # None for a method without a ratio
     answer: str
     new_tokens: int
-    boxes: np.ndarray  # (M, 4) xyxy as fractions of the first frame, parsed from the answer
+    boxes: np.ndarray  # (M, 4) xyxy as fractions of the last frame, parsed from the answer
     trace: TokenTrace
     timeline: Timeline
     text_tokens: int
@@ -90,7 +91,7 @@ class Comparison:
 
     model: str
     question: str
-    frames: np.ndarray  # (T, H, W, 3) uint8, the upload as it was read
+    media: Media  # the upload as it was read
     lanes: tuple[LaneResult | LaneFailure, ...]
     conditions: Mapping[str, str]  # device, dtype, attention, versions, cold or warm
     truth: Truth | None = None

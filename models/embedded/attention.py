@@ -1,54 +1,69 @@
-"""Does [CLS] attention mean something? `python -m models.embedded.attention --scenes 500`.
+"""Does encoder attention mean something? `python -m models.embedded.attention --scenes 500`.
 
-VisionZip, PruMerge and Nüwa select by the attention that [CLS] pays in the layer that yields the
-features. Here: the share of it that falls on objects, beside the share of the picture they cover,
-and the same for the tokens it ranks first.
+VisionZip, Nüwa, FlashVID and others select by the attention that a token receives in the layer
+that yields the features: from [CLS], or without it from all. Here: the share of it that falls on
+objects, beside the share of the picture they cover, and the same for the tokens ranked first.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import torch
 from tqdm import tqdm
 
-from models.catalog import load
-from models.embedded.build import GRID, PATCH
+from models.catalog import find, load
+from models.embedded.clips import draw_clip
 from models.embedded.world import Scene, draw_scene, evaluation_seed
-from models.media import drawn
+from models.media import Media, drawn
 from pruning.base import Needs
 
 FIRST_SHARES = (1 / 9, 2 / 9, 1 / 3)
 NEEDS = Needs(encoder=frozenset({"attention"}))
 
 
-def cover(scene: Scene) -> np.ndarray:
-    """(N,) share of each patch's pixels that show an object."""
-    objects = (scene.owner >= 0).reshape(GRID, PATCH, GRID, PATCH)
-    return objects.mean(axis=(1, 3)).ravel()
+def cover(scene: Scene, grid: int) -> np.ndarray:
+    """(grid²,) share of each cell's pixels that show an object."""
+    cells = (scene.owner >= 0).reshape(grid, len(scene.owner) // grid, grid, -1)
+    return cells.mean(axis=(1, 3)).ravel()
+
+
+def uploads(model: str, count: int) -> Iterator[tuple[Media, tuple[Scene, ...]]]:
+    """Unseen pictures or clips, with what is true of each frame."""
+    for index in range(count):
+        seed = evaluation_seed(index)
+        if "image" in find(model).media:
+            scene = draw_scene(seed)
+            yield drawn(scene.picture), (scene,)
+        else:
+            clip = draw_clip(seed)
+            yield Media(clip.frames, clip.times, "video", "none", 0.0), clip.scenes
 
 
 @torch.inference_mode()
-def measure(scenes: int) -> dict[str, float]:
-    adapter = load("embedded-image")
+def measure(model: str, count: int) -> dict[str, float | str]:
+    adapter = load(model)
     on_objects, area = [], []
     first: dict[float, list[float]] = {share: [] for share in FIRST_SHARES}
-    for index in tqdm(range(scenes), desc="scenes"):
-        scene = draw_scene(evaluation_seed(index))
-        prompt = adapter.prepare(drawn(scene.picture), "?")
-        received = adapter.encode(prompt, NEEDS).attention.numpy()  # (N,)
-        covered = cover(scene)
-        on_objects.append(float(received @ covered / received.sum()))
-        area.append(float(covered.mean()))
-        ranked = np.argsort(-received)
-        for share in FIRST_SHARES:
-            best = ranked[: round(share * len(ranked))]
-            first[share].append(float((covered[best] > 0.2).mean()))
+    for media, scenes in tqdm(uploads(model, count), desc="uploads", total=count):
+        visual = adapter.encode(adapter.prepare(media, "?"), NEEDS)
+        assert visual.attention is not None and visual.layout.grid is not None
+        frames = visual.attention.float().numpy().reshape(len(scenes), -1)
+        for received, scene in zip(frames, scenes, strict=True):  # (cells,)
+            covered = cover(scene, visual.layout.grid[1])
+            on_objects.append(float(received @ covered / received.sum()))
+            area.append(float(covered.mean()))
+            ranked = np.argsort(-received)
+            for share in FIRST_SHARES:
+                best = ranked[: round(share * len(ranked))]
+                first[share].append(float((covered[best] > 0.2).mean()))
     return {
-        "scenes": scenes,
+        "model": model,
+        "uploads": count,
         "attention_on_objects": float(np.mean(on_objects)),
         "area_of_objects": float(np.mean(area)),
         "times_chance": float(np.mean(on_objects) / np.mean(area)),
@@ -58,10 +73,11 @@ def measure(scenes: int) -> dict[str, float]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--scenes", type=int, default=500)
+    parser.add_argument("--model", default="embedded-image")
+    parser.add_argument("--scenes", "--clips", type=int, default=500, dest="count")
     parser.add_argument("--json", type=Path, help="also write the figures here")
     options = parser.parse_args()
-    figures = measure(options.scenes)
+    figures = measure(options.model, options.count)
     for name, value in figures.items():
         print(f"{name:<28}{value:.3f}" if isinstance(value, float) else f"{name:<28}{value}")
     if options.json:

@@ -12,8 +12,9 @@ from pruning.base import CompressionMethod, Needs, knob
 from pruning.budget import Budget
 from pruning.token_map import TokenMap
 from pruning.tokens import LayerView, VisualTokens
-from tests.tiny import picture, prefilled, tiny_llava
+from tests.tiny import SETTINGS, Setting, picture, prefilled, tiny_llava
 
+each_setting = pytest.mark.parametrize("setting", SETTINGS, ids=lambda setting: setting.id)
 ENCODER = frozenset({"attention", "keys", "frames", "cls", "text"})
 LLM = frozenset({"attention", "hidden", "text", "queries", "keys", "values"})
 
@@ -81,28 +82,32 @@ def test_what_nobody_asked_for_is_not_there() -> None:
     assert visual.attention is visual.keys is visual.hidden is visual.frames is visual.text is None
 
 
+@each_setting
 @pytest.mark.parametrize("kv_heads", [1, 2, 4])
 @pytest.mark.parametrize("asking", ["last", "last3", "text"])
-def test_recomputed_attention_is_eager_attention(asking: str, kv_heads: int) -> None:
+def test_recomputed_attention_is_eager_attention(
+    setting: Setting, asking: str, kv_heads: int
+) -> None:
     seen: dict[int, LayerView] = {}
-    lane = prefilled(tiny_llava(kv_heads=kv_heads), Witness(seen, asking))
-    slow = tiny_llava(kv_heads=kv_heads, kernel="eager")
+    fast, slow = (setting.model(kv_heads=kv_heads, kernel=kernel) for kernel in ("sdpa", "eager"))
+    lane = prefilled(fast, Witness(seen, asking), setting.upload())
     with torch.inference_mode():
         stock = slow.model.model.language_model(
             inputs_embeds=lane.sequence.embeds[None], output_attentions=True
         )
     visual = lane.sequence.visual
-    first = {"last": -1, "last3": -3, "text": visual.stop}[asking]
+    first = {"last": -1, "last3": -3, "text": -len(lane.prompt.after)}[asking]
     for layer, view in seen.items():
-        expected = stock.attentions[layer - 1][0, :, first:, visual]  # (H, Q, V)
+        expected = stock.attentions[layer - 1][0, :, first:][:, :, visual]  # (H, Q, V)
         assert view.attention.shape == expected.shape
         assert (view.attention - expected).abs().max() < 1e-6
 
 
+@each_setting
 @pytest.mark.parametrize("rope", [True, False])
-def test_views_carry_the_layer_s_own_queries_and_keys(rope: bool) -> None:
+def test_views_carry_the_layer_s_own_queries_and_keys(setting: Setting, rope: bool) -> None:
     seen: dict[int, LayerView] = {}
-    lane = prefilled(tiny_llava(), Witness(seen, "text", rope))
+    lane = prefilled(setting.model(), Witness(seen, "text", rope), setting.upload())
     visual, cache = lane.sequence.visual, lane.state.cache
     for layer, view in seen.items():
         values = cache.layers[layer - 1].values[0, :, visual]  # (G, V, d)
@@ -111,7 +116,7 @@ def test_views_carry_the_layer_s_own_queries_and_keys(rope: bool) -> None:
         assert same is rope
         assert view.queries.shape == (4, len(lane.prompt.after), 16)
         assert view.text.shape == (len(lane.prompt.after), 64)
-        assert view.hidden.shape == (36, 64)
+        assert view.hidden.shape == (len(lane.prompt.layout), 64)
 
 
 def test_the_encoder_stops_where_nothing_deeper_is_needed() -> None:

@@ -1,9 +1,12 @@
 """Drawn clips are true: what is said of them is what the frames show."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 
 from models.embedded import watching
+from models.embedded.build_video import video_tokenizer
 from models.embedded.clip_questions import (
     ANSWERS,
     OTHERS,
@@ -11,7 +14,6 @@ from models.embedded.clip_questions import (
     questions,
     way,
 )
-from models.embedded.build_video import video_tokenizer
 from models.embedded.clips import APART, MAX_ACTORS, draw_clip
 from models.embedded.sprites import COLOURS
 
@@ -65,7 +67,7 @@ def test_what_moves_is_seen_to_move_that_way():
 def test_a_hard_cut_changes_the_background_at_once():
     cut = next(clip for seed in range(200) if (clip := draw_clip(seed)).cut is not None)
     bare = [np.median(scene.picture[scene.owner < 0], axis=0).astype(int) for scene in cut.scenes]
-    steps = [np.abs(after - before).max() for before, after in zip(bare, bare[1:], strict=False)]
+    steps = [np.abs(after - before).max() for before, after in pairwise(bare)]
     jump = next(i for i, time in enumerate(cut.times) if time >= cut.cut) - 1
     assert int(np.argmax(steps)) == jump
 
@@ -96,7 +98,7 @@ def test_the_box_at_the_end_is_where_the_last_frame_shows_the_thing():
 
 def test_the_tokenizer_knows_every_word_that_is_asked_and_answered():
     tokenizer = video_tokenizer()
-    for clip, question in evaluation_questions(60):
+    for _, question in evaluation_questions(60):
         for text in (question.text, question.answer):
             assert tokenizer.unk_token_id not in tokenizer(text).input_ids, text
     assert all(tokenizer.unk_token_id not in tokenizer(word).input_ids for word in ANSWERS)

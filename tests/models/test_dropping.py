@@ -21,9 +21,22 @@ from pruning.positions import place
 from pruning.token_map import TokenMap
 from pruning.tokens import LayerView, VisualTokens
 from tests.cases import CASES, Case
-from tests.tiny import prefilled, tiny_llava
+from tests.tiny import SETTINGS, Setting, prefilled
 
-PICTURED = [case for case in CASES if "image" in case.create().media]
+
+def prunes_inside(case: Case) -> bool:
+    return type(case.create()).prune is not CompressionMethod.prune
+
+
+NUMBERINGS = [strategy.value for strategy in PositionStrategy]
+RUNS = [
+    pytest.param(setting, case, numbering, id=f"{setting.id}-{case.id}-{numbering}")
+    for setting in SETTINGS
+    for case in CASES
+    if setting.runs(case.create())
+    for numbering in [None, *(NUMBERINGS if prunes_inside(case) else [])]
+]
+each_setting = pytest.mark.parametrize("setting", SETTINGS, ids=lambda setting: setting.id)
 ANSWER = [40, 7, 99, 130, 5]  # any ids: the oracle and the loop are told the same
 
 
@@ -35,7 +48,7 @@ class Scatter(CompressionMethod):
     title = "Scatter"
     summary = "For tests."
 
-    before: int = knob(36, help="survivors before the LLM")
+    before: int | None = knob(None, help="survivors before the LLM; all where none is given")
     inner: tuple[tuple[int, int], ...] = knob((), help="layers and what they leave")
     numbered: Positions = knob(Positions(), help="how")  # noqa: RUF009
 
@@ -44,7 +57,7 @@ class Scatter(CompressionMethod):
         return self.numbered
 
     def budget(self, num_tokens: int, num_layers: int) -> Budget:
-        return Budget(self.before, self.inner)
+        return Budget(self.before or num_tokens, self.inner)
 
     def compress(self, visual: VisualTokens, keep: int) -> TokenMap:
         return scattered(len(visual), keep)
@@ -84,7 +97,7 @@ def stepped(lane: Lane) -> Tensor:
 
 def oracle(method: CompressionMethod, lane: Lane) -> Tensor:
     """The same logits from a vanilla lane's rows and the trace of the lane alone."""
-    whole = prefilled(lane.adapter, create("vanilla")).sequence
+    whole = prefilled(lane.adapter, create("vanilla"), lane.media).sequence
     decoder, visual = lane.adapter.decoder, whole.visual
     answer = decoder.embed(torch.tensor(ANSWER))
     embeds = torch.cat([whole.embeds, answer])  # (R, D)
@@ -107,17 +120,16 @@ def inner_oracle(lane: Lane) -> Tensor:
     decoder, entered, maps = lane.adapter.decoder, lane.sequence, dict(lane.inner_maps)
     embeds = torch.cat([entered.embeds, decoder.embed(torch.tensor(ANSWER))])  # (R, D)
     ids = torch.cat([entered.positions, entered.positions[-1] + 1 + torch.arange(len(ANSWER))])
-    alive, index = torch.ones(len(embeds), dtype=torch.bool), torch.arange(len(embeds))
-    left, start = index[entered.visual], entered.visual.start
-    first = int(ids[start - 1]) + 1
-    span = int(ids[entered.visual.stop]) - first
+    alive, left = torch.ones(len(embeds), dtype=torch.bool), entered.visual
+    first = int(ids[left[0] - 1]) + 1
+    span = int(ids[left[-1] + 1]) - first
     by_layer = []
     for layer in range(decoder.num_layers):
         if layer in maps:
             assert maps[layer].is_selection
             left = left[maps[layer].anchors]
-            alive = alive & ~((index >= start) & (index < entered.visual.stop))
-            alive[left], strategy = True, lane.method.positions.inner
+            alive = alive.index_fill(0, entered.visual, False).index_fill(0, left, True)
+            strategy = lane.method.positions.inner
             if strategy is PositionStrategy.PERC:
                 ids = alive.cumsum(0) - 1
             elif strategy is not PositionStrategy.PESP:
@@ -146,30 +158,32 @@ SELECTIONS = {
 }
 
 
+@each_setting
 @pytest.mark.parametrize("name", SELECTIONS)
 @pytest.mark.parametrize("kernel", ["sdpa", "eager"])
-def test_dropping_equals_masking(name: str, kernel: str) -> None:
+def test_dropping_equals_masking(setting: Setting, name: str, kernel: str) -> None:
     """Within float32 rounding of logits of size 4; a wrong row or number moves them by > 0.01."""
     method = SELECTIONS[name]
-    lane = prefilled(tiny_llava(kernel=kernel), method)
+    lane = prefilled(setting.model(kernel=kernel), method, setting.upload())
     assert (stepped(lane) - oracle(method, lane)).abs().max() < 1e-5
 
 
-@pytest.mark.parametrize("numbering", [None, *(strategy.value for strategy in PositionStrategy)])
-@pytest.mark.parametrize("case", PICTURED, ids=lambda case: case.id)
+@pytest.mark.parametrize(("setting", "case", "numbering"), RUNS)
 def test_dropping_inside_the_llm_equals_masking_for_every_method(
-    case: Case, numbering: str | None
+    setting: Setting, case: Case, numbering: str | None
 ) -> None:
     method = case.create(**({"numbering": numbering} if numbering else {}))
-    lane = prefilled(tiny_llava(), method)
+    lane = prefilled(setting.model(), method, setting.upload())
     assert (stepped(lane) - inner_oracle(lane)).abs().max() < 1e-5
 
 
-def test_the_oracle_would_notice_a_wrong_number_or_a_wrong_row() -> None:
+@each_setting
+def test_the_oracle_would_notice_a_wrong_number_or_a_wrong_row(setting: Setting) -> None:
     method = SELECTIONS["at three layers, renumbered"]
-    lane = prefilled(tiny_llava(), method)
+    lane = prefilled(setting.model(), method, setting.upload())
     ours = stepped(lane)
     numbered = replace(method, numbered=Positions())
     assert (ours - oracle(numbered, lane)).abs().max() > 1e-2
-    other = prefilled(tiny_llava(), Scatter(inner=((1, 20), (3, 12), (6, 2))))
+    one_more = Scatter(inner=((1, 20), (3, 12), (6, 2)))
+    other = prefilled(setting.model(), one_more, setting.upload())
     assert (stepped(other) - oracle(numbered, lane)).abs().max() > 1e-2

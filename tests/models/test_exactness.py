@@ -6,11 +6,13 @@ from typing import Any
 
 import pytest
 import torch
+from transformers import Qwen2Config
 
-from models.llava import LlavaAdapter
+from models.base import Adapter
+from models.media import Media
 from models.pipeline import run_lane
 from pruning.methods import create
-from tests.tiny import picture, prefilled, tiny_llava
+from tests.tiny import SETTINGS, Setting, clip, picture, prefilled, tiny_onevision
 
 NEW_TOKENS = 12
 QUESTION = "Where is the cat?"
@@ -23,19 +25,16 @@ MODELS = [
 ]
 
 
-def generate(adapter: LlavaAdapter) -> Any:
+def generate(adapter: Adapter, media: Media) -> Any:
     """Stock transformers, with the logits that it chose by."""
-    prompt = adapter.prepare(picture(), QUESTION)
+    prompt = adapter.prepare(media, QUESTION)
     return adapter.generate(prompt, NEW_TOKENS, output_logits=True, return_dict_in_generate=True)
 
 
-@pytest.mark.parametrize(("dtype", "kv_heads", "kernel"), MODELS)
-def test_vanilla_is_generate_to_the_last_bit(
-    dtype: torch.dtype, kv_heads: int, kernel: str
-) -> None:
-    adapter = tiny_llava(dtype, kv_heads, kernel)
-    expected = generate(adapter)
-    lane = prefilled(adapter, create("vanilla"), question=QUESTION)
+def assert_equal(adapter: Adapter, media: Media) -> None:
+    """Tokens and logits of our loops are those of stock transformers."""
+    expected = generate(adapter, media)
+    lane = prefilled(adapter, create("vanilla"), media, QUESTION)
     logits, ours = [lane.state.logits], [int(lane.state.logits.argmax())]
     with torch.inference_mode():
         for count in range(NEW_TOKENS - 1):
@@ -48,9 +47,30 @@ def test_vanilla_is_generate_to_the_last_bit(
     assert len(set(ours)) > 1  # a model that repeats itself would prove little
 
 
-def test_the_answer_is_generate_s_answer() -> None:
-    adapter = tiny_llava()
-    *_, result = run_lane(
-        adapter, picture(), QUESTION, create("vanilla"), max_new_tokens=NEW_TOKENS
-    )
-    assert result.answer == adapter.to_text(generate(adapter).sequences[0, -NEW_TOKENS:].tolist())
+@pytest.mark.parametrize("setting", SETTINGS, ids=lambda setting: setting.id)
+@pytest.mark.parametrize(("dtype", "kv_heads", "kernel"), MODELS)
+def test_vanilla_is_generate_to_the_last_bit(
+    setting: Setting, dtype: torch.dtype, kv_heads: int, kernel: str
+) -> None:
+    assert_equal(setting.model(dtype, kv_heads, kernel), setting.upload())
+
+
+@pytest.mark.parametrize("media", [picture(), clip()], ids=lambda media: media.kind)
+def test_vanilla_is_generate_with_the_llm_of_onevision(media: Media) -> None:
+    assert_equal(tiny_onevision(llm=Qwen2Config), media)
+
+
+@pytest.mark.parametrize("size", [(300, 20), (40, 40), (1, 500), (86, 86)], ids=str)
+@pytest.mark.parametrize("most_crops", [1, 9])
+def test_vanilla_is_generate_for_crops_of_any_number(
+    size: tuple[int, int], most_crops: int
+) -> None:
+    assert_equal(tiny_onevision(most_crops=most_crops), picture(*size))
+
+
+@pytest.mark.parametrize("setting", SETTINGS, ids=lambda setting: setting.id)
+def test_the_answer_is_generate_s_answer(setting: Setting) -> None:
+    adapter, media = setting.model(), setting.upload()
+    *_, result = run_lane(adapter, media, QUESTION, create("vanilla"), max_new_tokens=NEW_TOKENS)
+    expected = generate(adapter, media).sequences[0, -NEW_TOKENS:].tolist()
+    assert result.answer == adapter.to_text(expected)

@@ -9,17 +9,26 @@ import numpy as np
 import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
-from transformers import CLIPVisionConfig, LlamaConfig, LlavaConfig, LlavaForConditionalGeneration
+from transformers import (
+    CLIPVisionConfig,
+    LlamaConfig,
+    LlavaConfig,
+    LlavaForConditionalGeneration,
+    LlavaOnevisionConfig,
+    LlavaOnevisionForConditionalGeneration,
+    Qwen2Config,
+)
 
 from models.base import Prompt, Sequence
 from models.flops import LayerShape
 from models.llava import LlavaAdapter
+from models.llava_onevision import LlavaOnevisionAdapter
 from models.prefill import prefill
 from pruning.base import CompressionMethod, Needs
 from pruning.budget import Budget
 from pruning.tokens import TokenLayout
 from tests.models.test_dropping import Scatter
-from tests.tiny import prefilled, tiny_llava
+from tests.tiny import SETTINGS, Setting, picture, prefilled, tiny_llava
 
 GOLDEN = np.load(Path(__file__).parents[1] / "golden" / "flops.npz", allow_pickle=False)
 STAIRCASES = [
@@ -41,13 +50,14 @@ STAIRCASES = [
     ],
     ids=["whole", "before", "inside", "both"],
 )
-def test_the_formula_is_the_counter(method: CompressionMethod) -> None:
+@pytest.mark.parametrize("setting", SETTINGS, ids=lambda setting: setting.id)
+def test_the_formula_is_the_counter(setting: Setting, method: CompressionMethod) -> None:
     """Eager, since the counter does not know the CPU's own attention kernel."""
-    adapter = tiny_llava(kernel="eager")
+    adapter = setting.model(kernel="eager")
     with FlopCounterMode(display=False) as counter:
-        lane = prefilled(adapter, method)
-    total = adapter.flops(Needs(), len(lane.token_map), lane.state.rows_per_layer)
-    assert total == counted(counter)
+        lane = prefilled(adapter, method, setting.upload())
+    rows, survivors = lane.state.rows_per_layer, len(lane.token_map)
+    assert adapter.flops(lane.prompt, Needs(), survivors, rows) == counted(counter)
 
 
 def counted(counter: FlopCounterMode) -> int:
@@ -77,13 +87,43 @@ def test_llava_7b_costs_what_its_layers_cost() -> None:
         text, positions = torch.zeros(32, dtype=torch.int64), torch.arange(640)
     adapter, layout = LlavaAdapter(model, None, None), TokenLayout.regular(1, 24, 24)
     prompt = Prompt(text, text, pixels, layout, (0.0, 0.0, 1.0, 1.0))
-    sequence = Sequence(embeds, positions, slice(32, 608), torch.arange(576), layout)
+    visual, anchors = torch.arange(32, 608), torch.arange(576)
+    sequence = Sequence(embeds, positions, visual, 32, anchors, layout)
     with FlopCounterMode(display=False) as counter:
         adapter.project(adapter.encode(prompt, Needs()).features)
         prefill(adapter.decoder, sequence, Scatter(), Budget(576))
-    total = adapter.flops(Needs(), 576, (640,) * 32)
+    total = adapter.flops(prompt, Needs(), 576, (640,) * 32)
     assert total == counted(counter)
     assert total / 1e12 == pytest.approx(8.504 + 0.382 * 23 / 24 + 0.024, abs=0.002)
+
+
+@torch.inference_mode()
+def test_onevision_7b_costs_what_its_layers_cost() -> None:
+    """32 frames of 729 patches, pooled to 196 each behind the projector."""
+    config = LlavaOnevisionConfig(
+        text_config=Qwen2Config(
+            vocab_size=152128,
+            hidden_size=3584,
+            intermediate_size=18944,
+            num_hidden_layers=28,
+            num_attention_heads=28,
+            num_key_value_heads=4,
+        )
+    )
+    with torch.device("meta"):
+        model = LlavaOnevisionForConditionalGeneration(config).eval().requires_grad_(False)
+        pixels, embeds = torch.empty(32, 3, 384, 384), torch.empty(6313, 3584)
+        text, positions = torch.zeros(20, dtype=torch.int64), torch.arange(6313)
+    adapter, layout = LlavaOnevisionAdapter(model, None, None), TokenLayout.regular(32, 14, 14)
+    prompt = Prompt(text, text, pixels, layout, (0.0, 0.0, 1.0, 1.0), "video")
+    visual, anchors = torch.arange(20, 6292), torch.arange(6272)
+    sequence = Sequence(embeds, positions, visual, 20, anchors, layout)
+    with FlopCounterMode(display=False) as counter:
+        assert adapter.encode(prompt, Needs()).features.shape == (6272, 3584)
+        prefill(adapter.decoder, sequence, Scatter(), Budget(6272))
+    total = adapter.flops(prompt, Needs(), 6272, (6313,) * 28)
+    assert total == counted(counter)
+    assert total / 1e12 == pytest.approx(98.39 + 20.54 + 0.79, abs=0.02)
 
 
 @pytest.mark.parametrize("case", STAIRCASES)
@@ -109,5 +149,9 @@ def test_published_staircases_are_the_formula(case: str) -> None:
 
 def test_nothing_below_the_deepest_state_asked_for_is_charged() -> None:
     adapter = tiny_llava()
-    deep = adapter.flops(Needs(encoder_span=(0.5, 1.0)), 36, (50,) * 8)
-    assert deep - adapter.flops(Needs(), 36, (50,) * 8) == LayerShape(48, 4, 4, 12, 96, 2).flops(37)
+    prompt = adapter.prepare(picture(), "?")
+    shallow, deep = (
+        adapter.flops(prompt, needs, 36, (50,) * 8)
+        for needs in (Needs(), Needs(encoder_span=(0.5, 1.0)))
+    )
+    assert deep - shallow == LayerShape(48, 4, 4, 12, 96, 2).flops(37)

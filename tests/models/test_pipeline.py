@@ -9,6 +9,7 @@ from itertools import zip_longest
 import pytest
 import torch
 
+from models.base import Adapter
 from models.llava import LlavaAdapter
 from models.media import Media
 from models.pipeline import run_lane
@@ -16,23 +17,26 @@ from models.record import LaneResult
 from pruning.budget import BudgetError
 from pruning.methods import create
 from tests.cases import CASES
-from tests.tiny import picture, tiny_llava
-
-METHODS = [case.create() for case in CASES if case.takes("image")]
+from tests.tiny import SETTINGS, Setting, clip, picture, tiny_llava, tiny_onevision
 
 
-def finished(adapter: LlavaAdapter, method: object, **options: object) -> LaneResult:
-    *_, result = run_lane(adapter, picture(), "What is this?", method, **options)
+def finished(
+    adapter: Adapter, method: object, media: Media | None = None, **options: object
+) -> LaneResult:
+    *_, result = run_lane(adapter, media or picture(), "What is this?", method, **options)
     return result
 
 
-def test_interleaved_lanes_answer_as_lanes_run_one_after_another(adapter: LlavaAdapter) -> None:
+@pytest.mark.parametrize("setting", SETTINGS, ids=lambda setting: setting.id)
+def test_interleaved_lanes_answer_as_lanes_run_one_after_another(setting: Setting) -> None:
+    adapter, media = setting.model(), setting.upload()
     options = {"max_new_tokens": 8, "temperature": 1.5}
-    lanes = [run_lane(adapter, picture(), "What is this?", method, **options) for method in METHODS]
+    methods = [method for case in CASES if setting.runs(method := case.create())]
+    lanes = [run_lane(adapter, media, "What is this?", method, **options) for method in methods]
     turns = zip(*zip_longest(*lanes), strict=True)  # one step of each lane, again and again
-    for method, steps in zip(METHODS, turns, strict=True):
+    for method, steps in zip(methods, turns, strict=True):
         *_, interleaved = (step for step in steps if step is not None)
-        alone = finished(adapter, method, **options)
+        alone = finished(adapter, method, media, **options)
         assert interleaved.answer == alone.answer
         assert interleaved.trace.survivors.tolist() == alone.trace.survivors.tolist()
         assert interleaved.kv_bytes == alone.kv_bytes
@@ -117,10 +121,23 @@ def test_space_around_a_question_does_not_matter(adapter: LlavaAdapter) -> None:
     assert len(answers) == 1
 
 
-def test_a_video_is_refused_by_a_model_for_pictures(adapter: LlavaAdapter) -> None:
-    clip = replace(picture(), kind="video")
-    with pytest.raises(ValueError, match="This model takes image, got video"):
-        next(run_lane(adapter, clip, "What?", create("vanilla")))
+def test_a_clip_is_refused_by_a_model_for_pictures(adapter: LlavaAdapter) -> None:
+    with pytest.raises(ValueError, match=r"^This model takes a picture, and a clip came: "):
+        next(run_lane(adapter, clip(), "What?", create("vanilla")))
+
+
+def test_a_picture_is_refused_by_a_model_trained_on_clips_alone() -> None:
+    model = replace(tiny_onevision(), media=frozenset({"video"}))
+    with pytest.raises(ValueError, match=r"^This model takes a clip, and a picture came: "):
+        next(run_lane(model, picture(), "What?", create("vanilla")))
+
+
+def test_a_picture_is_refused_by_a_method_for_clips() -> None:
+    sentence = (
+        r"^FlashVID takes a clip, and a picture came: upload a clip, or choose another method"
+    )
+    with pytest.raises(ValueError, match=sentence):
+        next(run_lane(tiny_onevision(), picture(), "What?", create("flashvid")))
 
 
 def test_a_ratio_out_of_reach_is_refused_before_the_encoder_runs(adapter: LlavaAdapter) -> None:
@@ -138,5 +155,13 @@ def test_impossible_options_are_refused(adapter: LlavaAdapter, options: dict) ->
 @pytest.mark.parametrize(("height", "width"), [(1, 1), (1, 5000), (300, 7), (48, 48)])
 def test_any_shape_of_picture_can_be_asked_about(height: int, width: int) -> None:
     upload: Media = picture(height, width)
-    *_, result = run_lane(tiny_llava(), upload, "What?", create("visionzip"), max_new_tokens=2)
+    result = finished(tiny_llava(), create("visionzip"), upload, max_new_tokens=2)
     assert result.trace.layout.num_placed == 36
+
+
+@pytest.mark.parametrize(("frames", "height", "width"), [(1, 45, 60), (3, 26, 400), (5, 300, 16)])
+def test_any_shape_of_clip_can_be_asked_about(frames: int, height: int, width: int) -> None:
+    result = finished(
+        tiny_onevision(), create("flashvid"), clip(frames, height, width), max_new_tokens=2
+    )
+    assert result.trace.layout.grid == (frames, 3, 3)

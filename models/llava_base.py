@@ -1,0 +1,158 @@
+"""What the LLaVA models share: a chat turn about one upload, its splicing, and its answer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from transformers.image_processing_backends import PilBackend
+
+from models.base import Prompt, Sequence
+from models.chat import turn
+from models.decoder import Decoder
+from models.encoder import VisionEncoder
+from models.flops import matmul_flops
+from models.grounding import parse_boxes, to_picture
+from models.separators import free_rows, number, raster_places, weave
+from pruning.base import Needs, PositionStrategy
+from pruning.token_map import TokenMap
+from pruning.tokens import TokenLayout, VisualTokens
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class LlavaBase:
+    """Runs the stock modules of a LLaVA model one by one. A family adds its pixels and layout."""
+
+    model: PreTrainedModel
+    tokenizer: PreTrainedTokenizerBase
+    processor: PilBackend
+
+    @property
+    def device(self) -> torch.device:
+        return self.model.device
+
+    @property
+    def conditions(self) -> dict[str, str]:
+        on_cuda = self.device.type == "cuda"
+        return {
+            "device": torch.cuda.get_device_name(self.device) if on_cuda else "CPU",
+            "dtype": str(self.model.dtype).removeprefix("torch."),
+            "attention": self.model.config.text_config._attn_implementation,
+        }
+
+    @property
+    def encoder(self) -> VisionEncoder:
+        raise NotImplementedError
+
+    @property
+    def decoder(self) -> Decoder:
+        return Decoder(self.model.model.language_model, self.model.lm_head)
+
+    @property
+    def separator(self) -> Tensor:
+        """(1, D) what stands at the prompt's separators; (0, D) where the family has none."""
+        return self.decoder.model.embed_tokens.weight[:0]
+
+    def marker(self, kind: str) -> int:
+        """The id that holds the place of an upload of this kind."""
+        return getattr(self.model.config, f"{kind}_token_id")
+
+    def turn(self, question: str, kind: str) -> dict[str, Tensor]:
+        """The text of a `Prompt`: the chat turn before and after its one placeholder."""
+        before, after = turn(self.tokenizer, question, kind, self.marker(kind))
+        return {"before": before.to(self.device), "after": after.to(self.device)}
+
+    def encode(self, prompt: Prompt, needs: Needs) -> VisualTokens:
+        maps = self.encoder.maps(prompt.pixels, needs)
+        signals = self.tokens(prompt, needs, maps)  # (N, ·) each
+        if "attention" in signals:
+            signals["attention"] = signals["attention"].squeeze(1)
+        if "hidden" in signals:
+            by_state = signals["hidden"].unflatten(1, (len(self.encoder.span(needs)), -1))
+            signals["hidden"] = by_state.transpose(0, 1)
+        if "frames" in needs.encoder:
+            of_frames = maps["features"][: prompt.layout.frame[-1] + 1, self.encoder.prefix :]
+            signals["frames"] = of_frames.mean(dim=1)
+        if "text" in needs.encoder:
+            signals["text"] = self.decoder.embed(prompt.after)
+        return VisualTokens(
+            layout=self.layout(prompt, needs),
+            key_heads=self.model.config.vision_config.num_attention_heads,
+            **signals,
+        )
+
+    def tokens(self, prompt: Prompt, needs: Needs, maps: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Maps of views (B, n, ·) as tokens (N, ·)."""
+        raise NotImplementedError
+
+    def layout(self, prompt: Prompt, needs: Needs) -> TokenLayout:
+        """Of the tokens that `encode` gives."""
+        return prompt.layout
+
+    def splice(
+        self,
+        prompt: Prompt,
+        visual: VisualTokens,
+        token_map: TokenMap,
+        tokens: Tensor,
+        strategy: PositionStrategy,
+    ) -> Sequence:
+        embed, start, num_after = self.decoder.embed, len(prompt.before), len(prompt.after)
+        places = raster_places(visual.layout, token_map.anchors)  # (K,)
+        count = visual.layout.num_placed
+        rows, ids, end = number(strategy, places, count, prompt.separators)
+        between = weave(rows, self.separator.expand(len(rows), -1), tokens)  # (R + K, D)
+        before, after = (torch.arange(length, device=ids.device) for length in (start, num_after))
+        return Sequence(
+            embeds=torch.cat([embed(prompt.before), between, embed(prompt.after)]),
+            positions=torch.cat([before, start + ids, start + end + after]),
+            visual=start + free_rows(rows, len(ids)),
+            num_after=num_after,
+            anchors=token_map.anchors,
+            layout=visual.layout,
+        )
+
+    def generate(self, prompt: Prompt, max_new_tokens: int, **options: Any) -> Any:
+        """What stock transformers makes of the same prompt: the measure of our own loops."""
+        count = len(prompt.layout) + len(prompt.separators)
+        marked = prompt.before.new_full((count,), self.marker(prompt.kind))
+        ids = torch.cat([prompt.before, marked, prompt.after])
+        return self.model.generate(
+            input_ids=ids[None],
+            attention_mask=torch.ones_like(ids)[None],
+            **self.stock_pixels(prompt),
+            max_new_tokens=max_new_tokens,
+            do_sample=False,
+            **options,
+        )
+
+    def stock_pixels(self, prompt: Prompt) -> dict[str, Tensor]:
+        """The upload as stock `generate` takes it."""
+        return {"pixel_values": prompt.pixels}
+
+    @property
+    def end_ids(self) -> frozenset[int]:
+        ends = self.model.generation_config.eos_token_id or self.tokenizer.eos_token_id
+        return frozenset(ends if isinstance(ends, list) else [ends])
+
+    def to_text(self, ids: list[int]) -> str:
+        return self.tokenizer.decode(
+            ids, skip_special_tokens=True, clean_up_tokenization_spaces=False
+        )
+
+    def boxes(self, prompt: Prompt, answer: str) -> np.ndarray:
+        """LLaVA writes boxes as fractions of what it sees."""
+        return to_picture(parse_boxes(answer), prompt.region)
+
+    def flops(
+        self, prompt: Prompt, needs: Needs, projected: int, rows_per_layer: tuple[int, ...]
+    ) -> int:
+        inner = self.model.config.vision_config.hidden_size
+        outer = self.model.config.text_config.hidden_size
+        projector = matmul_flops(projected, inner, outer) + matmul_flops(projected, outer, outer)
+        encoder = self.encoder.flops(needs, len(prompt.pixels))
+        return encoder + projector + self.decoder.flops(rows_per_layer)
