@@ -3,7 +3,7 @@ PORT ?= 7860
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test lint format bench train-image examples clean
+.PHONY: demo test lint format bench train-image train-video examples clean
 
 demo: .venv/installed
 	$(BIN)/python -m app demo --host $(HOST) --port $(PORT)
@@ -24,10 +24,15 @@ format: .venv/installed-dev
 # Speed and memory of the page on this machine: printed, never asserted.
 bench: .venv/installed
 	$(BIN)/python -m app speed
+	$(BIN)/python -m app compression
 
 # All stages of the embedded image model, from where they were stopped.
 train-image: .venv/installed
 	$(BIN)/python -m models.embedded.train all
+
+# The same of the embedded video model, which begins from the image model.
+train-video: .venv/installed
+	$(BIN)/python -m models.embedded.train_video all
 
 examples: .venv/installed
 	$(BIN)/python -m app examples

@@ -1,4 +1,4 @@
-"""Accuracy and time over drawn scenes: methods × retention ratios, one table and one JSON line."""
+"""Accuracy and time over drawn scenes or clips: methods × retention ratios, one table and one JSON line."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 
-import numpy as np
 import torch
 from tqdm import tqdm
 
@@ -21,10 +20,12 @@ from app.request import method_of
 from app.settings import Settings
 from app.worker.conditions import conditions
 from models.base import Adapter
-from models.catalog import load
-from models.embedded.questions import Question, evaluation_questions
+from models.catalog import find, load
+from models.embedded import clip_questions, questions
+from models.embedded.clips import SECONDS
+from models.embedded.questions import Question
 from models.grounding import iou
-from models.media import drawn
+from models.media import Media, drawn
 from models.pipeline import run_lane
 from models.record import LaneResult
 from pruning.base import CompressionMethod
@@ -33,6 +34,11 @@ from pruning.methods import create
 
 ACCURATE_IOU = 0.5
 MAX_NEW_TOKENS = 32
+METHODS = {
+    "scenes": "vanilla,visionzip,nuwa,pooling",
+    "clips": "vanilla,flashvid,fastvid,prunevid,ttm,visionzip,frames,pooling",
+}
+RATIOS = {"scenes": "0.333,0.222,0.111", "clips": "0.25,0.20,0.15,0.10"}
 
 
 @dataclass(frozen=True)
@@ -65,7 +71,7 @@ class Row:
 
 def bench(
     model: str,
-    scenes: int,
+    count: int,
     seed: int,
     methods: Sequence[str],
     ratios: Sequence[float],
@@ -73,13 +79,14 @@ def bench(
     settings: Settings,
     jobs: int | None = None,
 ) -> dict:
-    """Every method at every ratio answers the same questions, vanilla once.
+    """Every method at every ratio answers the same questions about `count` scenes or clips.
 
-    The questions are spread over `jobs` processes (default: one a core) of one thread each.
+    Vanilla answers once. The questions are spread over `jobs` processes (default: one a core) of one thread each.
     """
-    if scenes < 1:
-        raise ValueError(f"{scenes} scenes came, wanted at least 1.")
-    cases = list(evaluation_questions(scenes, seed))
+    unit = drawn_as(model)
+    if count < 1:
+        raise ValueError(f"{count} {unit} came, wanted at least 1.")
+    cases = list(_clips(count, seed) if unit == "clips" else _scenes(count, seed))
     lanes = list(_lanes(methods, ratios, positions))
     jobs = jobs or os.cpu_count() or 1
     ask = partial(_ask, methods=[method for _, method in lanes])
@@ -96,7 +103,7 @@ def bench(
     ]
     return {
         "model": model,
-        "scenes": scenes,
+        unit: count,
         "seed": seed,
         "positions": positions,
         "questions": {
@@ -106,6 +113,21 @@ def bench(
         "conditions": told | {"processes": str(jobs)},
         "rows": [asdict(row) for row in rows],
     }
+
+
+def drawn_as(model: str) -> str:
+    """What a model is asked about: "scenes" or "clips"."""
+    return "scenes" if "image" in find(model).media else "clips"
+
+
+def _scenes(count: int, seed: int) -> Iterator[tuple[Media, Question]]:
+    for picture, question in questions.evaluation_questions(count, seed):
+        yield drawn(picture), question
+
+
+def _clips(count: int, seed: int) -> Iterator[tuple[Media, Question]]:
+    for clip, question in clip_questions.evaluation_questions(count, seed):
+        yield Media(clip.frames, clip.times * SECONDS, "video", "none", read_seconds=0.0), question
 
 
 def _lanes(
@@ -132,16 +154,14 @@ def _conditions() -> dict[str, str]:
     return conditions(_adapter)
 
 
-def _ask(
-    case: tuple[np.ndarray, Question], methods: Sequence[CompressionMethod]
-) -> list[Outcome | str]:
+def _ask(case: tuple[Media, Question], methods: Sequence[CompressionMethod]) -> list[Outcome | str]:
     """What each method makes of one question; the reason where it refuses the ratio."""
-    picture, question = case
+    media, question = case
     outcomes: list[Outcome | str] = []
     for method in methods:
         try:
             *_, result = run_lane(
-                _adapter, drawn(picture), question.text, method, max_new_tokens=MAX_NEW_TOKENS
+                _adapter, media, question.text, method, max_new_tokens=MAX_NEW_TOKENS
             )
         except BudgetError as error:
             outcomes.append(str(error))

@@ -1,55 +1,72 @@
-"""The example pictures: scenes of our own world at page size, with questions and answers known."""
+"""The examples: scenes and clips of our own world at page size, questions and answers known."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
 
+from app.render.mp4 import write_mp4
+from app.request import file_digest
 from app.settings import EXAMPLES
+from models.embedded import clip_questions as clip_ask
 from models.embedded import questions as ask
+from models.embedded.clips import SECONDS, draw_clip
 from models.embedded.questions import Question
-from models.embedded.world import Scene, draw_scene, evaluation_seed
+from models.embedded.world import draw_scene, evaluation_seed
 from models.media import read_image
 
 PIXELS = 480
+DRAWN_FRAMES, SAMPLED_FRAMES = 24, 8  # of a clip as it is played, and as its model sees it
 SEEDS = (999_050, 999_171, 999_220, 999_163, 999_143, 999_177, 999_152, 999_139)
+
+CLIP_SEEDS = (999_001, 999_002, 999_003, 999_004, 999_005, 999_006)
 
 
 def draw() -> Iterator[Path]:
     """Draw them, and write the index that says what is true of each."""
     EXAMPLES.mkdir(parents=True, exist_ok=True)
     index = []
-    for number, seed in enumerate(SEEDS, start=1):
-        scene = draw_scene(evaluation_seed(seed), PIXELS)
-        path = EXAMPLES / f"scene-{number}.png"
-        Image.fromarray(scene.picture).save(path, optimize=True)
-        index.append(
-            {
-                "file": path.name,
-                "seed": seed,
-                "digest": read_image(path).digest,
-                "questions": [
-                    {"question": q.text.capitalize(), "answer": q.answer, "box": q.box}
-                    for q in _questions(scene, seed)
-                ],
-            }
-        )
+    for path, entry in (*_pictures(), *_clips()):
+        index.append({"file": path.name} | entry)
         yield path
     (EXAMPLES / "examples.json").write_text(json.dumps(index, indent=1) + "\n")
 
 
-def _questions(scene: Scene, seed: int) -> list[Question]:
-    """Two that ask where, then one of each other sort that the scene allows."""
+def _pictures() -> Iterator[tuple[Path, dict]]:
+    for number, seed in enumerate(SEEDS, start=1):
+        scene = draw_scene(evaluation_seed(seed), PIXELS)
+        path = EXAMPLES / f"scene-{number}.png"
+        Image.fromarray(scene.picture).save(path, optimize=True)
+        known = _known(scene, seed, (ask.grounding, ask.grounding, *ask.OTHERS))
+        yield path, {"seed": seed, "digest": read_image(path).digest, "questions": known}
+
+
+def _clips() -> Iterator[tuple[Path, dict]]:
+    for number, seed in enumerate(CLIP_SEEDS, start=1):
+        clip = draw_clip(evaluation_seed(seed), DRAWN_FRAMES, PIXELS)
+        path = EXAMPLES / f"clip-{number}.mp4"
+        write_mp4(path, clip.frames, round(DRAWN_FRAMES / SECONDS))
+        known = _known(clip, seed, (*clip_ask.OTHERS, clip_ask.end))
+        entry = {"seed": seed, "digest": file_digest(path), "frames": SAMPLED_FRAMES}
+        yield path, entry | {"questions": known}
+
+
+def _known(drawn: Any, seed: int, makers: Iterable[Callable[..., Question | None]]) -> list[dict]:
+    """One short question by each maker that finds one, and what is true of it."""
     rng = np.random.default_rng([seed, 3])
     found: dict[str, Question] = {}
-    for maker in (ask.grounding, ask.grounding, *ask.OTHERS):
+    for maker in makers:
         for _ in range(40):
-            question = maker(scene, rng)
+            question = maker(drawn, rng)
             if question and len(question.text) < 60 and question.text not in found:
                 found[question.text] = question
                 break
-    return list(found.values())
+    return [
+        {"question": question.text.capitalize(), "answer": question.answer, "box": question.box}
+        for question in found.values()
+    ]

@@ -54,3 +54,11 @@ class Canvas:
         canvas = Image.new("RGB", (self.width, self.height), PADDING)
         canvas.paste(picture, (left, top))
         return canvas
+
+
+def tokens_of(layout: TokenLayout, frame_index: int) -> np.ndarray:
+    """(n,) tokens to draw on a frame; a token of two frames is listed under the first of them."""
+    placed = np.flatnonzero(layout.placed)
+    frames = layout.frame[placed]
+    seen = frames[frames <= frame_index]
+    return placed[frames == seen.max()] if len(seen) else placed[:0]

@@ -2,26 +2,14 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
-
 import numpy as np
-from PIL import Image, ImageDraw
+from PIL import Image
 
-from app.render.canvas import Canvas
+from app.render.canvas import Canvas, tokens_of
+from app.render.marks import SHAPES, shapes_of, stamp, tag_shape
 from app.render.palette import NO_PLACE, PADDING, SURVIVOR_COLOURS, at_layer, survivor_colours
 from app.render.summary import percent
-from pruning.tokens import TokenLayout
 from pruning.trace import Fate, TokenTrace
-
-SHAPES = {"dot": "●", "square": "■", "diamond": "◆", "triangle": "▲", "cross": "✚"}
-TAG_SHAPES = {
-    "dominant": "square",
-    "contextual": "diamond",
-    "pillar": "triangle",
-    "collector": "square",
-    "adts": "square",
-    "tstm": "diamond",
-}
 
 
 def overlay(
@@ -44,7 +32,7 @@ def overlay(
     now = trace if layer is None else at_layer(trace, layer)
     canvas = Canvas.over(frame, trace.layout, size)
     picture = canvas.paint(frame)
-    tokens = _tokens_of(trace.layout, frame_index)
+    tokens = tokens_of(trace.layout, frame_index)
     if not len(tokens):
         return picture
     cells = canvas.pixels(trace.layout.box[tokens])  # (n, 4)
@@ -57,9 +45,10 @@ def overlay(
     return marked
 
 
-def fate_counts(trace: TokenTrace) -> dict[str, int]:
-    """How many placed tokens were kept, merged and dropped; they add up to `tokens`."""
-    fate = trace.fate[trace.layout.placed]
+def fate_counts(trace: TokenTrace, frame_index: int | None = None) -> dict[str, int]:
+    """How many placed tokens, of one frame or of all, were kept, merged and dropped: `tokens`."""
+    layout = trace.layout
+    fate = trace.fate[layout.placed if frame_index is None else tokens_of(layout, frame_index)]
     counts = {name.name.lower(): int((fate == name).sum()) for name in reversed(Fate)}
     return {"tokens": len(fate), **counts}
 
@@ -77,7 +66,7 @@ def legend(trace: TokenTrace) -> str:
     if counts["dropped"]:
         parts[-1] += f": {_where_dropped(trace)}"
     for tag, members in trace.tags.items():
-        shape = SHAPES[_tag_shape(tag, list(trace.tags))]
+        shape = SHAPES[tag_shape(tag, list(trace.tags))]
         parts.append(f"{shape} {tag} {int(members.sum()):,}")
     if _groups(trace)[trace.layout.placed].any() and not trace.tags:
         parts.append(f"{SHAPES['dot']} survivor that took others in")
@@ -98,14 +87,6 @@ def badges(trace: TokenTrace) -> list[str]:
     if extra:
         texts.append(f"{extra} extra token{'s' if extra > 1 else ''} without a place")
     return texts
-
-
-def _tokens_of(layout: TokenLayout, frame_index: int) -> np.ndarray:
-    """(n,) tokens to draw on a frame; a token of two frames is listed under the first of them."""
-    placed = np.flatnonzero(layout.placed)
-    frames = layout.frame[placed]
-    seen = frames[frames <= frame_index]
-    return placed[frames == seen.max()] if len(seen) else placed[:0]
 
 
 def _raster(cells: np.ndarray, tokens: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
@@ -226,10 +207,7 @@ def _mark(
     cells: np.ndarray,
 ) -> None:
     """A stamp in the middle of every special survivor and of every one that took others in."""
-    shapes = {int(token): "dot" for token in np.flatnonzero(groups)}
-    for tag, members in trace.tags.items():
-        for token in trace.survivors[members].tolist():
-            shapes[token] = _tag_shape(tag, list(trace.tags))
+    shapes = {int(token): "dot" for token in np.flatnonzero(groups)} | shapes_of(trace)
     for token, (left, top, right, bottom) in zip(tokens.tolist(), cells.tolist(), strict=True):
         if token not in shapes or trace.fate[token] != Fate.KEPT:
             continue
@@ -237,45 +215,12 @@ def _mark(
         if groups[token]:
             rgb = SURVIVOR_COLOURS[colours[token]].tolist()
             side = min(max(4 * canvas.unit, round(0.5 * room)), 9 * canvas.unit)
-            stamp = _stamp(shapes[token], side, (rgb[0], rgb[1], rgb[2]))
-            corner = ((left + right - stamp.width) // 2, (top + bottom - stamp.height) // 2)
+            marker = stamp(shapes[token], side, (rgb[0], rgb[1], rgb[2]))
+            corner = ((left + right - marker.width) // 2, (top + bottom - marker.height) // 2)
         else:  # alone in its cell: small and in the corner, the picture stays as it is
-            stamp = _stamp(shapes[token], min(max(2 * canvas.unit, room // 5), 5 * canvas.unit))
+            marker = stamp(shapes[token], min(max(2 * canvas.unit, room // 5), 5 * canvas.unit))
             corner = (left + canvas.unit, top + canvas.unit)
-        picture.paste(stamp, corner, stamp)
-
-
-@lru_cache(maxsize=256)
-def _stamp(shape: str, side: int, rgb: tuple[int, int, int] = (255, 255, 255)) -> Image.Image:
-    """A marker with a white and a dark rim, readable on any picture; drawn large, then shrunk."""
-    zoom = 4
-    edge = zoom * (side + 4)
-    stamp = Image.new("RGBA", (edge, edge), (0, 0, 0, 0))
-    draw = ImageDraw.Draw(stamp)
-    for inset, fill in ((0, (0, 0, 0, 255)), (zoom, (255, 255, 255, 255)), (2 * zoom, (*rgb, 255))):
-        low, high, middle = inset, edge - 1 - inset, (edge - 1) / 2
-        if shape == "dot":
-            draw.ellipse((low, low, high, high), fill=fill)
-        elif shape == "square":
-            shrink = zoom // 2
-            draw.rectangle((low + shrink, low + shrink, high - shrink, high - shrink), fill=fill)
-        elif shape == "diamond":
-            draw.polygon([(middle, low), (high, middle), (middle, high), (low, middle)], fill=fill)
-        elif shape == "triangle":
-            draw.polygon([(middle, low), (high, high), (low, high)], fill=fill)
-        else:
-            third = (high - low) / 3
-            draw.rectangle((low, low + third, high, high - third), fill=fill)
-            draw.rectangle((low + third, low, high - third, high), fill=fill)
-    return stamp.resize((side + 4, side + 4), Image.Resampling.LANCZOS)
-
-
-def _tag_shape(tag: str, tags: list[str]) -> str:
-    """Known tags have their shape; a new one takes a free one, by its place in the list."""
-    taken = {TAG_SHAPES[name] for name in tags if name in TAG_SHAPES}
-    free = [shape for shape in SHAPES if shape not in taken and shape != "dot"]
-    unknown = [name for name in tags if name not in TAG_SHAPES]
-    return TAG_SHAPES[tag] if tag in TAG_SHAPES else free[unknown.index(tag) % len(free)]
+        picture.paste(marker, corner, marker)
 
 
 def _where_dropped(trace: TokenTrace) -> str:

@@ -7,7 +7,7 @@ from weakref import WeakKeyDictionary
 import numpy as np
 
 from pruning.tokens import TokenLayout
-from pruning.trace import TokenTrace, TraceStep
+from pruning.trace import TokenTrace
 
 PHASE_COLOURS = {
     "read": "#56B4E9",
@@ -41,6 +41,7 @@ SURVIVOR_COLOURS = np.array(
 )
 
 _known: WeakKeyDictionary[TokenTrace, np.ndarray] = WeakKeyDictionary()
+_cut: WeakKeyDictionary[TokenTrace, dict[int, TokenTrace]] = WeakKeyDictionary()
 
 
 def lane_colours(methods: list[str]) -> list[str]:
@@ -106,10 +107,13 @@ def _assign(trace: TokenTrace) -> np.ndarray:
 
 
 def _first(trace: TokenTrace, stages: int) -> TokenTrace:
+    """The run cut short; kept, for every frame of a clip asks for the same one."""
     if stages == len(trace.steps):
         return trace
-    steps: tuple[TraceStep, ...] = trace.steps[:stages]
-    return TokenTrace(trace.layout, steps, trace.num_layers)
+    known = _cut.setdefault(trace, {})
+    if stages not in known:
+        known[stages] = TokenTrace(trace.layout, trace.steps[:stages], trace.num_layers)
+    return known[stages]
 
 
 def _by_place(layout: TokenLayout) -> np.ndarray:
@@ -122,13 +126,14 @@ def _by_place(layout: TokenLayout) -> np.ndarray:
 
 
 def _touching(layout: TokenLayout) -> np.ndarray:
-    """(P, 2) pairs of tokens of one frame that share an edge."""
+    """(P, 2) pairs of tokens that share an edge in a frame, or a place in two frames running."""
     placed = np.flatnonzero(layout.placed)
     if layout.grid is not None:  # raster order, as TokenLayout.regular lays it
         raster = placed.reshape(layout.grid)
         sideways = np.stack([raster[:, :, :-1].ravel(), raster[:, :, 1:].ravel()], axis=1)
         downwards = np.stack([raster[:, :-1].ravel(), raster[:, 1:].ravel()], axis=1)
-        return np.concatenate([sideways, downwards])
+        onwards = np.stack([raster[:-1].ravel(), raster[1:].ravel()], axis=1)
+        return np.concatenate([sideways, downwards, onwards])
     pairs = [np.zeros((0, 2), dtype=np.int64)]
     for frame in np.unique(layout.frame[placed]):
         tokens = placed[layout.frame[placed] == frame]

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from models.grounding import iou, parse_boxes
+from models.media import Media
 from models.record import PHASES, Comparison, LaneResult
 
 NOTHING = "–"
@@ -91,6 +92,17 @@ def conditions_line(comparison: Comparison) -> str:
     if ran:
         parts.append(f"cold: {', '.join(cold)}" if cold else "warm")
     return " · ".join(printable(part) for part in parts)
+
+
+def media_line(media: Media) -> str:
+    """What was read of the upload, by what, and what a person should know of it."""
+    height, width = media.frames.shape[1:3]
+    said = f"{width:,} × {height:,} pixels"
+    if media.kind == "video":
+        frames = f"{len(media.frames)} frame{'s' * (len(media.frames) > 1)}"
+        said = f"{frames} from {media.times[0]:.2f} s to {media.times[-1]:.2f} s · {said}"
+    said += f" · read by {media.decoder} in {milliseconds(media.read_seconds)}"
+    return printable(f"{said} · {media.note}" if media.note else said)
 
 
 def table(comparison: Comparison, answer_width: int = 48) -> str:

@@ -1,0 +1,73 @@
+"""Trees of tokens: a survivor and all that was merged into it, and which tree is under a click."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from app.render.canvas import tokens_of
+from app.render.palette import SURVIVOR_COLOURS, at_layer, survivor_colours
+from pruning.tokens import TokenLayout
+from pruning.trace import TokenTrace
+
+
+@dataclass(frozen=True, eq=False)
+class Tree:
+    """A survivor and what it is made of. Tokens are in original numbering."""
+
+    survivor: int
+    members: np.ndarray  # (M,) int64, ascending; itself is one where it is part of itself
+    weights: np.ndarray  # (M,) float32
+    frames: np.ndarray  # (M,) frame of each member
+    colour: str  # the same in overlays, strip, tree and table: "#E69F00"
+
+    def __len__(self) -> int:
+        return len(self.members)
+
+    @property
+    def span(self) -> tuple[int, int]:
+        """Its first and its last frame."""
+        return int(self.frames.min()), int(self.frames.max())
+
+    @property
+    def shares(self) -> np.ndarray:
+        """(M,) each member's part of all weight; they add up to 1."""
+        size = np.abs(self.weights)
+        shares: np.ndarray = size / size.sum()
+        return shares
+
+
+def tree_of(trace: TokenTrace, survivor: int, layer: int | None = None) -> Tree:
+    """The tree of a survivor, at the end of the run or as LLM layer `layer` sees it."""
+    now = trace if layer is None else at_layer(trace, layer)
+    made_of = now.weights_of(survivor)  # (N,)
+    members = np.flatnonzero(made_of)
+    if survivor < 0 or not len(members):
+        when = "at the end" if layer is None else f"at LLM layer {layer}"
+        raise ValueError(f"Token {survivor} stands for no token {when}; choose a survivor.")
+    rgb = SURVIVOR_COLOURS[survivor_colours(trace)[survivor]].tolist()
+    colour = "#{:02X}{:02X}{:02X}".format(*rgb)
+    return Tree(survivor, members, made_of[members], trace.layout.frame[members], colour)
+
+
+def largest_trees(trace: TokenTrace, most: int = 12, layer: int | None = None) -> list[Tree]:
+    """The survivors that stand for most tokens, largest first; those of one token are no trees."""
+    now = trace if layer is None else at_layer(trace, layer)
+    owner = now.survivors[now.edges.rows]  # (E,)
+    pairs = np.stack([owner, now.edges.cols])[:, owner >= 0]
+    anchors, sizes = np.unique(np.unique(pairs, axis=1)[0], return_counts=True)
+    order = np.argsort(-sizes, kind="stable")
+    chosen = anchors[order][sizes[order] > 1][:most]
+    return [tree_of(trace, int(anchor), layer) for anchor in chosen]
+
+
+def token_at(layout: TokenLayout, frame: int, x: float, y: float) -> int | None:
+    """The token under a point of a frame, x and y as fractions of it; the finest where they lap."""
+    tokens = tokens_of(layout, frame)
+    left, top, right, bottom = layout.box[tokens].T
+    under = (left <= x) & (x <= right) & (top <= y) & (y <= bottom)
+    if not under.any():
+        return None
+    area = (right - left) * (bottom - top)
+    return int(tokens[np.where(under, area, np.inf).argmin()])

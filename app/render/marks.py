@@ -1,0 +1,66 @@
+"""The markers that tell kinds of survivors apart by shape."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+from PIL import Image, ImageDraw
+
+from pruning.trace import TokenTrace
+
+SHAPES = {"dot": "●", "square": "■", "diamond": "◆", "triangle": "▲", "cross": "✚"}
+TAG_SHAPES = {
+    "dominant": "square",
+    "contextual": "diamond",
+    "pillar": "triangle",
+    "collector": "square",
+    "adts": "square",
+    "tstm": "diamond",
+    "salient": "square",
+    "context": "diamond",
+    "static": "square",
+    "dynamic": "triangle",
+}
+
+
+def shapes_of(trace: TokenTrace) -> dict[int, str]:
+    """The marker of every survivor that its method gave a kind."""
+    tags = trace.tags
+    return {
+        token: tag_shape(tag, list(tags))
+        for tag, members in tags.items()
+        for token in trace.survivors[members].tolist()
+    }
+
+
+def tag_shape(tag: str, tags: list[str]) -> str:
+    """Known tags have their shape; a new one takes a free one, by its place in the list."""
+    taken = {TAG_SHAPES[name] for name in tags if name in TAG_SHAPES}
+    free = [shape for shape in SHAPES if shape not in taken and shape != "dot"]
+    unknown = [name for name in tags if name not in TAG_SHAPES]
+    return TAG_SHAPES[tag] if tag in TAG_SHAPES else free[unknown.index(tag) % len(free)]
+
+
+@lru_cache(maxsize=256)
+def stamp(shape: str, side: int, rgb: tuple[int, int, int] = (255, 255, 255)) -> Image.Image:
+    """A marker with a white and a dark rim, readable on any picture; drawn large, then shrunk."""
+    zoom = 4
+    edge = zoom * (side + 4)
+    image = Image.new("RGBA", (edge, edge), (0, 0, 0, 0))
+    draw = ImageDraw.Draw(image)
+    for inset, fill in ((0, (0, 0, 0, 255)), (zoom, (255, 255, 255, 255)), (2 * zoom, (*rgb, 255))):
+        low, high, middle = inset, edge - 1 - inset, (edge - 1) / 2
+        if shape == "dot":
+            draw.ellipse((low, low, high, high), fill=fill)
+        elif shape == "square":
+            shrink = zoom // 2
+            draw.rectangle((low + shrink, low + shrink, high - shrink, high - shrink), fill=fill)
+        elif shape == "diamond":
+            draw.polygon([(middle, low), (high, middle), (middle, high), (low, middle)], fill=fill)
+        elif shape == "triangle":
+            draw.polygon([(middle, low), (high, high), (low, high)], fill=fill)
+        else:
+            third = (high - low) / 3
+            draw.rectangle((low, low + third, high, high - third), fill=fill)
+            draw.rectangle((low + third, low, high - third, high), fill=fill)
+    return image.resize((side + 4, side + 4), Image.Resampling.LANCZOS)

@@ -1,0 +1,106 @@
+"""A contact sheet: a clip's frames in rows on dark ground, which reads in a light and a dark page.
+
+A sheet is laid out in pixels of the page and drawn with twice as many, so that fine screens show
+thin lines. Points on it are fractions of its width and height, whatever size it is shown at.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from app.render.canvas import Canvas
+from models.media import Media
+from pruning.tokens import TokenLayout
+
+ZOOM = 2  # drawn pixels for a pixel of the page
+WHITE, BLACK = (255, 255, 255), (0, 0, 0)
+GROUND, INK, FAINT = (24, 27, 31), (243, 244, 246), (161, 167, 176)  # ink and faint on it: > 7:1
+LEAST, MOST = 112, 480  # width of a frame
+TALLEST = 1.5  # height of a frame over the width it has
+GAP, TEXT, LINE = 8, 11, 15
+LINES = 3  # of words below each frame
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """Where each of `count` frames lies on the sheet. Lengths are drawn pixels."""
+
+    count: int
+    columns: int
+    column: int  # width that a frame and its words may take
+    canvas: Canvas  # of every frame
+
+    @classmethod
+    def over(cls, media: Media, layout: TokenLayout, width: int) -> Sheet:
+        """As wide as the page allows, `width` of its pixels, in rows of even length."""
+        count = len(media.frames)
+        fits = max(1, min(count, (width - GAP) // (LEAST + GAP)))
+        columns = -(-count // -(-count // fits))
+        column = ZOOM * min(MOST, (width - GAP) // columns - GAP)
+        whole = Canvas.over(media.frames[0], layout, 1000)
+        shrink = min(column / whole.width, TALLEST * column / whole.height)
+        size = max(1, int(shrink * max(whole.width, whole.height)))
+        return cls(count, columns, column, Canvas.over(media.frames[0], layout, size))
+
+    @property
+    def size(self) -> tuple[int, int]:
+        across, down = self._pitch
+        rows = -(-self.count // self.columns)
+        return self.columns * across + ZOOM * GAP, rows * down + ZOOM * GAP // 2
+
+    def corner(self, index: int) -> tuple[int, int]:
+        """Left and top of a frame."""
+        row, col = divmod(index, self.columns)
+        across, down = self._pitch
+        centred = (self.column - self.canvas.width) // 2
+        return ZOOM * GAP + col * across + centred, ZOOM * GAP + row * down
+
+    def cells(self, frames: np.ndarray, boxes: np.ndarray) -> np.ndarray:
+        """(M,) frames and (M, 4) fractions of them to (M, 4) pixels of the sheet."""
+        corners = np.array([self.corner(index) for index in range(self.count)])  # (T, 2)
+        cells: np.ndarray = self.canvas.pixels(boxes) + np.tile(corners[frames], 2)
+        return cells
+
+    def frame_at(self, x: float, y: float) -> tuple[int, float, float] | None:
+        """The frame under a point of the sheet, and the point as fractions of that frame."""
+        across, down = self._pitch
+        wide, tall = self.size
+        col, row = int((x * wide - ZOOM * GAP) // across), int((y * tall - ZOOM * GAP) // down)
+        index = row * self.columns + col
+        if not (0 <= col < self.columns and row >= 0 and index < self.count):
+            return None
+        left, top = self.corner(index)
+        right, bottom = (x * wide - left) / self.canvas.width, (y * tall - top) / self.canvas.height
+        if not (0 <= right < 1 and 0 <= bottom < 1):
+            return None
+        low_x, low_y, high_x, high_y = self.canvas.extent
+        return index, low_x + right * (high_x - low_x), low_y + bottom * (high_y - low_y)
+
+    def blank(self) -> Image.Image:
+        return Image.new("RGB", self.size, GROUND)
+
+    def place(self, sheet: Image.Image, index: int, picture: Image.Image, *words: str) -> None:
+        """Put a frame on the sheet, and below it its words: the first bright, the others faint."""
+        sheet.paste(picture, self.corner(index))
+        left, top = self.corner(index)
+        left -= (self.column - self.canvas.width) // 2
+        top += self.canvas.height + ZOOM * 3
+        draw = ImageDraw.Draw(sheet)
+        for line, text in enumerate(words[:LINES]):
+            ink = FAINT if line else INK
+            draw.text((left, top + ZOOM * LINE * line), text, ink, font(ZOOM * TEXT))
+
+    @property
+    def _pitch(self) -> tuple[int, int]:
+        words = ZOOM * (LINES * LINE + 3)
+        return self.column + ZOOM * GAP, self.canvas.height + words + ZOOM * GAP
+
+
+@lru_cache
+def font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+    """Pillow's own: no file to look for. It has no accents and no arrows."""
+    return ImageFont.load_default(size)
