@@ -1,4 +1,4 @@
-"""The same job without a page: `python -m app demo | compare | bench | speed | examples`."""
+"""The same job without a page: `python -m app demo | compare | bench | speed | …`."""
 
 from __future__ import annotations
 
@@ -33,12 +33,13 @@ def _parser() -> argparse.ArgumentParser:
     demo.add_argument("--port", type=int, default=7860)
     demo.set_defaults(run=_demo)
 
-    compare = commands.add_parser("compare", help="ask one question about one picture")
-    compare.add_argument("picture")  # text: a Path would hide that it is a URL
+    compare = commands.add_parser("compare", help="ask one question about one picture or clip")
+    compare.add_argument("file")  # text: a Path would hide that it is a URL
     compare.add_argument("question")
-    compare.add_argument("--model", default=Settings.model)
-    compare.add_argument("--methods", default=DEFAULT_METHODS, help="comma-separated")
+    compare.add_argument("--model", default="", help="default: what takes such a file")
+    compare.add_argument("--methods", help="comma-separated; default: what suits such a file")
     compare.add_argument("--retention", type=float, default=1 / 9, help="share of visual tokens")
+    compare.add_argument("--frames", type=int, help="to sample of a clip; default: the model's own")
     compare.add_argument("--positions", default="published", help=POSITIONS)
     compare.add_argument("--max-new-tokens", type=int, default=64)
     compare.add_argument("--temperature", type=float, default=0.0)
@@ -46,12 +47,12 @@ def _parser() -> argparse.ArgumentParser:
     compare.add_argument("--out", type=Path, help="folder for the record and its pictures")
     compare.set_defaults(run=_compare)
 
-    bench = commands.add_parser("bench", help="accuracy and time over drawn scenes")
+    bench = commands.add_parser("bench", help="accuracy and time over drawn scenes or clips")
     bench.add_argument("--model", default=Settings.model)
-    bench.add_argument("--scenes", type=int, default=100)
+    bench.add_argument("--scenes", "--clips", type=int, default=100, dest="count")
     bench.add_argument("--seed", type=int, default=0)
-    bench.add_argument("--methods", default=DEFAULT_METHODS, help="comma-separated")
-    bench.add_argument("--retention", default="0.333,0.222,0.111", help="comma-separated")
+    bench.add_argument("--methods", help="comma-separated; default those of the model's media")
+    bench.add_argument("--retention", help="comma-separated; default 33, 22 and 11 % for scenes")
     bench.add_argument("--positions", default="published", help=POSITIONS)
     bench.add_argument("--jobs", type=int, help="processes, one thread each; default one a core")
     bench.add_argument("--json", type=Path, help="also write the report here")
@@ -61,6 +62,16 @@ def _parser() -> argparse.ArgumentParser:
     speed.add_argument("--model", default=Settings.model)
     speed.add_argument("--repeats", type=int, default=9)
     speed.set_defaults(run=_speed)
+
+    compression = commands.add_parser("compression", help="what compressing a 7B clip costs")
+    compression.add_argument("--frames", default="8,16,32,64,128", help="for FlashVID by stage")
+    compression.add_argument("--clip", type=int, default=32, help="frames, for all the methods")
+    compression.add_argument("--tokens", type=int, default=196, help="visual tokens a frame")
+    compression.add_argument("--width", type=int, default=3584, help="of a token, 128 a head")
+    compression.add_argument("--retention", type=float, default=0.1, help="share of visual tokens")
+    compression.add_argument("--repeats", type=int, default=5)
+    compression.add_argument("--json", type=Path, help="also write the report here")
+    compression.set_defaults(run=_compression)
 
     examples = commands.add_parser("examples", help="draw the example pictures again")
     examples.set_defaults(run=_examples)
@@ -74,7 +85,7 @@ def _demo(options: argparse.Namespace, settings: Settings) -> None:
 
 
 def _compare(options: argparse.Namespace, settings: Settings) -> None:
-    from app import recordings
+    from app import drawings, recordings
     from app.events import ComparisonDone
     from app.render import summary
     from app.request import read_job
@@ -82,12 +93,13 @@ def _compare(options: argparse.Namespace, settings: Settings) -> None:
     from models.record import LaneFailure
 
     job = read_job(
-        options.picture,
+        options.file,
         options.question,
         options.model,
-        _names(options.methods),
+        _names(options.methods) if options.methods is not None else None,
         options.retention,
         positions=options.positions,
+        num_frames=options.frames,
         max_new_tokens=options.max_new_tokens,
         temperature=options.temperature,
         seed=options.seed,
@@ -98,9 +110,10 @@ def _compare(options: argparse.Namespace, settings: Settings) -> None:
     comparison = last.comparison
     print(summary.table(comparison))
     print(summary.conditions_line(comparison))
+    print(summary.media_line(comparison.media))
     if options.out:
         recordings.save(comparison, options.out)
-        recordings.pictures(comparison, options.out)
+        drawings.draw(comparison, options.out)
         print(f"saved to {options.out}")
     failed: dict[str, list[str]] = {}  # one reason may hold for every lane
     for lane in comparison.lanes:
@@ -113,12 +126,13 @@ def _compare(options: argparse.Namespace, settings: Settings) -> None:
 def _bench(options: argparse.Namespace, settings: Settings) -> None:
     from app import bench
 
+    unit = bench.drawn_as(options.model)
     report = bench.bench(
         options.model,
-        options.scenes,
+        options.count,
         options.seed,
-        _names(options.methods),
-        _ratios(options.retention),
+        _names(options.methods or bench.METHODS[unit]),
+        _ratios(options.retention or bench.RATIOS[unit]),
         options.positions,
         settings,
         options.jobs,
@@ -146,6 +160,30 @@ def _speed(options: argparse.Namespace, settings: Settings) -> None:
     report = speed.speed(options.model, options.repeats, settings)
     print(speed.table(report))
     print(json.dumps(report))
+
+
+def _compression(options: argparse.Namespace, settings: Settings) -> None:
+    from app import compression
+
+    report = compression.compression(
+        _counts(options.frames),
+        options.clip,
+        options.tokens,
+        options.width,
+        options.retention,
+        options.repeats,
+    )
+    print(compression.table(report))
+    if options.json:
+        options.json.write_text(json.dumps(report, indent=2) + "\n")
+    print(json.dumps(report))
+
+
+def _counts(text: str) -> list[int]:
+    try:
+        return [int(part) for part in text.split(",")]
+    except ValueError:
+        raise ValueError(f"Frames are {text!r}, wanted whole numbers such as 8,16,32.") from None
 
 
 def _examples(options: argparse.Namespace, settings: Settings) -> None:

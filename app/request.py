@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Sequence
 from functools import lru_cache
@@ -10,14 +11,17 @@ from typing import Any
 
 from app.settings import EXAMPLES, Settings
 from app.worker.protocol import Job
-from models.catalog import find
-from models.media import Media, read_image
+from models.catalog import CATALOG, ModelCard, find
+from models.media import Media, read_media
 from models.pipeline import checked
 from models.record import Truth
 from pruning.base import CompressionMethod
-from pruning.methods import create
+from pruning.methods import METHODS, create
 
 MAX_SEED = 2**32 - 1
+RATIO = 0.111
+LANES = {"image": ("visionzip", "nuwa", "pooling"), "video": ("flashvid", "fastvid", "ttm")}
+NOUNS = {"image": "picture", "video": "clip"}
 
 
 class RequestError(ValueError):
@@ -25,37 +29,74 @@ class RequestError(ValueError):
 
 
 def read_job(
-    picture: str | Path | None,
+    path: str | Path | None,
     question: str,
-    model: str,
-    methods: Sequence[str],
-    retention_ratio: float,
+    model: str = "",
+    methods: Sequence[str] | None = None,
+    retention_ratio: float = RATIO,
     *,
     positions: str = "published",
+    num_frames: int | None = None,
     max_new_tokens: int = 64,
     temperature: float = 0.0,
     seed: int = 0,
     settings: Settings | None = None,
 ) -> Job:
-    """Check every part, read the picture last (it is the dearest). Raises `ValueError`s only."""
+    """Check every part and read the upload. Raises `ValueError`s only.
+
+    No model means the one that takes such an upload, no methods those that show most on it, and no
+    number of frames as many as the model was made for.
+    """
     settings = settings or Settings()
     question = checked(str(question or ""))
-    find(model)
-    most = settings.max_new_tokens
+    card = None if model == "" else find(model)
     max_new_tokens, seed = _whole(max_new_tokens), _whole(seed)
+    _check_decoding(max_new_tokens, temperature, seed, settings.max_new_tokens)
+    if not isinstance(retention_ratio, (int, float)) or not 0 < retention_ratio <= 1:
+        raise RequestError(
+            f"Retention ratio is {retention_ratio}, wanted a number above 0 and at most 1."
+        )
+    frames = _frames(num_frames, card or default_card("video", settings), settings.max_frames)
+    if path is None or str(path) == "":
+        raise RequestError("No picture or clip came. Upload one or choose an example first.")
+    media = read_media(path, frames)
+    card = card or default_card(media.kind, settings)
+    if media.kind not in card.media:
+        raise RequestError(_misfit(card, media.kind))
+    names = LANES[media.kind][: settings.max_lanes - 1] if methods is None else methods
+    lanes = _lanes(names, retention_ratio, positions, card, settings.max_lanes)
+    truth = truth_of(media, path, question)
+    return Job(card.name, media, question, lanes, max_new_tokens, temperature, seed, truth)
+
+
+def _check_decoding(max_new_tokens: Any, temperature: Any, seed: Any, most: int) -> None:
     if not isinstance(max_new_tokens, int) or not 1 <= max_new_tokens <= most:
         raise RequestError(f"Max new tokens is {max_new_tokens}, wanted 1 to {most}.")
     if not isinstance(temperature, (int, float)) or not 0 <= temperature <= 2:
         raise RequestError(f"Temperature is {temperature}, wanted 0 (greedy) to 2.")
     if not isinstance(seed, int) or not 0 <= seed <= MAX_SEED:
         raise RequestError(f"Seed is {seed}, wanted a whole number from 0 to {MAX_SEED}.")
-    lanes = _lanes(methods, retention_ratio, positions, settings.max_lanes)
-    if picture is None or str(picture) == "":
-        raise RequestError("No picture came. Upload, paste or choose an example first.")
-    media = read_image(picture)
-    return Job(
-        model, media, question, lanes, max_new_tokens, temperature, seed, truth_of(media, question)
-    )
+
+
+def default_card(kind: str, settings: Settings) -> ModelCard:
+    """The model for a kind of upload: the one that is set, or the first that takes it."""
+    cards = [card for card in CATALOG if kind in card.media]
+    if not cards:
+        raise RequestError(f"No model here takes a {NOUNS[kind]}.")
+    return next((card for card in cards if card.name == settings.model), cards[0])
+
+
+def _misfit(card: ModelCard, kind: str) -> str:
+    taken = " or ".join(f"{NOUNS[other]}s" for other in sorted(card.media))
+    fitting = " or ".join(f"{c.title} ({c.name})" for c in CATALOG if kind in c.media)
+    return f"{card.title} takes {taken}, and a {NOUNS[kind]} came; choose {fitting or 'another'}."
+
+
+def _frames(count: Any, card: ModelCard, most: int) -> int:
+    count = card.frames if count is None else _whole(count)
+    if not isinstance(count, int) or not 1 <= count <= most:
+        raise RequestError(f"Frames to sample is {count}, wanted a whole number from 1 to {most}.")
+    return count
 
 
 def _whole(number: Any) -> Any:
@@ -64,15 +105,18 @@ def _whole(number: Any) -> Any:
 
 
 def _lanes(
-    names: Sequence[str], ratio: float, positions: str, most: int
+    names: Sequence[str], ratio: float, positions: str, card: ModelCard, most: int
 ) -> tuple[CompressionMethod, ...]:
-    if not isinstance(ratio, (int, float)) or not 0 < ratio <= 1:
-        raise RequestError(f"Retention ratio is {ratio}, wanted a number above 0 and at most 1.")
     if not isinstance(names, (list, tuple)) or not all(isinstance(name, str) for name in names):
         raise RequestError(f"Methods are {str(names)[:80]!r}, wanted a list of names.")
     others = [name for name in names if name != "vanilla"]
     if len(others) >= most:
         raise RequestError(f"{len(others) + 1} lanes came, the most is {most}, vanilla included.")
+    known = {method.name for method in METHODS}
+    for name in others:  # one for other uploads says so in its own lane
+        if name.partition(":")[0] not in known:
+            fitting = ", ".join(m.name for m in METHODS if m.media & card.media)
+            raise RequestError(f"Unknown method {name[:80]!r}. Choose one of {fitting}.")
     return (create("vanilla"), *(method_of(name, ratio, positions) for name in others))
 
 
@@ -83,18 +127,35 @@ def method_of(name: str, ratio: float, positions: str = "published") -> Compress
 
 
 @lru_cache(maxsize=1)
-def examples() -> list[dict]:
-    """The pictures that ship with the project: file, question, answer, box, digest."""
+def examples() -> tuple[dict, ...]:
+    """The uploads that ship with the project: file, digest, questions with answer and box."""
     index = EXAMPLES / "examples.json"
-    return json.loads(index.read_text()) if index.exists() else []
+    return tuple(json.loads(index.read_text())) if index.exists() else ()
 
 
-def truth_of(media: Media, question: str) -> Truth | None:
-    """What is known of a picture we drew ourselves, when the question is one we know too."""
-    for example in examples():
-        if example["digest"] == media.digest:
-            for known in example["questions"]:
-                if known["question"].casefold() == question.casefold():
-                    box = known.get("box")
-                    return Truth(known["answer"], tuple(box) if box else None)
+def examples_of(kind: str) -> list[dict]:
+    """Those of one kind, in their order."""
+    return [one for one in examples() if one["file"].endswith(".mp4") == (kind == "video")]
+
+
+def truth_of(media: Media, path: str | Path, question: str) -> Truth | None:
+    """What is known of an upload we drew ourselves, when the question is one we know too.
+
+    A picture is known by its pixels, a clip by its file, whatever decoded it. A box lies on the
+    last frame, so it holds only for the number of frames that the index names.
+    """
+    digest = media.digest if media.kind == "image" else file_digest(path)
+    for example in examples_of(media.kind):
+        if example["digest"] != digest:
+            continue
+        for known in example["questions"]:
+            if known["question"].casefold() == question.casefold():
+                box = known.get("box")
+                sampled = example.get("frames", 1) == len(media.frames)
+                return Truth(known["answer"], tuple(box) if box and sampled else None)
     return None
+
+
+def file_digest(path: str | Path) -> str:
+    """sha256 of a file's bytes."""
+    return hashlib.sha256(Path(path).read_bytes()).hexdigest()

@@ -18,6 +18,7 @@ class Settings:
     model: str = "embedded-image"
     max_new_tokens: int = 128  # the most a person may ask for
     max_lanes: int = 4
+    max_frames: int = 64  # that a person may have sampled of a clip
     max_upload_mb: int = 20
     queue_size: int = 16
     device: str = ""  # empty: CUDA where there is one

@@ -9,12 +9,11 @@ import gradio as gr
 
 from app.events import ComparisonDone
 from app.render.summary import conditions_line, lane_rows
-from app.request import read_job
+from app.request import RATIO, read_job
 from app.settings import Settings
-from app.ui.form import DEFAULT_METHODS, DEFAULT_RATIO
 from app.ui.handlers import in_words
 from app.ui.numbers import NumberInput
-from app.ui.picture import PictureInput
+from app.ui.uploads import PictureInput
 from app.worker.protocol import Worker
 
 
@@ -22,15 +21,16 @@ def compare_endpoint(worker: Worker, settings: Settings, **device: Any) -> None:
     """Declare `/compare`. Its components are never shown; they type the endpoint's arguments."""
     with gr.Column(visible=False):
         inputs = [
-            PictureInput(type="filepath", label="picture"),
+            PictureInput(type="filepath", label="upload"),
             gr.Textbox(label="question"),
-            gr.Textbox(settings.model, label="model"),
-            gr.JSON(list(DEFAULT_METHODS), label="methods"),
-            NumberInput(DEFAULT_RATIO, label="retention_ratio"),
+            gr.Textbox("", label="model"),
+            gr.JSON(None, label="methods"),
+            NumberInput(RATIO, label="retention_ratio"),
             NumberInput(64, precision=0, label="max_new_tokens"),
             NumberInput(0.0, label="temperature"),
             NumberInput(0, precision=0, label="seed"),
             gr.Textbox("published", label="positions"),
+            NumberInput(None, precision=0, label="num_frames"),
         ]
         result = gr.JSON(label="comparison")
         trigger = gr.Button()
@@ -46,28 +46,31 @@ class Endpoint:
 
     def compare(
         self,
-        picture: str,
+        upload: str,
         question: str,
-        model: str = Settings.model,
-        methods: Sequence[str] = DEFAULT_METHODS,
-        retention_ratio: float = DEFAULT_RATIO,
+        model: str = "",
+        methods: Sequence[str] | None = None,
+        retention_ratio: float = RATIO,
         max_new_tokens: int = 64,
         temperature: float = 0.0,
         seed: int = 0,
         positions: str = "published",
+        num_frames: int | None = None,
     ) -> dict[str, Any]:
-        """Ask one question about one picture, of vanilla and of every method, on the same model.
+        """Ask one question about a picture or clip, of vanilla and of each method, on one model.
 
         Args:
-            picture: The picture file.
+            upload: The picture or clip, a file.
             question: What to ask about it.
-            model: Name of the model.
-            methods: Names of up to three methods; vanilla is always the first lane.
+            model: Name of the model; left out, the one that takes such an upload.
+            methods: Names of up to three methods; vanilla is always the first lane. Left out, the
+                page's own for such an upload.
             retention_ratio: Visual tokens averaged over LLM layers, over all visual tokens.
             max_new_tokens: The longest answer.
             temperature: 0 takes the likeliest token each time; above 0 samples with the seed.
             seed: Seed of the sampling.
             positions: How survivors are numbered: published, perc, pesp, rpme or rpme_affine.
+            num_frames: Of a clip; left out, as many as the model was made for.
 
         Returns:
             `lanes`, a row of figures and the answer for each lane in order, vanilla first; and
@@ -76,12 +79,13 @@ class Endpoint:
         names = [methods] if isinstance(methods, str) else methods
         try:
             job = read_job(
-                picture,
+                upload,
                 question,
                 model,
-                () if names is None else names,
+                names,
                 retention_ratio,
                 positions=positions or "published",
+                num_frames=num_frames,
                 max_new_tokens=max_new_tokens,
                 temperature=temperature,
                 seed=seed,

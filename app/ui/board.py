@@ -7,12 +7,19 @@ from dataclasses import dataclass
 import gradio as gr
 
 from app.settings import Settings
+from app.ui import inspector
+from app.ui.inspector import Inspector
 
 HOUR = 3600
 SAVE = "Download recording"
-VIEWS = [("Tokens", "tokens"), ("Boxes", "boxes"), ("Picture", "picture")]
+VIEWS = [
+    ("Tokens at end", "tokens"),
+    ("Tokens into LLM", "into"),
+    ("Boxes", "boxes"),
+    ("Picture", "picture"),
+]
 EMPTY = """<section class="empty"><h2>What did compression do to the picture and the answer?</h2>
-<ol><li>Choose an example, or bring your own picture and question.</li>
+<ol><li>Choose an example, or bring your own picture or clip and a question.</li>
 <li>Compare: the same model answers with all its visual tokens, and again with each method.</li>
 <li>Read the answers side by side, see what became of every token, and where the time went.</li>
 </ol>
@@ -33,6 +40,9 @@ class Board:
     results: gr.Column
     latency: gr.Plot
     staircase: gr.Plot
+    over_time: gr.Column
+    clip_timeline: gr.Plot
+    inspector: Inspector
     figures: gr.HTML
     conditions: gr.HTML
     save: gr.Button
@@ -71,17 +81,22 @@ def _results() -> tuple:
     """The column of results and what is in it, in the order of `Board`."""
     with gr.Column(visible=False, elem_id="results") as results:
         with gr.Row(elem_id="charts"):
-            latency = _chart("Time, one clock per lane", "latency")
-            staircase = _chart("Visual tokens per LLM layer", "staircase")
+            _, latency = _chart("Time, one clock per lane", "latency")
+            _, staircase = _chart("Visual tokens per LLM layer", "staircase")
+            over_time, timeline = _chart("Visual tokens and segments over the clip", "timeline")
+        inspect = inspector.declare()
         figures = gr.HTML(elem_id="figures", apply_default_css=False)
         with gr.Row(elem_id="foot"):
             conditions = gr.HTML(elem_id="conditions", apply_default_css=False)
-            save = gr.Button(SAVE, size="sm", elem_id="save")
+            save = gr.Button(SAVE, size="sm", elem_id="save", elem_classes="quiet")
             file = gr.DownloadButton(visible="hidden", elem_id="file")
-    return results, latency, staircase, figures, conditions, save, file
+    return (
+        *(results, latency, staircase, over_time, timeline),
+        *(inspect, figures, conditions, save, file),
+    )
 
 
-def _chart(heading: str, name: str) -> gr.Plot:
-    with gr.Column(min_width=0):
+def _chart(heading: str, name: str) -> tuple[gr.Column, gr.Plot]:
+    with gr.Column(min_width=0) as column:
         gr.HTML(f"<h2>{heading}</h2>", apply_default_css=False)
-        return gr.Plot(label=heading, show_label=False, elem_id=name)
+        return column, gr.Plot(label=heading, show_label=False, elem_id=name)

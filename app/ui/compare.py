@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import gradio as gr
 
-from app.request import examples
-from app.settings import EXAMPLES, Settings
+from app.settings import Settings
 from app.ui import board, form
-from app.ui.handlers import Handlers, alert
+from app.ui.choices import retention_note
+from app.ui.following import Following
+from app.ui.handlers import Handlers
+from app.ui.inspector import Inspector
 from app.worker.protocol import Worker
 
 DEVICE = {"concurrency_id": "device", "concurrency_limit": 1}  # on every listener that uses it
@@ -24,6 +28,7 @@ def compare_view(worker: Worker, settings: Settings, model: gr.Dropdown) -> None
     _wire_form(asked, model, settings)
     handlers = Handlers(worker, settings, asked, shown)
     _wire_job(handlers, asked, model)
+    _wire_inspector(shown.inspector, shown.comparison)
     shown.save.click(
         handlers.keep,
         shown.comparison,
@@ -34,61 +39,69 @@ def compare_view(worker: Worker, settings: Settings, model: gr.Dropdown) -> None
 
 
 def _wire_form(asked: form.Form, model: gr.Dropdown, settings: Settings) -> None:
-    def choose_example(event: gr.SelectData) -> dict[Any, Any]:
-        example = examples()[event.index]
-        return {
-            asked.picture: str(EXAMPLES / example["file"]),
-            asked.question: example["questions"][0]["question"],
-            asked.chips: form.chips_of(event.index),
-        }
-
-    def choose_methods(chosen: list[str]) -> dict[Any, Any]:
-        kept = chosen[: settings.max_lanes - 1]
-        update: dict[Any, Any] = {asked.methods_note: form.methods_note(kept)}
-        if kept != chosen:
-            update[asked.methods] = gr.CheckboxGroup(value=kept)
-            update[asked.status] = alert(f"{len(kept)} methods fit; clear one to choose another.")
-        return update
-
-    def choose_model(name: str, ratio: float, chosen: list[str]) -> dict[Any, Any]:
-        offered = form.method_choices(name)
-        kept = [method for method in chosen if method in dict(offered)]
-        return {
-            asked.methods: gr.CheckboxGroup([(t, n) for n, t in offered], value=kept),
-            asked.question: gr.Textbox(info=form.answers_note(name)),
-            asked.retention_note: form.retention_note(ratio, name),
-        }
-
-    asked.gallery.select(
-        choose_example, None, [asked.picture, asked.question, asked.chips], **QUIET
-    )
-    asked.picture.upload(lambda: form.chips_of(None), None, asked.chips, **QUIET)
+    follow = Following(asked, model, settings)
+    given, followers = [asked.kind, model, asked.methods, asked.retention], follow.outputs()
+    for kind, tab in asked.tab.items():
+        tab.select(partial(follow.open_tab, kind), given, followers, **QUIET)
+        asked.galleries[kind].select(
+            choosing(follow, kind),
+            None,
+            [asked.uploads[kind], asked.question, asked.chips],
+            **QUIET,
+        )
+        asked.uploads[kind].upload(lambda: form.chips_of(None), None, asked.chips, **QUIET)
+    model.input(follow.choose_model, [*given, follow.followed], followers, **QUIET)
     asked.chips.click(lambda sample: sample[0], asked.chips, asked.question, **QUIET)
     asked.methods.input(
-        choose_methods,
+        follow.choose_methods,
         asked.methods,
         [asked.methods, asked.methods_note, asked.status],
         **QUIET,
     )
-    asked.retention.change(
-        form.retention_note, [asked.retention, model], asked.retention_note, **QUIET
-    )
-    model.change(
-        choose_model,
-        [model, asked.retention, asked.methods],
-        [asked.question, asked.retention_note, asked.methods],
+    gr.on(
+        [asked.retention.change, asked.num_frames.change],
+        retention_note,
+        [asked.retention, model, asked.num_frames],
+        asked.retention_note,
         **QUIET,
     )
 
 
+def choosing(follow: Following, kind: str) -> Callable[[gr.SelectData], dict[Any, Any]]:
+    """Gradio finds out by its annotation that a handler wants the event."""
+
+    def choose(event: gr.SelectData) -> dict[Any, Any]:
+        return follow.choose_example(kind, event.index)
+
+    return choose
+
+
+def _wire_inspector(part: Inspector, comparison: gr.State) -> None:
+    view = [part.survivor, part.picture, part.words]
+    part.lane.input(part.choose_lane, [part.lane, comparison], view, **QUIET)
+    chosen = [part.survivor, part.lane, comparison]
+    part.survivor.input(part.choose_survivor, chosen, view[1:], **QUIET)
+    part.picture.select(part.choose_token, [part.lane, comparison], view, **QUIET)
+    part.save.click(
+        part.keep,
+        [part.lane, comparison],
+        [part.save, part.file],
+        show_progress="hidden",
+        api_visibility="private",
+    ).then(None, js="() => window.tokenscope.press('clip-file')", api_visibility="private")
+
+
 def _wire_job(handlers: Handlers, asked: form.Form, model: gr.Dropdown) -> None:
     inputs = [
-        asked.picture,
+        asked.kind,
+        asked.uploads["image"],
+        asked.uploads["video"],
         asked.question,
         model,
         asked.methods,
         asked.retention,
         asked.positions,
+        asked.num_frames,
         asked.max_new_tokens,
         asked.temperature,
         asked.seed,

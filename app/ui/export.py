@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from app import recordings
+from app import drawings, recordings
 from models.record import Comparison
 
 
@@ -13,5 +13,5 @@ def zip_recording(comparison: Comparison, folder: str | Path) -> str:
     """Write `tokenscope-comparison.zip` into `folder` and return its path."""
     content = Path(folder) / "tokenscope-comparison"
     recordings.save(comparison, content)
-    recordings.pictures(comparison, content)
+    drawings.draw(comparison, content)
     return shutil.make_archive(str(content), "zip", folder, content.name)

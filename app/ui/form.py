@@ -1,25 +1,25 @@
-"""The left column: what a person sets before a comparison, and the choices behind it."""
+"""The left column: what a person sets before a comparison."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
-from html import escape
 
 import gradio as gr
 
-from app.render.summary import percent
-from app.request import examples
-from app.settings import EXAMPLES, ROOT, Settings
+from app.request import NOUNS, RATIO, examples_of
+from app.settings import EXAMPLES, Settings
+from app.ui.choices import (
+    answers_note,
+    default_lanes,
+    method_choices,
+    methods_note,
+    placeholder,
+    retention_note,
+)
 from app.ui.numbers import NumberInput, RangeInput
-from app.ui.picture import PictureInput
-from models.catalog import find
-from pruning.methods import METHODS
+from app.ui.uploads import ClipInput, PictureInput
+from models.catalog import ModelCard, find
 
-DEFAULT_METHODS = ("visionzip", "nuwa", "pooling")
-DEFAULT_RATIO = 0.111
 CHIPS = 6  # questions offered at once
 POSITIONS = (
     ("As published", "published"),
@@ -32,10 +32,13 @@ POSITIONS = (
 
 @dataclass(frozen=True)
 class Form:
-    """The components a comparison reads, in the order of `read_job`'s arguments."""
+    """The components a comparison reads."""
 
-    picture: PictureInput
-    gallery: gr.Gallery
+    kind: gr.State  # "image" | "video": the tab that is open
+    tabs: gr.Tabs
+    tab: dict[str, gr.Tab]
+    uploads: dict[str, PictureInput | ClipInput]
+    galleries: dict[str, gr.Gallery]
     question: gr.Textbox
     chips: gr.Dataset
     methods: gr.CheckboxGroup
@@ -43,6 +46,7 @@ class Form:
     retention: gr.Slider
     retention_note: gr.HTML
     positions: gr.Dropdown
+    num_frames: gr.Slider
     max_new_tokens: gr.Slider
     temperature: gr.Slider
     seed: gr.Number
@@ -53,14 +57,16 @@ class Form:
 
 def declare(settings: Settings) -> Form:
     """Lay the column out, top to bottom in the order a person fills it in."""
+    card = find(settings.model)
+    kind = first_kind(card)
     with gr.Column(elem_id="ask", min_width=280):
-        picture, gallery = _picture_parts()
+        upload_parts = _upload_parts(kind)
         question = gr.Textbox(
             label="Question",
-            placeholder="Ask something about the picture",
+            placeholder=placeholder(kind),
             lines=1,
             max_lines=4,
-            info=answers_note(settings.model),
+            info=answers_note(card.name),
             elem_id="question",
         )
         chips = gr.Dataset(
@@ -72,27 +78,42 @@ def declare(settings: Settings) -> Form:
             layout="gallery",
             elem_id="chips",
         )
-        methods, methods_note = _method_parts(settings)
-        retention, retention_note = _retention_parts(settings)
-        methods_note.render()  # below: the ratio is asked for, this is only read
-        advanced = _advanced(settings)
+        methods, note = _method_parts(card, kind, settings)
+        retention, retained = _retention_parts(card)
+        note.render()  # below: the ratio is asked for, this is only read
+        advanced = _advanced(card, kind, settings)
         actions = _actions()
     return Form(
-        picture,
-        gallery,
+        gr.State(kind),
+        *upload_parts,
         question,
         chips,
         methods,
-        methods_note,
+        note,
         retention,
-        retention_note,
+        retained,
         *advanced,
         *actions,
     )
 
 
-def _picture_parts() -> tuple[PictureInput, gr.Gallery]:
-    picture = PictureInput(
+def first_kind(card: ModelCard) -> str:
+    return "image" if "image" in card.media else "video"
+
+
+def _upload_parts(kind: str) -> tuple:
+    """A tab a kind, each with its input and its examples."""
+    tab, uploads, galleries = {}, {}, {}
+    with gr.Tabs(selected=kind, elem_id="kind") as tabs:
+        for name, heading in (("image", "Image"), ("video", "Video")):
+            with gr.Tab(heading, id=name) as tab[name]:
+                uploads[name] = _picture() if name == "image" else _clip()
+                galleries[name] = _gallery(name)
+    return tabs, tab, uploads, galleries
+
+
+def _picture() -> PictureInput:
+    return PictureInput(
         label="Picture",
         type="filepath",
         sources=["upload", "clipboard", "webcam"],
@@ -102,9 +123,24 @@ def _picture_parts() -> tuple[PictureInput, gr.Gallery]:
         elem_id="picture",
         alt_text="The picture the question is about",
     )
-    gallery = gr.Gallery(
-        value=[(str(EXAMPLES / example["file"]), _caption(example)) for example in examples()],
-        label="Examples",
+
+
+def _clip() -> ClipInput:
+    return ClipInput(
+        label="Clip",
+        sources=["upload"],
+        buttons=[],
+        height=190,
+        loop=True,
+        elem_id="clip",
+    )
+
+
+def _gallery(kind: str) -> gr.Gallery:
+    offered = examples_of(kind)
+    return gr.Gallery(
+        value=[(str(EXAMPLES / example["file"]), _caption(example)) for example in offered],
+        label=f"Example {NOUNS[kind]}s",
         show_label=False,
         format="jpeg",
         columns=4,
@@ -113,18 +149,18 @@ def _picture_parts() -> tuple[PictureInput, gr.Gallery]:
         interactive=False,
         object_fit="cover",
         buttons=[],
-        visible=bool(examples()),
-        elem_id="examples",
+        visible=bool(offered),
+        elem_id="examples" if kind == "image" else "clips",
+        elem_classes="examples",
     )
-    return picture, gallery
 
 
-def _method_parts(settings: Settings) -> tuple[gr.CheckboxGroup, gr.HTML]:
-    offered = method_choices(settings.model)
-    names = [name for name, _ in offered]
-    chosen = [name for name in DEFAULT_METHODS if name in names][: settings.max_lanes - 1]
+def _method_parts(
+    card: ModelCard, kind: str, settings: Settings
+) -> tuple[gr.CheckboxGroup, gr.HTML]:
+    chosen = default_lanes(card.name, kind, settings.max_lanes)
     methods = gr.CheckboxGroup(
-        choices=[(title, name) for name, title in offered],
+        choices=[(title, name) for name, title in method_choices(card.name)],
         value=chosen,
         label=f"Methods beside vanilla, at most {settings.max_lanes - 1}",
         elem_id="methods",
@@ -135,25 +171,31 @@ def _method_parts(settings: Settings) -> tuple[gr.CheckboxGroup, gr.HTML]:
     return methods, note
 
 
-def _retention_parts(settings: Settings) -> tuple[gr.Slider, gr.HTML]:
-    retention = RangeInput(
-        0.05, 1, DEFAULT_RATIO, step=0.001, label="Retention ratio", elem_id="retention"
-    )
+def _retention_parts(card: ModelCard) -> tuple[gr.Slider, gr.HTML]:
+    retention = RangeInput(0.05, 1, RATIO, step=0.001, label="Retention ratio", elem_id="retention")
     note = gr.HTML(
-        retention_note(DEFAULT_RATIO, settings.model),
-        elem_id="retention-note",
-        apply_default_css=False,
+        retention_note(RATIO, card.name), elem_id="retention-note", apply_default_css=False
     )
     return retention, note
 
 
-def _advanced(settings: Settings) -> tuple[gr.Dropdown, gr.Slider, gr.Slider, gr.Number]:
+def _advanced(card: ModelCard, kind: str, settings: Settings) -> tuple:
     with gr.Accordion("Advanced", open=False, elem_id="advanced"):
         positions = gr.Dropdown(
             list(POSITIONS),
             value="published",
             label="Positions",
             info="How survivors are numbered for rotary embedding",
+        )
+        num_frames = RangeInput(
+            1,
+            settings.max_frames,
+            card.frames,
+            step=1,
+            label="Frames",
+            info="Sampled evenly over the clip",
+            visible=kind == "video",
+            elem_id="num-frames",
         )
         most = settings.max_new_tokens
         max_new_tokens = RangeInput(1, most, min(64, most), step=1, label="Max new tokens")
@@ -163,7 +205,7 @@ def _advanced(settings: Settings) -> tuple[gr.Dropdown, gr.Slider, gr.Slider, gr
         seed = NumberInput(
             0, precision=0, label="Seed", info="Used when the temperature is above 0"
         )
-    return positions, max_new_tokens, temperature, seed
+    return positions, num_frames, max_new_tokens, temperature, seed
 
 
 def _actions() -> tuple[gr.Button, gr.Button, gr.HTML]:
@@ -179,60 +221,7 @@ def _caption(example: dict) -> str:
     return example.get("title") or example["questions"][0]["question"]
 
 
-@lru_cache
-def method_choices(model: str) -> tuple[tuple[str, str], ...]:
-    """(what `create` takes, what a person reads) of all but vanilla that a model can run."""
-    choices = []
-    for method in METHODS:
-        if not method.media & find(model).media:
-            continue
-        for index, preset in enumerate(method.PRESETS):
-            name = f"{method.name}:{preset}" if index else method.name
-            title = f"{method.title}, {preset}" if len(method.PRESETS) > 1 else method.title
-            if method.name != "vanilla":
-                choices.append((name, title))
-    return tuple(choices)
-
-
-def methods_note(chosen: Sequence[str]) -> str:
-    """What the chosen methods do, a sentence each."""
-    summaries = {method.name: (method.title, method.summary) for method in METHODS}
-    lines = []
-    for name in dict.fromkeys(choice.split(":")[0] for choice in chosen):
-        title, summary = summaries[name]
-        lines.append(f"<div><dt>{escape(title)}</dt><dd>{escape(summary)}</dd></div>")
-    return f"<dl>{''.join(lines)}</dl>" if lines else ""
-
-
-def retention_note(ratio: float | None, model: str) -> str:
-    """The ratio as a count of visual tokens, where the model's count is fixed."""
-    if not isinstance(ratio, (int, float)) or not 0 < ratio <= 1:
-        return "<p>above 0, at most 1</p>"  # half-typed
-    total = visual_tokens(model)
-    if total is None:
-        return f"<p>{percent(ratio)} of the visual tokens, averaged over LLM layers</p>"
-    return (
-        f"<p>= <b>{round(ratio * total)}</b> of {total} visual tokens, averaged over LLM layers</p>"
-    )
-
-
-@lru_cache
-def visual_tokens(model: str) -> int | None:
-    """How many visual tokens the model makes of any picture, if its own files say so."""
-    config = ROOT / find(model).source / "config.json"
-    vision = json.loads(config.read_text()).get("vision_config", {}) if config.is_file() else {}
-    if not {"image_size", "patch_size"} <= set(vision):
-        return None
-    return (vision["image_size"] // vision["patch_size"]) ** 2
-
-
-def answers_note(model: str) -> str:
-    """What the model was made for, so that nobody asks it for more."""
-    card = find(model)
-    return f"{card.title} answers {', '.join(card.answers)}." if card.answers else ""
-
-
-def chips_of(example: int | None) -> gr.Dataset:
-    """The questions of an example; for somebody's own picture there are none to offer."""
-    known = [] if example is None else examples()[example]["questions"]
+def chips_of(example: dict | None) -> gr.Dataset:
+    """The questions of an example; for somebody's own upload there are none to offer."""
+    known = [] if example is None else example["questions"]
     return gr.Dataset(samples=[[one["question"]] for one in known[:CHIPS]], visible=bool(known))

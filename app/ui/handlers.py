@@ -13,9 +13,10 @@ from typing import Any
 
 import gradio as gr
 
+from app.render.clip_timeline import clip_timeline_chart
 from app.render.latency import latency_chart
 from app.render.staircase import staircase_chart
-from app.render.summary import conditions_line
+from app.render.summary import conditions_line, media_line
 from app.request import read_job
 from app.settings import Settings
 from app.ui.board import SAVE, Board
@@ -57,6 +58,9 @@ class Handlers:
             board.results,
             board.latency,
             board.staircase,
+            board.over_time,
+            board.clip_timeline,
+            *board.inspector.shown,
             board.figures,
             board.conditions,
             board.comparison,
@@ -67,12 +71,15 @@ class Handlers:
 
     def run(
         self,
+        kind: str,
         picture: str | None,
+        clip: str | None,
         question: str,
         model: str,
         methods: list[str],
         retention_ratio: float,
         positions: str,
+        num_frames: int,
         max_new_tokens: int,
         temperature: float,
         seed: int,
@@ -81,19 +88,20 @@ class Handlers:
         """One comparison from the button to the last chart."""
         try:
             job = read_job(
-                picture,
+                clip if kind == "video" else picture,
                 question,
                 model,
                 methods,
                 retention_ratio,
                 positions=positions,
+                num_frames=num_frames if kind == "video" else None,
                 max_new_tokens=max_new_tokens,
                 temperature=temperature,
                 seed=seed,
                 settings=self.settings,
             )
         except ValueError as error:
-            yield {self.form.status: alert(str(error))}
+            yield self._refusal(str(error))
             return
         now = Running(Screen(job), threading.Event())
         self.running[request.session_hash] = now
@@ -146,6 +154,17 @@ class Handlers:
         else:
             yield self._results(screen)
 
+    def _refusal(self, sentence: str) -> Update:
+        """What an earlier comparison left goes too: it does not answer what was asked now."""
+        board = self.board
+        return {
+            **{column: gr.Column(visible=False) for column in board.columns},
+            board.bar: gr.Row(visible=False),
+            board.results: gr.Column(visible=False),
+            board.empty: gr.HTML(visible=True),
+            self.form.status: alert(sentence),
+        }
+
     def _opening(self, screen: Screen) -> Update:
         """Everything of the run before goes; the lanes stand there waiting."""
         return {
@@ -165,9 +184,21 @@ class Handlers:
             board.results: gr.Column(visible=True),
             board.latency: latency_chart(comparison),
             board.staircase: staircase_chart(comparison),
+            **self._over_time(comparison),
             board.figures: figures_table(comparison),
-            board.conditions: f"<p>{escape(conditions_line(comparison))}</p>",
+            board.conditions: _paragraphs(
+                conditions_line(comparison), media_line(comparison.media)
+            ),
             board.comparison: comparison,
+        }
+
+    def _over_time(self, comparison: Comparison) -> Update:
+        """What only a clip has."""
+        board, moving = self.board, comparison.media.kind == "video"
+        return {
+            board.over_time: gr.Column(visible=moving),
+            board.clip_timeline: clip_timeline_chart(comparison) if moving else None,
+            **board.inspector.open(comparison),
         }
 
     def _shown(self, screen: Screen) -> Update:
@@ -199,6 +230,10 @@ def in_words(error: Exception) -> str:
         return str(error)
     log.error("comparison failed", exc_info=error)
     return "The comparison stopped on an internal error. The log has the rest."
+
+
+def _paragraphs(*sentences: str) -> str:
+    return "".join(f"<p>{escape(sentence)}</p>" for sentence in sentences)
 
 
 def note(sentence: str) -> str:

@@ -1,47 +1,102 @@
-"""A lane's pictures as HTML: tokens, boxes and the bare picture, one shown at a time."""
+"""A lane's pictures as HTML: tokens, boxes and the bare picture, one view at a time."""
 
 from __future__ import annotations
 
 import base64
 import io
+from collections.abc import Iterable
 from html import escape
 
-import numpy as np
 from PIL import Image
 
 from app.render.boxes import draw_boxes
 from app.render.canvas import Canvas
 from app.render.overlay import legend, overlay
+from app.render.palette import at_layer
+from app.render.strip import FrameCell, frame_cells, seconds
+from models.media import Media
 from models.record import LaneResult, Truth
 
 LONG_SIDE = 768  # pixels; sharp in a lane of 500 on a fine screen
+FRAME_SIDE = 384  # of a frame in a strip
 QUALITY = 84
 FATES = ("kept", "merged", "dropped")
 
 
-def lane_pictures(frame: np.ndarray, result: LaneResult, truth: Truth | None, colour: str) -> str:
-    """Three views of the same crop; the page's one switch shows the same view in every lane."""
-    facts, layout = legend(result.trace), result.trace.layout
-    fates = overlay(frame, result.trace, size=LONG_SIDE)
-    bare = Canvas.over(frame, layout, LONG_SIDE).paint(frame)  # with the padding the others show
-    box = truth.box if truth is not None else None
-    boxes = draw_boxes(frame, result.boxes, box, colour, size=LONG_SIDE, layout=layout)
-    views = {
-        "tokens": (fates, f"{result.title}, visual tokens: {facts}"),
-        "boxes": (boxes, boxes_in_words(result, truth)),
-        "picture": (bare, "The picture as the model saw it"),
-    }
-    shown = "".join(
-        f'<img class="view {name}" src="{data_uri(drawn)}" alt="{escape(words)}">'
-        for name, (drawn, words) in views.items()
-    )
-    legends = {
-        "tokens": _key(facts),
-        "boxes": _box_key(result, box is not None, colour),
-        "picture": "<span>as the model saw it</span>",
-    }
-    keys = "".join(f'<div class="view {name}">{key}</div>' for name, key in legends.items())
+def lane_pictures(media: Media, result: LaneResult, truth: Truth | None, colour: str) -> str:
+    """Four views of the same crop; the page's one switch shows the same view in every lane.
+
+    A clip's tokens and frames are strips, its boxes lie on its last frame.
+    """
+    views = {**_tokens(media, result), **_bare(media, result)}
+    views["boxes"] = _boxes(media, result, truth, colour)
+    shown = "".join(f'<div class="view {name}">{view}</div>' for name, (view, _) in views.items())
+    keys = "".join(f'<div class="view {name}">{key}</div>' for name, (_, key) in views.items())
     return f'<figure class="pictures">{shown}<figcaption>{keys}</figcaption></figure>'
+
+
+def _tokens(media: Media, result: LaneResult) -> dict[str, tuple[str, str]]:
+    """Fates at the end, and as the LLM got the tokens; one picture where it drops none itself."""
+    layers: dict[str, int | None] = {"tokens": None, "into": 0}
+    if not any(step.layer for step in result.trace.steps):
+        layers = {"tokens into": None}
+    views = {}
+    for name, layer in layers.items():
+        trace = result.trace if layer is None else at_layer(result.trace, layer)
+        facts = legend(trace)
+        if media.kind == "video":
+            view = _strip(
+                (cell.picture, f"{result.title}: {cell.words}", seconds(cell.time), _kept(cell))
+                for cell in frame_cells(media, result.trace, size=FRAME_SIDE, layer=layer)
+            )
+        else:
+            fates = overlay(media.frames[0], result.trace, size=LONG_SIDE, layer=layer)
+            view = _image(fates, f"{result.title}, visual tokens: {facts}")
+        views[name] = view, _key(facts)
+    return views
+
+
+def _kept(cell: FrameCell) -> str:
+    return f"{cell.kept} of {cell.kept + cell.merged + cell.dropped}"
+
+
+def _bare(media: Media, result: LaneResult) -> dict[str, tuple[str, str]]:
+    """With the padding that the other views show."""
+    side = LONG_SIDE if media.kind == "image" else FRAME_SIDE
+    layout = result.trace.layout
+    bare = [Canvas.over(frame, layout, side).paint(frame) for frame in media.frames]
+    if media.kind == "video":
+        times = [seconds(time) for time in media.times.tolist()]
+        frames = zip(bare, times, strict=True)
+        view = _strip((picture, f"Frame at {time}", time, "") for picture, time in frames)
+    else:
+        view = _image(bare[0], "The picture as the model saw it")
+    return {"picture": (view, "<span>as the model saw it</span>")}
+
+
+def _boxes(media: Media, result: LaneResult, truth: Truth | None, colour: str) -> tuple[str, str]:
+    box, layout = truth.box if truth is not None else None, result.trace.layout
+    drawn = draw_boxes(media.frames[-1], result.boxes, box, colour, size=LONG_SIDE, layout=layout)
+    key = _box_key(result, box is not None, colour)
+    words = boxes_in_words(result, truth)
+    if media.kind == "video":
+        last = f"on the last frame, at {seconds(float(media.times[-1]))}"
+        key, words = f"{key}<span>{last}</span>", f"{words}, {last}"
+    return _image(drawn, words), key
+
+
+def _strip(frames: Iterable[tuple[Image.Image, str, str, str]]) -> str:
+    """A list of frames, each a picture, its text alternative, its time and its count."""
+    items = "".join(
+        f'<li>{_image(picture, words, FRAME_SIDE)}<span title="{escape(words)}">'
+        f"<b>{time}</b> {count}</span></li>"
+        for picture, words, time, count in frames
+    )
+    return f'<ol class="strip">{items}</ol>'
+
+
+def _image(picture: Image.Image, words: str, most: int = LONG_SIDE) -> str:
+    return f'<img src="{data_uri(picture, most)}" alt="{escape(words)}">'
 
 
 def _box_key(result: LaneResult, known: bool, colour: str) -> str:
@@ -61,11 +116,14 @@ def _key(facts: str) -> str:
     return "".join(spans)
 
 
-def awaited(frame: np.ndarray) -> str:
-    """The place a picture will take, so that nothing moves when it comes."""
-    height, width = frame.shape[:2]
-    style = f"aspect-ratio:{width}/{height}"
-    return f'<figure class="pictures"><div class="awaited" style="{style}"></div></figure>'
+def awaited(media: Media) -> str:
+    """The place the pictures will take, so that nothing moves when they come."""
+    height, width = media.frames.shape[1:3]
+    place = f'<div class="awaited" style="aspect-ratio:{width}/{height}"></div>'
+    if media.kind == "video":
+        items = f"<li>{place}<span>&nbsp;</span></li>" * len(media.frames)
+        place = f'<ol class="strip">{items}</ol>'
+    return f'<figure class="pictures">{place}</figure>'
 
 
 def boxes_in_words(result: LaneResult, truth: Truth | None) -> str:
@@ -80,11 +138,10 @@ def _boxes_said(result: LaneResult) -> str:
     return f"{count} box{'es' * (count > 1)} in the answer" if count else "no box to draw"
 
 
-def data_uri(picture: np.ndarray | Image.Image) -> str:
+def data_uri(picture: Image.Image, most: int) -> str:
     """A JPEG that travels inside the page: no file to serve, and none to delete."""
-    image = picture if isinstance(picture, Image.Image) else Image.fromarray(picture)
-    image = image.convert("RGB")
-    image.thumbnail((LONG_SIDE, LONG_SIDE))
+    image = picture.convert("RGB")
+    image.thumbnail((most, most))
     buffer = io.BytesIO()
     image.save(buffer, "JPEG", quality=QUALITY)
     return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode()

@@ -31,7 +31,7 @@ class Screen:
         ]
         self._results: dict[int, LaneResult] = {}
         self._pictures: dict[int, str] = {}
-        self._awaited = awaited(job.media.frames[0])
+        self._awaited = awaited(job.media)
 
     def take(self, event: Event) -> set[str]:
         """Fold one event in; say which parts it changed."""
@@ -56,14 +56,14 @@ class Screen:
         for index, result in self._results.items():
             if index not in self._pictures:
                 self._pictures[index] = lane_pictures(
-                    self.job.media.frames[0], result, self.job.truth, self.lanes[index].colour
+                    self.job.media, result, self.job.truth, self.lanes[index].colour
                 )
                 yield f"picture{index}"
 
     def _row(self, result: LaneResult) -> dict:
         """The lane's figures before the others are known."""
         job = self.job
-        alone = Comparison(job.model, job.question, job.media.frames, (result,), {}, job.truth)
+        alone = Comparison(job.model, job.question, job.media, (result,), {}, job.truth)
         return lane_rows(alone)[0]
 
     def _finish(self, comparison: Comparison) -> None:

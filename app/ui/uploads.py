@@ -1,4 +1,4 @@
-"""The picture input: a file from the visitor, never a web address, checked by `app.request`."""
+"""The upload inputs: a file from the visitor, never a web address, checked by `app.request`."""
 
 from __future__ import annotations
 
@@ -7,30 +7,43 @@ from pathlib import Path
 from typing import Any
 
 import gradio as gr
-from gradio.data_classes import ImageData
+from gradio.data_classes import FileData, ImageData
 from gradio.processing_utils import save_base64_to_cache
 from gradio_client.utils import is_http_url_like
 from pydantic import ConfigDict
 
-NO_ADDRESS = "A web address came where a picture file is wanted. Upload the file instead."
-NO_FILE = "The picture is not an uploaded file. Upload the file, then send what the upload returns."
-NO_DATA = "The picture came as data that cannot be decoded. Upload the file instead."
+NO_ADDRESS = "A web address came where a file is wanted. Upload the file instead."
+NO_FILE = "What came is not an uploaded file. Upload the file, then send what the upload returns."
+NO_DATA = "The file came as data that cannot be decoded. Upload the file instead."
+DESCRIPTION = "A picture or clip file, no web address."
 
 
-class PictureData(ImageData):
-    """`ImageData` that refuses in our words what is not a file's description."""
-
-    model_config = ConfigDict(json_schema_extra={"description": "A picture file, no web address."})
+class Described:
+    """Refuses in our words what is not a file's description."""
 
     @classmethod
-    def model_validate(cls, obj: Any, **options: Any) -> PictureData:
-        if not isinstance(obj, (dict, ImageData)):
+    def model_validate(cls, obj: Any, **options: Any) -> Any:
+        if not isinstance(obj, (dict, FileData, ImageData)):
             raise gr.Error(NO_ADDRESS if is_http_url_like(str(obj)) else NO_FILE)
-        return super().model_validate(obj, **options)
+        return super().model_validate(obj, **options)  # type: ignore[misc]
+
+
+class PictureData(Described, ImageData):
+    model_config = ConfigDict(json_schema_extra={"description": DESCRIPTION})
+
+
+class ClipData(Described, FileData):
+    model_config = ConfigDict(json_schema_extra={"description": DESCRIPTION})
+
+
+def no_address(file: str | Path | None) -> None:
+    """Before `preprocess`, Gradio would download an address whole, past every size limit."""
+    if file is not None and is_http_url_like(str(file)):
+        raise gr.Error(NO_ADDRESS)
 
 
 class PictureInput(gr.Image):
-    """`gr.Image` that hands over the file as it came and refuses to fetch addresses."""
+    """`gr.Image` that hands over the file as it came: the stock one opens it with PIL first."""
 
     is_template = True  # keeps the stock front end
     data_model = PictureData
@@ -38,13 +51,10 @@ class PictureInput(gr.Image):
     async def async_move_resource_to_block_cache(
         self, url_or_file_path: str | Path | None
     ) -> str | None:
-        # Before `preprocess`, Gradio would download an address whole, past every size limit.
-        if url_or_file_path is not None and is_http_url_like(str(url_or_file_path)):
-            raise gr.Error(NO_ADDRESS)
+        no_address(url_or_file_path)
         return await super().async_move_resource_to_block_cache(url_or_file_path)
 
     def preprocess(self, payload: ImageData | None) -> str | None:
-        # The stock one opens the file with PIL first, and words its errors for developers.
         if payload is None:
             return None
         if payload.url and payload.url.startswith("data:"):
@@ -53,3 +63,22 @@ class PictureInput(gr.Image):
             except (binascii.Error, ValueError, LookupError) as error:
                 raise gr.Error(NO_DATA) from error
         return payload.path
+
+
+class ClipInput(gr.Video):
+    """`gr.Video` that hands over the file as it came, and shows one without ffmpeg's help."""
+
+    is_template = True
+    data_model = ClipData
+
+    async def async_move_resource_to_block_cache(
+        self, url_or_file_path: str | Path | None
+    ) -> str | None:
+        no_address(url_or_file_path)
+        return await super().async_move_resource_to_block_cache(url_or_file_path)
+
+    def preprocess(self, payload: FileData | None) -> str | None:
+        return payload.path if payload is not None else None
+
+    def postprocess(self, value: str | Path | None) -> ClipData | None:
+        return None if value is None else ClipData(path=str(value), orig_name=Path(value).name)

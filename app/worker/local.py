@@ -28,8 +28,8 @@ from app.settings import Settings
 from app.worker.conditions import conditions
 from app.worker.protocol import Job
 from models.base import Adapter
-from models.catalog import load
-from models.media import drawn
+from models.catalog import ModelCard, find, load
+from models.media import Media, drawn
 from models.pipeline import run_lane
 from models.record import Comparison, LaneFailure, LaneResult, Phase
 from pruning.methods import METHODS
@@ -38,7 +38,6 @@ log = logging.getLogger(__name__)
 
 Emit = Callable[[Event], None]
 _END = object()
-BLANK = drawn(np.full((96, 96, 3), 127, dtype=np.uint8))  # what lanes are warmed up on
 
 
 class LocalWorker:
@@ -85,10 +84,10 @@ class LocalWorker:
 
     def _warm_up(self) -> None:
         name = self.settings.model
-        adapter = self._model(name)
+        adapter, upload = self._model(name), blank(find(name))
         for method in METHODS:
             with contextlib.suppress(ValueError):  # it cannot run on this model
-                list(run_lane(adapter, BLANK, "?", method(), max_new_tokens=2))
+                list(run_lane(adapter, upload, "?", method(), max_new_tokens=2))
                 self._warm.add((name, method.name))
 
     def _model(self, name: str) -> Adapter:
@@ -147,7 +146,7 @@ class LocalWorker:
         return Comparison(
             model=job.model,
             question=job.question,
-            frames=job.media.frames,
+            media=job.media,
             lanes=tuple(finished[lane] for lane in sorted(finished)),
             conditions=conditions(adapter),
             truth=job.truth,
@@ -157,6 +156,14 @@ class LocalWorker:
                 "seed": job.seed,
             },
         )
+
+
+def blank(card: ModelCard) -> Media:
+    """What a model's lanes are warmed up on: a grey picture, or a clip where it takes none."""
+    frames = np.full((card.frames, 96, 96, 3), 127, dtype=np.uint8)
+    if "image" in card.media:
+        return drawn(frames[0])
+    return Media(frames, np.arange(card.frames, dtype=float), "video", "none", read_seconds=0.0)
 
 
 def _next(events: queue.Queue, cancelled: threading.Event) -> Any:

@@ -15,7 +15,7 @@ from pruning.base import CompressionMethod
 
 @dataclass(frozen=True, eq=False)
 class Job:
-    """One question about one picture, to be answered by every method; valid by construction."""
+    """One question about one upload, to be answered by every method; valid by construction."""
 
     model: str
     media: Media

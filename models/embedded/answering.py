@@ -4,7 +4,9 @@ Answers of one word lag behind boxes, so a short last stage asks mostly for thos
 
 A box gives few lessons in reading place, so while training a linear head on the visual rows of a
 middle layer says at which row and column each lies and where its object's box is. Features carry
-no place, so this too must come from rotary positions. The head is thrown away afterwards.
+no place, so this too must come from rotary positions. Another one learns which visual tokens each
+question is about: words must find things before yes and no can mean anything. Both heads are
+thrown away afterwards.
 """
 
 from __future__ import annotations
@@ -19,7 +21,15 @@ from transformers import LlavaForConditionalGeneration, PreTrainedTokenizerFast
 
 from models.embedded import perception
 from models.embedded.build import GRID, pixels
-from models.embedded.packing import SOFTNESS, answer_loss, mask, packed, shown, soft_targets
+from models.embedded.packing import (
+    SOFTNESS,
+    Pointer,
+    answer_loss,
+    mask,
+    packed,
+    shown,
+    soft_targets,
+)
 from models.embedded.questions import OTHERS, Asker, existence, questions
 from models.embedded.tokenizer import COORDINATES, make_tokenizer
 from models.embedded.world import MAX_OBJECTS, draw_scene, training_seed
@@ -29,7 +39,7 @@ PLACE_FIRST = 1 / 3  # share of the steps in which boxes count for more
 TEXT_ROWS, WORD_ROWS = 200, 140  # of questions and answers behind a picture, by stage
 BOX_WEIGHT = (2.5, 1.0)  # of a box question beside one of a word: while place is learnt, and after
 PLACE_LAYER = 4  # LLM layers below the head that is taught place
-PLACE_WEIGHT = 0.5
+PLACE_WEIGHT, POINTER_WEIGHT = 0.5, 3.0
 
 
 def batch(step: int, *, size: int, steps: int, seed: int) -> dict[str, Tensor]:
@@ -63,7 +73,7 @@ def _batch(
         boxes = torch.tensor([thing.box for thing in scene.things])
         seen = perception.labels(scene)
         rows.append(
-            packed(_tokenizer(), asked, box_weight, length)
+            packed(_tokenizer(), asked, seen["owner"], box_weight, length)
             | {
                 "picture": torch.from_numpy(scene.picture.copy()),
                 "object": seen["object"],
@@ -90,6 +100,7 @@ class Student(nn.Module):
         head = tokenizer("USER: <image>").input_ids
         self.prefix = head[: head.index(image)]
         self.place = nn.Linear(model.config.text_config.hidden_size, 2 * GRID + 400)
+        self.pointer = Pointer(model.config.text_config.hidden_size)
 
     def features(self, pictures: Tensor) -> Tensor:
         """(B, H, W, 3) uint8 -> (B, N, D), what `vision_feature_layer` −2 selects."""
@@ -121,7 +132,9 @@ class Student(nn.Module):
         value = answer_loss(logits, batch, softness)
         middle = hidden[PLACE_LAYER][:, len(self.prefix) : head]  # (B, N, D)
         placed, placement = self._place_loss(middle, batch, softness)
-        return value + PLACE_WEIGHT * placed, shown(logits, batch["target"][answers]) | placement
+        pointed, found = self.pointer.loss(middle, hidden[PLACE_LAYER][:, head:], batch)
+        told = shown(logits, batch["target"][answers]) | placement | {"pointed_right": found}
+        return value + PLACE_WEIGHT * placed + POINTER_WEIGHT * pointed, told
 
     def _place_loss(
         self, states: Tensor, batch: dict[str, Tensor], softness: float

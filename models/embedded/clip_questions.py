@@ -48,32 +48,36 @@ def phrase(actor: Actor, rng: np.random.Generator) -> str:
 def motion(clip: Clip, rng: np.random.Generator) -> Question | None:
     actor = _one(clip, rng)
     text = str(rng.choice(MOTION)).format(phrase(actor, rng))
-    return Question(text, "motion", way(*actor.way))
+    return Question(text, "motion", way(*actor.way), subjects=_index(clip, actor))
 
 
 def last(clip: Clip, rng: np.random.Generator) -> Question | None:
-    entered = sorted((actor.enter, actor.kind) for actor in clip.actors if actor.enter > 0)
-    if not entered or (len(entered) > 1 and entered[-1][0] - entered[-2][0] < APART):
+    entered = sorted((a for a in clip.actors if a.enter > 0), key=lambda actor: actor.enter)
+    if not entered or (len(entered) > 1 and entered[-1].enter - entered[-2].enter < APART):
         return None
-    return Question(str(rng.choice(LAST)), "last", entered[-1][1])
+    newest = entered[-1]
+    text = str(rng.choice(LAST))
+    return Question(text, "last", newest.kind, subjects=_index(clip, newest))
 
 
 def first(clip: Clip, rng: np.random.Generator) -> Question | None:
     events = sorted(_events(clip))
     if not events or (len(events) > 1 and events[1][0] - events[0][0] < APART):
         return None
-    return Question(str(rng.choice(FIRST)), "first", events[0][1])
+    _, index, what = events[0]
+    answer = f"{clip.actors[index].kind} {what}"
+    return Question(str(rng.choice(FIRST)), "first", answer, subjects=(index,))
 
 
-def _events(clip: Clip) -> Iterator[tuple[float, str]]:
-    """What happens in the clip, and when."""
-    for actor in clip.actors:
+def _events(clip: Clip) -> Iterator[tuple[float, int, str]]:
+    """What happens in the clip: when, to which actor, and what."""
+    for index, actor in enumerate(clip.actors):
         if actor.enter > 0:
-            yield actor.enter, f"{actor.kind} appears"
+            yield actor.enter, index, "appears"
         if actor.leave <= 1:
-            yield actor.leave, f"{actor.kind} vanishes"
+            yield actor.leave, index, "vanishes"
         if actor.turn <= 1:
-            yield actor.turn, f"{actor.kind} turns {actor.later}"
+            yield actor.turn, index, f"turns {actor.later}"
 
 
 def becomes(clip: Clip, rng: np.random.Generator) -> Question | None:
@@ -82,12 +86,13 @@ def becomes(clip: Clip, rng: np.random.Generator) -> Question | None:
         return None
     actor = turning[rng.integers(len(turning))]
     spelling = rng.choice(["colour", "color"])
-    return Question(str(rng.choice(BECOMES)).format(actor.kind, spelling), "becomes", actor.later)
+    text = str(rng.choice(BECOMES)).format(actor.kind, spelling)
+    return Question(text, "becomes", actor.later, subjects=_index(clip, actor))
 
 
 def enters(clip: Clip, rng: np.random.Generator) -> Question | None:
-    count = sum(actor.enter > 0 for actor in clip.actors)
-    return Question(str(rng.choice(ENTERS)), "enters", str(count))
+    entered = tuple(index for index, actor in enumerate(clip.actors) if actor.enter > 0)
+    return Question(str(rng.choice(ENTERS)), "enters", str(len(entered)), subjects=entered)
 
 
 def end(clip: Clip, rng: np.random.Generator) -> Question | None:
@@ -96,7 +101,11 @@ def end(clip: Clip, rng: np.random.Generator) -> Question | None:
     if there is None:
         return None
     text = str(rng.choice(END)).format(phrase(actor, rng))
-    return Question(text, "end", box_text(there.box), there.box)
+    return Question(text, "end", box_text(there.box), there.box, _index(clip, actor))
+
+
+def _index(clip: Clip, actor: Actor) -> tuple[int]:
+    return (clip.actors.index(actor),)
 
 
 def _one(clip: Clip, rng: np.random.Generator) -> Actor:

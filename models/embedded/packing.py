@@ -7,12 +7,17 @@ pass over the upload trains them all.
 from __future__ import annotations
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn.functional import binary_cross_entropy_with_logits as presence_loss
+from torch.nn.functional import rms_norm
 from transformers import PreTrainedTokenizerFast
 
 from models.embedded.questions import Question
 from models.embedded.tokenizer import COORDINATES, PUNCTUATION
 
+MOST_ASKED = 16
+POINTER_WIDTH = 64
+RARITY = 4.0  # visual tokens that a question is about weigh more: there are few of them
 SOFTNESS = (3.0, 0.8)  # neighbouring coordinates that share the target, from first step to last
 
 
@@ -24,15 +29,26 @@ def encoded(tokenizer: PreTrainedTokenizerFast, question: Question) -> tuple[lis
 
 
 def packed(
-    tokenizer: PreTrainedTokenizerFast, asked: list[Question], box_weight: float, length: int
+    tokenizer: PreTrainedTokenizerFast,
+    asked: list[Question],
+    owner: Tensor,
+    box_weight: float,
+    length: int,
 ) -> dict[str, Tensor]:
-    """Rows (R,) of ids, question number, place in the question, target of each row, its weight."""
+    """Rows (R,) of ids, question number, place in the question, target of each row, its weight.
+
+    And by question (Q,): the row that starts to answer, whether there is one, and which visual
+    tokens (Q, N) it is about; `owner` (N,) is the thing that each visual token shows, −1 = none.
+    """
     row = {
         "ids": torch.full((length,), tokenizer.pad_token_id),
         "question": torch.full((length,), -1),
         "place": torch.zeros(length, dtype=torch.long),
         "target": torch.zeros(length, dtype=torch.long),
         "weight": torch.zeros(length),
+        "answering": torch.zeros(MOST_ASKED, dtype=torch.long),
+        "asked": torch.zeros(MOST_ASKED, dtype=torch.bool),
+        "about": torch.zeros(MOST_ASKED, len(owner), dtype=torch.bool),
     }
     start = 0
     for number, question in enumerate(asked):
@@ -46,8 +62,30 @@ def packed(
         row["place"][start:end] = torch.arange(len(ids))
         row["target"][answer] = torch.tensor(ids[prompt:])
         row["weight"][answer] = (box_weight if question.box else 1.0) / (len(ids) - prompt)
+        row["answering"][number], row["asked"][number] = start + prompt - 1, True
+        row["about"][number] = torch.isin(owner, torch.tensor(question.subjects))
         start = end
     return row
+
+
+class Pointer(nn.Module):
+    """From the row that answers to the visual tokens that its question is about."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.query, self.key = nn.Linear(width, POINTER_WIDTH), nn.Linear(width, POINTER_WIDTH)
+        self.never = nn.Parameter(torch.tensor(-3.0))
+
+    def loss(self, visual: Tensor, text: Tensor, batch: dict[str, Tensor]) -> tuple[Tensor, float]:
+        """For states (B, N, D) and (B, R, D) of one layer; beside it, the share found at 0.5."""
+        visual, text = (rms_norm(states, states.shape[-1:]) for states in (visual, text))
+        rows = batch["answering"][..., None].expand(-1, -1, text.shape[-1])
+        queries, keys = self.query(text.gather(1, rows)), self.key(visual)
+        scores = (queries @ keys.transpose(1, 2)).float() / POINTER_WIDTH**0.5 + self.never
+        scores, about = scores[batch["asked"]], batch["about"][batch["asked"]]  # (asked, N)
+        found = ((scores > 0) == about).all(1).float().mean().item()
+        weight = torch.where(about, RARITY, 1.0)
+        return presence_loss(scores, about.float(), weight), found
 
 
 def answer_loss(logits: Tensor, batch: dict[str, Tensor], softness: float) -> Tensor:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import product
 
@@ -40,6 +40,7 @@ class Question:
     sort: str  # grounding | existence | counting | colour | place | side
     answer: str
     box: tuple[float, float, float, float] | None = None
+    subjects: tuple[int, ...] = ()  # of the things there are, those that it is about
 
 
 def plural(kind: str) -> str:
@@ -93,7 +94,7 @@ def grounding(scene: Scene, rng: np.random.Generator) -> Question | None:
     if not phrases:
         return None
     text = str(rng.choice(GROUNDING)).format(rng.choice(phrases))
-    return Question(text, "grounding", box_text(target.box), target.box)
+    return Question(text, "grounding", box_text(target.box), target.box, _index(scene, target))
 
 
 def existence(scene: Scene, rng: np.random.Generator) -> Question | None:
@@ -105,25 +106,26 @@ def existence(scene: Scene, rng: np.random.Generator) -> Question | None:
         colour = str(rng.choice(list(COLOURS)))
     elif not wanted:
         kind = str(rng.choice(list(KINDS)))
-    there = any(t.kind == kind and colour in ("", t.colour) for t in scene.things)
-    if there is not wanted:
+    there = _where_true(t.kind == kind and colour in ("", t.colour) for t in scene.things)
+    if bool(there) is not wanted:
         return None
     text = str(rng.choice(EXISTENCE)).format(f"{colour} {kind}".strip())
-    return Question(text, "existence", "yes" if there else "no")
+    return Question(text, "existence", "yes" if there else "no", subjects=there)
 
 
 def counting(scene: Scene, rng: np.random.Generator) -> Question | None:
     target = scene.things[rng.integers(len(scene.things))]
     subject = rng.choice(["objects", "kind", "colour"])
     if subject == "objects":
-        what, count = "objects", len(scene.things)
+        what, counted = "objects", tuple(range(len(scene.things)))
     elif subject == "kind":
         what = plural(target.kind)
-        count = sum(thing.kind == target.kind for thing in scene.things)
+        counted = _where_true(thing.kind == target.kind for thing in scene.things)
     else:
         what = f"{target.colour} objects"
-        count = sum(thing.colour == target.colour for thing in scene.things)
-    return Question(str(rng.choice(COUNTING)).format(what), "counting", str(count))
+        counted = _where_true(thing.colour == target.colour for thing in scene.things)
+    text = str(rng.choice(COUNTING)).format(what)
+    return Question(text, "counting", str(len(counted)), subjects=counted)
 
 
 def colour(scene: Scene, rng: np.random.Generator) -> Question | None:
@@ -133,7 +135,7 @@ def colour(scene: Scene, rng: np.random.Generator) -> Question | None:
         return None
     spelling = rng.choice(["colour", "color"])
     text = str(rng.choice(COLOUR)).format(rng.choice(phrases), spelling)
-    return Question(text, "colour", target.colour)
+    return Question(text, "colour", target.colour, subjects=_index(scene, target))
 
 
 def place(scene: Scene, rng: np.random.Generator) -> Question | None:
@@ -141,7 +143,8 @@ def place(scene: Scene, rng: np.random.Generator) -> Question | None:
     target = _most(scene.things, side)
     if target is None:
         return None
-    return Question(str(rng.choice(PLACE)).format(_where(side)), "place", target.kind)
+    text = str(rng.choice(PLACE)).format(_where(side))
+    return Question(text, "place", target.kind, subjects=_index(scene, target))
 
 
 def side(scene: Scene, rng: np.random.Generator) -> Question | None:
@@ -152,7 +155,16 @@ def side(scene: Scene, rng: np.random.Generator) -> Question | None:
     if not phrases or abs(where - 0.5) < 0.05:
         return None
     answer = (("left", "right"), ("top", "bottom"))[axis][where > 0.5]
-    return Question(SIDE[axis].format(rng.choice(phrases)), "side", answer)
+    text = SIDE[axis].format(rng.choice(phrases))
+    return Question(text, "side", answer, subjects=_index(scene, target))
+
+
+def _index(scene: Scene, target: Thing) -> tuple[int]:
+    return (scene.things.index(target),)
+
+
+def _where_true(flags: Iterable[bool]) -> tuple[int, ...]:
+    return tuple(index for index, flag in enumerate(flags) if flag)
 
 
 Asker = Callable[[Scene, np.random.Generator], Question | None]

@@ -6,7 +6,8 @@ received attention has to find the objects. No attention is supervised.
 
 Time gives few lessons too, so while training a linear head on the visual rows of a middle LLM
 layer says of each token where it lies, where its object's box is, which way that has gone so far,
-whether it entered and whether it turned. All of it is thrown away afterwards.
+whether it entered and whether it turned; another learns which tokens each question is about, as
+in `answering`. Both are thrown away afterwards.
 """
 
 from __future__ import annotations
@@ -28,14 +29,22 @@ from models.embedded.build import pixels
 from models.embedded.build_video import POOLED, video_tokenizer
 from models.embedded.clip_questions import WAYS, questions, way
 from models.embedded.clips import Clip, draw_clip
-from models.embedded.packing import SOFTNESS, answer_loss, mask, packed, shown, soft_targets
+from models.embedded.packing import (
+    SOFTNESS,
+    Pointer,
+    answer_loss,
+    mask,
+    packed,
+    shown,
+    soft_targets,
+)
 from models.embedded.tokenizer import COORDINATES
 from models.embedded.world import training_seed
 
 LENGTHS = (8, 8, 8, 12, 8, 8, 8, 16)  # frames of a batch's clips, in turn
 TEXT_ROWS = 110  # of questions and answers behind a clip
 TIME_LAYER = 5  # LLM layers below the head that is taught time
-TIME_WEIGHT = 0.5
+TIME_WEIGHT, POINTER_WEIGHT = 0.5, 3.0
 
 
 def rolled_states(tower: SiglipVisionModel, pictures: Tensor) -> Tensor:
@@ -68,8 +77,9 @@ def batch(step: int, *, size: int, seed: int) -> dict[str, Tensor]:
         clip = draw_clip(training_seed(index + seed * 10**8), frames)
         rng = np.random.default_rng([index, seed, 5])
         asked = questions(clip, rng, count=10, boxes=0.25)
-        row = packed(_tokenizer(), asked, box_weight=1.5, length=TEXT_ROWS)
-        rows.append(row | {"frames": torch.from_numpy(clip.frames)} | so_far(clip))
+        known = so_far(clip)
+        row = packed(_tokenizer(), asked, known.pop("owner"), box_weight=1.5, length=TEXT_ROWS)
+        rows.append(row | {"frames": torch.from_numpy(clip.frames)} | known)
     return {key: torch.stack([row[key] for row in rows]) for key in rows[0]}
 
 
@@ -80,7 +90,7 @@ def _tokenizer() -> PreTrainedTokenizerFast:
 
 def so_far(clip: Clip) -> dict[str, Tensor]:
     """Of each visual token (T·cells,) what can be known of its object up to then."""
-    tokens = []
+    known, owners = [], []
     for scene, time in zip(clip.scenes, clip.times, strict=True):
         actors = [actor for actor in clip.actors if actor.at(time) is not None]
         facts = torch.zeros(len(actors) + 1, 7, dtype=torch.long)  # the last: background
@@ -92,9 +102,11 @@ def so_far(clip: Clip) -> dict[str, Tensor]:
             turned, entered = int(time >= actor.turn), int(actor.enter > 0)
             facts[row] = torch.tensor([*edges, WAYS.index(way(*gone)), turned, entered])
         owner = perception.owners(scene, POOLED)
-        tokens.append(torch.cat([(owner >= 0).long()[:, None], facts[owner]], 1))
-    facts = torch.cat(tokens)  # (T·cells, 8)
-    return {"object": facts[:, 0].bool(), "facts": facts[:, 1:]}
+        known.append(facts[owner])
+        indices = torch.tensor([*map(clip.actors.index, actors), -1])
+        owners.append(indices[owner])
+    owner = torch.cat(owners)
+    return {"owner": owner, "object": owner >= 0, "facts": torch.cat(known)}
 
 
 class Watcher(nn.Module):
@@ -112,6 +124,7 @@ class Watcher(nn.Module):
         head = tokenizer("USER: <video>").input_ids
         self.prefix = head[: head.index(marker)]
         self.time = nn.Linear(model.config.text_config.hidden_size, 2 * POOLED + 400 + 5 + 2 + 2)
+        self.pointer = Pointer(model.config.text_config.hidden_size)
 
     def visual(self, frames: Tensor) -> Tensor:
         """(B, T, H, W, 3) uint8 -> (B, T·cells + 1, D): pooled, projected, and the newline."""
@@ -143,7 +156,9 @@ class Watcher(nn.Module):
         value = answer_loss(logits, batch, softness)
         middle = hidden[TIME_LAYER][:, len(self.prefix) : head - 1]  # (B, T·cells, D)
         timed, told = self._time_loss(middle, batch, softness)
-        return value + TIME_WEIGHT * timed, shown(logits, batch["target"][answers]) | told
+        pointed, found = self.pointer.loss(middle, hidden[TIME_LAYER][:, head:], batch)
+        told |= shown(logits, batch["target"][answers]) | {"pointed_right": found}
+        return value + TIME_WEIGHT * timed + POINTER_WEIGHT * pointed, told
 
     def _time_loss(
         self, states: Tensor, batch: dict[str, Tensor], softness: float

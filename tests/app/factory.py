@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import fields, is_dataclass
+from dataclasses import fields, is_dataclass, replace
+from pathlib import Path
 
+import av
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
 
+from models.media import Media, drawn
 from models.record import Comparison, LaneFailure, LaneResult, Phase, Timeline, Truth
 from pruning.tokens import TokenLayout
 from pruning.trace import TokenTrace, TraceStep
@@ -181,6 +184,43 @@ def video_trace(frames: int = 4) -> TokenTrace:
     return TokenTrace(layout, (merge_step(np.arange(rows * cols), owner),), LAYERS)
 
 
+def clip_file(path: Path, num_frames: int = 12) -> Path:
+    """That clip as an H.264 file, twelve frames a second."""
+    width, height = 160, 120
+    with av.open(str(path), "w") as file:
+        stream = file.add_stream("libx264", 12, options={"crf": "18"})
+        stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
+        for frame in clip(num_frames, width, height).frames:
+            file.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
+        file.mux(stream.encode())
+    return path
+
+
+def flash_trace(frames: int = 4) -> TokenTrace:
+    """Two segments; in each frame four tokens stay, each other cell is one tree a segment."""
+    layout = TokenLayout.regular(frames, 8, 8)
+    segments = (np.arange(frames) >= frames / 2).astype(np.int64)
+    cell, frame = np.tile(np.arange(64), frames), np.repeat(np.arange(frames), 64)
+    chosen = cell % 17 == frame % 4  # four a frame
+    first = np.array([np.flatnonzero(segments == segments[at])[0] for at in range(frames)])
+    root = 64 * first[frame] + cell
+    own = np.arange(64 * frames)
+    adts = np.flatnonzero(chosen)
+    tstm = np.setdiff1d(root, adts)
+    anchors = np.sort(np.concatenate([adts, tstm]))
+    owner = np.searchsorted(anchors, np.where(chosen | np.isin(root, adts), own, root))
+    owner[~chosen & np.isin(root, adts)] = -1
+    tags = {"adts": np.isin(anchors, adts), "tstm": np.isin(anchors, tstm)}
+    step = replace(merge_step(anchors, owner, tags=tags), segments=segments)
+    return TokenTrace(layout, (step,), LAYERS)
+
+
+def clip(num_frames: int = 4, width: int = 160, height: int = 120) -> Media:
+    """The picture with its ball rolling to the right, three frames a second."""
+    frames = np.stack([picture(width, height, 4 * shift) for shift in range(num_frames)])
+    return Media(frames, np.arange(num_frames) / 3, "video", "made up", 0.0123, "A note.")
+
+
 def timeline(scale: float = 1.0, cold: bool = False) -> Timeline:
     tokens = round(576 * scale)
     phases = (
@@ -227,7 +267,7 @@ def comparison(**changes) -> Comparison:
     values = {
         "model": "LLaVA-1.5-7B",
         "question": "Where is the red ball?",
-        "frames": frame[None],
+        "media": drawn(frame),
         "lanes": lanes,
         "conditions": {"device": "NVIDIA H100", "dtype": "bfloat16", "attention": "sdpa",
                        "torch": "2.11.0", "transformers": "5.23.0", "runs": "1"},

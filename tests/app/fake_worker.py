@@ -20,6 +20,7 @@ from app.events import (
 from app.worker.protocol import Job
 from models.record import Comparison, LaneFailure, LaneResult
 from pruning.base import CompressionMethod
+from pruning.tokens import TokenLayout
 from pruning.trace import TokenTrace
 from tests.app import factory
 
@@ -72,7 +73,7 @@ class FakeWorker:
             Comparison(
                 model=job.model,
                 question=job.question,
-                frames=job.media.frames,
+                media=job.media,
                 lanes=tuple(lanes),
                 conditions={"device": "made up", "dtype": "float32", "attention": "sdpa"},
                 truth=job.truth,
@@ -87,11 +88,19 @@ class FakeWorker:
         return factory.lane(
             method.name,
             method.title,
-            _trace(method.name, frame),
+            _clip_trace(method.name, len(job.media.frames))
+            if job.media.kind == "video"
+            else _trace(method.name, frame),
             self.answer(method.name),
             asked_ratio=getattr(method, "retention_ratio", None),
             boxes=box,
         )
+
+
+def _clip_trace(name: str, frames: int) -> TokenTrace:
+    if name == "vanilla":
+        return factory.vanilla_trace(TokenLayout.regular(frames, 8, 8))
+    return factory.flash_trace(frames) if name == "flashvid" else factory.video_trace(frames)
 
 
 def _trace(name: str, frame: np.ndarray) -> TokenTrace:

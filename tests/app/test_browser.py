@@ -13,10 +13,12 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from app.settings import ROOT, Settings
 from app.ui.build import build, launch
 from models.catalog import find
+from tests.app import factory
 from tests.app.fake_worker import FakeWorker
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
@@ -132,8 +134,8 @@ def test_two_clicks_bring_four_answers_and_four_overlays(chromium, served):
         assert overlays(page) == 4
         assert page.locator("#latency svg, #latency canvas").count()
         assert page.locator("#staircase svg, #staircase canvas").count()
-        page.locator("#view label").nth(1).click()
-        assert page.locator("img.view.boxes:visible").count() == 4 and overlays(page) == 4
+        page.locator("#view").get_by_text("Boxes").click()
+        assert page.locator(".pictures > .view.boxes:visible").count() == 4 and overlays(page) == 4
         assert page.locator("figcaption > .view.boxes:visible").count() == 4
         assert page.locator("figcaption > .view.tokens:visible").count() == 0
 
@@ -167,10 +169,6 @@ def test_escape_stops_and_enter_compares(chromium, served):
 
 
 def test_an_answer_that_tries_to_act_is_shown_as_text(chromium, hostile, tmp_path):
-    from PIL import Image
-
-    from tests.app import factory
-
     path = tmp_path / "ball.png"
     Image.fromarray(factory.picture(320, 240)).save(path)
     with tab(chromium) as page:
@@ -185,6 +183,39 @@ def test_an_answer_that_tries_to_act_is_shown_as_text(chromium, hostile, tmp_pat
         assert all("${window.hit=1}" in answer for answer in answers)
         assert page.evaluate("window.hit === undefined")
         assert page.locator("img[src*='evil.test']").count() == 0
+
+
+def test_a_clip_is_uploaded_and_its_frames_come_with_overlays_and_trees(
+    chromium, hostile, tmp_path
+):
+    clip = factory.clip_file(tmp_path / "ball.mp4")
+    with tab(chromium) as page:
+        page.goto(hostile)
+        page.locator("#kind [role=tab]").nth(1).click()
+        page.locator("#clip input[type=file]").first.set_input_files(clip)
+        page.locator("#clip video").first.wait_for()
+        page.locator("#methods").get_by_text("FastVID", exact=False).first.wait_for()
+        page.locator("#question textarea").fill("Which way does the ball roll?")
+        page.locator("#compare").click()
+        page.locator("#figures table").wait_for()
+        assert page.locator(".strip:visible").count() == 4 and overlays(page) == 4 * 8
+        times = page.locator(".strip:visible").first.locator("b").all_inner_texts()
+        assert times[0] == "0.00 s" and times[-1] == "0.92 s"
+        assert page.locator("#timeline svg, #timeline canvas").count()
+        tree = page.locator("#inspect-picture img").first
+        tree.scroll_into_view_if_needed()
+        page.wait_for_function("document.querySelector('#inspect-picture img').naturalWidth > 800")
+        said = page.locator("#inspect-words").inner_text()
+        box = tree.bounding_box()
+        page.mouse.click(box["x"] + 0.2 * box["width"], box["y"] + 0.3 * box["height"])
+        page.wait_for_function(
+            "(said) => document.querySelector('#inspect-words').innerText !== said", arg=said
+        )
+        with page.expect_download() as saved:
+            page.locator("#save-clip").click()
+        assert saved.value.suggested_filename == "overlay-flashvid.mp4"
+        page.locator("#view").get_by_text("Boxes").click()
+        assert page.locator(".pictures > .view.boxes img:visible").count() == 4
 
 
 def test_a_refused_request_says_why_and_nothing_else_changes(chromium, hostile):

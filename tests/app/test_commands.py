@@ -6,9 +6,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from app import recordings
 from app.__main__ import main
 from app.request import examples
 from app.settings import EXAMPLES
+from app.worker import local
+from tests.app import factory
+from tests.tiny import tiny_onevision
 
 checkpoint = pytest.mark.checkpoint
 
@@ -28,6 +32,19 @@ def test_compare_prints_a_table_and_writes_a_record_and_pictures(tmp_path, capsy
     names = {path.name for path in out.iterdir()}
     assert {"record.json", "arrays.npz", "latency.png", "overlay_nuwa.png"} <= names
     json.loads((out / "record.json").read_text())
+
+
+def test_compare_of_a_clip_writes_its_strips_trees_and_clip(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(local, "load", lambda name, device, dtype: tiny_onevision())
+    clip, out = factory.clip_file(tmp_path / "ball.mp4"), tmp_path / "case"
+    arguments = ["--methods", "vanilla,flashvid,ttm", "--retention", "0.3", "--max-new-tokens", "2"]
+    assert main(["compare", str(clip), "Where?", *arguments, "--out", str(out)]) == 0
+    printed = capsys.readouterr().out
+    assert "embedded-video" in printed and "8 frames from 0.00 s to 0.92 s" in printed
+    written = {path.name for path in out.iterdir()}
+    assert {"record.json", "frame_007.png", "strip_flashvid.png", "overlay_ttm.mp4"} <= written
+    assert {"tree1_ttm.png", "timeline.svg", "boxes_vanilla.png", "latency.png"} <= written
+    assert recordings.load(out).media.kind == "video"
 
 
 @checkpoint
@@ -50,6 +67,7 @@ def test_a_lane_that_fails_is_named_and_the_exit_status_is_not_zero(tmp_path, ca
         ({"retention": "1.5"}, "at most 1"),
         ({"retention": "nan"}, "above 0"),
         ({"methods": "nuwa,fastv,pooling,visionzip"}, "the most is 4"),
+        ({"frames": "0"}, "Frames to sample is 0"),
         ({"picture": "https://example.com/a.png"}, "web address"),
         ({"picture": "nowhere.png"}, "no file"),
     ],

@@ -40,7 +40,7 @@ def picture(tmp_path_factory):
 
 def test_it_returns_what_the_page_shows(client, worker, picture):
     result = client.predict(
-        picture=handle_file(picture),
+        upload=handle_file(picture),
         question=QUESTION,
         methods=["visionzip", "nuwa", "pooling"],
         retention_ratio=0.111,
@@ -64,11 +64,21 @@ def test_arguments_left_out_are_the_pages_defaults(client, worker, picture):
     ]
 
 
+def test_it_takes_a_clip_as_well(client, worker, tmp_path):
+    clip = factory.clip_file(tmp_path / "ball.mp4")
+    result = client.predict(handle_file(clip), QUESTION, num_frames=4, api_name="/compare")
+    job = worker.jobs[-1]
+    assert job.model == "embedded-video" and len(job.media.frames) == 4
+    assert [row["method"] for row in result["lanes"]] == ["vanilla", "flashvid", "fastvid", "ttm"]
+    with pytest.raises(Exception, match="takes pictures, and a clip came"):
+        client.predict(handle_file(clip), QUESTION, model="embedded-image", api_name="/compare")
+
+
 def test_it_is_the_only_public_endpoint_and_it_is_described(client):
     described = client.view_api(return_format="dict")["named_endpoints"]
     assert list(described) == ["/compare"]
     names = [parameter["parameter_name"] for parameter in described["/compare"]["parameters"]]
-    assert names[:5] == ["picture", "question", "model", "methods", "retention_ratio"]
+    assert names[:5] == ["upload", "question", "model", "methods", "retention_ratio"]
 
 
 @pytest.mark.parametrize(
@@ -91,7 +101,7 @@ def test_it_is_the_only_public_endpoint_and_it_is_described(client):
     ],
 )
 def test_a_bad_argument_is_one_sentence(client, picture, changes, sentence):
-    arguments = {"picture": handle_file(picture), "question": QUESTION} | changes
+    arguments = {"upload": handle_file(picture), "question": QUESTION} | changes
     with pytest.raises(Exception, match=sentence):
         client.predict(**arguments, api_name="/compare")
 
@@ -99,7 +109,7 @@ def test_a_bad_argument_is_one_sentence(client, picture, changes, sentence):
 def test_an_address_is_refused_before_anything_is_fetched(client):
     address = {"path": "http://192.0.2.1/x.png", "meta": {"_type": "gradio.FileData"}}
     with pytest.raises(Exception, match="web address"):
-        client.predict(picture=address, question=QUESTION, api_name="/compare")
+        client.predict(upload=address, question=QUESTION, api_name="/compare")
 
 
 @pytest.mark.parametrize(
@@ -114,7 +124,7 @@ def test_an_address_is_refused_before_anything_is_fetched(client):
 )
 def test_what_is_no_upload_is_one_sentence(client, sent, sentence):
     with pytest.raises(Exception, match=sentence):
-        client.predict(picture=sent, question=QUESTION, api_name="/compare")
+        client.predict(upload=sent, question=QUESTION, api_name="/compare")
 
 
 def test_a_worker_that_breaks_is_one_sentence_without_its_secrets(picture):

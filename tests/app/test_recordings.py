@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from app import recordings
+from app import drawings, recordings
 from app.recordings import RecordingError
+from models.media import read_media
 from pruning.base import PositionStrategy
 from tests.app import factory
 
@@ -43,14 +44,15 @@ def test_what_is_loaded_is_what_was_saved(comparison, saved):
 
 
 def test_equality_in_these_tests_notices_one_bit(comparison):
-    frames = comparison.frames.copy()
+    frames = comparison.media.frames.copy()
     frames[0, 3, 3, 0] ^= 1
-    assert not factory.same(replace(comparison, frames=frames), comparison)
+    media = replace(comparison.media, frames=frames)
+    assert not factory.same(replace(comparison, media=media), comparison)
 
 
 def test_a_video_and_odd_values_come_back(tmp_path):
     odd = factory.comparison(
-        frames=np.stack([factory.picture(64, 48, shift) for shift in range(4)]),
+        media=factory.clip(width=64, height=48),
         lanes=(
             factory.lane("tree", "Tree", factory.video_trace(), "ü\n\x00 \"{}\"", peak_bytes=7,
                          boxes=np.zeros((0, 4), dtype=np.float32)),
@@ -60,6 +62,34 @@ def test_a_video_and_odd_values_come_back(tmp_path):
         options={"stop": ["a", ("b", 1)], "top_p": None, "nested": {"tuple": 3}},
     )  # fmt: skip
     assert factory.same(recordings.load(recordings.save(odd, tmp_path / "odd")), odd)
+
+
+def test_a_recording_of_version_1_is_read_as_the_picture_it_was(copy, comparison):
+    def age(record):
+        record.update(version=1)
+        del record["media"]
+
+    edit(copy, age)
+    loaded = recordings.load(copy)
+    assert (loaded.media.kind, loaded.media.decoder) == ("image", "unknown")
+    assert factory.same(loaded.lanes, comparison.lanes)
+    assert np.array_equal(loaded.media.frames, comparison.media.frames)
+
+
+def test_segments_come_back_and_those_of_another_clip_are_refused(tmp_path):
+    segments = np.array([0, 0, 1, 1])
+    trace = factory.video_trace()
+    trace = replace(trace, steps=(replace(trace.steps[0], segments=segments),))
+    lane = factory.lane("tree", "Tree", trace, "")
+    made = factory.comparison(media=factory.clip(), lanes=(lane,))
+    folder = recordings.save(made, tmp_path / "cut")
+    assert factory.same(recordings.load(folder), made)
+    with np.load(folder / "arrays.npz") as arrays:
+        kept = dict(arrays)
+    for odd in (segments[:3], segments + 4, segments / 2):
+        np.savez(folder / "arrays.npz", **{**kept, "lane0.step0.segments": odd})
+        with pytest.raises(RecordingError, match="odd segments"):
+            recordings.load(folder)
 
 
 def test_an_enum_among_the_knobs_comes_back_as_its_value(tmp_path, comparison):
@@ -97,10 +127,14 @@ def test_a_folder_of_something_else_is_never_replaced(tmp_path, comparison):
     ("change", "complaint"),
     [
         (lambda r: r.update(format="other"), "not a TokenScope recording"),
-        (lambda r: r.update(version=99), "version 99; this program reads 1"),
+        (lambda r: r.update(version=99), "version 99; this program reads 1 and 2"),
         (lambda r: r.pop("lanes"), "'lanes' is missing"),
         (lambda r: r.update(frames=10**9), "1000000000 frames"),
         (lambda r: r.update(frames=3), "damaged"),
+        (lambda r: r["media"].update(times=[0.0, 1.0]), "times are odd"),
+        (lambda r: r["media"].update(times=[float("nan")]), "times are odd"),
+        (lambda r: r["media"].update(kind="song"), "no known kind"),
+        (lambda r: r.pop("media"), "'media' is missing"),
         (lambda r: r["lanes"][2]["steps"].reverse(), "tokens"),
         (lambda r: r["lanes"][0].update(num_layers=10**9), "1000000000 LLM layers"),
         (lambda r: r["lanes"][0].update(grid=[1, 2, 3]), "does not hold"),
@@ -163,7 +197,7 @@ def test_no_metadata_is_written_with_a_frame(saved):
 def test_pictures_of_two_lanes_of_one_method_do_not_overwrite_each_other(tmp_path, comparison):
     lane = replace(comparison.lanes[1], method="../evil")
     twice = replace(comparison, lanes=(lane, lane, comparison.lanes[3]))
-    names = sorted(path.name for path in recordings.pictures(twice, tmp_path / "out"))
+    names = sorted(path.name for path in drawings.draw(twice, tmp_path / "out"))
     assert names == [
         "boxes_evil.png", "boxes_evil_2.png", "latency.png", "latency.svg",
         "overlay_evil.png", "overlay_evil_2.png", "staircase.png", "staircase.svg",
@@ -171,9 +205,22 @@ def test_pictures_of_two_lanes_of_one_method_do_not_overwrite_each_other(tmp_pat
     assert all((tmp_path / "out" / name).stat().st_size > 500 for name in names)
 
 
-def test_a_video_is_drawn_as_a_sheet_of_its_frames(tmp_path):
-    frames = np.stack([factory.picture(160, 120, shift) for shift in range(4)])
-    lane = factory.lane("tree", "Tree", factory.video_trace(), "")
-    recordings.pictures(factory.comparison(frames=frames, lanes=(lane,)), tmp_path)
-    with Image.open(tmp_path / "overlay_tree.png") as sheet:
-        assert sheet.size == (2 * 486 - 6, 2 * 366 - 6)
+def test_a_clip_is_drawn_as_a_strip_its_trees_a_timeline_and_a_clip_to_keep(tmp_path):
+    lane = factory.lane("tree", "Tree", factory.flash_trace(), "")
+    drawings.draw(factory.comparison(media=factory.clip(), lanes=(lane,)), tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "boxes_tree.png", "latency.png", "latency.svg", "overlay_tree.mp4", "staircase.png",
+        "staircase.svg", "strip_tree.png", "timeline.png", "timeline.svg", "tree1_tree.png",
+        "tree2_tree.png", "tree3_tree.png",
+    ]  # fmt: skip
+    overlay = read_media(tmp_path / "overlay_tree.mp4", 64)
+    assert len(overlay.frames) == 4, "a frame for each of the clip's"
+
+
+def test_boxes_of_a_clip_are_drawn_on_its_last_frame(tmp_path):
+    clip = factory.clip()
+    clip.frames[-1] = 255
+    lane = factory.lane("tree", "Tree", factory.vanilla_trace(factory.flash_trace().layout), "")
+    drawings.draw(factory.comparison(media=clip, lanes=(lane,), truth=None), tmp_path)
+    with Image.open(tmp_path / "boxes_tree.png") as drawn:
+        assert drawn.getpixel((5, 5)) == (255, 255, 255)

@@ -2,8 +2,10 @@
 
 import pytest
 
-from app.request import read_job
-from app.settings import EXAMPLES
+from app import request
+from app.request import LANES, read_job
+from app.settings import EXAMPLES, Settings
+from tests.app import factory
 
 PICTURE = EXAMPLES / "scene-1.png"
 
@@ -18,10 +20,86 @@ def test_vanilla_is_always_first_and_never_twice():
     assert [method.numbering for method in job.methods] == ["published", "perc", "perc"]
 
 
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory):
+    return factory.clip_file(tmp_path_factory.mktemp("clips") / "ball.mp4")
+
+
+def test_what_is_left_out_follows_from_the_upload(clip):
+    for path, kind, model in (
+        (PICTURE, "image", "embedded-image"),
+        (clip, "video", "embedded-video"),
+    ):
+        job = read_job(path, "Where?")
+        assert job.model == model and job.media.kind == kind
+        assert tuple(method.name for method in job.methods[1:]) == LANES[kind]
+
+
+def test_a_clip_is_sampled_as_the_model_was_made_for_unless_a_number_is_given(clip):
+    asked = {"model": "embedded-video", "methods": ["ttm"]}
+    assert len(read(clip, **asked).media.frames) == 8
+    assert len(read(clip, **asked, num_frames=5.0).media.frames) == 5
+    job = read(clip, **asked, num_frames=20)
+    assert len(job.media.frames) == 12 and "12 frames" in job.media.note
+
+
+@pytest.mark.parametrize("count", [0, 65, 2.5, "8"])
+def test_a_number_of_frames_out_of_range_is_refused(clip, count):
+    with pytest.raises(ValueError, match=f"Frames to sample is {count}, wanted .* 1 to 64"):
+        read(clip, model="embedded-video", num_frames=count)
+
+
+def test_an_upload_of_the_wrong_kind_is_refused_and_told_what_fits(clip):
+    with pytest.raises(
+        ValueError, match=r"takes pictures, and a clip came; choose .*embedded-video"
+    ):
+        read(clip, model="embedded-image")
+    with pytest.raises(
+        ValueError, match=r"takes clips, and a picture came; choose .*embedded-image"
+    ):
+        read(model="embedded-video")
+
+
+def test_a_method_for_clips_reaches_its_lane_with_a_picture_where_it_says_so():
+    assert [method.name for method in read(methods=["flashvid"]).methods] == ["vanilla", "flashvid"]
+
+
+def test_an_unknown_method_is_answered_with_those_that_fit():
+    with pytest.raises(ValueError, match="Unknown method 'zip'") as refusal:
+        read(methods=["zip"])
+    assert "nuwa" in str(refusal.value) and "flashvid" not in str(refusal.value)
+
+
+def test_the_truth_of_an_example_clip_is_known_by_its_file(clip, monkeypatch):
+    box = [0.5, 0.5, 0.8, 0.8]
+    known = [
+        {"question": "Which way?", "answer": "right"},
+        {"question": "Where?", "answer": "", "box": box},
+    ]
+    index = (
+        {
+            "file": "clip-1.mp4",
+            "digest": request.file_digest(clip),
+            "frames": 8,
+            "questions": known,
+        },
+    )
+    monkeypatch.setattr(request, "examples", lambda: index)
+    assert read_job(clip, "which way?").truth.answer == "right"
+    assert read_job(clip, "Where?").truth.box == tuple(box)
+    assert read_job(clip, "Where?", num_frames=4).truth.box is None, "of another last frame"
+    assert read_job(PICTURE, "Where?").truth is None
+    assert read_job(clip, "Why?").truth is None
+
+
+def test_the_model_that_is_set_is_taken_where_it_fits():
+    assert request.default_card("image", Settings(model="embedded-video")).name == "embedded-image"
+    assert request.default_card("video", Settings(model="embedded-video")).name == "embedded-video"
+
+
 @pytest.mark.parametrize(
     ("sent", "sentence"),
     [
-        ({"methods": None}, "wanted a list of names"),
         ({"methods": "nuwa"}, "wanted a list of names"),
         ({"methods": [["nuwa"]]}, "wanted a list of names"),
         ({"methods": ["nuwa:gone"]}, "Unknown Nüwa preset"),
@@ -40,8 +118,8 @@ def test_vanilla_is_always_first_and_never_twice():
         ({"temperature": float("nan")}, "Temperature is nan"),
         ({"seed": None}, "Seed is None"),
         ({"seed": 2**70}, "wanted a whole number"),
-        ({"picture": None}, "No picture came"),
-        ({"picture": ""}, "No picture came"),
+        ({"picture": None}, "No picture or clip came"),
+        ({"picture": ""}, "No picture or clip came"),
         ({"picture": "data:image/png;base64," + "A" * 5000}, "is a web address"),
         ({"picture": "a" * 5000}, "There is no file"),
     ],

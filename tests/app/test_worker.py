@@ -7,13 +7,13 @@ import pytest
 
 from app.events import ComparisonDone, LaneDone, LaneFailed, LaneStarted, PhaseDone, TextDelta
 from app.request import examples, read_job
-from app.settings import EXAMPLES
+from app.settings import EXAMPLES, Settings
 from app.worker import local
 from app.worker.local import LocalWorker
 from app.worker.protocol import Job
 from models.record import LaneFailure, LaneResult
 from pruning.methods import create
-from tests.tiny import picture, tiny_llava
+from tests.tiny import clip, picture, tiny_llava, tiny_onevision
 
 checkpoint = pytest.mark.checkpoint
 
@@ -151,6 +151,20 @@ def test_a_model_loaded_anew_is_cold_again(tiny):
     jobs = [tiny_job(create("vanilla"), model=model) for model in ("a", "a", "b", "a")]
     assert [lanes(worker, job)[0].timeline.cold for job in jobs] == [True, False, True, True]
     assert loaded == ["a", "b", "a"]
+
+
+def test_a_model_of_clips_is_warmed_up_on_a_clip(monkeypatch):
+    monkeypatch.setattr(local, "load", lambda name, device, dtype: tiny_onevision())
+    worker = LocalWorker(Settings(model="embedded-video"))
+    worker.preload()
+    job = Job("embedded-video", clip(), "?", (create("vanilla"), create("flashvid")), 2)
+    assert [lane.timeline.cold for lane in lanes(worker, job)] == [False, False]
+
+
+def test_a_picture_for_a_method_of_clips_fails_in_its_own_lane(tiny):
+    worker, _ = tiny
+    ran, failed = lanes(worker, tiny_job(create("vanilla"), create("flashvid")))
+    assert isinstance(ran, LaneResult) and "FlashVID takes a clip" in failed.reason
 
 
 def test_a_job_that_waits_ends_as_soon_as_it_is_cancelled(tiny):

@@ -1,0 +1,80 @@
+"""What may be chosen for a model, and what a person should know before choosing."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from functools import lru_cache
+from html import escape
+
+from app.render.summary import percent
+from app.request import LANES, NOUNS
+from app.settings import ROOT
+from models.catalog import find
+from pruning.methods import METHODS
+
+
+@lru_cache
+def method_choices(model: str) -> tuple[tuple[str, str], ...]:
+    """(what `create` takes, what a person reads) of all but vanilla that a model can run."""
+    choices = []
+    for method in METHODS:
+        if not method.media & find(model).media:
+            continue
+        for index, preset in enumerate(method.PRESETS):
+            name = f"{method.name}:{preset}" if index else method.name
+            title = f"{method.title}, {preset}" if len(method.PRESETS) > 1 else method.title
+            if method.name != "vanilla":
+                choices.append((name, title))
+    return tuple(choices)
+
+
+def default_lanes(model: str, kind: str, most: int) -> list[str]:
+    """The methods that show most on such an upload, `most` lanes with vanilla."""
+    names = [name for name, _ in method_choices(model)]
+    return [name for name in LANES[kind] if name in names][: most - 1]
+
+
+def methods_note(chosen: Sequence[str]) -> str:
+    """What the chosen methods do, a sentence each."""
+    summaries = {method.name: (method.title, method.summary) for method in METHODS}
+    lines = []
+    for name in dict.fromkeys(choice.split(":")[0] for choice in chosen):
+        title, summary = summaries[name]
+        lines.append(f"<div><dt>{escape(title)}</dt><dd>{escape(summary)}</dd></div>")
+    return f"<dl>{''.join(lines)}</dl>" if lines else ""
+
+
+def retention_note(ratio: float | None, model: str, num_frames: int | None = None) -> str:
+    """The ratio as a count of visual tokens, where the model's count is fixed."""
+    if not isinstance(ratio, (int, float)) or not 0 < ratio <= 1:
+        return "<p>above 0, at most 1</p>"  # half-typed
+    each, card = tokens_per_frame(model), find(model)
+    if each is None:
+        return f"<p>{percent(ratio)} of the visual tokens, averaged over LLM layers</p>"
+    frames = card.frames if not isinstance(num_frames, int) or "image" in card.media else num_frames
+    made = f" ({frames} frames × {each})" if frames > 1 else ""
+    kept, total = round(ratio * each * frames), each * frames
+    return f"<p>= <b>{kept}</b> of {total} visual tokens{made}, averaged over LLM layers</p>"
+
+
+@lru_cache
+def tokens_per_frame(model: str) -> int | None:
+    """How many visual tokens the model makes of a picture or a frame, if its files say so."""
+    card = find(model)
+    config = ROOT / card.source / "config.json"
+    vision = json.loads(config.read_text()).get("vision_config", {}) if config.is_file() else {}
+    if not {"image_size", "patch_size"} <= set(vision):
+        return None
+    side = vision["image_size"] // vision["patch_size"]
+    return side**2 if "image" in card.media else (-(-side // 2)) ** 2  # frames are pooled 2 × 2
+
+
+def answers_note(model: str) -> str:
+    """What the model was made for, so that nobody asks it for more."""
+    card = find(model)
+    return f"{card.title} answers {', '.join(card.answers)}." if card.answers else ""
+
+
+def placeholder(kind: str) -> str:
+    return f"Ask something about the {NOUNS[kind]}"

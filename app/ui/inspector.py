@@ -1,0 +1,161 @@
+"""Inspect: one lane of a clip, one survivor, and every token that was merged into it."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from html import escape
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from app.render.forest import Tree, largest_trees, token_at
+from app.render.overlay import legend
+from app.render.overlay_clip import overlay_clip
+from app.render.palette import at_layer
+from app.render.sheet import Sheet
+from app.render.strip import seconds, strip
+from app.render.summary import lane_labels
+from app.render.tree import tree, tree_words
+from models.media import Media
+from models.record import Comparison, LaneResult
+
+WIDTH = 720  # page pixels that a sheet of frames is laid out for: eight in two rows
+FIRST = 0  # LLM layer: trees are as the LLM gets them, though it may drop them later
+ALL = -1  # in place of a survivor: the fates of all tokens
+SAVE = "Download overlay clip"
+GONE = "That token was dropped before the LLM: nothing of it is left. Choose another."
+HINT = "Click a token to see what it went into."
+
+Update = dict[Any, Any]
+
+
+@dataclass(frozen=True)
+class Inspector:
+    """The part's components."""
+
+    part: gr.Column
+    lane: gr.Dropdown
+    survivor: gr.Dropdown
+    picture: gr.Image
+    words: gr.HTML
+    save: gr.Button
+    file: gr.DownloadButton
+
+    @property
+    def shown(self) -> list[Any]:
+        return [self.part, self.lane, self.survivor, self.picture, self.words]
+
+    def open(self, comparison: Comparison) -> Update:
+        """The first lane that merged something, and its largest tree; nothing for a picture."""
+        ran = lanes_of(comparison)
+        if comparison.media.kind != "video" or not ran:
+            return dict.fromkeys(self.shown, None) | {self.part: gr.Column(visible=False)}
+        first = next((index for index, lane in ran if trees_of(lane, 1)), ran[-1][0])
+        labels = lane_labels(comparison)
+        return {
+            self.part: gr.Column(visible=True),
+            self.lane: gr.Dropdown([(labels[index], index) for index, _ in ran], value=first),
+            **self.choose_lane(first, comparison),
+        }
+
+    def choose_lane(self, index: int, comparison: Comparison) -> Update:
+        lane = comparison.lanes[index]
+        trees = trees_of(lane)
+        choices = [("All tokens", ALL)]
+        choices += [(tree_label(one, comparison.media), one.survivor) for one in trees]
+        chosen = trees[0].survivor if trees else ALL
+        return {self.survivor: gr.Dropdown(choices, value=chosen)} | self._view(
+            comparison.media, lane, chosen
+        )
+
+    def choose_survivor(self, survivor: int, index: int, comparison: Comparison) -> Update:
+        return self._view(comparison.media, comparison.lanes[index], survivor)
+
+    def choose_token(self, index: int, comparison: Comparison, event: gr.SelectData) -> Update:
+        """The tree of whatever token was clicked, though it be small and not on the list."""
+        media, lane = comparison.media, comparison.lanes[index]
+        survivor = survivor_at(media, lane, *event.index)
+        if survivor is None:
+            return {self.words: said(HINT)}
+        if survivor < 0:
+            return {self.words: said(GONE)}
+        listed = any(one.survivor == survivor for one in trees_of(lane))
+        chosen = {self.survivor: survivor if listed else None}
+        return chosen | self._view(media, lane, survivor)
+
+    def keep(self, index: int, comparison: Comparison) -> Iterator[Update]:
+        """Write the clip when it is asked for."""
+        yield {self.save: gr.Button("Preparing the clip", interactive=False)}
+        lane = comparison.lanes[index]
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / f"overlay-{lane.method}.mp4"
+            overlay_clip(comparison.media, lane.trace, path)
+            yield {self.save: gr.Button(SAVE, interactive=True), self.file: str(path)}
+
+    def _view(self, media: Media, lane: LaneResult, survivor: int) -> Update:
+        if survivor == ALL:
+            drawn, words = strip(media, lane.trace, width=WIDTH), legend(lane.trace)
+        else:
+            drawn = tree(media, lane.trace, survivor, width=WIDTH, layer=FIRST)
+            words = tree_words(media, lane.trace, survivor, FIRST)
+            left = int(lane.trace.left_at[survivor])
+            if left < lane.trace.num_layers:
+                words += f"; it was dropped before LLM layer {left}"
+        return {
+            self.picture: gr.Image(drawn, alt_text=f"{lane.title}: {words}"),
+            self.words: said(f"{words}. {HINT}"),
+        }
+
+
+def declare() -> Inspector:
+    """Lay the part out; it opens with the first clip."""
+    with gr.Column(visible=False, elem_id="inspect") as part:
+        gr.HTML("<h2>Trees of tokens over the frames</h2>", apply_default_css=False)
+        with gr.Row(elem_id="inspect-choice"):
+            lane = gr.Dropdown([], label="Lane", min_width=160, elem_id="inspect-lane")
+            survivor = gr.Dropdown([], label="Survivor", min_width=220, elem_id="inspect-survivor")
+            save = gr.Button(SAVE, size="sm", elem_id="save-clip", elem_classes="quiet")
+            file = gr.DownloadButton(visible="hidden", elem_id="clip-file")
+        picture = gr.Image(
+            format="jpeg",
+            type="filepath",
+            interactive=False,
+            show_label=False,
+            buttons=["fullscreen"],
+            elem_id="inspect-picture",
+        )
+        words = gr.HTML(elem_id="inspect-words", apply_default_css=False)
+    return Inspector(part, lane, survivor, picture, words, save, file)
+
+
+def lanes_of(comparison: Comparison) -> list[tuple[int, LaneResult]]:
+    """The lanes that ran, each with its place."""
+    lanes = enumerate(comparison.lanes)
+    return [(index, lane) for index, lane in lanes if isinstance(lane, LaneResult)]
+
+
+def trees_of(lane: LaneResult, most: int = 12) -> list[Tree]:
+    return largest_trees(lane.trace, most, FIRST)
+
+
+def survivor_at(media: Media, lane: LaneResult, x: int, y: int) -> int | None:
+    """What stands for the token under pixel (x, y) of a sheet: −1 = dropped, None = no token."""
+    sheet = Sheet.over(media, lane.trace.layout, WIDTH)
+    wide, tall = sheet.size
+    found = sheet.frame_at(x / wide, y / tall)
+    token = token_at(lane.trace.layout, *found) if found else None
+    return None if token is None else int(at_layer(lane.trace, FIRST).survivor[token])
+
+
+def tree_label(one: Tree, media: Media) -> str:
+    """ "17 tokens of 5 frames from 0.20 s"."""
+    first, last = one.span
+    frames = "1 frame" if first == last else f"{len(set(one.frames.tolist()))} frames"
+    return f"{len(one)} tokens of {frames} from {seconds(float(media.times[first]))}"
+
+
+def said(words: str) -> str:
+    return f'<p role="status">{escape(words)}</p>'
