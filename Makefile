@@ -24,6 +24,7 @@ format: .venv/installed-dev
 # Speed and memory of the page on this machine: printed, never asserted.
 bench: .venv/installed
 	$(BIN)/python -m app speed
+	$(BIN)/python -m app speed --model embedded-video
 	$(BIN)/python -m app compression
 
 # All stages of the embedded image model, from where they were stopped.

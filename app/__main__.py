@@ -9,7 +9,6 @@ from pathlib import Path
 
 from app.settings import Settings
 
-DEFAULT_METHODS = "vanilla,visionzip,nuwa,pooling"
 POSITIONS = "published (default), perc, pesp, rpme or rpme_affine"
 
 
@@ -73,7 +72,7 @@ def _parser() -> argparse.ArgumentParser:
     compression.add_argument("--json", type=Path, help="also write the report here")
     compression.set_defaults(run=_compression)
 
-    examples = commands.add_parser("examples", help="draw the example pictures again")
+    examples = commands.add_parser("examples", help="draw the example pictures and clips again")
     examples.set_defaults(run=_examples)
     return parser
 

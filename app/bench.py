@@ -1,4 +1,4 @@
-"""Accuracy and time over drawn scenes or clips: methods × retention ratios, one table and one JSON line."""
+"""Accuracy and time over drawn scenes or clips: methods by ratios, a table and one JSON line."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from pathlib import Path
 import torch
 from tqdm import tqdm
 
-from app.request import method_of
+from app.request import first_kind, method_of
 from app.settings import Settings
 from app.worker.conditions import conditions
 from models.base import Adapter
@@ -81,7 +81,8 @@ def bench(
 ) -> dict:
     """Every method at every ratio answers the same questions about `count` scenes or clips.
 
-    Vanilla answers once. The questions are spread over `jobs` processes (default: one a core) of one thread each.
+    Vanilla answers once. The questions are spread over `jobs` processes of one thread each, by
+    default one a core.
     """
     unit = drawn_as(model)
     if count < 1:
@@ -117,7 +118,7 @@ def bench(
 
 def drawn_as(model: str) -> str:
     """What a model is asked about: "scenes" or "clips"."""
-    return "scenes" if "image" in find(model).media else "clips"
+    return {"image": "scenes", "video": "clips"}[first_kind(find(model))]
 
 
 def _scenes(count: int, seed: int) -> Iterator[tuple[Media, Question]]:
@@ -212,7 +213,7 @@ def _mean(values: Sequence[float | bool]) -> float | None:
 
 def table(report: dict) -> str:
     """The report as fixed-width text."""
-    heads = ("method", "asked", "run", "Acc@0.5", "mIoU", "other", "TTFT ms", "total ms")
+    heads = ("method", "asked", "run", "Acc@0.5", "mIoU", "exact", "TTFT ms", "total ms")
     lines = [heads]
     for row in report["rows"]:
         asked = "" if row["retention_ratio"] is None else f"{row['retention_ratio']:.1%}"

@@ -26,6 +26,7 @@ from pruning.methods.flashvid import FlashVID
 from pruning.tokens import TokenLayout, VisualTokens
 
 METHODS = ("flashvid", "fastvid", "prunevid", "ttm", "visionzip", "frames", "pooling")
+STAGES = ("DySeg", "ADTS", "TSTM", "DPC-kNN")
 KEYS, KEY_HEADS = 1152, 16  # of SigLIP so400m, for VisionZip
 LIMITS = {"frames": 512, "tokens": 4096, "width": 16_384, "repeats": 1000}
 
@@ -120,7 +121,7 @@ def _methods(visual: VisualTokens, ratio: float, repeats: int) -> dict:
                 "tokens": [stair[0], stair[-1]],
                 "compress": spent,
                 "prefill_saved": saved,
-                "share": spent / saved,
+                "share": spent / saved if saved > 0 else None,
             }
         )
     return {"prefill": whole, "layer": layer, "methods": rows}
@@ -135,6 +136,7 @@ def _stages(visual: VisualTokens, ratio: float, repeats: int) -> dict:
     method, runs = Watched(retention_ratio=ratio), []
     keep = method.budget(len(visual), LAYERS).before
     for _ in range(repeats + 1):
+        Watched.seconds = dict.fromkeys(STAGES, 0.0)  # none runs where all tokens are kept
         start = time.perf_counter()
         _compress(method, visual, keep)
         runs.append({**Watched.seconds, "total": time.perf_counter() - start})
@@ -154,7 +156,7 @@ def _median(run: Callable[[], object], repeats: int) -> float:
 def table(report: dict) -> str:
     """The report as fixed-width text."""
     clip, conditions = report["clip"], report["conditions"]
-    heads = ("DySeg", "ADTS", "TSTM", "DPC-kNN", "total")
+    heads = (*STAGES, "total")
     lines = [
         f"{clip['frames']} × {clip['tokens']} tokens of width {clip['width']}, {clip['dtype']}, "
         f"at {report['retention_ratio']:.0%}: {conditions['machine']}, "
@@ -166,7 +168,7 @@ def table(report: dict) -> str:
         f"{'method':<10} {'tokens':>12} {'compress ms':>12} {'saves s':>9} {'share':>8}",
         *(
             f"{row['method']:<10} {' → '.join(map(str, row['tokens'])):>12} "
-            f"{1e3 * row['compress']:>12.1f} {row['prefill_saved']:>9.1f} {row['share']:>8.3%}"
+            f"{1e3 * row['compress']:>12.1f} {row['prefill_saved']:>9.1f} {_share(row['share']):>8}"
             for row in report["methods"]
         ),
         "",
@@ -180,3 +182,7 @@ def table(report: dict) -> str:
         ),
     ]
     return "\n".join(lines)
+
+
+def _share(value: float | None) -> str:
+    return "–" if value is None else f"{value:.3%}"

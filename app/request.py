@@ -12,8 +12,8 @@ from typing import Any
 from app.settings import EXAMPLES, Settings
 from app.worker.protocol import Job
 from models.catalog import CATALOG, ModelCard, find
+from models.checks import checked
 from models.media import Media, read_media
-from models.pipeline import checked
 from models.record import Truth
 from pruning.base import CompressionMethod
 from pruning.methods import METHODS, create
@@ -84,6 +84,11 @@ def default_card(kind: str, settings: Settings) -> ModelCard:
     if not cards:
         raise RequestError(f"No model here takes a {NOUNS[kind]}.")
     return next((card for card in cards if card.name == settings.model), cards[0])
+
+
+def first_kind(card: ModelCard) -> str:
+    """What a model is shown where nothing has been uploaded yet."""
+    return "image" if "image" in card.media else "video"
 
 
 def _misfit(card: ModelCard, kind: str) -> str:

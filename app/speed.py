@@ -1,7 +1,8 @@
 """How fast this machine is, measured the way the page measures: ratios are taken in one run.
 
-Four questions: how long until the page answers; how soon four lanes speak and finish; whether our
-vanilla lane is slower than `generate`; whether a lane's clock changes when three others run.
+Five questions: how long until the page answers; how long the example takes to read; how soon four
+lanes speak and finish; whether our vanilla lane is slower than `generate`; whether a lane's clock
+changes when three others run.
 """
 
 from __future__ import annotations
@@ -19,48 +20,62 @@ from dataclasses import replace
 
 from gradio_client import Client, handle_file
 
-from app.__main__ import DEFAULT_METHODS
 from app.events import ComparisonDone, TextDelta
-from app.request import examples, read_job
+from app.request import NOUNS, examples_of, first_kind, read_job
 from app.settings import EXAMPLES, Settings
 from app.worker.conditions import conditions
 from app.worker.local import LocalWorker
 from app.worker.protocol import Job
 from models.base import Adapter
-from models.catalog import load
+from models.catalog import find, load
 from models.pipeline import run_lane
 
 RETENTION = 1 / 9
+FRAMES = 16  # sampled of the example clip
 
 
 def speed(model: str, repeats: int, settings: Settings) -> dict:
     """Measure everything; seconds unless a key says otherwise."""
-    job = _job(model, settings)
+    example = _example(model)
+    job = _job(example, model, settings)
     adapter = load(model, settings.device or None, settings.dtype or None)
     return {
         "model": model,
         "repeats": repeats,
         "conditions": conditions(adapter),
-        "page": _page(job),
+        "upload": {
+            "frames": len(job.media.frames),
+            "decoder": job.media.decoder,
+            "read": job.media.read_seconds,
+        },
+        "page": _page(example, job),
         "four_lanes": _four_lanes(job, settings),
         "against_generate": _against_generate(adapter, job, repeats),
         "alone_and_together": _alone_and_together(job, repeats, settings),
     }
 
 
-def _job(model: str, settings: Settings) -> Job:
-    example = examples()[0]
+def _example(model: str) -> dict:
+    """The first that the model takes."""
+    kind = first_kind(find(model))
+    if not (offered := examples_of(kind)):
+        raise ValueError(f"There is no example {NOUNS[kind]}; draw it with `make examples`.")
+    return offered[0]
+
+
+def _job(example: dict, model: str, settings: Settings) -> Job:
+    """What the page asks by itself, of `FRAMES` frames of a clip."""
     return read_job(
         EXAMPLES / example["file"],
         example["questions"][0]["question"],
         model,
-        DEFAULT_METHODS.split(","),
-        RETENTION,
+        retention_ratio=RETENTION,
+        num_frames=FRAMES,
         settings=settings,
     )
 
 
-def _page(job: Job) -> dict[str, float]:
+def _page(example: dict, job: Job) -> dict[str, float]:
     """Seconds from starting the server to its first 200; its memory after two comparisons."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -75,9 +90,9 @@ def _page(job: Job) -> dict[str, float]:
         _await(address)
         seconds = time.perf_counter() - start
         client = Client(address, verbose=False)
-        picture = handle_file(EXAMPLES / examples()[0]["file"])
+        upload, asked = handle_file(EXAMPLES / example["file"]), {"num_frames": FRAMES}
         for _ in range(2):
-            client.predict(picture, job.question, api_name="/compare")
+            client.predict(upload, job.question, job.model, **asked, api_name="/compare")
     finally:
         server.terminate()
         server.wait()
@@ -159,14 +174,18 @@ def _ratio(first: list[float], second: list[float], one: str, other: str) -> dic
 
 
 def table(report: dict) -> str:
-    lanes = report["four_lanes"]
+    """The report as fixed-width text."""
+    lanes, upload = report["four_lanes"], report["upload"]
     vanilla = report["against_generate"]
     lines = [
         f"page answers               {report['page']['seconds']:.1f} s",
+        f"reading the example        {upload['read']:.2f} s, "
+        f"{upload['frames']} frame{'s' * (upload['frames'] > 1)} by {upload['decoder']}",
         f"four lanes, first text     {lanes['first_text_cold']:.2f} s cold, "
         f"{lanes['first_text_warm']:.2f} s warm",
         f"four lanes, all done       {lanes['all_done_cold']:.2f} s cold, "
         f"{lanes['all_done_warm']:.2f} s warm",
+        f"reading and four lanes     {upload['read'] + lanes['all_done_cold']:.2f} s cold",
         f"vanilla over generate      {vanilla['ratio']:.3f}  "
         f"({1e3 * vanilla['vanilla']:.0f} ms over {1e3 * vanilla['generate']:.0f} ms)",
         *(

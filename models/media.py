@@ -90,6 +90,8 @@ def local_file(path: str | Path) -> Path:
         raise MediaError(f"{str(path)[:MAX_NAME]} is a web address; save the file and upload it.")
     if not os.path.isfile(path):  # False too for what no file can be called
         raise MediaError(f"There is no file {said(Path(path))}; upload a picture or a clip.")
+    if not os.access(path, os.R_OK):
+        raise MediaError(f"{said(Path(path))} may not be read here; change its permissions.")
     return Path(path)
 
 

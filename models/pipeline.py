@@ -6,16 +6,15 @@ from collections.abc import Iterator
 from dataclasses import asdict, replace
 
 from models.base import Adapter
+from models.checks import check_kind, checked
 from models.decode import TextStream, decode
 from models.media import Media
 from models.prefill import prefill
 from models.record import LaneResult, Phase, Timeline
 from models.timeline import Stopwatch
 from pruning.base import CompressionMethod, Seam
-from pruning.trace import TokenTrace, TraceStep
-
-MAX_QUESTION = 2_000
-NOUNS = {"image": "a picture", "video": "a clip"}
+from pruning.step import TraceStep
+from pruning.trace import TokenTrace
 
 
 def run_lane(
@@ -50,8 +49,8 @@ def run_lane(
 class Lane:
     """A lane under way: its steps, to be taken in order, each on the lane's own clock.
 
-    The projector is timed where it runs: with the encoder for a method that acts behind it, else
-    with prefill.
+    The projector is timed where it runs: with the encoder where the method, or the model, works
+    behind it, else with prefill.
     """
 
     def __init__(
@@ -155,27 +154,3 @@ class Lane:
             tflops=flops / 1e12,
             peak_bytes=self.watch.peak_bytes,
         )
-
-
-def check_kind(title: str, role: str, able: frozenset[str], kind: str) -> None:
-    """Refuse an upload that a method, or a model, cannot take."""
-    if kind not in able:
-        wanted = " or ".join(NOUNS[each] for each in sorted(able))
-        raise ValueError(
-            f"{title} takes {wanted}, and {NOUNS[kind]} came: "
-            f"upload {wanted}, or choose another {role}."
-        )
-
-
-def checked(question: str) -> str:
-    """The question without the space around it, or a sentence about what is wrong with it."""
-    question = question.strip()
-    if not question:
-        raise ValueError("The question is empty; ask something about the picture.")
-    if any("\ud800" <= letter <= "\udfff" for letter in question):
-        raise ValueError("The question has bytes that are no text; wanted UTF-8.")
-    if len(question) > MAX_QUESTION:
-        raise ValueError(
-            f"The question has {len(question):,} characters; at most {MAX_QUESTION:,} are taken."
-        )
-    return question

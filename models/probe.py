@@ -45,7 +45,7 @@ class Clip:
     size: tuple[int, int]  # width, height to keep: upright, square pixels, within MAX_SIDE
     quarters: int  # turns anticlockwise that set a decoded frame upright
     scaled: bool  # whether `size` differs from that of an upright decoded frame
-    seekable: bool  # decoding may begin at any keyframe, and all frames are of one size
+    seekable: bool  # decoding may begin at any keyframe
 
 
 @dataclass
@@ -93,7 +93,6 @@ def _watch(file: InputContainer, stream: VideoStream, name: str) -> _Sight:
             if not sight.times:
                 sight.quarters = round(frame.rotation / 90) % 4
             sight.times.append(frame.time)
-            sight.seekable &= (frame.width, frame.height) == (stream.width, stream.height)
             if frame.time - sight.times[0] > MAX_SECONDS or len(sight.times) > MAX_FRAMES:
                 raise MediaError(too_long(name, "longer than its header says"))
     except av.FFmpegError:

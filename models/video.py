@@ -1,4 +1,8 @@
-"""A clip into frames: decord where it is right, PyAV from the start to the end everywhere else."""
+"""A clip into frames: decord where it is right, PyAV from the start to the end everywhere else.
+
+`probe` has decoded the clip once by then, and told when each frame is seen. Of a clip with many
+keyframes decord decodes only what lies before the frames asked for; PyAV starts over.
+"""
 
 from __future__ import annotations
 

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import IntEnum
 from functools import cached_property
 
 import numpy as np
 
 from pruning.edges import Edges
-from pruning.token_map import TokenMap
+from pruning.step import TraceStep
 from pruning.tokens import TokenLayout
 
 
@@ -20,37 +19,6 @@ class Fate(IntEnum):
     DROPPED = 0
     MERGED = 1
     KEPT = 2
-
-
-@dataclass(frozen=True, eq=False)
-class TraceStep:
-    """One TokenMap that ran, over the tokens alive then. `layer` 0 is before the LLM."""
-
-    layer: int
-    n: int
-    anchors: np.ndarray  # (K,) int64 into the n tokens then alive
-    rows: np.ndarray  # (E,) int64
-    cols: np.ndarray  # (E,) int64
-    weights: np.ndarray  # (E,) float32
-    tags: Mapping[str, np.ndarray] = field(default_factory=dict)  # (K,) bool
-    scores: np.ndarray | None = None  # (n,) float32
-    segments: np.ndarray | None = None  # (T,) int64 segment of each frame
-
-    @classmethod
-    def of(cls, layer: int, token_map: TokenMap) -> TraceStep:
-        """The record of a map that ran, copied off its device."""
-        scores, segments = token_map.scores, token_map.segments
-        return cls(
-            layer=layer,
-            n=token_map.n,
-            anchors=token_map.anchors.cpu().numpy(),
-            rows=token_map.rows.cpu().numpy(),
-            cols=token_map.cols.cpu().numpy(),
-            weights=token_map.weights.float().cpu().numpy(),
-            tags={name: tag.cpu().numpy() for name, tag in token_map.tags.items()},
-            scores=None if scores is None else scores.float().cpu().numpy(),
-            segments=None if segments is None else segments.cpu().numpy(),
-        )
 
 
 @dataclass(frozen=True, eq=False)

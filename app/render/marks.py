@@ -23,6 +23,14 @@ TAG_SHAPES = {
 }
 
 
+ACRONYMS = {"adts", "tstm"}
+
+
+def spelled(tag: str) -> str:
+    """A kind of survivor as a person reads it."""
+    return tag.upper() if tag in ACRONYMS else tag
+
+
 def shapes_of(trace: TokenTrace) -> dict[int, str]:
     """The marker of every survivor that its method gave a kind."""
     tags = trace.tags

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from itertools import chain
 from pathlib import Path
 
 import av
@@ -14,13 +15,13 @@ def write_mp4(path: str | Path, frames: Iterable[np.ndarray], rate: int) -> None
 
     An odd last row or column is left out: 4:2:0 wants even sides.
     """
+    remaining = iter(frames)
+    first = next(remaining)
+    height, width = (side // 2 * 2 for side in first.shape[:2])
     with av.open(str(path), "w", format="mp4", options={"movflags": "faststart"}) as file:
         stream = file.add_stream("libx264", rate, options={"crf": "18"})
-        stream.pix_fmt = "yuv420p"
-        for pixels in frames:
-            height, width = (side // 2 * 2 for side in pixels.shape[:2])
-            if not stream.width:
-                stream.width, stream.height = width, height
+        stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
+        for pixels in chain([first], remaining):
             frame = av.VideoFrame.from_ndarray(
                 np.ascontiguousarray(pixels[:height, :width]), format="rgb24"
             )

@@ -6,7 +6,7 @@ import numpy as np
 from PIL import Image
 
 from app.render.canvas import Canvas, tokens_of
-from app.render.marks import SHAPES, shapes_of, stamp, tag_shape
+from app.render.marks import SHAPES, shapes_of, spelled, stamp, tag_shape
 from app.render.palette import NO_PLACE, PADDING, SURVIVOR_COLOURS, at_layer, survivor_colours
 from app.render.summary import percent
 from pruning.trace import Fate, TokenTrace
@@ -67,7 +67,7 @@ def legend(trace: TokenTrace) -> str:
         parts[-1] += f": {_where_dropped(trace)}"
     for tag, members in trace.tags.items():
         shape = SHAPES[tag_shape(tag, list(trace.tags))]
-        parts.append(f"{shape} {tag} {int(members.sum()):,}")
+        parts.append(f"{shape} {spelled(tag)} {int(members.sum()):,}")
     if _groups(trace)[trace.layout.placed].any() and not trace.tags:
         parts.append(f"{SHAPES['dot']} survivor that took others in")
     return " · ".join([*parts, *badges(trace)])

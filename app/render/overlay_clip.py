@@ -18,27 +18,19 @@ RATE = 2  # frames a second: time to look at each; when it was seen stands below
 SIDE = 640  # pixels of a frame's longer side
 
 
-def overlay_clip(
-    media: Media, trace: TokenTrace, path: str | Path, *, layer: int | None = None
-) -> None:
+def overlay_clip(media: Media, trace: TokenTrace, path: str | Path) -> None:
     """Write an mp4: every frame's overlay for half a second, below it its time and its counts.
 
-    Args:
-        media: The clip.
-        trace: The lane's provenance.
-        path: Where to write; a file there is replaced.
-        layer: None for the end of the run, else as that LLM layer sees it.
+    The fates are those at the end of the run; a file that is there is replaced.
     """
     canvas = Canvas.over(media.frames[0], trace.layout, SIDE)
     page = Sheet(1, 1, max(canvas.width, ZOOM * LEAST), canvas)
-    write_mp4(path, _pictures(media, trace, page, layer), RATE)
+    write_mp4(path, _pictures(media, trace, page), RATE)
 
 
-def _pictures(
-    media: Media, trace: TokenTrace, page: Sheet, layer: int | None
-) -> Iterator[np.ndarray]:
+def _pictures(media: Media, trace: TokenTrace, page: Sheet) -> Iterator[np.ndarray]:
     """(H, W, 3) uint8 a frame."""
-    for cell in frame_cells(media, trace, size=SIDE, layer=layer):
+    for cell in frame_cells(media, trace, size=SIDE):
         picture = page.blank()
         page.place(picture, 0, cell.picture, *cell.lines)
         yield np.asarray(picture)

@@ -64,14 +64,12 @@ def frame_cells(
     return cells
 
 
-def strip(
-    media: Media, trace: TokenTrace, *, width: int = 1440, layer: int | None = None
-) -> Image.Image:
+def strip(media: Media, trace: TokenTrace, *, width: int = 1440) -> Image.Image:
     """All cells on one contact sheet, `width` pixels of the page at most; drawn with twice that."""
     sheet = Sheet.over(media, trace.layout, width)
     size = max(sheet.canvas.width, sheet.canvas.height)
     picture = sheet.blank()
-    for cell in frame_cells(media, trace, size=size, layer=layer):
+    for cell in frame_cells(media, trace, size=size):
         sheet.place(picture, cell.frame, cell.picture, *cell.lines)
     return picture
 

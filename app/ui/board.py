@@ -8,9 +8,9 @@ import gradio as gr
 
 from app.settings import Settings
 from app.ui import inspector
+from app.ui.held import holder
 from app.ui.inspector import Inspector
 
-HOUR = 3600
 SAVE = "Download recording"
 VIEWS = [
     ("Tokens at end", "tokens"),
@@ -73,8 +73,7 @@ def declare(settings: Settings) -> Board:
                         )
                 columns.append(column)
         results = _results()
-    comparison = gr.State(time_to_live=HOUR)
-    return Board(empty, bar, view, columns, parts, *results, comparison)
+    return Board(empty, bar, view, columns, parts, *results, holder())
 
 
 def _results() -> tuple:

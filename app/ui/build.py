@@ -13,11 +13,11 @@ import gradio as gr
 from app.settings import Settings
 from app.ui.api import compare_endpoint
 from app.ui.compare import DEVICE, compare_view
+from app.ui.held import HOUR
 from app.worker.protocol import Worker
 from models.catalog import CATALOG
 
 HERE = Path(__file__).parent
-HOUR = 3600
 TITLE = "TokenScope"
 LINE = "What visual-token compression does to a picture and to the answer, side by side"
 

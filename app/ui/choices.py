@@ -11,22 +11,25 @@ from app.render.summary import percent
 from app.request import LANES, NOUNS
 from app.settings import ROOT
 from models.catalog import find
-from pruning.methods import METHODS
+from pruning.methods import METHODS, create
+
+SOURCES = ("paper", "official")  # presets that follow one where they differ
 
 
 @lru_cache
 def method_choices(model: str) -> tuple[tuple[str, str], ...]:
-    """(what `create` takes, what a person reads) of all but vanilla that a model can run."""
-    choices = []
+    """(what `create` takes, what its lane is called) of all but vanilla that a model can run.
+
+    Of a method's presets these are the first, and those that follow another source; one that is
+    tuned to another family of models is left to the command line.
+    """
+    names: list[str] = []
     for method in METHODS:
-        if not method.media & find(model).media:
-            continue
-        for index, preset in enumerate(method.PRESETS):
-            name = f"{method.name}:{preset}" if index else method.name
-            title = f"{method.title}, {preset}" if len(method.PRESETS) > 1 else method.title
-            if method.name != "vanilla":
-                choices.append((name, title))
-    return tuple(choices)
+        if method.name != "vanilla" and method.media & find(model).media:
+            _, *others = method.PRESETS
+            followed = [preset for preset in others if preset in SOURCES]
+            names += [method.name, *(f"{method.name}:{preset}" for preset in followed)]
+    return tuple((name, create(name).label) for name in names)
 
 
 def default_lanes(model: str, kind: str, most: int) -> list[str]:

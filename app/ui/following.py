@@ -6,7 +6,7 @@ from typing import Any
 
 import gradio as gr
 
-from app.request import default_card, examples_of
+from app.request import default_card, examples_of, first_kind
 from app.settings import EXAMPLES, Settings
 from app.ui.choices import (
     answers_note,
@@ -16,7 +16,7 @@ from app.ui.choices import (
     placeholder,
     retention_note,
 )
-from app.ui.form import Form, chips_of, first_kind
+from app.ui.form import Form, chips_of
 from app.ui.handlers import alert
 from models.catalog import ModelCard, find
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import gradio as gr
 
-from app.request import NOUNS, RATIO, examples_of
+from app.request import NOUNS, RATIO, examples_of, first_kind
 from app.settings import EXAMPLES, Settings
 from app.ui.choices import (
     answers_note,
@@ -95,10 +95,6 @@ def declare(settings: Settings) -> Form:
         *advanced,
         *actions,
     )
-
-
-def first_kind(card: ModelCard) -> str:
-    return "image" if "image" in card.media else "video"
 
 
 def _upload_parts(kind: str) -> tuple:

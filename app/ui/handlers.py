@@ -23,6 +23,7 @@ from app.ui.board import SAVE, Board
 from app.ui.export import zip_recording
 from app.ui.figures import figures_table
 from app.ui.form import Form
+from app.ui.held import held
 from app.ui.screen import Screen
 from app.worker.protocol import Job, Worker
 from models.record import Comparison
@@ -124,12 +125,12 @@ class Handlers:
             pass
         return self._closing(now.screen)
 
-    def keep(self, comparison: Comparison) -> Iterator[Update]:
+    def keep(self, comparison: Comparison | None) -> Iterator[Update]:
         """Make the file when it is asked for: its pictures are drawn large and take a while."""
-        board = self.board
+        board, kept = self.board, held(comparison)
         yield {board.save: gr.Button("Preparing the file", interactive=False)}
         with tempfile.TemporaryDirectory() as folder:
-            path = zip_recording(comparison, folder)
+            path = zip_recording(kept, folder)
             yield {board.save: gr.Button(SAVE, interactive=True), board.file: path}
 
     def _stream(self, job: Job, now: Running) -> Iterator[Update]:

@@ -19,6 +19,7 @@ from app.render.sheet import Sheet
 from app.render.strip import seconds, strip
 from app.render.summary import lane_labels
 from app.render.tree import tree, tree_words
+from app.ui.held import held
 from models.media import Media
 from models.record import Comparison, LaneResult
 
@@ -61,21 +62,29 @@ class Inspector:
             **self.choose_lane(first, comparison),
         }
 
-    def choose_lane(self, index: int, comparison: Comparison) -> Update:
+    def choose_lane(self, index: int, comparison: Comparison | None) -> Update:
+        comparison = held(comparison)
         lane = comparison.lanes[index]
         trees = trees_of(lane)
         choices = [("All tokens", ALL)]
-        choices += [(tree_label(one, comparison.media), one.survivor) for one in trees]
+        choices += [
+            (f"{place}: {tree_label(one, comparison.media)}", one.survivor)
+            for place, one in enumerate(trees, start=1)  # many are alike in all else
+        ]
         chosen = trees[0].survivor if trees else ALL
         return {self.survivor: gr.Dropdown(choices, value=chosen)} | self._view(
             comparison.media, lane, chosen
         )
 
-    def choose_survivor(self, survivor: int, index: int, comparison: Comparison) -> Update:
+    def choose_survivor(self, survivor: int, index: int, comparison: Comparison | None) -> Update:
+        comparison = held(comparison)
         return self._view(comparison.media, comparison.lanes[index], survivor)
 
-    def choose_token(self, index: int, comparison: Comparison, event: gr.SelectData) -> Update:
+    def choose_token(
+        self, index: int, comparison: Comparison | None, event: gr.SelectData
+    ) -> Update:
         """The tree of whatever token was clicked, though it be small and not on the list."""
+        comparison = held(comparison)
         media, lane = comparison.media, comparison.lanes[index]
         survivor = survivor_at(media, lane, *event.index)
         if survivor is None:
@@ -86,8 +95,9 @@ class Inspector:
         chosen = {self.survivor: survivor if listed else None}
         return chosen | self._view(media, lane, survivor)
 
-    def keep(self, index: int, comparison: Comparison) -> Iterator[Update]:
+    def keep(self, index: int, comparison: Comparison | None) -> Iterator[Update]:
         """Write the clip when it is asked for."""
+        comparison = held(comparison)
         yield {self.save: gr.Button("Preparing the clip", interactive=False)}
         lane = comparison.lanes[index]
         with tempfile.TemporaryDirectory() as folder:

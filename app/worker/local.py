@@ -10,7 +10,7 @@ import contextlib
 import logging
 import queue
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -32,6 +32,7 @@ from models.catalog import ModelCard, find, load
 from models.media import Media, drawn
 from models.pipeline import run_lane
 from models.record import Comparison, LaneFailure, LaneResult, Phase
+from pruning.base import CompressionMethod
 from pruning.methods import METHODS
 
 log = logging.getLogger(__name__)
@@ -64,15 +65,15 @@ class LocalWorker:
             cancelled.set()
 
     def preload(self) -> None:
-        """Load the default model and run every method once, so that no visitor's lane is cold."""
-        self._jobs.put((None, None, None))
+        """Load the default model and warm every method up, so that no visitor waits for either."""
+        self._jobs.put((None, None, threading.Event()))
 
     def _own_device(self) -> None:
         while True:
             job, events, cancelled = self._jobs.get()
             if job is None:
                 with contextlib.suppress(Exception):  # the first job will say what is wrong
-                    self._warm_up()
+                    self._preload(cancelled)
                 continue
             try:
                 self._work(job, events.put, cancelled)
@@ -82,13 +83,27 @@ class LocalWorker:
             finally:
                 events.put(_END)
 
-    def _warm_up(self) -> None:
+    def _preload(self, cancelled: threading.Event) -> None:
         name = self.settings.model
-        adapter, upload = self._model(name), blank(find(name))
-        for method in METHODS:
-            with contextlib.suppress(ValueError):  # it cannot run on this model
-                list(run_lane(adapter, upload, "?", method(), max_new_tokens=2))
-                self._warm.add((name, method.name))
+        self._model(name)
+        self._warm_up(name, blank(find(name)), [method() for method in METHODS], cancelled)
+
+    def _warm_up(
+        self,
+        model: str,
+        upload: Media,
+        methods: Iterable[CompressionMethod],
+        cancelled: threading.Event,
+    ) -> None:
+        """Run what has not run on the model yet: a first run pays for more than its method."""
+        for method in methods:
+            if (model, method.name) in self._warm:
+                continue
+            with contextlib.suppress(Exception):  # its lane will say what is wrong
+                for _ in run_lane(self._model(model), upload, "?", method, max_new_tokens=2):
+                    if cancelled.is_set():
+                        return
+                self._warm.add((model, method.name))
 
     def _model(self, name: str) -> Adapter:
         """The adapter of `name`; one model is on the device at a time."""
@@ -103,6 +118,7 @@ class LocalWorker:
         if cancelled.is_set():
             return
         adapter = self._model(job.model)
+        self._warm_up(job.model, job.media, job.methods, cancelled)
         lanes = {
             lane: self._lane(adapter, job, lane) for lane in range(len(job.methods))
         }  # still running
@@ -115,8 +131,6 @@ class LocalWorker:
                     if cancelled.is_set():
                         break
                     outcome = _advance(lanes[lane], lane, job, emit)
-                    if isinstance(outcome, LaneResult):
-                        self._warm.add((job.model, outcome.method))
                     if outcome is not None:
                         finished[lane] = outcome
                         del lanes[lane]

@@ -10,6 +10,7 @@ import torch
 from pruning.base import CompressionMethod, Positions, PositionStrategy, Seam, knob
 from pruning.budget import Budget, before_llm
 from pruning.ops.grid import coordinates, grid_of
+from pruning.ops.join import beside
 from pruning.token_map import TokenMap
 from pruning.tokens import VisualTokens
 
@@ -39,22 +40,21 @@ class Pooling(CompressionMethod):
         return before_llm(self.title, num_tokens, self.retention_ratio)
 
     def compress(self, visual: VisualTokens, keep: int) -> TokenMap:
-        frames, height, width = grid = grid_of(visual.layout, self.title)
-        windows = torch.tensor(
-            [
-                (frame, *window)
-                for frame, count in enumerate(shares(keep, frames))
-                for window in windows_of(count, height, width)
-            ],
-            device=visual.features.device,
-        )  # (K, 5)
-        frame_of, top, bottom, left, right = (edge[:, None] for edge in windows.T)  # each (K, 1)
-        frame, row, col = coordinates(grid, visual.features.device)  # each (N,)
-        inside = (frame == frame_of) & (top <= row) & (row < bottom) & (left <= col) & (col < right)
-        weights = inside / inside.sum(dim=1, keepdim=True)  # (K, N)
-        middle_row, middle_col = (top + bottom - 1) // 2, (left + right - 1) // 2
-        anchors = ((frame_of * height + middle_row) * width + middle_col).squeeze(1)  # (K,)
-        return TokenMap.dense(weights, anchors)
+        frames, height, width = grid_of(visual.layout, self.title)
+        counts, device = shares(keep, frames), visual.features.device
+        pooled = {count: coarser(count, height, width, device) for count in set(counts)}
+        return beside([pooled[count] for count in counts])
+
+
+def coarser(count: int, height: int, width: int, device: torch.device) -> TokenMap:
+    """One frame averaged over `count` windows."""
+    windows = torch.tensor(windows_of(count, height, width), dtype=torch.int64, device=device)
+    top, bottom, left, right = windows.view(-1, 4).T[:, :, None]  # each (K, 1)
+    _, row, col = coordinates((1, height, width), device)  # each (rows · cols,)
+    inside = (top <= row) & (row < bottom) & (left <= col) & (col < right)
+    weights = inside / inside.sum(dim=1, keepdim=True)  # (K, rows · cols)
+    anchors = (top + bottom - 1) // 2 * width + (left + right - 1) // 2  # (K, 1)
+    return TokenMap.dense(weights, anchors.squeeze(1))
 
 
 def shares(total: int, parts: int) -> list[int]:

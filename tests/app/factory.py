@@ -11,8 +11,9 @@ from PIL import Image, ImageDraw, ImageFilter
 
 from models.media import Media, drawn
 from models.record import Comparison, LaneFailure, LaneResult, Phase, Timeline, Truth
+from pruning.step import TraceStep
 from pruning.tokens import TokenLayout
-from pruning.trace import TokenTrace, TraceStep
+from pruning.trace import TokenTrace
 
 LAYERS = 32
 TRUTH_BOX = (0.56, 0.38, 0.80, 0.72)

@@ -41,6 +41,12 @@ def test_the_stages_of_flashvid_are_parts_of_its_time(capsys):
         assert sum(stages) <= row["total"]
 
 
+def test_where_all_tokens_are_kept_before_the_llm_no_stage_took_time(capsys):
+    assert main(["compression", *SMALL, "--retention", "0.9"]) == 0
+    for row in json.loads(capsys.readouterr().out.splitlines()[-1])["flashvid"]:
+        assert row["DySeg"] == row["TSTM"] == 0 < row["total"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import html
 import threading
 import time
+from dataclasses import replace
 from types import SimpleNamespace
 
 import gradio as gr
@@ -22,9 +24,13 @@ from app.ui.build import build
 from app.ui.following import Following
 from app.ui.handlers import Handlers
 from app.ui.inspector import ALL, WIDTH, trees_of
+from app.ui.uploads import ClipInput, PictureInput
+from models.catalog import find
 from models.media import read_media
 from models.record import LaneFailure
+from pruning.methods import create
 from pruning.trace import Fate
+from tests import tiny
 from tests.app import clips, factory
 from tests.app.fake_worker import FakeWorker, wait_until
 
@@ -218,19 +224,26 @@ def test_every_listener_that_uses_the_worker_shares_one_limit():
     assert {fn.concurrency_limit for fn in shared} == {1}
 
 
-def test_the_picture_never_comes_from_an_address():
-    import asyncio
-
-    from app.ui.uploads import PictureInput
-
+@pytest.mark.parametrize("upload", [PictureInput, ClipInput])
+def test_an_upload_never_comes_from_an_address(upload):
     with pytest.raises(gr.Error, match="web address"):
-        asyncio.run(PictureInput().async_move_resource_to_block_cache("http://host.test/x.png"))
+        asyncio.run(upload().async_move_resource_to_block_cache("http://host.test/x.png"))
 
 
 def test_at_most_three_methods_stand_beside_vanilla():
     assert choices.default_lanes("embedded-image", "image", 4) == ["visionzip", "nuwa", "pooling"]
-    names = [name for name, _ in choices.method_choices("embedded-image")]
-    assert "vanilla" not in names and {"nuwa", "nuwa:paper"} <= set(names)
+
+
+def test_of_presets_those_that_follow_another_source_are_offered_by_the_name_of_their_lane():
+    pictures, clips = map(choices.method_choices, ("embedded-image", "embedded-video"))
+    offered = dict(pictures) | dict(clips)
+    assert "vanilla" not in offered
+    assert {name: title for name, title in offered.items() if "flashvid" in name} == {
+        "flashvid": "FlashVID",
+        "flashvid:official": "FlashVID, official",
+    }
+    assert offered["nuwa:paper"] == "Nüwa, paper" and offered["nuwa"] == "Nüwa"
+    assert all(create(name).label == title for name, title in offered.items())
 
 
 def test_the_same_run_has_the_same_figures_in_the_record_and_on_the_page(picture):
@@ -336,6 +349,20 @@ def test_a_lane_without_trees_shows_what_became_of_all_tokens(clip):
     assert "kept 512 of 512" in shown[page.board.inspector.words]
 
 
+def test_an_old_page_whose_comparison_is_gone_says_so():
+    page = handlers(FakeWorker())
+    inspector = page.board.inspector
+    for asked in (
+        lambda: inspector.choose_lane(0, None),
+        lambda: inspector.choose_survivor(0, 0, None),
+        lambda: inspector.choose_token(0, None, SimpleNamespace(index=[0, 0])),
+        lambda: next(inspector.keep(0, None)),
+        lambda: next(page.keep(None)),
+    ):
+        with pytest.raises(gr.Error, match="no longer held"):
+            asked()
+
+
 def test_trees_are_those_the_llm_got_and_a_later_drop_is_said():
     lane = factory.lane("tree", "Tree", clips.trace(inner=True), "")
     made = factory.comparison(media=clips.grey(), lanes=(lane,))
@@ -390,6 +417,15 @@ def test_the_tab_follows_the_model_and_then_changes_nothing():
     assert follow.form.methods not in twice, "a dropdown tells of one choice twice"
     again = follow.open_tab("video", "video", "embedded-video", ["ttm"], 0.111)
     assert again == {follow.form.kind: "video"}
+
+
+def test_the_tokens_of_a_frame_are_as_many_as_the_model_makes(tmp_path, monkeypatch):
+    model = tiny.tiny_onevision()
+    model.model.config.save_pretrained(tmp_path)
+    card = replace(find("embedded-video"), source=str(tmp_path))
+    monkeypatch.setattr(choices, "find", lambda name: card)
+    made = model.prepare(tiny.clip(frames=2), "?").layout
+    assert choices.tokens_per_frame("a model of its own") == (made.frame == 0).sum()
 
 
 def test_tokens_of_a_clip_are_counted_a_frame(monkeypatch):

@@ -12,6 +12,8 @@ from app import drawings, recordings
 from app.recordings import RecordingError
 from models.media import read_media
 from pruning.base import PositionStrategy
+from pruning.tokens import TokenLayout
+from pruning.trace import TokenTrace
 from tests.app import factory
 
 
@@ -90,6 +92,15 @@ def test_segments_come_back_and_those_of_another_clip_are_refused(tmp_path):
         np.savez(folder / "arrays.npz", **{**kept, "lane0.step0.segments": odd})
         with pytest.raises(RecordingError, match="odd segments"):
             recordings.load(folder)
+
+
+def test_segments_are_of_the_frames_that_have_tokens(tmp_path):
+    layout = TokenLayout.regular(2, 4, 4)
+    layout = replace(layout, frame=2 * layout.frame)  # a model that sees two frames as one
+    step = replace(factory.selection_step(np.arange(8), 32), segments=np.array([0, 1]))
+    lane = factory.lane("flashvid", "FlashVID", TokenTrace(layout, (step,), 8), "")
+    made = factory.comparison(media=factory.clip(), lanes=(lane,))
+    assert factory.same(recordings.load(recordings.save(made, tmp_path / "pairs")), made)
 
 
 def test_an_enum_among_the_knobs_comes_back_as_its_value(tmp_path, comparison):

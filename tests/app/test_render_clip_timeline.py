@@ -10,8 +10,9 @@ from app.render.chart import chart_png
 from app.render.clip_rows import clip_notes, frame_bars, frame_edges, segment_bars
 from app.render.clip_timeline import clip_timeline_chart
 from pruning.methods import create
+from pruning.step import TraceStep
 from pruning.tokens import TokenLayout
-from pruning.trace import TokenTrace, TraceStep
+from pruning.trace import TokenTrace
 from tests.app import clips, factory
 from tests.pruning.clips import T, clip, seen
 

@@ -8,8 +8,9 @@ from app.render.forest import largest_trees, tree_of
 from app.render.palette import SURVIVOR_COLOURS, survivor_colours
 from app.render.sheet import Sheet
 from app.render.tree import tree, tree_words
+from pruning.step import TraceStep
 from pruning.tokens import TokenLayout
-from pruning.trace import TokenTrace, TraceStep
+from pruning.trace import TokenTrace
 from tests.app import clips, factory
 
 WIDTH = 700

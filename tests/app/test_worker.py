@@ -11,6 +11,7 @@ from app.settings import EXAMPLES, Settings
 from app.worker import local
 from app.worker.local import LocalWorker
 from app.worker.protocol import Job
+from models.pipeline import run_lane
 from models.record import LaneFailure, LaneResult
 from pruning.methods import create
 from tests.tiny import clip, picture, tiny_llava, tiny_onevision
@@ -137,20 +138,61 @@ def lanes(worker, job):
     return list(worker.run(job))[-1].comparison.lanes
 
 
-def test_a_method_is_cold_until_it_has_run_to_the_end(tiny):
-    worker, _ = tiny
-    vanilla, out_of_reach = create("vanilla"), create("fastv", retention_ratio=0.02)
-    job = tiny_job(vanilla, create("fastv", retention_ratio=0.5))
-    assert isinstance(lanes(worker, tiny_job(vanilla, out_of_reach))[1], LaneFailure)
-    assert [lane.timeline.cold for lane in lanes(worker, job)] == [False, True]
-    assert [lane.timeline.cold for lane in lanes(worker, job)] == [False, False]
+@pytest.fixture
+def runs(monkeypatch):
+    """The names of the methods that ran, warm-ups among them."""
+    ran = []
+
+    def run(adapter, media, question, method, **options):
+        ran.append(method.name)
+        return run_lane(adapter, media, question, method, **options)
+
+    monkeypatch.setattr(local, "run_lane", run)
+    return ran
 
 
-def test_a_model_loaded_anew_is_cold_again(tiny):
+def test_a_method_runs_once_unseen_before_its_first_lane_on_a_model(tiny, runs):
     worker, loaded = tiny
     jobs = [tiny_job(create("vanilla"), model=model) for model in ("a", "a", "b", "a")]
-    assert [lanes(worker, job)[0].timeline.cold for job in jobs] == [True, False, True, True]
+    assert not any(lanes(worker, job)[0].timeline.cold for job in jobs)
     assert loaded == ["a", "b", "a"]
+    assert len(runs) == 2 + 1 + 2 + 2, "a model that is loaded anew is cold again"
+
+
+def test_only_what_has_run_to_the_end_is_warm(tiny, runs):
+    worker, _ = tiny
+    out_of_reach = create("fastv", retention_ratio=0.02)
+    assert isinstance(lanes(worker, tiny_job(create("vanilla"), out_of_reach))[1], LaneFailure)
+    runs.clear()
+    (ran,) = lanes(worker, tiny_job(create("fastv", retention_ratio=0.5)))
+    assert runs == ["fastv", "fastv"] and not ran.timeline.cold
+
+
+def test_a_lane_whose_warm_up_failed_says_that_it_was_cold(tiny, monkeypatch):
+    def fail_short_runs(adapter, media, question, method, **options):
+        if options["max_new_tokens"] < 3:
+            raise RuntimeError
+        return run_lane(adapter, media, question, method, **options)
+
+    monkeypatch.setattr(local, "run_lane", fail_short_runs)
+    assert lanes(tiny[0], tiny_job(create("vanilla")))[0].timeline.cold
+
+
+def test_a_job_that_is_cancelled_while_it_warms_up_takes_no_further_step(tiny, monkeypatch):
+    cancelled, steps = threading.Event(), []
+
+    def cancel(*inputs, **options):
+        for step in run_lane(*inputs, **options):
+            steps.append(step)
+            cancelled.set()
+            yield step
+
+    worker, _ = tiny
+    with monkeypatch.context() as patched:
+        patched.setattr(local, "run_lane", cancel)
+        list(worker.run(tiny_job(create("vanilla")), cancelled))
+    lanes(worker, tiny_job(create("random")))  # behind it in the queue
+    assert len(steps) == 1
 
 
 def test_a_model_of_clips_is_warmed_up_on_a_clip(monkeypatch):

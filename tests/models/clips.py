@@ -65,6 +65,25 @@ def write(
     return path
 
 
+def write_in_sizes(path: Path, *sizes: tuple[int, int]) -> Path:
+    """Five VP8 frames of each size, as a call over a changing line is recorded."""
+    with av.open(str(path), "w") as file:
+        stream = file.add_stream("libvpx", rate=RATE)
+        stream.width, stream.height = sizes[0]
+        file.start_encoding()
+        for start, size in zip(range(0, 5 * len(sizes), 5), sizes, strict=True):
+            encoder = av.CodecContext.create("libvpx", "w")
+            (encoder.width, encoder.height), encoder.pix_fmt = size, "yuv420p"
+            encoder.time_base, encoder.framerate = Fraction(1, RATE), RATE
+            frames = [av.VideoFrame.from_ndarray(picture(start + i, *size)) for i in range(5)]
+            for index, frame in enumerate(frames, start):
+                frame.pts, frame.time_base = index, Fraction(1, RATE)
+            for packet in [p for frame in [*frames, None] for p in encoder.encode(frame)]:
+                packet.stream = stream
+                file.mux(packet)
+    return path
+
+
 def write_sound(path: Path) -> Path:
     with av.open(str(path), "w") as file:
         stream = file.add_stream("aac", rate=16_000, layout="mono")

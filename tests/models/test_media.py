@@ -177,6 +177,15 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
         read_image(tmp_path)
 
 
+def test_a_file_that_may_not_be_read_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Image.new("RGB", (30, 20), RED).save(tmp_path / "a.png")
+    monkeypatch.setattr("os.access", lambda path, mode: False)  # root may read anything
+    with pytest.raises(MediaError, match=r"a\.png may not be read here"):
+        read_media(tmp_path / "a.png", 8)
+
+
 def test_a_file_is_a_picture_or_a_clip_by_its_content_not_its_name(tmp_path: Path) -> None:
     clip = write(tmp_path / "a.mp4", count=2).rename(tmp_path / "clip.png")
     Image.new("RGB", (30, 20), RED).save(tmp_path / "picture.mp4", format="PNG")

@@ -9,9 +9,10 @@ from torch import Tensor
 
 from pruning.base import CompressionMethod, Needs
 from pruning.budget import Budget
+from pruning.step import TraceStep
 from pruning.token_map import TokenMap
 from pruning.tokens import LayerView, TokenLayout, VisualTokens
-from pruning.trace import TokenTrace, TraceStep
+from pruning.trace import TokenTrace
 
 WIDTH, HEADS, QUESTION = 8, 2, 5
 

@@ -11,8 +11,9 @@ from pruning.methods import create
 from pruning.methods.flashvid import FlashVID
 from pruning.ops.tree import link_anywhere
 from pruning.positions import place
+from pruning.step import TraceStep
 from pruning.tokens import LayerView, TokenLayout
-from pruning.trace import TokenTrace, TraceStep
+from pruning.trace import TokenTrace
 from tests.pruning.clips import ALL, SIDE, WIDTH, N, T, clip, seen
 from tests.pruning.synthetic import random
 

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 import torch
 
+from pruning.step import TraceStep
 from pruning.token_map import TokenMap
 from pruning.tokens import TokenLayout
-from pruning.trace import Fate, TokenTrace, TraceStep
+from pruning.trace import Fate, TokenTrace
 
 LAYERS = 4
 

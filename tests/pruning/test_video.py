@@ -23,7 +23,7 @@ def test_a_token_exactly_at_the_threshold_does_not_merge() -> None:
     assert int((similarity > 0).sum()) == N
 
 
-@pytest.mark.parametrize("name", ["flashvid", "fastvid", "prunevid", "ttm", "frames"])
+@pytest.mark.parametrize("name", ["flashvid", "fastvid", "prunevid", "ttm", "frames", "pooling"])
 @pytest.mark.parametrize("noise", [0.0, 0.3, 2.0])
 def test_a_clip_can_be_brought_to_any_count(name: str, noise: float) -> None:
     visual = seen(clip(noise))

@@ -1,0 +1,41 @@
+"""A TokenMap that ran, as it is kept: numpy, off its device, ready to be saved."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from pruning.token_map import TokenMap
+
+
+@dataclass(frozen=True, eq=False)
+class TraceStep:
+    """One map, over the tokens alive then. `layer` 0 is before the LLM."""
+
+    layer: int
+    n: int
+    anchors: np.ndarray  # (K,) int64 into the n tokens then alive
+    rows: np.ndarray  # (E,) int64
+    cols: np.ndarray  # (E,) int64
+    weights: np.ndarray  # (E,) float32
+    tags: Mapping[str, np.ndarray] = field(default_factory=dict)  # (K,) bool
+    scores: np.ndarray | None = None  # (n,) float32
+    segments: np.ndarray | None = None  # (T,) int64 segment of each frame
+
+    @classmethod
+    def of(cls, layer: int, token_map: TokenMap) -> TraceStep:
+        """The record of a map that ran, copied off its device."""
+        scores, segments = token_map.scores, token_map.segments
+        return cls(
+            layer=layer,
+            n=token_map.n,
+            anchors=token_map.anchors.cpu().numpy(),
+            rows=token_map.rows.cpu().numpy(),
+            cols=token_map.cols.cpu().numpy(),
+            weights=token_map.weights.float().cpu().numpy(),
+            tags={name: tag.cpu().numpy() for name, tag in token_map.tags.items()},
+            scores=None if scores is None else scores.float().cpu().numpy(),
+            segments=None if segments is None else segments.cpu().numpy(),
+        )

@@ -1,0 +1,86 @@
+"""Drawn clips and scenes put to a tiny model: what is asked, what is counted, what is printed."""
+
+import numpy as np
+import pytest
+
+from app import bench
+from app.bench import Outcome
+from models.embedded.questions import Question
+from pruning.methods import create
+from tests.tiny import tiny_onevision
+
+
+def outcome(**changes):
+    values = {"sort": "last", "overlap": None, "exact": True}
+    return Outcome(**{**values, "ratio": 0.25, "ttft": 0.1, "total": 0.2, **changes})
+
+
+def test_every_clip_is_asked_for_a_box_and_for_something_else():
+    cases = list(bench._clips(5, seed=0))
+    boxed = [question.box is not None for _, question in cases]
+    assert boxed.count(True) == boxed.count(False) == 5
+    assert len({question.sort for _, question in cases}) == 6, "all five others, and the box"
+    for media, _ in cases:
+        assert media.kind == "video" and media.frames.shape == (8, 96, 96, 3)
+        assert np.all(np.diff(media.times) > 0)
+
+
+def test_every_method_of_clips_answers_or_says_the_smallest_ratio(monkeypatch):
+    monkeypatch.setattr(bench, "_adapter", tiny_onevision(), raising=False)
+    names = bench.METHODS["clips"].split(",")
+    lanes = list(bench._lanes(names, [0.5, 0.011], "published"))
+    case = next(bench._clips(1, seed=0))
+    answered = bench._ask(case, [method for _, method in lanes])
+    rows = [
+        bench._row(name, method, [told])
+        for (name, method), told in zip(lanes, answered, strict=True)
+    ]
+    assert {row.method for row in rows if row.retention_ratio == 0.5 and row.grounding == 0} == {
+        *names[1:]
+    }
+    refused = [row.refused for row in rows if row.refused]
+    assert refused and all("smallest retention ratio" in why for why in refused)
+
+
+def test_rates_are_taken_over_the_questions_that_they_are_about():
+    told = [
+        outcome(overlap=0.6, exact=None),
+        outcome(overlap=0.4, exact=None),
+        outcome(),
+        outcome(exact=False),
+        outcome(sort="first", total=0.9),
+    ]
+    row = bench._row("ttm", create("ttm", retention_ratio=0.25), told)
+    assert (row.grounding, row.mean_iou) == (0.5, pytest.approx(0.5))
+    assert row.other == pytest.approx(2 / 3) and row.sorts == {"first": 1.0, "last": 0.5}
+    assert (row.ttft_ms, row.total_ms) == (pytest.approx(100), pytest.approx(200))
+
+
+def test_a_right_answer_is_the_true_one_to_the_letter_and_a_box_is_measured(monkeypatch):
+    class Lane:
+        answer, boxes = " left ", np.array([[0.0, 0.0, 0.5, 1.0]])
+        trace = type("Trace", (), {"average": 0.5})
+        timeline = type("Timeline", (), {"ttft": 0.1, "total": 0.2})
+
+    assert bench._outcome(Question("Which way?", "motion", "left"), Lane).exact is True
+    assert bench._outcome(Question("Which way?", "motion", "right"), Lane).exact is False
+    boxed = bench._outcome(Question("Where?", "end", "", (0.0, 0.0, 1.0, 1.0)), Lane)
+    assert boxed.exact is None and boxed.overlap == pytest.approx(0.5)
+
+
+def test_the_table_has_a_line_a_row_and_a_refusal_in_words():
+    rows = [
+        bench.asdict(bench._row("ttm", create("ttm", retention_ratio=0.25), [outcome()])),
+        bench.asdict(bench.Row("fastv", 0.05, refused="too low")),
+    ]
+    heads, ran, refused = bench.table({"rows": rows}).splitlines()
+    assert heads.split()[:6] == ["method", "asked", "run", "Acc@0.5", "mIoU", "exact"]
+    assert ran.split()[:6] == ["ttm", "25.0%", "25.0%", "–", "–", "1.000"]
+    assert refused.endswith("refused: too low")
+
+
+@pytest.mark.parametrize(
+    ("model", "unit"), [("embedded-image", "scenes"), ("embedded-video", "clips")]
+)
+def test_a_model_is_asked_about_what_it_takes(model, unit):
+    assert bench.drawn_as(model) == unit

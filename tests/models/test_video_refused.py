@@ -1,0 +1,141 @@
+"""What is no whole clip is refused in one sentence, and nothing of it is used."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from models import opening, probe
+from models.container import is_clip, is_cut_short
+from models.media import MediaError, read_media
+from tests.models.clips import cut, spoil, write, write_sound
+from tests.models.codecs import SHORT, made
+
+
+def refusal(path: Path) -> str:
+    with pytest.raises(MediaError) as refused:
+        read_media(path, 8)
+    sentence = str(refused.value)
+    assert sentence.endswith(".") and "\n" not in sentence
+    assert str(path.parent) not in sentence  # a server's folders are its own business
+    return sentence
+
+
+@pytest.mark.parametrize(
+    ("suffix", "encoder", "container"),
+    [
+        ("mp4", "libx264", {"movflags": "faststart"}),
+        ("mp4", "libx264", {"movflags": "frag_keyframe+empty_moov"}),
+        ("mkv", "libx264", {}),
+        ("webm", "libvpx", {}),
+        ("avi", "mpeg4", {}),
+    ],
+    ids=["mp4", "fragmented mp4", "mkv", "webm", "avi"],
+)
+@pytest.mark.parametrize("share", [0.4, 0.7])
+def test_a_clip_that_breaks_off_is_not_taken_for_the_whole(
+    tmp_path: Path, suffix: str, encoder: str, container: dict[str, str], share: float
+) -> None:
+    path = write(tmp_path / f"a.{suffix}", encoder, 150, container=container, **SHORT)
+    assert not is_cut_short(path)
+    cut(path, share)
+    assert is_cut_short(path)
+    sentence = refusal(path)
+    assert "damaged or breaks off: it can be read up to" in sentence
+    reached = float(sentence.split("up to ")[1].split()[0])
+    assert 0 < reached < 5.5  # seconds, of 6
+
+
+def test_a_clip_without_its_index_cannot_be_read_at_all(tmp_path: Path) -> None:
+    path = cut(write(tmp_path / "a.mp4", **SHORT), 0.5)  # the index is at the end
+    assert "nothing of it can be read" in refusal(path)
+
+
+@pytest.mark.parametrize("name", ["H.264", "H.264, open groups", "MPEG-4", "AV1"])
+def test_a_clip_damaged_half_way_is_refused_with_how_far_it_can_be_read(
+    tmp_path: Path, name: str
+) -> None:
+    sentence = refusal(spoil(made(tmp_path, name)))
+    assert "it can be read up to" in sentence and "of 1.6 s" in sentence
+
+
+@pytest.mark.parametrize("suffix", ["mp4", "webm", "mkv", "avi"])
+def test_a_clip_without_a_frame_says_so(tmp_path: Path, suffix: str) -> None:
+    path = write(tmp_path / f"a.{suffix}", "libvpx" if suffix == "webm" else "mpeg4", count=0)
+    assert refusal(path) == f"a.{suffix} holds no frame; upload a clip with at least one."
+
+
+def test_sound_alone_is_no_clip(tmp_path: Path) -> None:
+    assert "holds sound but no moving pictures" in refusal(write_sound(tmp_path / "a.mp4"))
+
+
+@pytest.mark.parametrize(
+    ("size", "sentence"),
+    [
+        ((4112, 2400), "4112 x 2400 pixels; at most 4096 x 2304"),
+        ((8, 8), "8 x 8 pixels; wanted at least 16 a side"),
+        ((640, 32), "640 x 32 pixels; one side may be 10 times the other"),
+    ],
+)
+def test_a_frame_of_absurd_size_is_refused(
+    tmp_path: Path, size: tuple[int, int], sentence: str
+) -> None:
+    assert sentence in refusal(write(tmp_path / "a.mp4", "mpeg4", count=1, size=size))
+
+
+def test_no_frame_is_decoded_of_a_clip_that_is_too_long(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(probe, "_watch", None)
+    path = write(tmp_path / "a.mp4", count=2, milliseconds=[0, 301_000])
+    assert "at most 300 s and 18000 frames can be read: cut it first" in refusal(path)
+
+
+@pytest.mark.parametrize("limit", ["MAX_SECONDS", "MAX_FRAMES"])
+def test_a_clip_longer_than_its_header_says_is_too_long(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: str
+) -> None:
+    monkeypatch.setattr(probe, limit, 1)
+    path = write(tmp_path / "a.webm", "libvpx", container={"live": "1"}, deadline="realtime")
+    assert "lasts longer than its header says" in refusal(path)
+
+
+def test_a_file_that_is_too_large_is_not_opened(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.mp4", count=1)
+    with path.open("r+b") as file:
+        file.truncate(opening.MAX_BYTES + 100_000)  # a hole: nothing is written
+    assert "a.mp4 is 200.1 MB; at most 200 can be read" in refusal(path)
+
+
+@pytest.mark.parametrize(
+    "start", ["#EXTM3U\n#EXT-X-TARGETDURATION:2\n#EXTINF:2,\n", "ffconcat version 1.0\nfile "]
+)
+def test_a_list_of_other_files_named_mp4_opens_none_of_them(tmp_path: Path, start: str) -> None:
+    private = write(tmp_path / "private.ts", "mpeg2video", count=3)
+    for target in (f"file://{private}", private.name):
+        path = tmp_path / "a.mp4"
+        path.write_text(f"{start}{target}\n#EXT-X-ENDLIST\n")
+        assert "not a picture or a clip that can be read; wanted JPEG" in refusal(path)
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"not a clip at all", b"\x00\x00\x00\x18ftypheic" + bytes(99)]
+)
+def test_what_is_no_clip_by_its_content_is_refused_whatever_its_name(
+    tmp_path: Path, content: bytes
+) -> None:
+    path = tmp_path / "a.mp4"
+    path.write_bytes(content)
+    assert not is_clip(path)
+    assert "MP4, MOV, WebM, MKV, AVI" in refusal(path)
+
+
+@pytest.mark.parametrize(
+    "head", [b"\x00\x00\x00\x18ftypmp42", b"\x1a\x45\xdf\xa3", b"RIFF\xff\x00\x00\x00AVI "]
+)
+def test_what_only_begins_like_a_clip_is_refused(tmp_path: Path, head: bytes) -> None:
+    path = tmp_path / "a.mp4"
+    path.write_bytes(head + np.random.default_rng(0).bytes(5000))
+    assert refusal(path)
