@@ -74,6 +74,9 @@ def _parser() -> argparse.ArgumentParser:
 
     examples = commands.add_parser("examples", help="draw the example pictures and clips again")
     examples.set_defaults(run=_examples)
+
+    figure = commands.add_parser("figure", help="draw the README's picture of trees again")
+    figure.set_defaults(run=_figure)
     return parser
 
 
@@ -183,6 +186,12 @@ def _counts(text: str) -> list[int]:
         return [int(part) for part in text.split(",")]
     except ValueError:
         raise ValueError(f"Frames are {text!r}, wanted whole numbers such as 8,16,32.") from None
+
+
+def _figure(options: argparse.Namespace, settings: Settings) -> None:
+    from app.figure import draw
+
+    print(draw())
 
 
 def _examples(options: argparse.Namespace, settings: Settings) -> None:
