@@ -22,8 +22,8 @@ MEAN, STD = (0.5, 0.5, 0.5), (0.25, 0.25, 0.25)
 def config(tokenizer: PreTrainedTokenizerFast) -> LlavaConfig:
     """LLaVA's parts in small: a CLIP tower of 6 layers, a projector, a Llama of 8 layers.
 
-    The rotary base is Llama's own 10,000: at 200 nearly every pair of a head turns with distance, and
-    then words can hardly find things by what they are (measured: README.md).
+    The rotary base is Llama's own 10,000: at 200 nearly every pair of a head turns with distance,
+    and then words can hardly find things by what they are (measured: README.md).
     """
     width = 192
     return LlavaConfig(
