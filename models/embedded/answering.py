@@ -25,8 +25,8 @@ from models.embedded.packing import (
     SOFTNESS,
     Pointer,
     answer_loss,
-    mask,
     packed,
+    read,
     shown,
     soft_targets,
 )
@@ -112,22 +112,10 @@ class Student(nn.Module):
         return states[:, 1:]
 
     def loss(self, batch: dict[str, Tensor], step: int) -> tuple[Tensor, dict]:
-        llama = self.model.model.language_model
         visual = self.model.model.multi_modal_projector(self.features(batch["picture"]))
-        size, head = len(visual), len(self.prefix) + GRID * GRID
-        prefix = llama.embed_tokens(torch.tensor(self.prefix)).expand(size, -1, -1)
-        rows = torch.cat([prefix, visual, llama.embed_tokens(batch["ids"])], 1)  # (B, S, D)
-        place = torch.arange(head).expand(size, -1)
-        hidden = llama(
-            inputs_embeds=rows,
-            attention_mask=mask(batch["question"], head, rows.dtype),
-            position_ids=torch.cat([place, head + batch["place"]], 1),
-            use_cache=False,
-            output_hidden_states=True,
-        ).hidden_states  # each (B, S, D); the last one is normalised
-        states = hidden[-1][:, head:]
+        hidden, head = read(self.model, self.prefix, visual, batch)
         answers = batch["weight"] > 0
-        logits = self.model.lm_head(states[answers]).float()  # (A, vocabulary)
+        logits = self.model.lm_head(hidden[-1][:, head:][answers]).float()  # (A, vocabulary)
         softness = float(np.interp(step / self.steps, (0, 1), SOFTNESS))
         value = answer_loss(logits, batch, softness)
         middle = hidden[PLACE_LAYER][:, len(self.prefix) : head]  # (B, N, D)

@@ -16,44 +16,49 @@ from transformers import (
 
 PIXELS, PATCH = 96, 8
 GRID = PIXELS // PATCH
+WIDTH = 192
 MEAN, STD = (0.5, 0.5, 0.5), (0.25, 0.25, 0.25)
 
 
 def config(tokenizer: PreTrainedTokenizerFast) -> LlavaConfig:
-    """LLaVA's parts in small: a CLIP tower of 6 layers, a projector, a Llama of 8 layers.
-
-    The rotary base is Llama's own 10,000: at 200 nearly every pair of a head turns with distance,
-    and then words can hardly find things by what they are (measured: README.md).
-    """
-    width = 192
+    """LLaVA's parts in small: a CLIP tower of 6 layers, a projector, a Llama of 8 layers."""
     return LlavaConfig(
         vision_config=CLIPVisionConfig(
-            hidden_size=width,
-            intermediate_size=4 * width,
+            hidden_size=WIDTH,
+            intermediate_size=4 * WIDTH,
             num_hidden_layers=6,
             num_attention_heads=3,
             image_size=PIXELS,
             patch_size=PATCH,
-            projection_dim=width,
+            projection_dim=WIDTH,
         ),
-        text_config=LlamaConfig(
-            vocab_size=len(tokenizer),
-            hidden_size=width,
-            intermediate_size=512,
-            num_hidden_layers=8,
-            num_attention_heads=3,
-            num_key_value_heads=3,
-            max_position_embeddings=1024,
-            rope_parameters={"rope_type": "default", "rope_theta": 10_000.0},
-            tie_word_embeddings=False,
-            bos_token_id=tokenizer.bos_token_id,
-            eos_token_id=tokenizer.eos_token_id,
-            pad_token_id=tokenizer.pad_token_id,
-        ),
+        text_config=llama(tokenizer),
         image_token_index=tokenizer.convert_tokens_to_ids("<image>"),
         image_seq_length=GRID * GRID,
         vision_feature_layer=-2,
         vision_feature_select_strategy="default",
+    )
+
+
+def llama(tokenizer: PreTrainedTokenizerFast) -> LlamaConfig:
+    """8 layers, for pictures and for clips.
+
+    The rotary base is Llama's own 10,000: at 200 nearly every pair of a head turns with distance,
+    and then words can hardly find things by what they are (measured: README.md).
+    """
+    return LlamaConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=WIDTH,
+        intermediate_size=512,
+        num_hidden_layers=8,
+        num_attention_heads=3,
+        num_key_value_heads=3,
+        max_position_embeddings=2048,
+        rope_parameters={"rope_type": "default", "rope_theta": 10_000.0},
+        tie_word_embeddings=False,
+        bos_token_id=tokenizer.bos_token_id,
+        eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=tokenizer.pad_token_id,
     )
 
 

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import torch
 from transformers import (
-    LlamaConfig,
     LlavaForConditionalGeneration,
     LlavaOnevisionConfig,
     LlavaOnevisionForConditionalGeneration,
@@ -20,7 +19,7 @@ from transformers import (
 from transformers.models.siglip.image_processing_pil_siglip import SiglipImageProcessorPil
 
 from models.embedded import clip_questions
-from models.embedded.build import GRID, MEAN, PATCH, PIXELS, STD
+from models.embedded.build import GRID, MEAN, PATCH, PIXELS, STD, WIDTH, llama
 from models.embedded.tokenizer import make_tokenizer
 
 POOLED = GRID // 2  # visual tokens in a row of a frame
@@ -33,11 +32,10 @@ def video_tokenizer() -> PreTrainedTokenizerFast:
 
 def config(tokenizer: PreTrainedTokenizerFast) -> LlavaOnevisionConfig:
     """A SigLIP tower of 5 layers, a projector, 2 × 2 pooling, a Llama of 8 layers."""
-    width = 192
     return LlavaOnevisionConfig(
         vision_config=SiglipVisionConfig(
-            hidden_size=width,
-            intermediate_size=4 * width,
+            hidden_size=WIDTH,
+            intermediate_size=4 * WIDTH,
             num_hidden_layers=5,
             num_attention_heads=3,
             image_size=PIXELS,
@@ -46,20 +44,7 @@ def config(tokenizer: PreTrainedTokenizerFast) -> LlavaOnevisionConfig:
             layer_norm_eps=1e-5,
             vision_use_head=False,
         ),
-        text_config=LlamaConfig(
-            vocab_size=len(tokenizer),
-            hidden_size=width,
-            intermediate_size=512,
-            num_hidden_layers=8,
-            num_attention_heads=3,
-            num_key_value_heads=3,
-            max_position_embeddings=2048,
-            rope_parameters={"rope_type": "default", "rope_theta": 200.0},
-            tie_word_embeddings=False,
-            bos_token_id=tokenizer.bos_token_id,
-            eos_token_id=tokenizer.eos_token_id,
-            pad_token_id=tokenizer.pad_token_id,
-        ),
+        text_config=llama(tokenizer),
         image_token_index=tokenizer.convert_tokens_to_ids("<image>"),
         video_token_index=tokenizer.convert_tokens_to_ids("<video>"),
         vision_feature_layer=-1,

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 from models.embedded.clips import APART, Actor, Clip, draw_clip
-from models.embedded.questions import Question, box_text
+from models.embedded.questions import Question, box_text, gathered
 from models.embedded.sprites import COLOURS, KINDS
 from models.embedded.world import evaluation_seed
 
@@ -118,15 +118,12 @@ OTHERS: tuple[Asker, ...] = (motion, last, first, becomes, enters)
 
 def questions(clip: Clip, rng: np.random.Generator, count: int, boxes: float) -> list[Question]:
     """Up to `count` different questions, the share `boxes` of them for a box."""
-    asked: dict[str, Question] = {}
-    for _ in range(3 * count):
-        ask = end if rng.random() < boxes else OTHERS[rng.integers(len(OTHERS))]
-        question = ask(clip, rng)
-        if question is not None:
-            asked.setdefault(question.text, question)
-        if len(asked) == count:
-            break
-    return list(asked.values())
+
+    def ask() -> Question | None:
+        asker = end if rng.random() < boxes else OTHERS[rng.integers(len(OTHERS))]
+        return asker(clip, rng)
+
+    return gathered(ask, count)
 
 
 def evaluation_questions(

@@ -6,6 +6,8 @@ pass over the upload trains them all.
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits as presence_loss
@@ -86,6 +88,28 @@ class Pointer(nn.Module):
         found = ((scores > 0) == about).all(1).float().mean().item()
         weight = torch.where(about, RARITY, 1.0)
         return presence_loss(scores, about.float(), weight), found
+
+
+def read(
+    model: Any, prefix: list[int], visual: Tensor, batch: dict[str, Tensor]
+) -> tuple[tuple[Tensor, ...], int]:
+    """States (B, S, D) of every LLM layer over prefix, visual rows and questions.
+
+    The last ones are normalised. Beside them, the row at which the questions begin.
+    """
+    llama, (size, count) = model.model.language_model, visual.shape[:2]
+    head = len(prefix) + count
+    before = llama.embed_tokens(torch.tensor(prefix)).expand(size, -1, -1)
+    rows = torch.cat([before, visual, llama.embed_tokens(batch["ids"])], 1)  # (B, S, D)
+    place = torch.arange(head).expand(size, -1)
+    read = llama(
+        inputs_embeds=rows,
+        attention_mask=mask(batch["question"], head, rows.dtype),
+        position_ids=torch.cat([place, head + batch["place"]], 1),
+        use_cache=False,
+        output_hidden_states=True,
+    )
+    return read.hidden_states, head
 
 
 def answer_loss(logits: Tensor, batch: dict[str, Tensor], softness: float) -> Tensor:

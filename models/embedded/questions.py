@@ -179,10 +179,19 @@ def questions(
     others: tuple[Asker, ...] = OTHERS,
 ) -> list[Question]:
     """Up to `count` different questions, the share `boxes` of them grounding."""
+
+    def ask() -> Question | None:
+        asker = grounding if rng.random() < boxes else others[rng.integers(len(others))]
+        return asker(scene, rng)
+
+    return gathered(ask, count)
+
+
+def gathered(ask: Callable[[], Question | None], count: int) -> list[Question]:
+    """Up to `count` different questions out of three times as many tries."""
     asked: dict[str, Question] = {}
     for _ in range(3 * count):
-        ask = grounding if rng.random() < boxes else others[rng.integers(len(others))]
-        question = ask(scene, rng)
+        question = ask()
         if question is not None:
             asked.setdefault(question.text, question)
         if len(asked) == count:

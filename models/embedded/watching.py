@@ -33,8 +33,8 @@ from models.embedded.packing import (
     SOFTNESS,
     Pointer,
     answer_loss,
-    mask,
     packed,
+    read,
     shown,
     soft_targets,
 )
@@ -138,18 +138,7 @@ class Watcher(nn.Module):
         return torch.cat([tokens, inner.image_newline.expand(len(tokens), 1, -1)], 1)
 
     def loss(self, batch: dict[str, Tensor], step: int) -> tuple[Tensor, dict]:
-        llama, visual = self.model.model.language_model, self.visual(batch["frames"])
-        size, head = len(visual), len(self.prefix) + visual.shape[1]
-        prefix = llama.embed_tokens(torch.tensor(self.prefix)).expand(size, -1, -1)
-        rows = torch.cat([prefix, visual, llama.embed_tokens(batch["ids"])], 1)  # (B, S, D)
-        place = torch.arange(head).expand(size, -1)
-        hidden = llama(
-            inputs_embeds=rows,
-            attention_mask=mask(batch["question"], head, rows.dtype),
-            position_ids=torch.cat([place, head + batch["place"]], 1),
-            use_cache=False,
-            output_hidden_states=True,
-        ).hidden_states  # each (B, S, D); the last one is normalised
+        hidden, head = read(self.model, self.prefix, self.visual(batch["frames"]), batch)
         answers = batch["weight"] > 0
         logits = self.model.lm_head(hidden[-1][:, head:][answers]).float()  # (A, vocabulary)
         softness = float(np.interp(step / self.steps, (0, 1), SOFTNESS))
