@@ -85,8 +85,13 @@ class Line(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.layers = nn.ModuleList([nn.Linear(3, 3)])
-        nn.init.eye_(self.layers[0].weight)
+        self.inner = nn.ModuleDict({"layers": nn.ModuleList([nn.Linear(3, 3)])})
+        nn.init.eye_(self.only.weight)
+        nn.init.zeros_(self.only.bias)
+
+    @property
+    def only(self) -> nn.Linear:
+        return self.inner["layers"][0]
 
 
 def test_a_stopped_run_ends_where_an_unbroken_one_does(tmp_path):
@@ -96,7 +101,7 @@ def test_a_stopped_run_ends_where_an_unbroken_one_does(tmp_path):
         def loss(batch: torch.Tensor, step: int) -> tuple[torch.Tensor, dict]:
             if step == breaks:
                 raise KeyboardInterrupt
-            return ((line.layers[0](batch).float() - 1) ** 2).sum(), {}
+            return ((line.only(batch).float() - 1) ** 2).sum(), {}
 
         fit(
             line,
@@ -109,7 +114,7 @@ def test_a_stopped_run_ends_where_an_unbroken_one_does(tmp_path):
             workers=0,
             save_every=5,
         )
-        return line.layers[0].weight.detach()
+        return line.only.weight.detach()
 
     with pytest.raises(KeyboardInterrupt):
         run("broken", breaks=12)
