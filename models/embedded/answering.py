@@ -43,7 +43,7 @@ PLACE_WEIGHT, POINTER_WEIGHT = 0.5, 3.0
 
 
 def batch(step: int, *, size: int, steps: int, seed: int) -> dict[str, Tensor]:
-    """`size` pictures with their questions, packed: see `_packed`."""
+    """`size` pictures with their questions, packed: see `packing`."""
     box_weight = BOX_WEIGHT[step >= PLACE_FIRST * steps]
     most = 2 if step < FEW_OBJECTS * steps else MAX_OBJECTS
     return _batch(range(step * size, (step + 1) * size), seed, most, 0.5, box_weight, TEXT_ROWS)
