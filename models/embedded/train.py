@@ -17,7 +17,7 @@ from transformers import LlavaForConditionalGeneration
 from models.embedded import answering, perception
 from models.embedded.build import pixels, save, untrained
 from models.embedded.tokenizer import make_tokenizer
-from models.embedded.training import fit, weights_in
+from models.embedded.training import fit, run_stages, weights_in
 from models.embedded.world import draw_scene, training_seed
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -125,7 +125,6 @@ STAGES = {
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("stage", choices=[*STAGES, "all"])
     parser.add_argument("--work", type=Path, default=ROOT / "out" / "train-image")
     parser.add_argument("--out", type=Path, default=ROOT / "assets" / "embedded" / "image")
     parser.add_argument("--begin", type=Path, help="go on from the model saved in this folder")
@@ -133,10 +132,7 @@ def main() -> None:
     parser.add_argument("--answer-steps", type=int, default=1800)
     parser.add_argument("--word-steps", type=int, default=340)
     parser.add_argument("--seed", type=int, default=0)
-    options = parser.parse_args()
-    for stage, train in STAGES.items():
-        if options.stage in (stage, "all"):
-            train(options)
+    run_stages(parser, STAGES)
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ from models.embedded import build_video, perception, watching
 from models.embedded.build import pixels
 from models.embedded.build_video import begin_from, begin_tower, video_tokenizer
 from models.embedded.train import ROOT, perception_batch
-from models.embedded.training import fit, weights_in
+from models.embedded.training import fit, run_stages, weights_in
 
 CLIP_BATCH = 16
 
@@ -92,17 +92,13 @@ STAGES = {"encoder": train_encoder, "answers": train_answers, "save": save}
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("stage", choices=[*STAGES, "all"])
     parser.add_argument("--begin", type=Path, default=ROOT / "assets" / "embedded" / "image")
     parser.add_argument("--work", type=Path, default=ROOT / "out" / "train-video")
     parser.add_argument("--out", type=Path, default=ROOT / "assets" / "embedded" / "video")
     parser.add_argument("--encoder-steps", type=int, default=400)
     parser.add_argument("--answer-steps", type=int, default=1400)
     parser.add_argument("--seed", type=int, default=0)
-    options = parser.parse_args()
-    for stage, train in STAGES.items():
-        if options.stage in (stage, "all"):
-            train(options)
+    run_stages(parser, STAGES)
 
 
 if __name__ == "__main__":

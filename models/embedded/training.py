@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -119,3 +120,14 @@ def weights_in(checkpoint: Path) -> dict[str, Tensor]:
     """What `fit` left of the module."""
     weights: dict[str, Tensor] = torch.load(checkpoint, weights_only=True)["module"]
     return weights
+
+
+def run_stages(
+    parser: argparse.ArgumentParser, stages: Mapping[str, Callable[[argparse.Namespace], None]]
+) -> None:
+    """The command line of a training: one of its stages, or all in order."""
+    parser.add_argument("stage", choices=[*stages, "all"])
+    options = parser.parse_args()
+    for stage, train in stages.items():
+        if options.stage in (stage, "all"):
+            train(options)

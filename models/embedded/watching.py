@@ -17,7 +17,7 @@ from functools import cache
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy, rms_norm
+from torch.nn.functional import cross_entropy
 from transformers import (
     LlavaOnevisionForConditionalGeneration,
     PreTrainedTokenizerFast,
@@ -29,22 +29,14 @@ from models.embedded.build import pixels
 from models.embedded.build_video import POOLED, video_tokenizer
 from models.embedded.clip_questions import WAYS, questions, way
 from models.embedded.clips import Clip, draw_clip
-from models.embedded.packing import (
-    SOFTNESS,
-    Pointer,
-    answer_loss,
-    packed,
-    read,
-    shown,
-    soft_targets,
-)
-from models.embedded.tokenizer import COORDINATES
+from models.embedded.learner import Learner, place_loss
+from models.embedded.packing import packed
 from models.embedded.world import training_seed
 
 LENGTHS = (8, 8, 8, 12, 8, 8, 8, 16)  # frames of a batch's clips, in turn
 TEXT_ROWS = 110  # of questions and answers behind a clip
-TIME_LAYER = 5  # LLM layers below the head that is taught time
-TIME_WEIGHT, POINTER_WEIGHT = 0.5, 3.0
+PLACE = 2 * POOLED + 400  # what a token is taught of place: row, column, its object's box
+TIME = (len(WAYS), 2, 2)  # and of time: which way so far, whether it turned, whether it entered
 
 
 def rolled_states(tower: SiglipVisionModel, pictures: Tensor) -> Tensor:
@@ -109,8 +101,11 @@ def so_far(clip: Clip) -> dict[str, Tensor]:
     return {"owner": owner, "object": owner >= 0, "facts": torch.cat(known)}
 
 
-class Watcher(nn.Module):
-    """The model as it learns: what is saved is the model alone."""
+class Watcher(Learner):
+    """The video model as it learns."""
+
+    marker = "<video>"
+    layer = 5
 
     def __init__(
         self,
@@ -118,62 +113,33 @@ class Watcher(nn.Module):
         tokenizer: PreTrainedTokenizerFast,
         steps: int,
     ) -> None:
-        super().__init__()
-        self.model, self.steps = model, steps
-        marker = tokenizer.convert_tokens_to_ids("<video>")
-        head = tokenizer("USER: <video>").input_ids
-        self.prefix = head[: head.index(marker)]
-        self.time = nn.Linear(model.config.text_config.hidden_size, 2 * POOLED + 400 + 5 + 2 + 2)
-        self.pointer = Pointer(model.config.text_config.hidden_size)
+        super().__init__(model, tokenizer, steps, facts=PLACE + sum(TIME))
 
-    def visual(self, frames: Tensor) -> Tensor:
-        """(B, T, H, W, 3) uint8 -> (B, T·cells + 1, D): pooled, projected, and the newline."""
-        inner, tower = self.model.model, self.model.model.vision_tower
+    def visual(self, batch: dict[str, Tensor]) -> Tensor:
+        """(B, T·cells + 1, D): projected, pooled, and the newline."""
+        inner, frames = self.model.model, batch["frames"]
         with torch.no_grad():
-            states = tower.embeddings(pixels(frames.flatten(0, 1)))
-            for layer in tower.encoder.layers:
+            states = inner.vision_tower.embeddings(pixels(frames.flatten(0, 1)))
+            for layer in inner.vision_tower.encoder.layers:
                 states = layer(states, None)
         pooled = inner.apply_pooling(inner.multi_modal_projector(states))  # (B·T, cells, D)
         tokens = pooled.unflatten(0, frames.shape[:2]).flatten(1, 2)
         return torch.cat([tokens, inner.image_newline.expand(len(tokens), 1, -1)], 1)
 
-    def loss(self, batch: dict[str, Tensor], step: int) -> tuple[Tensor, dict]:
-        hidden, head = read(self.model, self.prefix, self.visual(batch["frames"]), batch)
-        answers = batch["weight"] > 0
-        logits = self.model.lm_head(hidden[-1][:, head:][answers]).float()  # (A, vocabulary)
-        softness = float(np.interp(step / self.steps, (0, 1), SOFTNESS))
-        value = answer_loss(logits, batch, softness)
-        middle = hidden[TIME_LAYER][:, len(self.prefix) : head - 1]  # (B, T·cells, D)
-        timed, told = self._time_loss(middle, batch, softness)
-        pointed, found = self.pointer.loss(middle, hidden[TIME_LAYER][:, head:], batch)
-        told |= shown(logits, batch["target"][answers]) | {"pointed_right": found}
-        return value + TIME_WEIGHT * timed + POINTER_WEIGHT * pointed, told
-
-    def _time_loss(
-        self, states: Tensor, batch: dict[str, Tensor], softness: float
+    def facts_loss(
+        self, told: Tensor, batch: dict[str, Tensor], softness: float
     ) -> tuple[Tensor, dict[str, float]]:
-        told = self.time(rms_norm(states, states.shape[-1:])).float()
-        row, column, edges, gone, turned, entered = told.split([POOLED, POOLED, 400, 5, 2, 2], -1)
-        cell = torch.arange(states.shape[1]).expand(len(states), -1) % POOLED**2
+        placed, *timed = told.split([PLACE, *TIME], -1)
         there, facts = batch["object"], batch["facts"][batch["object"]]  # (objects' rows, 7)
-        first, last = COORDINATES
-        soft = soft_targets(last, softness)[first:, first:][facts[:, :4]]
-        edges = edges[there].unflatten(-1, (4, 100))
-        value = (
-            cross_entropy(row.flatten(0, 1), (cell // POOLED).flatten())
-            + cross_entropy(column.flatten(0, 1), (cell % POOLED).flatten())
-            - (soft * edges.log_softmax(-1)).sum(-1).mean()
-            + cross_entropy(gone[there], facts[:, 4])
-            + cross_entropy(turned[there], facts[:, 5])
-            + cross_entropy(entered[there], facts[:, 6])
-        )
-        off = (edges.argmax(-1) - facts[:, :4]).abs().float() / 100
-        moving = facts[:, 4] != WAYS.index("nowhere")
-        right = gone[there].argmax(-1) == facts[:, 4]
-        return value, {
-            "column_right": (column.argmax(-1) == cell % POOLED).float().mean().item(),
-            "edge_error": off.mean().item(),
-            "way_right": right[moving].float().mean().item(),
-            "turned_right": (turned[there].argmax(-1) == facts[:, 5]).float().mean().item(),
-            "entered_right": (entered[there].argmax(-1) == facts[:, 6]).float().mean().item(),
+        value, known = place_loss(placed, POOLED, there, facts[:, :4], softness)
+        truths = facts[:, 4:].unbind(1)
+        pairs = [(logits[there], truth) for logits, truth in zip(timed, truths, strict=True)]
+        value = value + sum(cross_entropy(logits, truth) for logits, truth in pairs)
+        gone, turned, entered = (
+            (logits.argmax(-1) == truth).float() for logits, truth in pairs
+        )  # right or not
+        return value, known | {
+            "way_right": gone[truths[0] != WAYS.index("nowhere")].mean().item(),
+            "turned_right": turned.mean().item(),
+            "entered_right": entered.mean().item(),
         }
