@@ -35,6 +35,8 @@ CASES = (
     Case("vanilla", "vanilla", notes="the identity, with nothing to turn"),
     Case("random", "random", {"retention_ratio": 0.5}),
     Case("random-hard", "random", {"retention_ratio": 0.1, "seed": 7}),
+    Case("grid", "grid", {"retention_ratio": 0.25}),
+    Case("grid-hard", "grid", {"retention_ratio": 0.37}, "no grid has this count"),
     Case("pooling", "pooling", {"retention_ratio": 0.25}),
     Case("pooling-hard", "pooling", {"retention_ratio": 0.37}, "no grid has this count"),
     Case("visionzip", "visionzip", {"retention_ratio": 0.5}),

@@ -11,6 +11,7 @@ from pruning.methods.fastv import FastV
 from pruning.methods.fastvid import FastVID
 from pruning.methods.flashvid import FlashVID
 from pruning.methods.frames import Frames
+from pruning.methods.grid import Grid
 from pruning.methods.nuwa import Nuwa
 from pruning.methods.pooling import Pooling
 from pruning.methods.prunevid import PruneVID
@@ -30,6 +31,7 @@ METHODS: tuple[type[CompressionMethod], ...] = (
     TTM,
     Pooling,
     Frames,
+    Grid,
     Random,
 )
 

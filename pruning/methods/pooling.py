@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import torch
@@ -11,6 +10,7 @@ from pruning.base import CompressionMethod, Positions, PositionStrategy, Seam, k
 from pruning.budget import Budget, before_llm
 from pruning.ops.grid import coordinates, grid_of
 from pruning.ops.join import beside
+from pruning.ops.windows import middle, shares, windows_of
 from pruning.token_map import TokenMap
 from pruning.tokens import VisualTokens
 
@@ -48,32 +48,9 @@ class Pooling(CompressionMethod):
 
 def coarser(count: int, height: int, width: int, device: torch.device) -> TokenMap:
     """One frame averaged over `count` windows."""
-    windows = torch.tensor(windows_of(count, height, width), dtype=torch.int64, device=device)
-    top, bottom, left, right = windows.view(-1, 4).T[:, :, None]  # each (K, 1)
+    windows = windows_of(count, height, width).to(device)
+    top, bottom, left, right = windows.T[:, :, None]  # each (K, 1)
     _, row, col = coordinates((1, height, width), device)  # each (rows · cols,)
     inside = (top <= row) & (row < bottom) & (left <= col) & (col < right)
     weights = inside / inside.sum(dim=1, keepdim=True)  # (K, rows · cols)
-    anchors = (top + bottom - 1) // 2 * width + (left + right - 1) // 2  # (K, 1)
-    return TokenMap.dense(weights, anchors.squeeze(1))
-
-
-def shares(total: int, parts: int) -> list[int]:
-    """`total` in `parts` that differ by at most one, evenly spread."""
-    return [(part + 1) * total // parts - part * total // parts for part in range(parts)]
-
-
-def windows_of(count: int, height: int, width: int) -> list[tuple[int, int, int, int]]:
-    """`count` windows over a frame in raster order: top, bottom, left, right; they may overlap."""
-    if count == 0:
-        return []
-    rows = round(math.sqrt(count * height / width))
-    rows = min(max(rows, -(-count // width), 1), height, count)
-    return [
-        (*window(row, rows, height), *window(col, cols, width))
-        for row, cols in enumerate(shares(count, rows))
-        for col in range(cols)
-    ]
-
-
-def window(index: int, parts: int, length: int) -> tuple[int, int]:
-    return index * length // parts, -(-(index + 1) * length // parts)
+    return TokenMap.dense(weights, middle(windows, width))

@@ -1,0 +1,45 @@
+"""An even grid of tokens: selection that looks at nothing and leaves no part of a frame out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pruning.base import CompressionMethod, knob
+from pruning.budget import Budget, before_llm
+from pruning.ops.grid import grid_of
+from pruning.ops.join import beside
+from pruning.ops.windows import middle, shares, windows_of
+from pruning.token_map import TokenMap
+from pruning.tokens import VisualTokens
+
+
+@dataclass(frozen=True)
+class Grid(CompressionMethod):
+    """Keep the token at the centre of each window that average pooling would average.
+
+    Beside pooling it shows what averaging is worth, beside random what an even spread is worth.
+
+    Where      before the LLM, on encoder tokens
+    Positions  PESP
+    """
+
+    name = "grid"
+    title = "Even grid"
+    summary = "Keeps visual tokens at an even distance, whatever they show."
+
+    retention_ratio: float = knob(0.25, 0.01, 1.0, help="share of visual tokens kept")
+
+    def budget(self, num_tokens: int, num_layers: int) -> Budget:
+        return before_llm(self.title, num_tokens, self.retention_ratio)
+
+    def compress(self, visual: VisualTokens, keep: int) -> TokenMap:
+        frames, height, width = grid_of(visual.layout, self.title)
+        return beside(
+            [
+                TokenMap.select(
+                    middle(windows_of(count, height, width), width).to(visual.features.device),
+                    height * width,
+                )
+                for count in shares(keep, frames)
+            ]
+        )

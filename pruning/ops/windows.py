@@ -1,0 +1,39 @@
+"""A frame cut into a given number of windows: what pooling averages over, and grids pick from."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+
+def shares(total: int, parts: int) -> list[int]:
+    """`total` in `parts` that differ by at most one, evenly spread."""
+    return [(part + 1) * total // parts - part * total // parts for part in range(parts)]
+
+
+def windows_of(count: int, height: int, width: int) -> Tensor:
+    """(count, 4) int64 windows over a frame in raster order, which may overlap.
+
+    Each is top, bottom, left, right, the second and the last of them beyond it.
+    """
+    rows = round(math.sqrt(count * height / width))
+    rows = min(max(rows, -(-count // width), 1), height, count)
+    windows = [
+        (*window(row, rows, height), *window(col, cols, width))
+        for row, cols in enumerate(shares(count, rows) if count else [])
+        for col in range(cols)
+    ]
+    return torch.tensor(windows, dtype=torch.int64).view(-1, 4)
+
+
+def window(index: int, parts: int, length: int) -> tuple[int, int]:
+    return index * length // parts, -(-(index + 1) * length // parts)
+
+
+def middle(windows: Tensor, width: int) -> Tensor:
+    """(K,) raster index of the token nearest the centre of each window (K, 4)."""
+    top, bottom, left, right = windows.T
+    nearest: Tensor = (top + bottom - 1) // 2 * width + (left + right - 1) // 2
+    return nearest
