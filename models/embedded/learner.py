@@ -11,9 +11,11 @@ from torch.nn.functional import cross_entropy, rms_norm
 from transformers import PreTrainedTokenizerFast
 
 from models.embedded.packing import SOFTNESS, Pointer, answer_loss, read, shown, soft_targets
+from models.embedded.sprites import COLOURS, KINDS
 from models.embedded.tokenizer import COORDINATES
 
 TAUGHT_WEIGHT, POINTER_WEIGHT = 0.5, 3.0
+WHAT = (len(KINDS) + 1, len(COLOURS))  # what a token is taught of what it shows
 
 
 class Learner(nn.Module):
@@ -86,3 +88,19 @@ def place_loss(
     off = (boxes.argmax(-1) - edges).abs().float() / 100
     right = (column.argmax(-1) == cell % grid).float().mean()
     return value, {"column_right": right.item(), "edge_error": off.mean().item()}
+
+
+def what_loss(told: Tensor, kind: Tensor, colour: Tensor) -> tuple[Tensor, dict[str, float]]:
+    """Of the kind that all tokens tell, and the colour that those on an object tell.
+
+    Without it both fade from one layer to the next, and then later ones cannot match words.
+
+    Args:
+        told: (B, N, kinds + 1 + colours).
+        kind, colour: (B, N) of the object a token shows; no object: the last kind, colour −100.
+    """
+    kinds, colours = told.split(WHAT, -1)
+    value = cross_entropy(kinds.flatten(0, 1), kind.flatten())
+    value = value + cross_entropy(colours.flatten(0, 1), colour.flatten())
+    right, there = kinds.argmax(-1) == kind, kind < len(KINDS)
+    return value, {"kind_right": right[there].float().mean().item()}

@@ -68,11 +68,12 @@ def train_encoder(options: argparse.Namespace) -> None:
 
 def student_of(options: argparse.Namespace, steps: int) -> answering.Student:
     """The language model as it begins, behind the encoder as it was trained."""
-    perceiver = Perceiver(options.seed)
-    perceiver.load_state_dict(weights_in(options.work / "encoder.pt"))
-    tokenizer = make_tokenizer()
+    tokenizer, encoder = make_tokenizer(), options.work / "encoder.pt"
     model = _saved(options.begin) if options.begin else untrained(tokenizer, options.seed)
-    model.model.vision_tower.load_state_dict(perceiver.tower.state_dict())
+    if encoder.exists() or not options.begin:
+        perceiver = Perceiver(options.seed)
+        perceiver.load_state_dict(weights_in(encoder))
+        model.model.vision_tower.load_state_dict(perceiver.tower.state_dict())
     model.model.vision_tower.requires_grad_(False)
     return answering.Student(model, tokenizer, steps)
 
@@ -81,33 +82,18 @@ def train_answers(options: argparse.Namespace) -> None:
     student = student_of(options, options.answer_steps)
     fit(
         student,
-        partial(answering.batch, size=ANSWER_BATCH, steps=options.answer_steps, seed=options.seed),
+        partial(answering.batch, size=ANSWER_BATCH, seed=options.seed),
         student.loss,
         steps=options.answer_steps,
-        rate=2e-3,
+        rate=1.5e-3,
         folder=options.work,
         name="answers",
     )
 
 
-def train_words(options: argparse.Namespace) -> None:
-    student = student_of(options, options.word_steps)
-    if not options.begin:
-        student.load_state_dict(weights_in(options.work / "answers.pt"))
-    fit(
-        student,
-        partial(answering.words_batch, size=ANSWER_BATCH, seed=options.seed),
-        student.loss,
-        steps=options.word_steps,
-        rate=1.5e-3,
-        folder=options.work,
-        name="words",
-    )
-
-
 def save_model(options: argparse.Namespace) -> None:
     student = student_of(options, steps=1)
-    student.load_state_dict(weights_in(options.work / "words.pt"))
+    student.load_state_dict(weights_in(options.work / "answers.pt"))
     save(student.model, make_tokenizer(), options.out)
 
 
@@ -118,7 +104,6 @@ def _saved(folder: Path) -> LlavaForConditionalGeneration:
 STAGES = {
     "encoder": train_encoder,
     "answers": train_answers,
-    "words": train_words,
     "save": save_model,
 }
 
@@ -128,9 +113,8 @@ def main() -> None:
     parser.add_argument("--work", type=Path, default=ROOT / "out" / "train-image")
     parser.add_argument("--out", type=Path, default=ROOT / "assets" / "embedded" / "image")
     parser.add_argument("--begin", type=Path, help="go on from the model saved in this folder")
-    parser.add_argument("--encoder-steps", type=int, default=1000)
-    parser.add_argument("--answer-steps", type=int, default=1800)
-    parser.add_argument("--word-steps", type=int, default=340)
+    parser.add_argument("--encoder-steps", type=int, default=2000)
+    parser.add_argument("--answer-steps", type=int, default=4000)
     parser.add_argument("--seed", type=int, default=0)
     run_stages(parser, STAGES)
 

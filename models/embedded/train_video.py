@@ -75,7 +75,7 @@ def train_answers(options: argparse.Namespace) -> None:
         partial(watching.batch, size=CLIP_BATCH, seed=options.seed),
         watcher.loss,
         steps=options.answer_steps,
-        rate=2e-3,
+        rate=1.5e-3,
         folder=options.work,
         name="answers",
     )

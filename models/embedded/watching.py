@@ -5,8 +5,8 @@ features, weighted by the attention each receives, says which kinds and colours 
 received attention has to find the objects. No attention is supervised.
 
 Time gives few lessons too, so while training a linear head on the visual rows of a middle LLM
-layer says of each token where it lies, where its object's box is, which way that has gone so far,
-whether it entered and whether it turned; another learns which tokens each question is about, as
+layer says of each token where it lies, what it shows, where its object's box is, which way that
+has gone so far, whether it entered and whether it turned; another learns which tokens each question is about, as
 in `answering`. Both are thrown away afterwards.
 """
 
@@ -29,12 +29,14 @@ from models.embedded.build import pixels
 from models.embedded.build_video import POOLED, video_tokenizer
 from models.embedded.clip_questions import WAYS, questions, way
 from models.embedded.clips import Clip, draw_clip
-from models.embedded.learner import Learner, place_loss
+from models.embedded.learner import WHAT, Learner, place_loss, what_loss
 from models.embedded.packing import packed
+from models.embedded.perception import COLOUR_INDEX, KIND_INDEX
+from models.embedded.sprites import KINDS
 from models.embedded.world import training_seed
 
 LENGTHS = (8, 8, 8, 12, 8, 8, 8, 16)  # frames of a batch's clips, in turn
-TEXT_ROWS = 110  # of questions and answers behind a clip
+TEXT_ROWS = 140  # of questions and answers behind a clip
 PLACE = 2 * POOLED + 400  # what a token is taught of place: row, column, its object's box
 TIME = (len(WAYS), 2, 2)  # and of time: which way so far, whether it turned, whether it entered
 
@@ -68,7 +70,7 @@ def batch(step: int, *, size: int, seed: int) -> dict[str, Tensor]:
     for index in range(step * size, step * size + count):
         clip = draw_clip(training_seed(index + seed * 10**8), frames)
         rng = np.random.default_rng([index, seed, 5])
-        asked = questions(clip, rng, count=10, boxes=0.25)
+        asked = questions(clip, rng, count=13, boxes=0.25)
         known = so_far(clip)
         row = packed(_tokenizer(), asked, known.pop("owner"), box_weight=1.5, length=TEXT_ROWS)
         rows.append(row | {"frames": torch.from_numpy(clip.frames)} | known)
@@ -85,14 +87,16 @@ def so_far(clip: Clip) -> dict[str, Tensor]:
     known, owners = [], []
     for scene, time in zip(clip.scenes, clip.times, strict=True):
         actors = [actor for actor in clip.actors if actor.at(time) is not None]
-        facts = torch.zeros(len(actors) + 1, 7, dtype=torch.long)  # the last: background
+        facts = torch.zeros(len(actors) + 1, 9, dtype=torch.long)
+        facts[-1, 7:] = torch.tensor([len(KINDS), -100])  # background
         for row, (actor, thing) in enumerate(zip(actors, scene.things, strict=True)):
             begun = actor.at(actor.enter)
             assert begun is not None
             gone = (a - b for a, b in zip(thing.centre, begun.centre, strict=True))
             edges = (round(100 * min(max(edge, 0.0), 0.99)) for edge in thing.box)
             turned, entered = int(time >= actor.turn), int(actor.enter > 0)
-            facts[row] = torch.tensor([*edges, WAYS.index(way(*gone)), turned, entered])
+            what = KIND_INDEX[thing.kind], COLOUR_INDEX[thing.colour]
+            facts[row] = torch.tensor([*edges, WAYS.index(way(*gone)), turned, entered, *what])
         owner = perception.owners(scene, POOLED)
         known.append(facts[owner])
         indices = torch.tensor([*map(clip.actors.index, actors), -1])
@@ -113,7 +117,7 @@ class Watcher(Learner):
         tokenizer: PreTrainedTokenizerFast,
         steps: int,
     ) -> None:
-        super().__init__(model, tokenizer, steps, facts=PLACE + sum(TIME))
+        super().__init__(model, tokenizer, steps, facts=PLACE + sum(TIME) + sum(WHAT))
 
     def visual(self, batch: dict[str, Tensor]) -> Tensor:
         """(B, T·cells + 1, D): projected, pooled, and the newline."""
@@ -129,16 +133,17 @@ class Watcher(Learner):
     def facts_loss(
         self, told: Tensor, batch: dict[str, Tensor], softness: float
     ) -> tuple[Tensor, dict[str, float]]:
-        placed, *timed = told.split([PLACE, *TIME], -1)
-        there, facts = batch["object"], batch["facts"][batch["object"]]  # (objects' rows, 7)
-        value, known = place_loss(placed, POOLED, there, facts[:, :4], softness)
-        truths = facts[:, 4:].unbind(1)
+        placed, *timed, named = told.split([PLACE, *TIME, sum(WHAT)], -1)
+        there, facts = batch["object"], batch["facts"][batch["object"]]  # (objects' rows, 9)
+        place, known = place_loss(placed, POOLED, there, facts[:, :4], softness)
+        what, named_right = what_loss(named, *batch["facts"][..., 7:].unbind(-1))
+        value, truths = place + what, facts[:, 4:7].unbind(1)
         pairs = [(logits[there], truth) for logits, truth in zip(timed, truths, strict=True)]
         value = value + sum(cross_entropy(logits, truth) for logits, truth in pairs)
         gone, turned, entered = (
             (logits.argmax(-1) == truth).float() for logits, truth in pairs
         )  # right or not
-        return value, known | {
+        return value, known | named_right | {
             "way_right": gone[truths[0] != WAYS.index("nowhere")].mean().item(),
             "turned_right": turned.mean().item(),
             "entered_right": entered.mean().item(),

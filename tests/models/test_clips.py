@@ -112,4 +112,4 @@ def test_what_a_token_is_taught_is_known_by_then():
         first = facts["facts"][: len(facts["object"]) // len(clip.scenes)]
         there = facts["object"][: len(first)]
         assert (first[there][:, 4] == 4).all()  # nowhere yet
-        assert (first[there][:, 5:] == 0).all() or any(a.turn == 0 for a in clip.actors)
+        assert (first[there][:, 5:7] == 0).all() or any(a.turn == 0 for a in clip.actors)

@@ -58,7 +58,7 @@ def test_each_question_sees_the_upload_and_itself_only():
 
 
 def test_every_row_that_is_scored_predicts_the_next_id_of_its_own_answer():
-    batch = answering.words_batch(0, size=2, seed=9)
+    batch = answering.batch(0, size=2, seed=9)
     for row in range(2):
         scored = (batch["weight"][row] > 0).nonzero().flatten()
         ids, target = batch["ids"][row], batch["target"][row]
