@@ -6,6 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from models.embedded import scope
+from models.embedded.scope import Scope
+
 if TYPE_CHECKING:
     from models.base import Adapter
 
@@ -24,6 +27,11 @@ class ModelCard:
     answers: tuple[str, ...]  # kinds of question it was trained for
     boxes: str  # how it writes a box
     frames: int = 1  # that it samples of a clip
+    scope: Scope | None = None  # None: it was trained on questions of every kind
+
+    def note_on(self, question: str) -> str:
+        """What to tell a person who asks for more than it was trained on; else nothing."""
+        return self.scope.note(self.title, question) if self.scope else ""
 
 
 CATALOG = (
@@ -41,6 +49,7 @@ CATALOG = (
             "what is on one side",
         ),
         boxes="[x1, y1, x2, y2], as fractions of the picture padded to a square",
+        scope=scope.PICTURES,
     ),
     ModelCard(
         name="embedded-video",
@@ -58,6 +67,7 @@ CATALOG = (
         ),
         boxes="[x1, y1, x2, y2], as fractions of the last frame",
         frames=8,
+        scope=scope.CLIPS,
     ),
 )
 

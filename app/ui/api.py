@@ -15,6 +15,7 @@ from app.ui.handlers import in_words
 from app.ui.numbers import NumberInput
 from app.ui.uploads import PictureInput
 from app.worker.protocol import Worker
+from models.catalog import find
 
 
 def compare_endpoint(worker: Worker, settings: Settings, **device: Any) -> None:
@@ -73,8 +74,9 @@ class Endpoint:
             num_frames: Of a clip; left out, as many as the model was made for.
 
         Returns:
-            `lanes`, a row of figures and the answer for each lane in order, vanilla first; and
-            `conditions`, the device, number format and versions under which times were measured.
+            `lanes`, a row of figures and the answer for each lane in order, vanilla first;
+            `conditions`, the device, number format and versions under which times were measured;
+            and `note`, which says so where the model was not trained on such a question, or "".
         """
         names = [methods] if isinstance(methods, str) else methods
         try:
@@ -98,4 +100,5 @@ class Endpoint:
         return {
             "lanes": lane_rows(last.comparison),
             "conditions": conditions_line(last.comparison),
+            "note": find(job.model).note_on(job.question),
         }

@@ -32,6 +32,7 @@ EMPTY = """<section class="empty"><h2>What did compression do to the picture and
 class Board:
     """The components a comparison writes."""
 
+    outside: gr.HTML  # said of a question that the model was not trained on
     empty: gr.HTML
     bar: gr.Row
     view: gr.Radio
@@ -54,6 +55,7 @@ def declare(settings: Settings) -> Board:
     """Lay the board out: an empty state, up to four lanes, and what is known at the end."""
     columns, parts = [], {}
     with gr.Column(elem_id="board", min_width=280):
+        outside = _announced("outside")
         empty = gr.HTML(EMPTY, elem_id="empty", apply_default_css=False)
         with gr.Row(visible=False, elem_id="lanes-bar") as bar:
             view = gr.Radio(
@@ -73,7 +75,13 @@ def declare(settings: Settings) -> Board:
                         )
                 columns.append(column)
         results = _results()
-    return Board(empty, bar, view, columns, parts, *results, holder())
+    return Board(outside, empty, bar, view, columns, parts, *results, holder())
+
+
+def _announced(name: str) -> gr.HTML:
+    """Text that a screen reader says when it comes: the region is there before its words are."""
+    region = "element.setAttribute('role', 'status')"
+    return gr.HTML("", elem_id=name, apply_default_css=False, js_on_load=region)
 
 
 def _results() -> tuple:

@@ -26,6 +26,7 @@ from app.ui.form import Form
 from app.ui.held import held
 from app.ui.screen import Screen
 from app.worker.protocol import Job, Worker
+from models.catalog import find
 from models.record import Comparison
 
 SECONDS_BETWEEN_UPDATES = 0.05
@@ -54,6 +55,7 @@ class Handlers:
         return [
             *board.parts.values(),
             *board.columns,
+            board.outside,
             board.empty,
             board.bar,
             board.results,
@@ -162,6 +164,7 @@ class Handlers:
             **{column: gr.Column(visible=False) for column in board.columns},
             board.bar: gr.Row(visible=False),
             board.results: gr.Column(visible=False),
+            board.outside: "",
             board.empty: gr.HTML(visible=True),
             self.form.status: alert(sentence),
         }
@@ -204,12 +207,16 @@ class Handlers:
 
     def _shown(self, screen: Screen) -> Update:
         """As many columns as there are lanes, in place of the empty state."""
-        board = self.board
+        board, job = self.board, screen.job
         columns = {
             column: gr.Column(visible=index < len(screen.lanes))
             for index, column in enumerate(board.columns)
         }
-        return columns | {board.empty: gr.HTML(visible=False), board.bar: gr.Row(visible=True)}
+        return columns | {
+            board.outside: _paragraphs(*find(job.model).note_on(job.question).splitlines()),
+            board.empty: gr.HTML(visible=False),
+            board.bar: gr.Row(visible=True),
+        }
 
     def _closing(self, screen: Screen) -> Update:
         status = {self.form.status: note(screen.in_words())}

@@ -3,70 +3,31 @@
 from __future__ import annotations
 
 import os
-import shutil
 import socket
 import subprocess
 import sys
 import time
 import urllib.request
-from contextlib import closing, contextmanager
+from contextlib import closing
 from pathlib import Path
 
 import pytest
-from PIL import Image
 
 from app.settings import ROOT, Settings
 from app.ui.build import build, launch
 from models.catalog import find
-from tests.app import factory
+from tests.app.browser import NEEDS_CHROMIUM, give_picture, tab
 from tests.app.fake_worker import FakeWorker
 
-playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "chrome"))), None)
-FLAGS = [
-    "--no-sandbox",
-    "--headless",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-sync",
-    "--disable-background-networking",
-    "--disable-component-update",
-]
 HOSTILE = (
     "<script>window.hit=1</script> <img src=x onerror=window.hit=1> ${window.hit=1} "
     "{{constructor}} ![x](http://evil.test/x.png)"
 )
 WEIGHTS = ROOT / find(Settings.model).source
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine"),
-]
+pytestmark = [pytest.mark.browser, NEEDS_CHROMIUM]
 needs_model = pytest.mark.skipif(
     not any(Path(WEIGHTS).glob("*.safetensors")), reason="the embedded model has no weights here"
 )
-
-
-@pytest.fixture(scope="module")
-def chromium():
-    with playwright.sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        yield browser
-        browser.close()
-
-
-@contextmanager
-def tab(chromium, width=1440, height=1000, **options):
-    """A page that fails the test on any error in the console."""
-    context = chromium.new_context(viewport={"width": width, "height": height}, **options)
-    page, errors = context.new_page(), []
-    page.on("pageerror", lambda error: errors.append(str(error)))
-    page.on("console", lambda said: errors.append(said.text) if said.type == "error" else None)
-    page.set_default_timeout(60_000)
-    yield page
-    context.close()
-    assert not errors, errors
 
 
 @pytest.fixture(scope="module")
@@ -168,13 +129,10 @@ def test_escape_stops_and_enter_compares(chromium, served):
         page.locator("#figures table").wait_for()
 
 
-def test_an_answer_that_tries_to_act_is_shown_as_text(chromium, hostile, tmp_path):
-    path = tmp_path / "ball.png"
-    Image.fromarray(factory.picture(320, 240)).save(path)
+def test_an_answer_that_tries_to_act_is_shown_as_text(chromium, hostile, picture):
     with tab(chromium) as page:
         page.goto(hostile)
-        page.locator("#picture input[type=file]").first.set_input_files(path)
-        page.locator("#picture img").wait_for()
+        give_picture(page, picture)
         page.locator("#question textarea").fill("Where is the red ball?")
         page.locator("#compare").click()
         page.locator("#figures table").wait_for()
@@ -185,10 +143,7 @@ def test_an_answer_that_tries_to_act_is_shown_as_text(chromium, hostile, tmp_pat
         assert page.locator("img[src*='evil.test']").count() == 0
 
 
-def test_a_clip_is_uploaded_and_its_frames_come_with_overlays_and_trees(
-    chromium, hostile, tmp_path
-):
-    clip = factory.clip_file(tmp_path / "ball.mp4")
+def test_a_clip_is_uploaded_and_its_frames_come_with_overlays_and_trees(chromium, hostile, clip):
     with tab(chromium) as page:
         page.goto(hostile)
         page.locator("#kind [role=tab]").nth(1).click()

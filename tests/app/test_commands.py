@@ -12,7 +12,7 @@ from app.request import examples
 from app.settings import EXAMPLES
 from app.worker import local
 from tests.app import factory
-from tests.tiny import tiny_onevision
+from tests.tiny import tiny_llava, tiny_onevision
 
 checkpoint = pytest.mark.checkpoint
 
@@ -45,6 +45,21 @@ def test_compare_of_a_clip_writes_its_strips_trees_and_clip(tmp_path, capsys, mo
     assert {"record.json", "frame_007.png", "strip_flashvid.png", "overlay_ttm.mp4"} <= written
     assert {"tree1_ttm.png", "timeline.svg", "boxes_vanilla.png", "latency.png"} <= written
     assert recordings.load(out).media.kind == "video"
+
+
+def test_a_question_outside_what_the_model_was_trained_on_is_said_before_the_answers(
+    tmp_path, capsys, monkeypatch
+):
+    monkeypatch.setattr(local, "load", lambda name, device, dtype: tiny_llava())
+    path = tmp_path / "grey.png"
+    Image.fromarray(np.full((32, 32, 3), 128, np.uint8)).save(path)
+    arguments = ["--methods", "vanilla", "--max-new-tokens", "2"]
+    assert main(["compare", str(path), "What is the mood of this picture?", *arguments]) == 0
+    note, offered, head, *_ = capsys.readouterr().out.splitlines()
+    assert "does not know the word “mood”" in note and offered.startswith("It can answer: ")
+    assert head.startswith("Method")
+    assert main(["compare", str(path), "Where is the car?", *arguments]) == 0
+    assert capsys.readouterr().out.startswith("Method")
 
 
 @checkpoint

@@ -1,0 +1,46 @@
+"""The page without a browser, and what a person sends it on Compare."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import gradio as gr
+
+from app.settings import Settings
+from app.ui import board, form
+from app.ui.handlers import Handlers
+
+QUESTION = "Where is the red ball?"
+TAB = SimpleNamespace(session_hash="a tab")
+
+
+def handlers(worker) -> Handlers:
+    settings = Settings()
+    with gr.Blocks():
+        return Handlers(worker, settings, form.declare(settings), board.declare(settings))
+
+
+def ask(
+    page: Handlers,
+    picture,
+    question=QUESTION,
+    model=Settings.model,
+    kind="image",
+    clip=None,
+    **changes,
+):
+    values = {
+        "methods": ["visionzip", "nuwa", "pooling"],
+        "ratio": 1 / 9,
+        "positions": "published",
+        "frames": 8,
+        "tokens": 64,
+        "temperature": 0.0,
+        "seed": 0,
+    } | changes
+    return page.run(kind, picture, clip, question, model, *values.values(), TAB)
+
+
+def ask_of_clip(page, clip, **changes):
+    lanes = {"methods": ["flashvid", "fastvid", "ttm"]} | changes
+    return ask(page, None, QUESTION, "embedded-video", kind="video", clip=clip, **lanes)

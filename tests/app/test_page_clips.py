@@ -1,0 +1,123 @@
+"""The page on a clip, against a made-up worker: strips, the timeline, and trees to look into."""
+
+from __future__ import annotations
+
+import html
+from types import SimpleNamespace
+
+import gradio as gr
+import numpy as np
+import pytest
+
+from app.render.sheet import Sheet
+from app.render.tree import tree_words
+from app.ui.inspector import ALL, WIDTH, trees_of
+from models.media import read_media
+from models.record import LaneFailure
+from pruning.trace import Fate
+from tests.app import clips, factory
+from tests.app.asking import ask, ask_of_clip, handlers
+from tests.app.fake_worker import FakeWorker
+
+
+def test_a_clip_ends_with_a_strip_a_lane_a_timeline_and_a_tree(clip):
+    page = handlers(FakeWorker())
+    last = list(ask_of_clip(page, clip))[-1]
+    assert set(last) == set(page.outputs())
+    for lane in range(4):
+        shown = last[page.board.parts[f"picture{lane}"]]
+        assert shown.count("data:image/jpeg;base64,") == 8 + 8 + 1, "tokens, frames, boxes"
+        assert "<b>0.00 s</b>" in shown and "on the last frame, at 0.92 s" in shown
+    assert "4 of 64" in last[page.board.parts["picture1"]]
+    inspector = page.board.inspector
+    assert last[inspector.part].visible and last[page.board.over_time].visible
+    assert last[inspector.lane].value == 1, "vanilla has no trees"
+    assert "stands for 4 tokens of 4 frames" in last[inspector.words]
+    assert "8 frames from 0.00 s to 0.92 s" in last[page.board.conditions]
+    assert "decord" in last[page.board.conditions] or "PyAV" in last[page.board.conditions]
+
+
+def test_a_picture_has_no_part_that_only_a_clip_has(picture):
+    page = handlers(FakeWorker())
+    last = list(ask(page, picture))[-1]
+    assert not last[page.board.inspector.part].visible
+    assert not last[page.board.over_time].visible
+
+
+def test_fewer_frames_than_asked_are_said(clip):
+    page = handlers(FakeWorker())
+    last = list(ask_of_clip(page, clip, frames=20))[-1]
+    assert "12 frames where 20 were asked for" in last[page.board.conditions]
+
+
+def test_a_click_shows_the_tree_of_the_token_under_it(clip):
+    page = handlers(FakeWorker())
+    comparison = list(ask_of_clip(page, clip))[-1][page.board.comparison]
+    inspector, lane = page.board.inspector, comparison.lanes[1]
+    sheet = Sheet.over(comparison.media, lane.trace.layout, WIDTH)
+    layout = lane.trace.layout
+
+    def click(token):
+        left, top, right, bottom = sheet.cells(int(layout.frame[token]), layout.box[[token]])[0]
+        event = SimpleNamespace(index=[(left + right) // 2, (top + bottom) // 2])
+        return inspector.choose_token(1, comparison, event)
+
+    member = int(np.flatnonzero(lane.trace.fate == Fate.MERGED)[-1])
+    shown = click(member)
+    survivor = lane.trace.survivor[member]
+    assert tree_words(comparison.media, lane.trace, survivor) in html.unescape(
+        shown[inspector.words]
+    )
+    dropped = int(np.flatnonzero(lane.trace.fate == Fate.DROPPED)[0])
+    assert set(click(dropped)) == {inspector.words}
+    assert "dropped" in click(dropped)[inspector.words]
+    between = inspector.choose_token(1, comparison, SimpleNamespace(index=[0, 0]))
+    assert set(between) == {inspector.words}
+
+
+def test_a_lane_without_trees_shows_what_became_of_all_tokens(clip):
+    page = handlers(FakeWorker())
+    comparison = list(ask_of_clip(page, clip))[-1][page.board.comparison]
+    shown = page.board.inspector.choose_lane(0, comparison)
+    assert shown[page.board.inspector.survivor].value == ALL
+    assert "kept 512 of 512" in shown[page.board.inspector.words]
+
+
+def test_an_old_page_whose_comparison_is_gone_says_so():
+    page = handlers(FakeWorker())
+    inspector = page.board.inspector
+    for asked in (
+        lambda: inspector.choose_lane(0, None),
+        lambda: inspector.choose_survivor(0, 0, None),
+        lambda: inspector.choose_token(0, None, SimpleNamespace(index=[0, 0])),
+        lambda: next(inspector.keep(0, None)),
+        lambda: next(page.keep(None)),
+    ):
+        with pytest.raises(gr.Error, match="no longer held"):
+            asked()
+
+
+def test_trees_are_those_the_llm_got_and_a_later_drop_is_said():
+    lane = factory.lane("tree", "Tree", clips.trace(inner=True), "")
+    made = factory.comparison(media=clips.grey(), lanes=(lane,))
+    shown = handlers(FakeWorker()).board.inspector
+    wall, ball = (tree.survivor for tree in trees_of(lane))
+    assert "dropped" not in shown.choose_survivor(wall, 0, made)[shown.words]
+    assert "dropped before LLM layer 16" in shown.choose_survivor(ball, 0, made)[shown.words]
+
+
+def test_a_clip_whose_lanes_all_failed_has_nothing_to_inspect():
+    failed = LaneFailure("ttm", "TTM", "It fell over.")
+    shown = handlers(FakeWorker()).board.inspector
+    update = shown.open(factory.comparison(media=clips.grey(), lanes=(failed,)))
+    assert not update[shown.part].visible
+
+
+def test_the_overlay_clip_is_a_clip(clip, tmp_path):
+    page = handlers(FakeWorker())
+    comparison = list(ask_of_clip(page, clip))[-1][page.board.comparison]
+    for update in page.board.inspector.keep(1, comparison):
+        if page.board.inspector.file in update:
+            kept = update[page.board.inspector.file]
+            assert len(read_media(kept, 64).frames) == 8
+            assert kept.endswith("overlay-flashvid.mp4")

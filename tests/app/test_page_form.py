@@ -1,0 +1,98 @@
+"""The form: what is offered, what follows what is chosen, and what an upload may be."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+
+import gradio as gr
+import pytest
+
+from app.settings import Settings
+from app.ui import choices, form
+from app.ui.following import Following
+from app.ui.uploads import ClipInput, PictureInput
+from models.catalog import find
+from pruning.methods import create
+from tests import tiny
+
+
+def following() -> Following:
+    settings = Settings()
+    with gr.Blocks():
+        return Following(form.declare(settings), gr.Dropdown(), settings)
+
+
+def test_at_most_three_methods_stand_beside_vanilla():
+    assert choices.default_lanes("embedded-image", "image", 4) == ["visionzip", "nuwa", "pooling"]
+
+
+def test_of_presets_those_that_follow_another_source_are_offered_by_the_name_of_their_lane():
+    pictures, clips = map(choices.method_choices, ("embedded-image", "embedded-video"))
+    offered = dict(pictures) | dict(clips)
+    assert "vanilla" not in offered
+    assert {name: title for name, title in offered.items() if "flashvid" in name} == {
+        "flashvid": "FlashVID",
+        "flashvid:official": "FlashVID, official",
+    }
+    assert offered["nuwa:paper"] == "Nüwa, paper" and offered["nuwa"] == "Nüwa"
+    assert all(create(name).label == title for name, title in offered.items())
+
+
+def test_a_method_for_video_only_is_not_offered_for_a_model_of_pictures():
+    names = {name for name, _ in choices.method_choices("embedded-image")}
+    assert "nuwa:paper" in names and "flashvid" not in names
+
+
+def test_a_half_typed_ratio_is_no_error():
+    assert "16" in choices.retention_note(0.111, "embedded-image")
+    for typed in (None, 0, 7):
+        assert "at most 1" in choices.retention_note(typed, "embedded-image")
+
+
+def test_the_model_follows_the_tab_and_the_methods_follow_the_model():
+    follow = following()
+    update = follow.open_tab("video", "image", "embedded-image", ["nuwa"], 0.111)
+    assert update[follow.model] == "embedded-video"
+    assert update[follow.form.methods].value == ["flashvid", "fastvid", "ttm"]
+    offered = {name for _, name in update[follow.form.methods].choices}
+    assert {"flashvid", "prunevid", "frames", "visionzip"} <= offered
+    assert update[follow.form.num_frames].visible
+    back = follow.open_tab("image", "video", "embedded-video", ["ttm"], 0.111)
+    assert back[follow.model] == "embedded-image"
+    assert back[follow.form.methods].value == ["visionzip", "nuwa", "pooling"]
+
+
+def test_the_tab_follows_the_model_and_then_changes_nothing():
+    follow = following()
+    update = follow.choose_model("image", "embedded-video", ["nuwa"], 0.111, "embedded-image")
+    assert update[follow.form.tabs].selected == "video"
+    assert update[follow.form.methods].value == ["flashvid", "fastvid", "ttm"]
+    twice = follow.choose_model("video", "embedded-video", ["nuwa"], 0.111, "embedded-video")
+    assert follow.form.methods not in twice, "a dropdown tells of one choice twice"
+    again = follow.open_tab("video", "video", "embedded-video", ["ttm"], 0.111)
+    assert again == {follow.form.kind: "video"}
+
+
+def test_the_tokens_of_a_frame_are_as_many_as_the_model_makes(tmp_path, monkeypatch):
+    model = tiny.tiny_onevision()
+    model.model.config.save_pretrained(tmp_path)
+    card = replace(find("embedded-video"), source=str(tmp_path))
+    monkeypatch.setattr(choices, "find", lambda name: card)
+    made = model.prepare(tiny.clip(frames=2), "?").layout
+    assert choices.tokens_per_frame("a model of its own") == (made.frame == 0).sum()
+
+
+def test_tokens_of_a_clip_are_counted_a_frame(monkeypatch):
+    monkeypatch.setattr(choices, "tokens_per_frame", lambda model: 36)
+    assert "<b>32</b> of 288 visual tokens (8 frames × 36)" in choices.retention_note(
+        0.111, "embedded-video"
+    )
+    assert "of 576 visual tokens (16 frames" in choices.retention_note(0.1, "embedded-video", 16)
+    assert "of 36 visual tokens," in choices.retention_note(0.1, "embedded-image", 16)
+
+
+@pytest.mark.parametrize("upload", [PictureInput, ClipInput])
+def test_an_upload_never_comes_from_an_address(upload):
+    with pytest.raises(gr.Error, match="web address"):
+        asyncio.run(upload().async_move_resource_to_block_cache("http://host.test/x.png"))
