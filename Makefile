@@ -3,7 +3,7 @@ PORT ?= 7860
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test lint format bench train-image train-video examples clean
+.PHONY: demo test lint format bench train-image train-video probe curves findings examples clean
 
 demo: .venv/installed
 	$(BIN)/python -m app demo --host $(HOST) --port $(PORT)
@@ -34,6 +34,19 @@ train-image: .venv/installed
 # The same of the embedded video model, which begins from the image model.
 train-video: .venv/installed
 	$(BIN)/python -m models.embedded.train_video all
+
+# Whether the encoders' features carry place: they should not.
+probe: .venv/installed
+	$(BIN)/python -m models.embedded.probe --json assets/results/probe-image.json
+	$(BIN)/python -m models.embedded.probe --model embedded-video --json assets/results/probe-video.json
+
+# The pictures of both trainings, from models/embedded/logs.
+curves: .venv/installed
+	$(BIN)/python -m app curves
+
+# The papers' findings on the embedded models; goes on where it was stopped.
+findings: .venv/installed
+	$(BIN)/python -m app findings
 
 examples: .venv/installed
 	$(BIN)/python -m app examples

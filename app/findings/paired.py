@@ -1,0 +1,48 @@
+"""Tests for answers that two methods gave to the same questions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from math import comb
+
+import numpy as np
+
+DRAWS = 2000
+LEVEL = 0.05
+
+
+def mcnemar(first: np.ndarray, second: np.ndarray) -> tuple[int, int, float]:
+    """Right by the first alone, by the second alone, and the exact two-sided p that this is luck.
+
+    Args:
+        first, second: (n,) bool, right or not, of the same questions.
+    """
+    ours, theirs = int((first & ~second).sum()), int((second & ~first).sum())
+    discordant, fewer = ours + theirs, min(ours, theirs)
+    tail = sum(comb(discordant, k) for k in range(fewer + 1)) / 2**discordant
+    return ours, theirs, min(1.0, 2 * tail)
+
+
+def holm(values: Sequence[float]) -> list[float]:
+    """p-values adjusted for being a family (Holm's step-down)."""
+    adjusted, largest = [0.0] * len(values), 0.0
+    for rank, index in enumerate(np.argsort(values, kind="stable")):
+        largest = max(largest, min(1.0, (len(values) - rank) * values[index]))
+        adjusted[index] = largest
+    return adjusted
+
+
+def interval(
+    statistic: Callable[[np.ndarray], float], units: int, seed: int = 0
+) -> tuple[float, float]:
+    """The middle 95 % of a statistic over uploads drawn again with replacement.
+
+    Args:
+        statistic: of indices (units,) of uploads.
+        units: how many uploads there are; all questions about one are drawn together.
+        seed: of the draws.
+    """
+    rng = np.random.default_rng(seed)
+    drawn = [statistic(rng.integers(units, size=units)) for _ in range(DRAWS)]
+    low, high = np.percentile(drawn, [50 * LEVEL, 100 - 50 * LEVEL])
+    return float(low), float(high)

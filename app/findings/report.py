@@ -1,0 +1,136 @@
+"""The findings as one JSON: rates by seed, losses, tests, verdicts. The page is drawn from it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from app.findings.answered import Answered
+from app.findings.answers import answers, conditions_of, fingerprint
+from app.findings.claims import judged
+from app.findings.paired import holm
+from app.findings.study import (
+    BLIND,
+    CLIP_LANES,
+    PICTURE_LANES,
+    PICTURE_RATIOS,
+    PUBLISHED,
+    SEEDS,
+    SELECTIONS,
+    STRATEGIES,
+    VANILLA,
+    Lane,
+    Study,
+    numbered,
+    studies,
+)
+from app.settings import Settings
+from pruning.methods import create
+
+
+def report(
+    pictures: int, clips: int, folder: Path, settings: Settings, jobs: int | None = None
+) -> dict[str, Any]:
+    """Answer what is not answered yet, then count."""
+    start = time.perf_counter()
+    planned = studies(pictures, clips)
+    answered = {study.model: Answered(answers(study, folder, settings, jobs)) for study in planned}
+    return {
+        "seeds": len(SEEDS),
+        "seconds": round(time.perf_counter() - start),
+        "models": {study.model: _told(study, settings, answered) for study in planned},
+        "drops": drops(answered["embedded-image"]),
+        "positions": positions(answered["embedded-image"]),
+        "clips": on_clips(answered["embedded-video"]),
+        "claims": judged(answered),
+    }
+
+
+def _told(study: Study, settings: Settings, answered: dict[str, Answered]) -> dict[str, Any]:
+    told = answered[study.model]
+    return {
+        "uploads": study.count,
+        "boxes": int(told.box.sum()),
+        "questions": int((~told.box).sum()),
+        "lanes": len(study.lanes),
+        "fingerprint": fingerprint(study),
+        "conditions": conditions_of(study, settings),
+    }
+
+
+def _row(told: Answered, lane: Lane, **asked: np.ndarray) -> dict[str, Any]:
+    """A lane by name and its rates, or why it did not run."""
+    title = "Next to nothing" if lane == BLIND else create(lane.method).title
+    row = {"method": lane.method, "title": title, "ratio": lane.ratio, "positions": lane.positions}
+    if why := told.refused(lane):
+        return row | {"refused": why}
+    rates = {name: told.rate(lane, where) for name, where in asked.items()}
+    return row | {"ran": told.ran(lane)} | rates
+
+
+def drops(told: Answered) -> list[dict]:
+    """Finding 1: what each method loses on questions, and what on grounding."""
+    rows = []
+    for lane in (VANILLA, BLIND, *PICTURE_LANES):
+        row = _row(told, lane, questions=~told.box, grounding=told.box)
+        if lane in PICTURE_LANES and "refused" not in row:
+            row["lost"] = told.lost(lane)
+        rows.append(row)
+    return rows
+
+
+def positions(told: Answered) -> list[dict]:
+    """Finding 3: the same survivors under three numberings, tested against PERC."""
+    rows = []
+    for method, ratio in product(SELECTIONS, PICTURE_RATIOS):
+        lanes = {strategy: numbered(method, ratio, strategy) for strategy in STRATEGIES}
+        if why := told.refused(lanes["perc"]):
+            rows.append({"method": method, "ratio": ratio, "refused": why})
+            continue
+        rows.append(
+            {"method": method, "title": create(method).title, "ratio": ratio}
+            | {"published": PUBLISHED[method]}
+            | {
+                strategy: {
+                    "grounding": told.rate(lane, told.box),
+                    "questions": told.rate(lane, ~told.box),
+                    **told.against(lane, lanes["perc"], told.box),
+                }
+                for strategy, lane in lanes.items()
+            }
+        )
+    _adjust([row[s] for row in rows if "refused" not in row for s in STRATEGIES if s != "perc"])
+    return rows
+
+
+def on_clips(told: Answered) -> list[dict]:
+    """FlashVID beside the others: all answers, on what moves and on what stands still."""
+    asked = {
+        "every": told.every,
+        "questions": ~told.box,
+        "boxes": told.box,
+        "moving": told.moving,
+        "still": told.still,
+    }
+    rows = [_row(told, lane, **asked) for lane in (VANILLA, BLIND)]
+    for positions, lanes in CLIP_LANES.items():
+        flashvid = {lane.ratio: lane for lane in lanes if lane.method == "flashvid"}
+        for lane in lanes:
+            row = _row(told, lane, **asked) | {"positions": positions}
+            beside = flashvid[lane.ratio]
+            if lane != beside and not (told.refused(lane) or told.refused(beside)):
+                row["flashvid"] = told.against(beside, lane, told.every)
+            rows.append(row)
+    _adjust([row["flashvid"] for row in rows if "flashvid" in row])
+    return rows
+
+
+def _adjust(tests: Sequence[dict]) -> None:
+    """Add Holm's p over one table's tests."""
+    for test, p in zip(tests, holm([test["p"] for test in tests]), strict=True):
+        test["p_holm"] = p

@@ -1,0 +1,97 @@
+"""What is asked of which model under which methods: the plan behind the findings."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import chain, product
+
+from app.request import method_of
+from pruning.base import CompressionMethod
+from pruning.methods import create
+
+SEEDS = (1, 2, 3)
+FIRST = 100_000  # evaluation scene or clip that seed 1 begins with; seed 2 at twice that, …
+PICTURES, CLIPS = 200, 150  # of each seed
+PICTURE_RATIOS = (0.333, 0.222, 0.111)
+CLIP_RATIOS = (0.25, 0.20, 0.15, 0.10)
+CLIP_ENDS = (0.25, 0.10)  # where PESP runs too
+PICTURE_METHODS = ("random", "grid", "pooling", "visionzip", "fastv", "nuwa")
+SELECTIONS = ("random", "grid", "visionzip", "fastv")
+STRATEGIES = ("perc", "pesp", "rpme")
+CLIP_METHODS = ("flashvid", "fastvid", "ttm", "visionzip", "pooling")
+# Where one strategy is a method's own, it runs once, as published.
+PUBLISHED = {
+    "random": "pesp",
+    "grid": "pesp",
+    "visionzip": "perc",
+    "fastv": "pesp",
+    "fastvid": "pesp",
+}
+
+
+@dataclass(frozen=True, order=True)
+class Lane:
+    """A method at a ratio with its survivors numbered in one way."""
+
+    method: str
+    ratio: float = 1.0
+    positions: str = "published"
+
+    @property
+    def key(self) -> str:
+        """ "visionzip@0.333/rpme": what names it in the answers and in the report."""
+        return self.method if self.ratio == 1 else f"{self.method}@{self.ratio}/{self.positions}"
+
+    def create(self, seed: int) -> CompressionMethod:
+        """Random selection draws anew for each seed."""
+        if self.ratio == 1:
+            return create(self.method)
+        if self.method == "random":
+            numbering = {} if self.positions == "published" else {"numbering": self.positions}
+            return create("random", retention_ratio=self.ratio, seed=seed, **numbering)
+        return method_of(self.method, self.ratio, self.positions)
+
+
+VANILLA = Lane("vanilla")
+BLIND = Lane("random", 0.01)  # next to nothing kept: what guessing gives
+
+
+def numbered(method: str, ratio: float, strategy: str) -> Lane:
+    """The lane of a method under one strategy."""
+    return Lane(method, ratio, "published" if PUBLISHED.get(method) == strategy else strategy)
+
+
+@dataclass(frozen=True)
+class Study:
+    """One model, its drawn uploads by seed, and the lanes that answer about each."""
+
+    model: str
+    count: int  # uploads of each seed
+    lanes: tuple[Lane, ...]
+
+    def cases(self) -> Iterator[tuple[int, int]]:
+        """Seed, and the number of an evaluation scene or clip."""
+        for seed in SEEDS:
+            yield from ((seed, FIRST * seed + index) for index in range(self.count))
+
+
+PICTURE_LANES = tuple(Lane(*pair) for pair in product(PICTURE_METHODS, PICTURE_RATIOS))
+POSITION_LANES = tuple(
+    numbered(*three) for three in product(SELECTIONS, PICTURE_RATIOS, STRATEGIES)
+)
+# By how the page names the numbering.
+CLIP_LANES = {
+    "published": tuple(Lane(*pair) for pair in product(CLIP_METHODS, CLIP_RATIOS)),
+    "pesp": tuple(numbered(*pair, "pesp") for pair in product(CLIP_METHODS, CLIP_ENDS)),
+}
+
+
+def studies(pictures: int = PICTURES, clips: int = CLIPS) -> tuple[Study, Study]:
+    """Finding 1 and 3 on pictures, FlashVID's on clips."""
+    on_pictures = dict.fromkeys((VANILLA, BLIND, *PICTURE_LANES, *POSITION_LANES))
+    on_clips = dict.fromkeys((VANILLA, BLIND, *chain(*CLIP_LANES.values())))
+    return (
+        Study("embedded-image", pictures, tuple(on_pictures)),
+        Study("embedded-video", clips, tuple(on_clips)),
+    )
