@@ -10,6 +10,7 @@ from pathlib import Path
 from app.settings import Settings
 
 POSITIONS = "published (default), perc, pesp, rpme or rpme_affine"
+SPLITS = "plain (default), sizes, crowd, clutter, alike, or hard: all four"
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -50,6 +51,7 @@ def _parser() -> argparse.ArgumentParser:
     bench.add_argument("--model", default=Settings.model)
     bench.add_argument("--scenes", "--clips", type=int, default=100, dest="count")
     bench.add_argument("--seed", type=int, default=0)
+    bench.add_argument("--split", default="plain", help=SPLITS)
     bench.add_argument("--methods", help="comma-separated; default those of the model's media")
     bench.add_argument("--retention", help="comma-separated; default 33, 22 and 11 % for scenes")
     bench.add_argument("--positions", default="published", help=POSITIONS)
@@ -75,6 +77,18 @@ def _parser() -> argparse.ArgumentParser:
     examples = commands.add_parser("examples", help="draw the example pictures and clips again")
     examples.set_defaults(run=_examples)
 
+    findings = commands.add_parser("findings", help="put the papers' findings to the test here")
+    findings.add_argument("--pictures", type=int, help="of each seed")
+    findings.add_argument("--clips", type=int, help="of each seed")
+    findings.add_argument("--jobs", type=int, help="processes, one thread each; default one a core")
+    findings.add_argument(
+        "--out", type=Path, help="folder of docs and results; default the checkout"
+    )
+    findings.set_defaults(run=_findings)
+
+    curves = commands.add_parser("curves", help="draw how the embedded models were trained")
+    curves.set_defaults(run=_curves)
+
     figure = commands.add_parser("figure", help="draw the README's picture of trees again")
     figure.set_defaults(run=_figure)
     return parser
@@ -92,6 +106,7 @@ def _compare(options: argparse.Namespace, settings: Settings) -> None:
     from app.render import summary
     from app.request import read_job
     from app.worker.local import LocalWorker
+    from models.catalog import find
     from models.record import LaneFailure
 
     job = read_job(
@@ -107,6 +122,8 @@ def _compare(options: argparse.Namespace, settings: Settings) -> None:
         seed=options.seed,
         settings=settings,
     )
+    if note := find(job.model).note_on(job.question):
+        print(note)
     *_, last = LocalWorker(settings).run(job)
     assert isinstance(last, ComparisonDone)
     comparison = last.comparison
@@ -138,6 +155,7 @@ def _bench(options: argparse.Namespace, settings: Settings) -> None:
         options.positions,
         settings,
         options.jobs,
+        options.split,
     )
     print(bench.table(report))
     if options.json:
@@ -186,6 +204,19 @@ def _counts(text: str) -> list[int]:
         return [int(part) for part in text.split(",")]
     except ValueError:
         raise ValueError(f"Frames are {text!r}, wanted whole numbers such as 8,16,32.") from None
+
+
+def _findings(options: argparse.Namespace, settings: Settings) -> None:
+    from app.findings import write
+
+    print(write.findings(options.pictures, options.clips, options.jobs, options.out, settings))
+
+
+def _curves(options: argparse.Namespace, settings: Settings) -> None:
+    from app.curves import draw
+
+    for path in draw():
+        print(path)
 
 
 def _figure(options: argparse.Namespace, settings: Settings) -> None:

@@ -6,6 +6,7 @@ import json
 import os
 import statistics
 import sys
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
@@ -23,6 +24,7 @@ from models.base import Adapter
 from models.catalog import find, load
 from models.embedded import clip_questions, questions
 from models.embedded.clips import SECONDS
+from models.embedded.hard import PLAIN, Split, find_split, hard_clip, hard_scene
 from models.embedded.questions import Question
 from models.grounding import iou
 from models.media import Media, drawn
@@ -78,16 +80,18 @@ def bench(
     positions: str,
     settings: Settings,
     jobs: int | None = None,
+    split: str = "plain",
 ) -> dict:
     """Every method at every ratio answers the same questions about `count` scenes or clips.
 
-    Vanilla answers once. The questions are spread over `jobs` processes of one thread each, by
-    default one a core.
+    `split` names how they differ from those of training. Vanilla answers once. The questions are
+    spread over `jobs` processes of one thread each, by default one a core.
     """
     unit = drawn_as(model)
     if count < 1:
         raise ValueError(f"{count} {unit} came, wanted at least 1.")
-    cases = list(_clips(count, seed) if unit == "clips" else _scenes(count, seed))
+    draw = _clips if unit == "clips" else _scenes
+    cases = list(draw(count, seed, find_split(split)))
     lanes = list(_lanes(methods, ratios, positions))
     jobs = jobs or os.cpu_count() or 1
     ask = partial(_ask, methods=[method for _, method in lanes])
@@ -106,10 +110,12 @@ def bench(
         "model": model,
         unit: count,
         "seed": seed,
+        "split": split,
         "positions": positions,
         "questions": {
             "grounding": sum(question.box is not None for _, question in cases),
             "other": sum(question.box is None for _, question in cases),
+            "sorts": dict(Counter(question.sort for _, question in cases)),
         },
         "conditions": told | {"processes": str(jobs)},
         "rows": [asdict(row) for row in rows],
@@ -121,13 +127,15 @@ def drawn_as(model: str) -> str:
     return {"image": "scenes", "video": "clips"}[first_kind(find(model))]
 
 
-def _scenes(count: int, seed: int) -> Iterator[tuple[Media, Question]]:
-    for picture, question in questions.evaluation_questions(count, seed):
+def _scenes(count: int, seed: int, split: Split = PLAIN) -> Iterator[tuple[Media, Question]]:
+    draw = partial(hard_scene, split)
+    for picture, question in questions.evaluation_questions(count, seed, draw=draw):
         yield drawn(picture), question
 
 
-def _clips(count: int, seed: int) -> Iterator[tuple[Media, Question]]:
-    for clip, question in clip_questions.evaluation_questions(count, seed):
+def _clips(count: int, seed: int, split: Split = PLAIN) -> Iterator[tuple[Media, Question]]:
+    draw = partial(hard_clip, split)
+    for clip, question in clip_questions.evaluation_questions(count, seed, draw=draw):
         yield Media(clip.frames, clip.times * SECONDS, "video", "none", read_seconds=0.0), question
 
 

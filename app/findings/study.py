@@ -12,7 +12,7 @@ from pruning.methods import create
 
 SEEDS = (1, 2, 3)
 FIRST = 100_000  # evaluation scene or clip that seed 1 begins with; seed 2 at twice that, …
-PICTURES, CLIPS = 200, 150  # of each seed
+PICTURES, CLIPS = 150, 120  # of each seed
 PICTURE_RATIOS = (0.333, 0.222, 0.111)
 CLIP_RATIOS = (0.25, 0.20, 0.15, 0.10)
 CLIP_ENDS = (0.25, 0.10)  # where PESP runs too

@@ -40,14 +40,36 @@ def way(dx: float, dy: float) -> str:
     return "down" if dy > 0 else "up"
 
 
-def phrase(actor: Actor, rng: np.random.Generator) -> str:
-    """Its kind, which no other actor has; its colour too if it keeps that."""
-    return f"{actor.colour} {actor.kind}" if actor.turn > 1 and rng.random() < 0.3 else actor.kind
+def phrase(clip: Clip, actor: Actor, rng: np.random.Generator) -> str | None:
+    """Its kind where no other actor has it, now and then with the colour if it keeps that.
+
+    Where others share the kind, always with the colour; None if that could mean another one too.
+    """
+    coloured = f"{actor.colour} {actor.kind}"
+    if _alone(clip, actor):
+        return coloured if actor.turn > 1 and rng.random() < 0.3 else actor.kind
+    return coloured if actor.turn > 1 and _alone(clip, actor, actor.colour) else None
+
+
+def _alone(clip: Clip, actor: Actor, colour: str = "") -> bool:
+    """No other actor of its kind is there, or none that ever has the colour."""
+    return not any(
+        other.kind == actor.kind and colour in ("", other.colour, _later(other))
+        for other in clip.actors
+        if other is not actor
+    )
+
+
+def _later(actor: Actor) -> str:
+    return actor.later if actor.turn <= 1 else actor.colour
 
 
 def motion(clip: Clip, rng: np.random.Generator) -> Question | None:
     actor = _one(clip, rng)
-    text = str(rng.choice(MOTION)).format(phrase(actor, rng))
+    template, meant = str(rng.choice(MOTION)), phrase(clip, actor, rng)
+    if meant is None:
+        return None
+    text = template.format(meant)
     return Question(text, "motion", way(*actor.way), subjects=_index(clip, actor))
 
 
@@ -86,7 +108,12 @@ def becomes(clip: Clip, rng: np.random.Generator) -> Question | None:
         return None
     actor = turning[rng.integers(len(turning))]
     spelling = rng.choice(["colour", "color"])
-    text = str(rng.choice(BECOMES)).format(actor.kind, spelling)
+    template, meant = str(rng.choice(BECOMES)), actor.kind
+    if not _alone(clip, actor):
+        meant = f"{actor.colour} {actor.kind}"
+        if not _alone(clip, actor, actor.colour):
+            return None
+    text = template.format(meant, spelling)
     return Question(text, "becomes", actor.later, subjects=_index(clip, actor))
 
 
@@ -100,7 +127,10 @@ def end(clip: Clip, rng: np.random.Generator) -> Question | None:
     there = actor.at(1.0)
     if there is None:
         return None
-    text = str(rng.choice(END)).format(phrase(actor, rng))
+    template, meant = str(rng.choice(END)), phrase(clip, actor, rng)
+    if meant is None:
+        return None
+    text = template.format(meant)
     return Question(text, "end", box_text(there.box), there.box, _index(clip, actor))
 
 
@@ -127,12 +157,19 @@ def questions(clip: Clip, rng: np.random.Generator, count: int, boxes: float) ->
 
 
 def evaluation_questions(
-    clips: int, first: int = 0, frames: int = 8, pixels: int = 96
+    clips: int,
+    first: int = 0,
+    frames: int = 8,
+    pixels: int = 96,
+    draw: Callable[[int, int, int], Clip] = draw_clip,
 ) -> Iterator[tuple[Clip, Question]]:
-    """For each unseen clip one question for a box and one other, the sorts in turn."""
+    """For each unseen clip one question for a box and one other, the sorts in turn.
+
+    `draw` makes a clip of a seed, a number of frames and a number of pixels.
+    """
     for index in range(first, first + clips):
         seed = evaluation_seed(index)
-        clip, rng = draw_clip(seed, frames, pixels), np.random.default_rng([seed, 4])
+        clip, rng = draw(seed, frames, pixels), np.random.default_rng([seed, 4])
         for ask in (end, OTHERS[index % len(OTHERS)]):
             for _ in range(20):
                 question = ask(clip, rng)

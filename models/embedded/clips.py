@@ -6,18 +6,29 @@ number of frames and any size. Its frames are scenes of the same world as the pi
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 
 from models.embedded.sprites import COLOURS, KINDS, sprite
-from models.embedded.world import SUPERSAMPLING, Scene, Thing, background, covered, paint
+from models.embedded.world import (
+    SUPERSAMPLING,
+    Ground,
+    Ranges,
+    Scene,
+    Thing,
+    background,
+    covered,
+    paint,
+)
 
 MAX_ACTORS = 4
 APART = 0.15  # of the clip between two events, so that eight frames tell them apart
 SECONDS = 3.0  # that a clip lasts when it is played
-_LONGEST = {"medium": (0.28, 0.36), "large": (0.38, 0.46)}  # longest side
+LONGEST: Ranges = {"medium": (0.28, 0.36), "large": (0.38, 0.46)}  # when it is first seen
+_BOUNDS = (0.13, 0.66)  # of the longest side once it has grown
 _OVERLAP = 0.2  # the most of the smaller box that another may cover at the first and last sight
 _MARGIN = 1.3  # side of the background over that of the frame: room to pan
 _NEVER = 2.0  # a time after the end
@@ -84,10 +95,27 @@ def sample_times(frames: int) -> np.ndarray:
 def draw_clip(seed: int, frames: int = 8, pixels: int = 96) -> Clip:
     """A clip of 1 to `MAX_ACTORS` objects of different kinds, at evenly spaced times."""
     rng = np.random.default_rng([seed, 3])
-    cut = float(rng.uniform(0.35, 0.65)) if rng.random() < 0.15 else None
-    actors = _actors(rng, int(rng.integers(1, MAX_ACTORS + 1)), cut)
+    cut = cut_of(rng)
+    kinds = rng.choice(list(KINDS), size=int(rng.integers(1, MAX_ACTORS + 1)), replace=False)
+    return filmed(rng, cast(rng, map(str, kinds), cut), cut, frames, pixels)
+
+
+def cut_of(rng: np.random.Generator) -> float | None:
+    """When the background changes at once, which it seldom does."""
+    return float(rng.uniform(0.35, 0.65)) if rng.random() < 0.15 else None
+
+
+def filmed(
+    rng: np.random.Generator,
+    actors: tuple[Actor, ...],
+    cut: float | None,
+    frames: int,
+    pixels: int,
+    ground: Ground = background,
+) -> Clip:
+    """The clip of these actors: backgrounds, a camera that may pan, and what is seen when."""
     side = pixels * SUPERSAMPLING
-    grounds = [background(rng, round(_MARGIN * side)) for _ in range(2 if cut else 1)]
+    grounds = [ground(rng, round(_MARGIN * side)) for _ in range(2 if cut else 1)]
     room = grounds[0].width - side
     begin, end = rng.uniform(0, room, (2, 2))
     if rng.random() < 0.6:
@@ -96,19 +124,21 @@ def draw_clip(seed: int, frames: int = 8, pixels: int = 96) -> Clip:
     for time in sample_times(frames):
         seen = [(actor, thing) for actor in actors if (thing := actor.at(time)) is not None]
         left, top = (round(edge) for edge in begin + time * (end - begin))
-        ground = grounds[0 if cut is None or time < cut else 1]
-        canvas = ground.crop((left, top, left + side, top + side))
+        behind = grounds[0 if cut is None or time < cut else 1]
+        canvas = behind.crop((left, top, left + side, top + side))
         things = tuple(thing for _, thing in seen)
         scenes.append(paint(canvas, things, [actor.flip for actor, _ in seen]))
     return Clip(tuple(scenes), actors, cut)
 
 
-def _actors(rng: np.random.Generator, count: int, cut: float | None) -> tuple[Actor, ...]:
-    kinds = rng.choice(list(KINDS), size=count, replace=False)
+def cast(
+    rng: np.random.Generator, kinds: Iterable[str], cut: float | None, sizes: Ranges = LONGEST
+) -> tuple[Actor, ...]:
+    """Those of the kinds that find a way on which they hardly cover each other."""
     actors: list[Actor] = []
     for kind in kinds:
         for _ in range(30):
-            actor = _actor(rng, str(kind), cut)
+            actor = _actor(rng, kind, cut, sizes)
             if all(_fit(actor, other) for other in actors):
                 actors.append(actor)
                 break
@@ -122,13 +152,15 @@ def _fit(a: Actor, b: Actor) -> bool:
     return all(s is None or t is None or covered(s.box, t.box) <= _OVERLAP for s, t in ends)
 
 
-def _actor(rng: np.random.Generator, kind: str, cut: float | None) -> Actor:
+def _actor(rng: np.random.Generator, kind: str, cut: float | None, sizes: Ranges) -> Actor:
     enter, leave, rest, turn = _times(rng, cut)
     colour, later = (str(name) for name in rng.choice(list(COLOURS), size=2, replace=False))
-    size = str(rng.choice(list(_LONGEST)))
-    longest = rng.uniform(*_LONGEST[size])
+    size = str(rng.choice(list(sizes)))
+    longest = rng.uniform(*sizes[size])
     width, height = sprite(kind, colour).size
     growth = float(rng.choice([1.0, 1.0, 1.0, 1.0, 0.65, 1.4]))
+    if not _BOUNDS[0] <= longest * growth <= _BOUNDS[1]:
+        growth = 1.0
     sides = longest * width / max(width, height), longest * height / max(width, height)
     half = np.array(sides) * max(1.0, growth) / 2 + 0.01
     start = rng.uniform(half, 1 - half)

@@ -15,6 +15,8 @@ CAN_ANSWER = (
     "Where is the red car? · Is there a key? · How many stars are there? · What colour is the cat? "
     "· What is on the left? About pictures of up to six of these: " + ", ".join(KINDS) + "."
 )
+MOST_COUNTED = 6  # there is no word for more
+_SIZE_WORDS = ("small", "large")  # a thing of another size is not named by it
 _MARGIN = 0.12  # how much further left (right, up, down) makes it the one on the left
 _SIDES = {"left": (0, 1), "right": (0, -1), "top": (1, 1), "bottom": (1, -1)}  # axis, direction
 
@@ -29,7 +31,8 @@ COUNTING = ("how many {0} are there?", "how many {0} do you see?")
 COLOUR = ("what {1} is the {0}?", "which {1} does the {0} have?")
 PLACE = ("what is {0}?", "which object is {0}?")
 SIDE = ("is the {0} on the left or on the right?", "is the {0} at the top or at the bottom?")
-ANSWERS = ("yes", "no", "left", "right", "top", "bottom", *map(str, range(7)), *COLOURS, *KINDS)
+COUNTS = tuple(map(str, range(MOST_COUNTED + 1)))
+ANSWERS = ("yes", "no", "left", "right", "top", "bottom", *COUNTS, *COLOURS, *KINDS)
 
 
 @dataclass(frozen=True)
@@ -56,7 +59,7 @@ def descriptions(scene: Scene, target: Thing) -> list[str]:
     """Every phrase made of size, colour, kind and side that means `target` and nothing else."""
     found = []
     for use_size, use_colour in product((False, True), repeat=2):
-        if use_size and target.size == "medium":
+        if use_size and target.size not in _SIZE_WORDS:
             continue
         alike = [
             thing
@@ -124,6 +127,8 @@ def counting(scene: Scene, rng: np.random.Generator) -> Question | None:
     else:
         what = f"{target.colour} objects"
         counted = _where_true(thing.colour == target.colour for thing in scene.things)
+    if len(counted) > MOST_COUNTED:
+        return None
     text = str(rng.choice(COUNTING)).format(what)
     return Question(text, "counting", str(len(counted)), subjects=counted)
 
@@ -200,12 +205,15 @@ def gathered(ask: Callable[[], Question | None], count: int) -> list[Question]:
 
 
 def evaluation_questions(
-    scenes: int, first: int = 0, pixels: int = 96
+    scenes: int, first: int = 0, pixels: int = 96, draw: Callable[[int, int], Scene] = draw_scene
 ) -> Iterator[tuple[np.ndarray, Question]]:
-    """For each unseen scene one grounding question and one other, the sorts in turn."""
+    """For each unseen scene one grounding question and one other, the sorts in turn.
+
+    `draw` makes a scene of a seed and a number of pixels.
+    """
     for index in range(first, first + scenes):
         seed = evaluation_seed(index)
-        scene, rng = draw_scene(seed, pixels), np.random.default_rng([seed, 1])
+        scene, rng = draw(seed, pixels), np.random.default_rng([seed, 1])
         for ask in (grounding, OTHERS[index % len(OTHERS)]):
             for _ in range(20):
                 question = ask(scene, rng)

@@ -6,8 +6,8 @@ received attention has to find the objects. No attention is supervised.
 
 Time gives few lessons too, so while training a linear head on the visual rows of a middle LLM
 layer says of each token where it lies, what it shows, where its object's box is, which way that
-has gone so far, whether it entered and whether it turned; another learns which tokens each question is about, as
-in `answering`. Both are thrown away afterwards.
+has gone so far, whether it entered and whether it turned; another learns which tokens each
+question is about, as in `answering`. Both are thrown away afterwards.
 """
 
 from __future__ import annotations

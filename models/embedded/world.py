@@ -6,7 +6,7 @@ sees: `training_seed` and `evaluation_seed` map into disjoint ranges.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,11 +14,14 @@ from PIL import Image, ImageFilter
 
 from models.embedded.sprites import COLOURS, KINDS, sprite
 
-SIZES = {"small": (0.19, 0.24), "medium": (0.3, 0.36), "large": (0.44, 0.52)}  # longest side
+Ranges = Mapping[str, tuple[float, float]]  # of the longest side, by the name of the size
+SIZES: Ranges = {"small": (0.19, 0.24), "medium": (0.3, 0.36), "large": (0.44, 0.52)}
+SHARES = (0.35, 0.4, 0.25)  # of the objects, by size
 EVALUATION_SEEDS = 1_000_000  # seeds below are for evaluation, from here on for training
 MAX_OBJECTS = 6
 _OVERLAP = 0.1  # the most of the smaller box that another may cover
 SUPERSAMPLING = 2
+Ground = Callable[[np.random.Generator, int], Image.Image]  # a background, of the side asked for
 
 
 @dataclass(frozen=True)
@@ -58,9 +61,16 @@ def evaluation_seed(index: int) -> int:
 def draw_scene(seed: int, pixels: int = 96, most: int = MAX_OBJECTS) -> Scene:
     """A square scene of 1 to `most` objects. The same seed gives the same scene at any size."""
     rng = np.random.default_rng(seed)
-    things = _things(rng, int(rng.integers(1, most + 1)))
+    things = laid_out(rng, mixed(rng, int(rng.integers(1, most + 1))))
+    return shown(rng, things, pixels)
+
+
+def shown(
+    rng: np.random.Generator, things: tuple[Thing, ...], pixels: int, ground: Ground | None = None
+) -> Scene:
+    """A scene of these things, on a muted background unless another is asked for."""
     flips = rng.random(len(things)) < 0.5
-    return paint(background(rng, pixels * SUPERSAMPLING), things, flips)
+    return paint((ground or background)(rng, pixels * SUPERSAMPLING), things, flips)
 
 
 def paint(canvas: Image.Image, things: tuple[Thing, ...], flips: Sequence[bool]) -> Scene:
@@ -79,24 +89,39 @@ def paint(canvas: Image.Image, things: tuple[Thing, ...], flips: Sequence[bool])
     return Scene(picture, things, owner[::SUPERSAMPLING, ::SUPERSAMPLING])
 
 
-def _things(rng: np.random.Generator, count: int) -> tuple[Thing, ...]:
-    """Up to `count` objects that hardly cover each other; kinds and colours often repeat."""
+def mixed(rng: np.random.Generator, count: int) -> Iterator[tuple[str, str]]:
+    """`count` kinds with a colour each; both often repeat.
+
+    Each is drawn when it is asked for: what is drawn between them is part of what a seed means.
+    """
     kinds = list(rng.choice(list(KINDS), size=max(2, count - 1)))
     colours = list(rng.choice(list(COLOURS), size=max(2, count - 1)))
-    things: list[Thing] = []
     for _ in range(count):
-        kind, colour = str(rng.choice(kinds)), str(rng.choice(colours))
+        yield str(rng.choice(kinds)), str(rng.choice(colours))
+
+
+def laid_out(
+    rng: np.random.Generator,
+    named: Iterable[tuple[str, str]],
+    sizes: Ranges = SIZES,
+    shares: Sequence[float] = SHARES,
+) -> tuple[Thing, ...]:
+    """Those of the kinds and colours that find a place where they hardly cover each other."""
+    things: list[Thing] = []
+    for kind, colour in named:
         for _ in range(30):
-            thing = _placed(rng, kind, colour)
+            thing = _placed(rng, kind, colour, sizes, shares)
             if all(covered(thing.box, other.box) <= _OVERLAP for other in things):
                 things.append(thing)
                 break
     return tuple(things)
 
 
-def _placed(rng: np.random.Generator, kind: str, colour: str) -> Thing:
-    size = str(rng.choice(list(SIZES), p=(0.35, 0.4, 0.25)))
-    longest = rng.uniform(*SIZES[size])
+def _placed(
+    rng: np.random.Generator, kind: str, colour: str, sizes: Ranges, shares: Sequence[float]
+) -> Thing:
+    size = str(rng.choice(list(sizes), p=shares))
+    longest = rng.uniform(*sizes[size])
     width, height = sprite(kind, colour).size
     aspect = width / height * rng.uniform(0.9, 1.1)
     width, height = (longest, longest / aspect) if aspect > 1 else (longest * aspect, longest)

@@ -5,6 +5,7 @@ import pytest
 
 from app import bench
 from app.bench import Outcome
+from app.settings import Settings
 from models.embedded.questions import Question
 from pruning.methods import create
 from tests.tiny import tiny_onevision
@@ -77,6 +78,18 @@ def test_the_table_has_a_line_a_row_and_a_refusal_in_words():
     assert heads.split()[:6] == ["method", "asked", "run", "Acc@0.5", "mIoU", "exact"]
     assert ran.split()[:6] == ["ttm", "25.0%", "25.0%", "–", "–", "1.000"]
     assert refused.endswith("refused: too low")
+
+
+def test_a_split_is_what_is_drawn_and_a_split_that_is_none_is_refused():
+    for draw in (bench._scenes, bench._clips):
+        (plain, _), (crowd, question) = (
+            next(draw(1, 0, bench.find_split(name))) for name in ("plain", "crowd")
+        )
+        assert crowd.frames.shape == plain.frames.shape
+        assert not np.array_equal(crowd.frames, plain.frames)
+        assert question.box is not None
+    with pytest.raises(ValueError, match="no split 'harder'"):
+        bench.bench("embedded-image", 1, 0, [], [], "published", Settings(), split="harder")
 
 
 @pytest.mark.parametrize(
