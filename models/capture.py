@@ -10,19 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from models.decoder import Rope
-
-
-def attend(queries: Tensor, keys: Tensor, scale: float, rows: Tensor | None = None) -> Tensor:
-    """Attention (H, Q, S) float32 of queries (H, Q, d) over keys (G, S, d); G divides H.
-
-    With `rows` (Q,), the place of each query among the keys, no query sees a later key.
-    """
-    groups = queries.unflatten(0, (len(keys), -1))  # (G, H/G, Q, d)
-    scores = groups.float() @ keys.float().transpose(1, 2)[:, None] * scale  # (G, H/G, Q, S)
-    if rows is not None:
-        later = torch.arange(keys.shape[1], device=rows.device) > rows[:, None]  # (Q, S)
-        scores = scores.masked_fill(later, -torch.inf)
-    return scores.softmax(dim=-1).flatten(0, 1)
+from pruning.ops.attention import attend
 
 
 def split_heads(x: Tensor, head_dim: int) -> Tensor:
@@ -42,14 +30,18 @@ def encoder_keys(layer: nn.Module, hidden: Tensor) -> Tensor:
     return layer.self_attn.k_proj(layer.layer_norm1(hidden))
 
 
-def received_attention(layer: nn.Module, asking: Tensor, keys: Tensor) -> Tensor:
+def received_attention(
+    layer: nn.Module, asking: Tensor, keys: Tensor, head_dim: int | None = None
+) -> Tensor:
     """What the rows `asking` (Q, D) of an encoder layer's input give each of `keys` (S, D).
 
-    (S,) float32, mean over heads and over those who ask.
+    (S,) float32, mean over heads and over those who ask. Heads are the layer's own unless
+    `head_dim` cuts D otherwise.
     """
     attention = layer.self_attn
-    queries = split_heads(attention.q_proj(layer.layer_norm1(asking)), attention.head_dim)
-    received = attend(queries, split_heads(keys, attention.head_dim), attention.scale)  # (H, Q, S)
+    head_dim = head_dim or attention.head_dim
+    queries = split_heads(attention.q_proj(layer.layer_norm1(asking)), head_dim)
+    received = attend(queries, split_heads(keys, head_dim), head_dim**-0.5)  # (H, Q, S)
     return received.mean(dim=(0, 1))
 
 

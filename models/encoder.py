@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from models.capture import encoder_keys, received_attention
 from models.flops import LayerShape, matmul_flops
@@ -41,39 +41,76 @@ class VisionEncoder:
 
     def span(self, needs: Needs) -> range:
         """The hidden states asked for as shares of depth."""
-        if needs.encoder_span is None:
+        return self.between(needs.encoder_span, self.depth + 1)
+
+    def receivers(self, needs: Needs) -> range:
+        """The layers whose received attention is asked for as shares of depth."""
+        return self.between(needs.encoder_received, self.depth)
+
+    def between(self, shares: tuple[float, float] | None, count: int) -> range:
+        """Those of `count` that lie between two shares of depth, both included."""
+        if shares is None:
             return range(0)
-        low, high = (math.ceil(share * self.depth) for share in needs.encoder_span)
-        return range(low, high + 1)
+        low, high = (math.ceil(share * self.depth) for share in shares)
+        return range(count)[low : high + 1]
+
+    def entered(self, needs: Needs) -> set[int]:
+        """The layers whose input says what is asked for; hidden state i enters layer i."""
+        last = {self.depth - 1} if needs.encoder & {"last_attention", "last_keys"} else set()
+        return {self.feature_state - 1, *self.receivers(needs), *last}
 
     def deepest(self, needs: Needs) -> int:
         """The last hidden state that anybody looks at."""
-        return max([self.feature_state, *self.span(needs)])
+        return max([self.feature_state, *self.span(needs), *self.entered(needs)])
 
     def maps(self, pixels: Tensor, needs: Needs) -> dict[str, Tensor]:
         """For pixels (B, 3, h, w), one vector a token (B, n, ·): features, and what is asked for.
 
-        Attention has one channel; hidden states lie one after another in the channels.
+        Attention has one channel; hidden states, and what several layers say, lie one after
+        another in the channels.
         """
         states = self.hidden_states(pixels, needs)  # (B, n, Dv) each
-        maps, entered = {"features": states[self.feature_state]}, states[self.feature_state - 1]
-        if needs.encoder & {"attention", "keys"}:
-            layer = self.tower.encoder.layers[self.feature_state - 1]
-            keys = encoder_keys(layer, entered)  # (B, n, Dv)
-            if "keys" in needs.encoder:
-                maps["keys"] = keys
-            if "attention" in needs.encoder:
-                asking = entered[:, : self.prefix or None]  # [CLS], else every token
-                views = zip(asking, keys, strict=True)  # one by one: (H, n, n) of all is too much
-                received = [received_attention(layer, *view) for view in views]  # (n,) each
-                maps["attention"] = torch.stack(received)[..., None]
+        width = self.tower.config.hidden_size
+        maps = {
+            "features": states[self.feature_state],
+            **self.attended(states, needs, "", self.feature_state - 1),
+            **self.attended(states, needs, "last_", self.depth - 1, head_dim=width),
+        }
+        if needs.encoder_received:
+            layers = self.receivers(needs)
+            maps["received"] = torch.cat([self.received(states, index) for index in layers], dim=-1)
         if needs.encoder_span:
             maps["hidden"] = torch.cat([states[index] for index in self.span(needs)], dim=-1)
         return maps
 
+    def attended(
+        self,
+        states: dict[int, Tensor],
+        needs: Needs,
+        kind: str,
+        index: int,
+        head_dim: int | None = None,
+    ) -> dict[str, Tensor]:
+        """Of keys and attention of a layer, from [CLS] where there is one, those asked for."""
+        attention, keys = f"{kind}attention", f"{kind}keys"
+        asked = needs.encoder & {attention, keys}
+        if not asked:
+            return {}
+        layer, entered = self.tower.encoder.layers[index], states[index]
+        maps = {keys: encoder_keys(layer, entered)}  # (B, n, Dv)
+        if attention in asked:
+            asking = entered[:, : self.prefix or None]  # [CLS], else every token
+            maps[attention] = view_by_view(layer, asking, maps[keys], head_dim)
+        return {name: maps[name] for name in asked}
+
+    def received(self, states: dict[int, Tensor], index: int) -> Tensor:
+        """What every token of a view, [CLS] too, gives each in a layer: (B, n, 1)."""
+        layer, entered = self.tower.encoder.layers[index], states[index]
+        return view_by_view(layer, entered, encoder_keys(layer, entered))
+
     def hidden_states(self, pixels: Tensor, needs: Needs) -> dict[int, Tensor]:
         """Those that are looked at. Layers deeper than the last of them do not run."""
-        wanted = {self.feature_state - 1, self.feature_state, *self.span(needs)}
+        wanted = {self.feature_state, *self.span(needs), *self.entered(needs)}
         hidden = self.embed(pixels)
         states = {0: hidden}
         for index, layer in enumerate(self.tower.encoder.layers[: self.deepest(needs)], start=1):
@@ -93,3 +130,11 @@ class VisionEncoder:
         layer = LayerShape(width, heads, heads, width // heads, config.intermediate_size, 2)
         embedding = matmul_flops(patches, config.num_channels * config.patch_size**2, width)
         return views * (embedding + self.deepest(needs) * layer.flops(self.prefix + patches))
+
+
+def view_by_view(
+    layer: nn.Module, asking: Tensor, keys: Tensor, head_dim: int | None = None
+) -> Tensor:
+    """Received attention (B, n, 1) by asking (B, Q, Dv); the (H, n, n) of all views is too much."""
+    views = zip(asking, keys, strict=True)
+    return torch.stack([received_attention(layer, *view, head_dim) for view in views])[..., None]

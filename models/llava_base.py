@@ -69,8 +69,10 @@ class LlavaBase:
     def encode(self, prompt: Prompt, needs: Needs) -> VisualTokens:
         maps = self.encoder.maps(prompt.pixels, needs)
         signals = self.tokens(prompt, needs, maps)  # (N, ·) each
-        if "attention" in signals:
-            signals["attention"] = signals["attention"].squeeze(1)
+        for name in signals.keys() & {"attention", "last_attention"}:
+            signals[name] = signals[name].squeeze(1)
+        if "received" in signals:
+            signals["received"] = signals["received"].T
         if "hidden" in signals:
             by_state = signals["hidden"].unflatten(1, (len(self.encoder.span(needs)), -1))
             signals["hidden"] = by_state.transpose(0, 1)

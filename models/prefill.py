@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from transformers import DynamicCache
 
 from models.base import DecodeState, Sequence
@@ -26,12 +26,14 @@ def prefill(
     cache, keep, maps = decoder.new_cache(), dict(budget.inner), []
     next_positions, rows_per_layer = [], []
     rope, mask = decoder.rope(sequence.positions), decoder.causal_mask(sequence.embeds)
-    entered = sequence.embeds
+    whole, entered = sequence, sequence.embeds
     for layer in range(decoder.num_layers):
         if layer in keep:
-            boundary = Boundary(decoder, layer, sequence, entered, rope, cache)
+            boundary = Boundary(decoder, layer, whole, sequence, entered, rope, cache)
             token_map = method.prune(boundary.view(method.needs, len(maps)), keep[layer])
             maps.append((layer, token_map))
+            if budget.trims_from is not None:
+                trim(cache, range(budget.trims_from, layer), sequence, token_map)
             sequence = shrink(sequence, token_map, method.positions.inner)
             rope, mask = decoder.rope(sequence.positions), decoder.causal_mask(sequence.embeds)
         entered = sequence.embeds
@@ -45,10 +47,7 @@ def prefill(
 def shrink(sequence: Sequence, token_map: TokenMap, strategy: PositionStrategy) -> Sequence:
     """The sequence with its visual rows mapped; text and separators stay where they are."""
     embeds, visual, places = sequence.embeds, sequence.visual, token_map.anchors.clamp_min(0)
-    fixed = free_rows(visual, len(embeds))  # (O,) text and separators
-    taken = visual[places]  # (K,) old row whose place each survivor takes
-    stay = count_before(fixed, taken) + torch.arange(len(fixed), device=fixed.device)  # (O,)
-    rows = weave(stay, fixed, taken)  # (S',)
+    stay, fixed, rows = arrange(sequence, token_map)
     is_visual = torch.zeros(len(embeds), dtype=torch.bool, device=fixed.device)
     positions, _ = renumber(
         strategy, sequence.positions, is_visual.index_fill(0, visual, True), rows
@@ -63,12 +62,33 @@ def shrink(sequence: Sequence, token_map: TokenMap, strategy: PositionStrategy) 
     )
 
 
+def arrange(sequence: Sequence, token_map: TokenMap) -> tuple[Tensor, Tensor, Tensor]:
+    """New rows (O,) of text and separators, their old rows, and the old row of each new one (S',).
+
+    A survivor's old row is the one whose place it takes.
+    """
+    visual = sequence.visual
+    fixed = free_rows(visual, len(sequence.embeds))  # (O,)
+    taken = visual[token_map.anchors.clamp_min(0)]  # (K,)
+    stay = count_before(fixed, taken) + torch.arange(len(fixed), device=fixed.device)  # (O,)
+    return stay, fixed, weave(stay, fixed, taken)
+
+
+def trim(cache: DynamicCache, layers: range, sequence: Sequence, token_map: TokenMap) -> None:
+    """Take out of layers that have run already what the map drops: decode sees none of it."""
+    assert token_map.is_selection, "what a layer has cached can be dropped, not merged"
+    _, _, rows = arrange(sequence, token_map)
+    for layer in cache.layers[layers.start : layers.stop]:
+        layer.keys, layer.values = layer.keys[:, :, rows], layer.values[:, :, rows]
+
+
 @dataclass(frozen=True, eq=False)
 class Boundary:
     """The place just before an LLM layer; `Needs.llm` names those of its methods to ask."""
 
     decoder: Decoder
     layer: int
+    whole: Sequence  # as it entered the LLM
     sequence: Sequence  # about to enter `layer`
     entered: Tensor  # (S, D) the same rows as they entered the layer before
     rope: Rope
@@ -85,11 +105,26 @@ class Boundary:
     def text(self, needs: Needs) -> Tensor:
         return self.sequence.embeds[-self.sequence.num_after :]
 
+    def inputs(self, needs: Needs) -> Tensor:
+        return self.whole.embeds[self.whole.visual]
+
+    def text_inputs(self, needs: Needs) -> Tensor:
+        return self.whole.embeds[-self.whole.num_after :]
+
     def attention(self, needs: Needs) -> Tensor:
-        before, keys = self.layer - 1, self.cache.layers[self.layer - 1].keys[0]  # (G, S, d)
-        layer, asking = self.decoder.model.layers[before], self.asking(needs)
-        received = decoder_attention(layer, self.entered, self.rope, asking, keys)  # (H, Q, S)
-        return received[:, :, self.sequence.visual]
+        keys = self.cache.layers[self.layer - 1].keys[0]  # (G, S, d)
+        return self.received(self.layer_before, self.entered, keys, needs)
+
+    def ahead(self, needs: Needs) -> Tensor:
+        layer, entering = self.decoder.model.layers[self.layer], self.sequence.embeds
+        everyone = torch.arange(len(entering), device=entering.device)
+        keys = decoder_heads(layer, layer.self_attn.k_proj, entering, self.rope, everyone)
+        return self.received(layer, entering, keys, needs)
+
+    def received(self, layer: nn.Module, hidden: Tensor, keys: Tensor, needs: Needs) -> Tensor:
+        """(H, Q, V) what the asking rows give the visual ones in a layer entered by `hidden`."""
+        given = decoder_attention(layer, hidden, self.rope, self.asking(needs), keys)  # (H, Q, S)
+        return given[:, :, self.sequence.visual]
 
     def queries(self, needs: Needs) -> Tensor:
         return self.heads("q_proj", needs, self.asking(needs))
@@ -98,13 +133,35 @@ class Boundary:
         return self.heads("k_proj", needs, self.sequence.visual)
 
     def values(self, needs: Needs) -> Tensor:
-        values = self.cache.layers[self.layer - 1].values[0, :, self.sequence.visual]  # (G, V, d)
-        return values.transpose(0, 1).flatten(1)
+        return self.cached_values[:, self.sequence.visual]
+
+    def text_values(self, needs: Needs) -> Tensor:
+        return self.cached_values[:, -self.sequence.num_after :]
+
+    def context_values(self, needs: Needs) -> Tensor:
+        before = len(self.entered) - self.sequence.num_after  # rows up to the text after
+        return self.cached_values[:, free_rows(self.sequence.visual, before)]
+
+    def rotary(self, needs: Needs) -> Tensor:
+        return torch.cat(self.rope)[:, self.sequence.visual]
+
+    def query_rotary(self, needs: Needs) -> Tensor:
+        return torch.cat(self.rope)[:, self.asking(needs)]
+
+    @property
+    def layer_before(self) -> nn.Module:
+        return self.decoder.model.layers[self.layer - 1]
+
+    @property
+    def cached_values(self) -> Tensor:
+        """(G, S, d) of the layer before."""
+        return self.cache.layers[self.layer - 1].values[0]
 
     def heads(self, projection: str, needs: Needs, rows: Tensor) -> Tensor:
-        layer, rope = self.decoder.model.layers[self.layer], self.rope if needs.llm_rope else None
+        """Queries or keys (heads, Q, d) of `rows` (Q,) in the layer before."""
+        layer, rope = self.layer_before, self.rope if needs.llm_rope else None
         projected = layer.self_attn.get_submodule(projection)
-        return decoder_heads(layer, projected, self.sequence.embeds, rope, rows)
+        return decoder_heads(layer, projected, self.entered, rope, rows)
 
     def asking(self, needs: Needs) -> Tensor:
         """The rows (Q,) whose queries count."""

@@ -48,11 +48,12 @@ class Positions:
 class Needs:
     """What the adapter must compute for a method, and nothing else."""
 
-    encoder: frozenset[str] = frozenset()  # of {"attention", "keys", "frames", "cls", "text"}
+    # of {"attention", "keys", "last_attention", "last_keys", "frames", "cls", "text"}
+    encoder: frozenset[str] = frozenset()
     encoder_span: tuple[float, float] | None = None  # hidden states, as shares of encoder depth
+    encoder_received: tuple[float, float] | None = None  # layers whose received attention, likewise
     llm_queries: str = "none"  # "none" | "last" | "last3" | "text": rows whose attention scores
-    # of {"attention", "hidden", "text", "queries", "keys", "values"}
-    llm: frozenset[str] = frozenset()
+    llm: frozenset[str] = frozenset()  # fields of LayerView after `layout`, by name
     llm_rope: bool = True  # queries and keys with rotary embedding applied
 
 

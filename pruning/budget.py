@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 
@@ -14,10 +15,15 @@ class BudgetError(ValueError):
 
 @dataclass(frozen=True)
 class Budget:
-    """How many visual tokens a method leaves, before the LLM and before each pruning layer."""
+    """How many visual tokens a method leaves, before the LLM and before each pruning layer.
+
+    Papers count them in three ways: what a layer processes (`per_layer`, what a retention ratio
+    means here), what its cache holds (`in_cache`), and what is left after it (`left_by`).
+    """
 
     before: int
     inner: tuple[tuple[int, int], ...] = ()  # (LLM layer, tokens from that layer on), ascending
+    trims_from: int | None = None  # from this layer on, every cache ends with the last survivors
 
     def per_layer(self, num_layers: int) -> list[int]:
         """Visual tokens that each LLM layer processes."""
@@ -27,6 +33,22 @@ class Budget:
             counts.append(alive)
         return counts
 
+    def in_cache(self, num_layers: int) -> list[int]:
+        """Visual tokens that the cache of each LLM layer holds after prefill."""
+        counts = self.per_layer(num_layers)
+        if self.trims_from is None:
+            return counts
+        kept = counts[: self.trims_from]
+        return kept + counts[-1:] * (num_layers - len(kept))
+
+    def left_by(self, num_layers: int) -> list[int]:
+        """Visual tokens that each LLM layer hands on: it counts as pruned what goes right after it.
+
+        The mean of these is the label of many papers ("192 tokens"), and less than was processed.
+        """
+        counts = self.per_layer(num_layers)
+        return counts[1:] + counts[-1:]
+
     def average(self, num_layers: int) -> float:
         return sum(self.per_layer(num_layers)) / num_layers
 
@@ -34,6 +56,17 @@ class Budget:
 def scaled_layer(reference: int, num_layers: int, reference_depth: int = 32) -> int:
     """A pruning layer named for a `reference_depth` LLM, on one of another depth."""
     return min(max(1, math.floor(reference * num_layers / reference_depth + 0.5)), num_layers - 1)
+
+
+def scaled_layers(
+    references: Sequence[int], num_layers: int, reference_depth: int = 32
+) -> tuple[int, ...]:
+    """Pruning layers likewise, no two the same; those that a shallow LLM has no room for go."""
+    layers: list[int] = []
+    for reference in references:
+        next_free = layers[-1] + 1 if layers else 1
+        layers.append(max(next_free, scaled_layer(reference, num_layers, reference_depth)))
+    return tuple(layer for layer in layers if layer < num_layers)
 
 
 def refusal(title: str, why: str, smallest: float, asked: float) -> BudgetError:
@@ -102,3 +135,55 @@ def two_stage(
     if before < 1:
         raise refusal(title, f"needs 1 of {num_tokens} visual tokens", 1 / num_tokens, ratio)
     return Budget(before=before, inner=((layer, min(after, before)),))
+
+
+def staged(
+    title: str,
+    num_tokens: int,
+    num_layers: int,
+    ratio: float,
+    layers: Sequence[int],
+    pattern: Sequence[float],
+) -> Budget:
+    """All N tokens up to the first of `layers`, then counts in the proportions of `pattern`.
+
+    A stage that could keep more than all N does not prune: the later ones then pay alone.
+    """
+    if ratio >= 1:
+        return Budget(before=num_tokens)
+    first, target = layers[0], ratio * num_tokens * num_layers
+    payable, deep = target - first * num_tokens, num_layers - first
+    if round(payable / deep) < 1:
+        why = f"prunes first before layer {first} of {num_layers} and keeps {num_tokens} tokens"
+        smallest = (first * num_tokens + deep) / (num_layers * num_tokens)
+        raise refusal(title, f"{why} until then", smallest, ratio)
+    scale = payable / weighed(pattern, layers, num_layers)
+    if scale * pattern[0] > num_tokens:
+        return staged(title, num_tokens, num_layers, ratio, layers[1:], pattern[1:])
+    counts = [max(1, round(scale * count)) for count in pattern]
+    return Budget(before=num_tokens, inner=tuple(zip(layers, counts, strict=False)))
+
+
+def staged_by_share(
+    title: str,
+    num_tokens: int,
+    num_layers: int,
+    ratio: float,
+    layers: Sequence[int],
+    counts: Callable[[float], Sequence[float]],
+) -> Budget:
+    """`staged` by the one share in 0..1 whose `counts` meet the ratio; they grow with the share."""
+    payable = (ratio * num_layers - layers[0]) * num_tokens
+    low, high = 0.0, 1.0
+    for _ in range(50):
+        share = (low + high) / 2
+        enough = weighed(counts(share), layers, num_layers) >= payable
+        low, high = (low, share) if enough else (share, high)
+    return staged(title, num_tokens, num_layers, ratio, layers, counts(high))
+
+
+def weighed(counts: Sequence[float], layers: Sequence[int], num_layers: int) -> float:
+    """Tokens over all layers from the first of `layers` on, `counts` from each of them on."""
+    ends = [*layers[1:], num_layers]
+    stages = zip(counts, layers, ends, strict=False)
+    return sum(count * (end - layer) for count, layer, end in stages)

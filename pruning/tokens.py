@@ -1,7 +1,8 @@
 """What a method sees: visual tokens before the LLM, and one LLM layer's view of them.
 
 Letters: N original visual tokens, K survivors, V visual rows now alive, Q query rows, T frames,
-D width, H heads, j hidden states asked for. There is no batch axis anywhere in this package.
+D width, H heads, j hidden states or layers asked for.
+There is no batch axis anywhere in this package.
 """
 
 from __future__ import annotations
@@ -78,6 +79,9 @@ class VisualTokens:
     attention: Tensor | None = None  # (N,) float32: from [CLS], else the column mean; head mean
     keys: Tensor | None = None  # (N, Dk) raw keys of the same encoder layer, heads concatenated
     key_heads: int = 1  # into how many heads Dk splits
+    last_attention: Tensor | None = None  # (N,) as above, of the last encoder layer as one head
+    last_keys: Tensor | None = None  # (N, Dk) raw keys of that layer
+    received: Tensor | None = None  # (j, N) float32: from every token, head mean, layer by layer
     hidden: Tensor | None = None  # (j, N, Dv) encoder hidden states of the span asked for
     frames: Tensor | None = None  # (T, Df) one pooled vector a frame
     text: Tensor | None = None  # (Q, D) LLM input embeddings of the text after the picture
@@ -90,7 +94,8 @@ class VisualTokens:
 class LayerView:
     """What `prune` sees just before LLM layer `layer`; likewise only what was declared.
 
-    `attention` is of the layer before, over the visual keys, softmax having run over all keys.
+    Attention, queries, keys and values are of the layer before, as it ran; `ahead` is what this
+    layer would give. Either way softmax has run over all keys, those of the text too.
     """
 
     layer: int
@@ -98,11 +103,18 @@ class LayerView:
     anchors: Tensor  # (V,) int64 original token behind each row, −1 = none
     layout: TokenLayout
     hidden: Tensor | None = None  # (V, D) entering this layer
-    text: Tensor | None = None  # (Q, D) hidden states of the text after the picture
-    attention: Tensor | None = None  # (H, Q, V) float32
-    queries: Tensor | None = None  # (H, Q, d) of this layer
-    keys: Tensor | None = None  # (Hkv, V, d) of this layer
-    values: Tensor | None = None  # (V, Dv) of the layer before
+    text: Tensor | None = None  # (Q, D) likewise, of the text after the picture
+    inputs: Tensor | None = None  # (K, D) the visual rows as they entered the LLM, nothing pruned
+    text_inputs: Tensor | None = None  # (Q, D) likewise, of the text after the picture
+    attention: Tensor | None = None  # (H, Q, V) float32, over the visual keys
+    ahead: Tensor | None = None  # (H, Q, V) float32, over the visual keys
+    queries: Tensor | None = None  # (H, Q, d)
+    keys: Tensor | None = None  # (Hkv, V, d)
+    values: Tensor | None = None  # (Hkv, V, d)
+    text_values: Tensor | None = None  # (Hkv, Q, d) of the text after the picture
+    context_values: Tensor | None = None  # (Hkv, C, d) of all other rows
+    rotary: Tensor | None = None  # (2, V, d) cosines and sines that the rows' ids turn by
+    query_rotary: Tensor | None = None  # (2, Q, d) likewise, of the rows of `queries`
 
     def __len__(self) -> int:
         return self.anchors.shape[0]

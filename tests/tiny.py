@@ -165,7 +165,10 @@ def clip(frames: int = 8, height: int = 45, width: int = 60, seed: int = 0) -> M
     return Media(shots, np.arange(frames) / 4, "video", "none", read_seconds=0.0)
 
 
-GRIDLESS = {"vanilla", "random", "visionzip", "fastv"}  # methods that need no grid
+GRIDLESS = {  # methods that need no grid
+    *("vanilla", "random", "visionzip", "prumerge", "prumerge-plus", "holov", "fastv"),
+    *("sparsevlm", "pyramiddrop", "ivcprune"),
+}
 
 
 @dataclass(frozen=True)

@@ -9,13 +9,20 @@ from typing import Any
 from pruning.base import CompressionMethod
 from pruning.methods.fastv import FastV
 from pruning.methods.fastvid import FastVID
+from pruning.methods.feather import Feather
 from pruning.methods.flashvid import FlashVID
 from pruning.methods.frames import Frames
 from pruning.methods.grid import Grid
+from pruning.methods.hivtp import HIVTP
+from pruning.methods.holov import HoloV
+from pruning.methods.ivcprune import IVCPrune
 from pruning.methods.nuwa import Nuwa
 from pruning.methods.pooling import Pooling
+from pruning.methods.prumerge import PruMerge, PruMergePlus
 from pruning.methods.prunevid import PruneVID
+from pruning.methods.pyramiddrop import PyramidDrop
 from pruning.methods.random import Random
+from pruning.methods.sparsevlm import SparseVLM
 from pruning.methods.ttm import TTM
 from pruning.methods.vanilla import Vanilla
 from pruning.methods.visionzip import VisionZip
@@ -25,7 +32,15 @@ METHODS: tuple[type[CompressionMethod], ...] = (
     FlashVID,
     Nuwa,
     VisionZip,
+    PruMerge,
+    PruMergePlus,
+    HoloV,
+    HIVTP,
     FastV,
+    SparseVLM,
+    PyramidDrop,
+    Feather,
+    IVCPrune,
     FastVID,
     PruneVID,
     TTM,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from pruning.base import CompressionMethod, Needs, knob
 from pruning.budget import Budget, one_stage, scaled_layer
@@ -18,7 +19,7 @@ class FastV(CompressionMethod):
     Paper      Chen et al., ECCV 2024, arXiv 2403.06764
     Code       pkunlp-icler/FastV @ d165972, modeling_llama.py, in-place variant
     Where      inside the LLM, by the attention of the layer before
-    Positions  PESP
+    Positions  PESP; RPME in "fix", as proposed with Nüwa (arXiv 2602.02951)
     Differs    the pruning layer scales with the LLM's depth, the count with N; chosen once, in
                prefill, where the first release chose anew for every decoded token
     """
@@ -28,6 +29,7 @@ class FastV(CompressionMethod):
     summary = "Drops, after two layers, what the last text token does not look at."
     paper = "https://arxiv.org/abs/2403.06764"
     code = "https://github.com/pkunlp-icler/FastV"
+    PRESETS: ClassVar = {"default": {}, "fix": {"numbering": "rpme"}}
 
     retention_ratio: float = knob(0.25, 0.01, 1.0, help="visual tokens averaged over LLM layers")
     layer: int = knob(2, 1, 31, help="pruning layer, in a 32-layer LLM")

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from pruning.base import CompressionMethod, Needs, Positions, PositionStrategy, knob
 from pruning.budget import Budget, before_llm
-from pruning.ops.apportion import apportion
-from pruning.ops.join import beside
+from pruning.ops.join import frame_by_frame
 from pruning.ops.select import top
 from pruning.ops.similarity import cosine
 from pruning.token_map import TokenMap
@@ -27,7 +26,7 @@ class VisionZip(CompressionMethod):
     Paper      Yang et al., CVPR 2025, arXiv 2412.04467
     Code       dvlab-research/VisionZip @ 3151f6d, visionzip/clip_encoder.py
     Where      before the LLM, on encoder tokens; [CLS], where there is one, is dominant itself
-    Positions  PERC
+    Positions  PERC; in preset "fix", which is VisionZip-fix of Nüwa's paper (2602.02951), RPME
     Differs    counts scale with N instead of being fixed at 576; an encoder without [CLS] is scored
                by received attention; at ratio 1 every patch is kept and [CLS] is not. On video
                as its users run it: frame by frame, on pooled tokens
@@ -39,6 +38,7 @@ class VisionZip(CompressionMethod):
     paper = "https://arxiv.org/abs/2412.04467"
     code = "https://github.com/dvlab-research/VisionZip"
     published = Positions(before=PositionStrategy.PERC)
+    PRESETS: ClassVar = {"default": {}, "fix": {"numbering": "rpme"}}
 
     retention_ratio: float = knob(0.25, 0.01, 1.0, help="share of visual tokens kept")
     contextual_share: float = knob(0.16, 0.0, 0.5, help="of the survivors, contextual ones")
@@ -57,12 +57,12 @@ class VisionZip(CompressionMethod):
         if keep >= visual.layout.num_placed:
             return TokenMap.select(placed.nonzero().squeeze(1), len(visual), scores=scores)
         keys = visual.keys.float().view(len(visual), visual.key_heads, -1).mean(dim=1)  # (N, d)
-        sizes = np.bincount(visual.layout.frame).tolist()  # of the frames
-        room = torch.stack([part.sum() for part in torch.split(placed, sizes)])  # (T,)
-        counts = apportion(keep * room.double() / room.sum(), room, keep).tolist()
         weighed = scores.masked_fill(~placed, torch.inf)  # [CLS] is dominant
-        frames = zip(torch.split(weighed, sizes), torch.split(keys, sizes), counts, strict=True)
-        return beside([self.fold(*frame) for frame in frames], scores=scores)
+
+        def fold(frame: slice, count: int) -> TokenMap:
+            return self.fold(weighed[frame], keys[frame], count)
+
+        return frame_by_frame(visual.layout, keep, fold, scores)
 
     def fold(self, scores: Tensor, keys: Tensor, keep: int) -> TokenMap:
         """One frame: its dominant tokens, then its contextual ones."""

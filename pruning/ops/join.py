@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import accumulate
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from pruning.ops.apportion import apportion
 from pruning.token_map import TokenMap
+from pruning.tokens import TokenLayout
 
 
 def joined(
@@ -45,12 +48,36 @@ def beside(parts: Sequence[TokenMap], scores: Tensor | None = None) -> TokenMap:
     placed = zip(parts, rows, cols, strict=False)
     moved = [(part.anchors + col, part.rows + row, part.cols + col) for part, row, col in placed]
     anchors, edge_rows, edge_cols = (torch.cat(column) for column in zip(*moved, strict=True))
+    placeless = torch.cat([part.anchors for part in parts]) < 0  # (K,)
     return TokenMap(
         n=cols[-1],
-        anchors=anchors,
+        anchors=anchors.masked_fill(placeless, -1),
         rows=edge_rows,
         cols=edge_cols,
         weights=torch.cat([part.weights for part in parts]),
         tags={name: torch.cat([part.tags[name] for part in parts]) for name in parts[0].tags},
         scores=scores,
     )
+
+
+def frame_by_frame(
+    layout: TokenLayout,
+    keep: int,
+    compress: Callable[[slice, int], TokenMap],
+    scores: Tensor | None = None,
+) -> TokenMap:
+    """A method for pictures on a clip: every frame by itself, with its share of the budget.
+
+    Args:
+        layout: of all frames, one after another.
+        keep: survivors of all frames together.
+        compress: the map of one frame, from where its tokens lie and how many are to survive.
+        scores: (N,) of all frames.
+    """
+    sizes = np.bincount(layout.frame)  # (T,)
+    room = torch.from_numpy(np.bincount(layout.frame[layout.placed], minlength=len(sizes)))
+    counts = apportion(keep * room.double() / room.sum(), room, keep).tolist()
+    stops = sizes.cumsum().tolist()
+    frames = [slice(start, stop) for start, stop in zip([0, *stops], stops, strict=False)]
+    parts = [compress(frame, count) for frame, count in zip(frames, counts, strict=True)]
+    return beside(parts, scores=scores)

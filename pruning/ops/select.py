@@ -21,3 +21,13 @@ def rank_within(groups: Tensor, scores: Tensor) -> Tensor:
     rank = torch.empty_like(order)
     rank[order] = torch.arange(len(order), device=order.device) - starts[groups[order]]
     return rank
+
+
+def in_turns(groups: Tensor, scores: Tensor, count: int) -> Tensor:
+    """`count` tokens (k,), ascending: every group gives its best before any gives its second.
+
+    The last turn, which may not reach every group, is the best-scored tokens'.
+    """
+    order = scores.argsort(descending=True, stable=True)  # (n,)
+    turn = rank_within(groups, scores)[order]  # (n,)
+    return order[turn.argsort(stable=True)][:count].sort().values

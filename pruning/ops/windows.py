@@ -18,14 +18,29 @@ def windows_of(count: int, height: int, width: int) -> Tensor:
 
     Each is top, bottom, left, right, the second and the last of them beyond it.
     """
-    rows = round(math.sqrt(count * height / width))
-    rows = min(max(rows, -(-count // width), 1), height, count)
+    in_rows = rows_of(count, height, width)
     windows = [
-        (*window(row, rows, height), *window(col, cols, width))
-        for row, cols in enumerate(shares(count, rows) if count else [])
+        (*window(row, len(in_rows), height), *window(col, cols, width))
+        for row, cols in enumerate(in_rows)
         for col in range(cols)
     ]
     return torch.tensor(windows, dtype=torch.int64).view(-1, 4)
+
+
+def partition(count: int, height: int, width: int) -> Tensor:
+    """(height · width,) int64 which of `count` windows, or of one, each token is in: no overlap."""
+    in_rows = torch.tensor(rows_of(max(count, 1), height, width))  # (R,)
+    row, col = torch.arange(height) * len(in_rows) // height, torch.arange(width)
+    cols = in_rows[row][:, None]  # (height, 1) windows beside each other
+    first = (in_rows.cumsum(0) - in_rows)[row][:, None]  # (height, 1)
+    return (first + col * cols // width).flatten()
+
+
+def rows_of(count: int, height: int, width: int) -> list[int]:
+    """Windows in each row of them, so that a window has nearly the frame's aspect."""
+    rows = round(math.sqrt(count * height / width))
+    rows = min(max(rows, -(-count // width), 1), height, count)
+    return shares(count, rows) if count else []
 
 
 def window(index: int, parts: int, length: int) -> tuple[int, int]:

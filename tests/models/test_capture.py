@@ -8,15 +8,20 @@ import pytest
 import torch
 from torch import Tensor
 
+from models.pipeline import Lane
 from pruning.base import CompressionMethod, Needs, knob
 from pruning.budget import Budget
+from pruning.ops.attention import attend
 from pruning.token_map import TokenMap
 from pruning.tokens import LayerView, VisualTokens
 from tests.tiny import SETTINGS, Setting, picture, prefilled, tiny_llava
 
 each_setting = pytest.mark.parametrize("setting", SETTINGS, ids=lambda setting: setting.id)
 ENCODER = frozenset({"attention", "keys", "frames", "cls", "text"})
-LLM = frozenset({"attention", "hidden", "text", "queries", "keys", "values"})
+LLM = frozenset(
+    {"hidden", "text", "inputs", "text_inputs", "attention", "ahead", "queries", "keys"}
+    | {"values", "text_values", "context_values", "rotary", "query_rotary"}
+)
 
 
 @dataclass(frozen=True)
@@ -80,6 +85,7 @@ def test_encoder_signals_are_those_of_the_layer_that_yields_the_features(cls: bo
 def test_what_nobody_asked_for_is_not_there() -> None:
     visual = encoded(Needs())
     assert visual.attention is visual.keys is visual.hidden is visual.frames is visual.text is None
+    assert visual.last_attention is visual.last_keys is visual.received is None
 
 
 @each_setting
@@ -101,22 +107,62 @@ def test_recomputed_attention_is_eager_attention(
         expected = stock.attentions[layer - 1][0, :, first:][:, :, visual]  # (H, Q, V)
         assert view.attention.shape == expected.shape
         assert (view.attention - expected).abs().max() < 1e-6
+        ahead = stock.attentions[layer][0, :, first:][:, :, visual]
+        assert (view.ahead - ahead).abs().max() < 1e-6
 
 
 @each_setting
 @pytest.mark.parametrize("rope", [True, False])
-def test_views_carry_the_layer_s_own_queries_and_keys(setting: Setting, rope: bool) -> None:
+def test_views_carry_queries_and_keys_of_the_layer_before(setting: Setting, rope: bool) -> None:
     seen: dict[int, LayerView] = {}
     lane = prefilled(setting.model(), Witness(seen, "text", rope), setting.upload())
     visual, cache = lane.sequence.visual, lane.state.cache
     for layer, view in seen.items():
-        values = cache.layers[layer - 1].values[0, :, visual]  # (G, V, d)
-        assert torch.equal(view.values.unflatten(1, (2, 16)).transpose(0, 1), values)
-        same = torch.allclose(view.keys, cache.layers[layer].keys[0, :, visual], atol=1e-5)
+        keys = cache.layers[layer - 1].keys[0, :, visual]  # (G, V, d)
+        same = torch.allclose(view.keys, keys, atol=1e-5)
         assert same is rope
         assert view.queries.shape == (4, len(lane.prompt.after), 16)
-        assert view.text.shape == (len(lane.prompt.after), 64)
+        if rope:
+            given = attend(view.queries, cache.layers[layer - 1].keys[0], 16**-0.5, asking(lane))
+            assert torch.allclose(given[:, :, visual], view.attention, atol=1e-6)
+
+
+@each_setting
+def test_views_carry_the_values_of_all_rows_by_kind(setting: Setting) -> None:
+    seen: dict[int, LayerView] = {}
+    lane = prefilled(setting.model(), Witness(seen, "text"), setting.upload())
+    visual, after = lane.sequence.visual, asking(lane)
+    for layer, view in seen.items():
+        values = lane.state.cache.layers[layer - 1].values[0]  # (G, S, d)
+        assert torch.equal(view.values, values[:, visual])
+        assert torch.equal(view.text_values, values[:, after])
+        others = sorted(set(range(values.shape[1])) - {*visual.tolist(), *after.tolist()})
+        assert torch.equal(view.context_values, values[:, others])
+        assert len(others) == len(lane.prompt.before) + len(lane.prompt.separators)
+
+
+@each_setting
+def test_views_carry_rows_as_they_enter_the_layer_and_as_they_entered_the_llm(
+    setting: Setting,
+) -> None:
+    seen: dict[int, LayerView] = {}
+    lane = prefilled(setting.model(), Witness(seen, "text"), setting.upload())
+    decoder, after = lane.adapter.decoder, asking(lane)
+    for view in seen.values():
+        assert torch.equal(view.inputs, lane.sequence.embeds[lane.sequence.visual])
+        assert torch.equal(view.text_inputs, decoder.embed(lane.prompt.after))
+        assert view.text.shape == view.text_inputs.shape
         assert view.hidden.shape == (len(lane.prompt.layout), 64)
+        assert not torch.equal(view.hidden, view.inputs)
+        cos, sin = decoder.rope(lane.sequence.positions)
+        assert torch.equal(view.rotary, torch.stack([cos[0], sin[0]])[:, lane.sequence.visual])
+        assert torch.equal(view.query_rotary, torch.stack([cos[0], sin[0]])[:, after])
+
+
+def asking(lane: Lane) -> Tensor:
+    """The rows of the text after the picture."""
+    length = len(lane.sequence.embeds)
+    return torch.arange(length - len(lane.prompt.after), length)
 
 
 def test_the_encoder_stops_where_nothing_deeper_is_needed() -> None:

@@ -1,12 +1,14 @@
 """Law 10: dropping rows equals masking them, with every layer numbered as that layer was.
 
-The oracle keeps all rows to the end. Each layer is told which rows are alive and how they are
-numbered, and hides the dead ones behind an explicit mask; answer tokens go through it all at once.
+The oracle keeps all rows to the end. Each layer is told which rows are alive, in which order they
+stand and how they are numbered, and hides the dead ones behind an explicit mask. A row that others
+were merged into takes their mean in its place. Answer tokens go through it all at once.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from itertools import islice
 
 import pytest
 import torch
@@ -71,17 +73,37 @@ def scattered(n: int, keep: int) -> TokenMap:
     return TokenMap.select(torch.randperm(n, generator=draw)[:keep].sort().values, n)
 
 
+@dataclass(frozen=True)
+class Standing:
+    """What one layer is told of the rows (R,) that the oracle carries to the end."""
+
+    alive: Tensor  # (R,) bool
+    ids: Tensor  # (R,) int64
+    cached: Tensor | None = None  # (R,) bool, alive to the answer; those of the prompt, if None
+    rank: Tensor | None = None  # (R,) int64, the living rows' order; their own, if None
+    merged: tuple[Tensor, TokenMap, Tensor] | None = None  # rows, what becomes of them, and where
+
+    def mask(self, like: Tensor) -> Tensor:
+        """(1, 1, R, R): who hides from whom."""
+        size = len(self.ids)
+        rank = torch.arange(size) if self.rank is None else self.rank
+        seen = self.alive.repeat(size, 1)  # (R, R)
+        if self.cached is not None:
+            seen[-len(ANSWER) :] = self.cached
+        seen = (rank[:, None] >= rank) & (seen | torch.eye(size, dtype=torch.bool))
+        return like.new_zeros(1, 1, size, size).masked_fill(~seen, -torch.inf)
+
+
 @torch.inference_mode()
-def masked(decoder: Decoder, embeds: Tensor, alive: Tensor, positions: Tensor) -> Tensor:
-    """Logits (R, vocabulary) of all rows R; `alive` and `positions` are (L, R)."""
-    hidden, size = embeds, len(embeds)
-    causal = torch.ones(size, size, dtype=torch.bool).tril()
-    for layer in range(decoder.num_layers):
-        allowed = causal & (alive[layer] | torch.eye(size, dtype=torch.bool))  # (R, R)
-        mask = embeds.new_zeros(1, 1, size, size).masked_fill(~allowed, -torch.inf)
-        hidden = decoder.layer(
-            layer, hidden, decoder.rope(positions[layer]), mask, decoder.new_cache()
-        )
+def masked(decoder: Decoder, embeds: Tensor, layers: list[Standing]) -> Tensor:
+    """Logits (R, vocabulary) of all rows R."""
+    hidden = embeds
+    for layer, told in enumerate(layers):
+        if told.merged:
+            rows, token_map, places = told.merged
+            hidden = hidden.index_copy(0, places, token_map.apply(hidden[rows]))
+        mask, rope = told.mask(embeds), decoder.rope(told.ids)
+        hidden = decoder.layer(layer, hidden, rope, mask, decoder.new_cache())
     return torch.cat([decoder.logits(row[None])[None] for row in hidden])
 
 
@@ -112,7 +134,8 @@ def oracle(method: CompressionMethod, lane: Lane) -> Tensor:
     if method.positions.inner is PositionStrategy.PERC:
         pruned = (alive != alive[0]).any(dim=1)  # (L,)
         positions[pruned] = alive[pruned].cumsum(1) - 1
-    return masked(decoder, embeds, alive, positions)[-1 - len(ANSWER) :]
+    layers = [Standing(*told) for told in zip(alive, positions, strict=True)]
+    return masked(decoder, embeds, layers)[-1 - len(ANSWER) :]
 
 
 def inner_oracle(lane: Lane) -> Tensor:
@@ -120,23 +143,52 @@ def inner_oracle(lane: Lane) -> Tensor:
     decoder, entered, maps = lane.adapter.decoder, lane.sequence, dict(lane.inner_maps)
     embeds = torch.cat([entered.embeds, decoder.embed(torch.tensor(ANSWER))])  # (R, D)
     ids = torch.cat([entered.positions, entered.positions[-1] + 1 + torch.arange(len(ANSWER))])
-    alive, left = torch.ones(len(embeds), dtype=torch.bool), entered.visual
+    order, left = list(range(len(embeds))), entered.visual  # of the living rows
     first = int(ids[left[0] - 1]) + 1
     span = int(ids[left[-1] + 1]) - first
-    by_layer = []
+    layers = []
     for layer in range(decoder.num_layers):
+        merged = None
         if layer in maps:
-            assert maps[layer].is_selection
-            left = left[maps[layer].anchors]
-            alive = alive.index_fill(0, entered.visual, False).index_fill(0, left, True)
-            strategy = lane.method.positions.inner
-            if strategy is PositionStrategy.PERC:
-                ids = alive.cumsum(0) - 1
-            elif strategy is not PositionStrategy.PESP:
-                ids = ids.index_copy(0, left, place(strategy, ids[left] - first, first, span)[0])
-        by_layer.append((alive, ids))
-    alive, ids = (torch.stack(rows) for rows in zip(*by_layer, strict=True))  # (L, R) each
-    return masked(decoder, embeds, alive, ids)[-1 - len(ANSWER) :]
+            before, left = left, left[maps[layer].anchors]
+            merged = None if maps[layer].is_selection else (before, maps[layer], left)
+            order = arranged(order, before.tolist(), left.tolist())
+            ids = renumbered(ids, lane.method.positions.inner, order, left, first, span)
+        stood = torch.arange(len(order))
+        rank = torch.full_like(ids, len(ids)).index_copy(0, torch.tensor(order), stood)
+        layers.append(Standing(rank < len(ids), ids, rank=rank, merged=merged))
+    if lane.budget.trims_from is not None:
+        for layer in range(lane.budget.trims_from, decoder.num_layers):
+            layers[layer] = replace(layers[layer], cached=layers[-1].alive)
+    return masked(decoder, embeds, layers)[-1 - len(ANSWER) :]
+
+
+def arranged(order: list[int], before: list[int], left: list[int]) -> list[int]:
+    """Rows after a pruning layer: text and separators stand behind the survivors from before them.
+
+    Args:
+        order: all living rows, as they stood.
+        before: the visual ones among them.
+        left: those whose places survivors take, in the survivors' order.
+    """
+    visual, places = set(before), [order.index(row) for row in left]
+    arranged, survivors = [], iter(left)
+    for stood, row in enumerate(order):
+        if row not in visual:
+            waiting = sum(place < stood for place in places) - len(visual & set(arranged))
+            arranged += [*islice(survivors, waiting), row]
+    return arranged
+
+
+def renumbered(
+    ids: Tensor, strategy: PositionStrategy, order: list[int], left: Tensor, first: int, span: int
+) -> Tensor:
+    """Ids (R,) from a pruning layer on; the dead keep theirs."""
+    if strategy is PositionStrategy.PERC:
+        return ids.index_copy(0, torch.tensor(order), torch.arange(len(order)))
+    if strategy is PositionStrategy.PESP:
+        return ids
+    return ids.index_copy(0, left, place(strategy, ids[left] - first, first, span)[0])
 
 
 PESP, PERC = PositionStrategy.PESP, PositionStrategy.PERC
@@ -187,3 +239,24 @@ def test_the_oracle_would_notice_a_wrong_number_or_a_wrong_row(setting: Setting)
     one_more = Scatter(inner=((1, 20), (3, 12), (6, 2)))
     other = prefilled(setting.model(), one_more, setting.upload())
     assert (stepped(other) - oracle(numbered, lane)).abs().max() > 1e-2
+
+
+@each_setting
+def test_the_oracle_would_notice_a_cache_that_was_not_trimmed(setting: Setting) -> None:
+    lane = prefilled(setting.model(), create("ivcprune", retention_ratio=0.7), setting.upload())
+    ours, lane.budget = stepped(lane), replace(lane.budget, trims_from=None)
+    off = (ours - inner_oracle(lane)).abs().amax(dim=1)  # (1 + answer,)
+    assert off[0] < 1e-5  # the first token was chosen before anything was taken out
+    assert off[1:].max() > 1e-2
+
+
+@each_setting
+def test_the_oracle_would_notice_a_merge_that_was_left_out(setting: Setting) -> None:
+    lane = prefilled(setting.model(), create("sparsevlm", retention_ratio=0.5), setting.upload())
+    ours = stepped(lane)
+    assert any(not token_map.is_selection for _, token_map in lane.inner_maps)
+    lane.inner_maps = [
+        (layer, TokenMap.select(token_map.anchors, token_map.n))
+        for layer, token_map in lane.inner_maps
+    ]
+    assert (ours - inner_oracle(lane)).abs().max() > 1e-2

@@ -40,13 +40,26 @@ def test_retention_one_is_vanilla(setting: Setting, case: Case, dtype: torch.dty
 
 
 def test_the_trace_agrees_with_the_cache(lane: Lane) -> None:
+    """Layer by layer; where a method trims caches, they hold what the last layer processed."""
+    held, trimmed = lane.trace().per_layer.copy(), lane.budget.trims_from
+    if trimmed is not None:
+        held[trimmed:] = held[-1]
     cached = [layer.get_seq_length() for layer in lane.state.cache.layers]
-    assert (lane.trace().per_layer + lane.prompt.num_text).tolist() == cached
+    assert (held + lane.prompt.num_text).tolist() == cached
+    a_row = lane.state.cache.layers[0].keys[:, :, :1].nbytes * 2  # its key and its value
+    assert lane.kv_bytes == a_row * sum(cached)
+
+
+def test_the_trace_agrees_with_what_ran(lane: Lane) -> None:
+    processed = lane.trace().per_layer + lane.prompt.num_text
+    assert processed.tolist() == list(lane.state.rows_per_layer)
 
 
 def test_the_trace_agrees_with_the_budget(lane: Lane) -> None:
-    num_layers = lane.adapter.decoder.num_layers
+    num_layers, num_text = lane.adapter.decoder.num_layers, lane.prompt.num_text
     assert lane.trace().per_layer.tolist() == lane.budget.per_layer(num_layers)
+    cached = [layer.get_seq_length() - num_text for layer in lane.state.cache.layers]
+    assert cached == lane.budget.in_cache(num_layers)
 
 
 def test_text_follows_the_picture_and_decode_follows_the_text(lane: Lane) -> None:
@@ -84,7 +97,7 @@ def test_features_left_by_a_method_are_finite_in_bfloat16(setting: Setting, case
     assert lane.state.logits.isfinite().all()
 
 
-@pytest.mark.parametrize("name", ["pooling", "nuwa", "nuwa:paper"])
+@pytest.mark.parametrize("name", ["pooling", "nuwa", "nuwa:paper", "feather", "hivtp"])
 def test_a_method_that_needs_a_grid_says_so_where_crops_have_none(name: str) -> None:
     (crops,) = (setting for setting in SETTINGS if not setting.has_grid)
     with pytest.raises(ValueError, match="needs its visual tokens on a regular grid"):

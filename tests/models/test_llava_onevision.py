@@ -167,11 +167,14 @@ class AttentionMaps(TorchDispatchMode):
         return made
 
 
-def test_attention_is_held_for_one_frame_at_a_time() -> None:
+@pytest.mark.parametrize(
+    "needs", [Needs(encoder=frozenset({"attention"})), Needs(encoder_received=(0, 1))], ids=str
+)
+def test_attention_is_held_for_one_frame_at_a_time(needs: Needs) -> None:
     adapter = tiny_onevision()
     prompt = adapter.prepare(clip(), "?")
     with torch.inference_mode(), AttentionMaps() as maps:
-        adapter.encode(prompt, Needs(encoder=frozenset({"attention"})))
+        adapter.encode(prompt, needs)
     assert maps.largest == 4 * 25 * 25  # heads
 
 

@@ -50,10 +50,14 @@ def visual_tokens(
     signals = {
         "attention": random(n, seed=seed + 1).softmax(0),
         "keys": random(n, HEADS * WIDTH, seed=seed + 2, dtype=dtype),
+        "last_attention": random(n, seed=seed + 6).softmax(0),
+        "last_keys": random(n, HEADS * WIDTH, seed=seed + 7, dtype=dtype),
         "frames": random(frames, WIDTH, seed=seed + 3, dtype=dtype),
         "text": random(QUESTION, WIDTH, seed=seed + 4, dtype=dtype),
     }
     asked = {name: signals[name] for name in signals if name in needs.encoder}
+    if needs.encoder_received is not None:
+        asked["received"] = random(3, n, seed=seed + 8).softmax(-1)
     if needs.encoder_span is not None:
         asked["hidden"] = random(3, n, WIDTH, seed=seed + 5, dtype=dtype)
     features = random(n, WIDTH, seed=seed, dtype=dtype)
@@ -73,11 +77,18 @@ def layer_view(
     num_queries = {"none": 0, "last": 1, "last3": 3, "text": QUESTION}[needs.llm_queries]
     signals = {
         "attention": random(HEADS, num_queries, rows, seed=seed).softmax(-1),
+        "ahead": random(HEADS, num_queries, rows, seed=seed + 6).softmax(-1),
         "hidden": random(rows, WIDTH, seed=seed + 1, dtype=dtype),
         "text": random(QUESTION, WIDTH, seed=seed + 2, dtype=dtype),
+        "inputs": random(layout.num_placed, WIDTH, seed=7, dtype=dtype),
+        "text_inputs": random(QUESTION, WIDTH, seed=8, dtype=dtype),
         "queries": random(HEADS, num_queries, WIDTH, seed=seed + 3, dtype=dtype),
         "keys": random(HEADS, rows, WIDTH, seed=seed + 4, dtype=dtype),
-        "values": random(rows, WIDTH, seed=seed + 5, dtype=dtype),
+        "values": random(HEADS, rows, WIDTH, seed=seed + 5, dtype=dtype),
+        "text_values": random(HEADS, QUESTION, WIDTH, seed=seed + 9, dtype=dtype),
+        "context_values": random(HEADS, 3, WIDTH, seed=seed + 10, dtype=dtype),
+        "rotary": random(2, rows, WIDTH, seed=seed + 11, dtype=dtype),
+        "query_rotary": random(2, num_queries, WIDTH, seed=seed + 12, dtype=dtype),
     }
     asked = {name: signals[name] for name in signals if name in needs.llm}
     return LayerView(layer, stage, anchors, layout, **asked)

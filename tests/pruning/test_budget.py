@@ -6,13 +6,49 @@ import pickle
 
 import pytest
 
-from pruning.budget import Budget, BudgetError, before_llm, one_stage, scaled_layer, two_stage
+from pruning.budget import (
+    Budget,
+    BudgetError,
+    before_llm,
+    one_stage,
+    scaled_layer,
+    scaled_layers,
+    staged,
+    staged_by_share,
+    two_stage,
+)
+from pruning.methods import create
 
 
 def test_a_budget_is_a_staircase() -> None:
     budget = Budget(before=10, inner=((2, 6), (3, 1)))
     assert budget.per_layer(5) == [10, 10, 6, 1, 1]
     assert budget.average(5) == 28 / 5
+
+
+def test_a_budget_counts_what_is_processed_what_is_cached_and_what_is_left() -> None:
+    budget = Budget(before=10, inner=((2, 6), (3, 1)))
+    assert budget.in_cache(5) == budget.per_layer(5)
+    assert budget.left_by(5) == [10, 6, 1, 1, 1]
+    trimmed = Budget(before=10, inner=((3, 4),), trims_from=1)
+    assert trimmed.per_layer(5) == [10, 10, 10, 4, 4]
+    assert trimmed.in_cache(5) == [10, 4, 4, 4, 4]
+
+
+@pytest.mark.parametrize(
+    ("counts", "processed", "label"),
+    [
+        ((309, 204, 113), 206.5, 192.03),
+        ((312, 117, 39), 145.4, 128.63),
+        ((249, 55, 27), 114.1, 96.94),
+        ((82, 32, 18), 82.25, 64.81),
+    ],
+)
+def test_a_label_counts_less_than_is_processed(counts, processed: float, label: float) -> None:
+    """SparseVLM's lists: the authors' log prints 192.03125 for the first of them."""
+    budget = Budget(576, tuple(zip((3, 7, 16), counts, strict=True)))
+    assert budget.average(32) == pytest.approx(processed, abs=0.05)
+    assert sum(budget.left_by(32)) / 32 == pytest.approx(label, abs=0.005)
 
 
 @pytest.mark.parametrize(
@@ -30,6 +66,101 @@ def test_a_budget_is_a_staircase() -> None:
 )
 def test_a_pruning_layer_scales_with_depth(reference: int, depth: int, scaled: int) -> None:
     assert scaled_layer(reference, depth) == scaled
+
+
+@pytest.mark.parametrize(
+    ("references", "depth", "scaled"),
+    [
+        ((3, 7, 16), 32, (3, 7, 16)),
+        ((3, 7, 16), 24, (2, 5, 12)),
+        ((3, 7, 16), 12, (1, 3, 6)),
+        ((3, 7, 16), 6, (1, 2, 3)),
+        ((8, 16, 24), 6, (2, 3, 5)),
+        ((2, 8, 16), 6, (1, 2, 3)),
+        ((8, 16), 28, (7, 14)),
+        ((2, 8, 16), 3, (1, 2)),
+    ],
+)
+def test_pruning_layers_stay_apart_on_a_shallow_llm(references, depth: int, scaled) -> None:
+    assert scaled_layers(references, depth) == scaled
+
+
+@pytest.mark.parametrize(
+    ("tokens", "depth", "pattern", "counts"),
+    [
+        (192, 6, (309, 204, 113), (209, 138, 76)),
+        (128, 6, (312, 117, 39), (110, 41, 14)),
+        (192, 12, (309, 204, 113), (280, 185, 102)),
+        (128, 12, (312, 117, 39), (248, 93, 31)),
+        (64, 12, (82, 32, 18), (43, 17, 9)),
+    ],
+)
+def test_stages_keep_the_proportions_of_their_pattern(tokens, depth, pattern, counts) -> None:
+    layers = scaled_layers((3, 7, 16), depth)
+    budget = staged("SparseVLM", 576, depth, tokens / 576, layers, pattern)
+    assert budget == Budget(576, tuple(zip(layers, counts, strict=True)))
+
+
+def test_a_stage_that_would_keep_more_than_everything_does_not_prune() -> None:
+    budget = staged("Any", 100, 10, 0.8, (2, 5), (200, 100))
+    assert budget == Budget(100, ((5, 60),))
+
+
+@pytest.mark.parametrize("ratio", [0.13, 0.25, 0.41, 0.57, 0.58, 0.75, 0.99, 1.0])
+@pytest.mark.parametrize("num_layers", [2, 5, 8, 32])
+@pytest.mark.parametrize("pattern", [(1, 1, 1), (309, 204, 113), (312, 117, 39)])
+@pytest.mark.parametrize("num_tokens", [16, 196])
+def test_stages_meet_any_ratio_or_refuse_it(ratio, num_layers, pattern, num_tokens) -> None:
+    layers = scaled_layers((3, 7, 16), num_layers)
+    try:
+        budget = staged("Any", num_tokens, num_layers, ratio, layers, pattern)
+    except BudgetError as refusal:
+        assert ratio < refusal.smallest
+        return
+    counts = budget.per_layer(num_layers)
+    assert counts == sorted(counts, reverse=True)
+    assert counts[-1] >= 1
+    assert budget.average(num_layers) == pytest.approx(ratio * num_tokens, abs=1)
+
+
+@pytest.mark.parametrize(
+    ("tokens", "layers", "counts"),
+    [
+        (192, "early", (322, 180, 100)),
+        (128, "early", (241, 101, 42)),
+        (64, "early", (110, 21, 4)),
+        (192, "published", (145, 36, 9)),
+    ],
+)
+def test_pyramiddrop_finds_the_share_that_meets_the_ratio(tokens, layers, counts) -> None:
+    """The counts are those of the official code, which cuts where ours are rounded."""
+    budget = create("pyramiddrop", layers=layers, retention_ratio=tokens / 576).budget(576, 32)
+    rounded_up = [ours - cut for (_, ours), cut in zip(budget.inner, counts, strict=True)]
+    assert set(rounded_up) <= {0, 1}
+    assert budget.average(32) == pytest.approx(tokens, abs=0.5)
+
+
+def test_pyramiddrop_as_published_halves_three_times() -> None:
+    budget = create("pyramiddrop", retention_ratio=270 / 576).budget(576, 32)
+    assert budget == Budget(576, ((8, 288), (16, 144), (24, 72)))
+
+
+@pytest.mark.parametrize(
+    ("tokens", "layers", "share"),
+    [(192, "published", 0.219), (192, "early", 0.575), (128, "early", 0.429), (64, "early", 0.145)],
+)
+def test_feather_expects_the_grid_to_add_to_its_first_stage(tokens, layers, share) -> None:
+    budget = create("feather", layers=layers, retention_ratio=tokens / 576).budget(576, 32)
+    (_, union), (_, last) = budget.inner
+    assert union == pytest.approx(576 * share + 64 * (1 - share), abs=1.5)
+    assert last == pytest.approx(union * share**2, abs=1)
+    assert budget.average(32) == pytest.approx(tokens, abs=0.5)
+
+
+def test_ivcprune_trims_the_caches_that_it_paid_for() -> None:
+    budget = create("ivcprune", retention_ratio=0.75).budget(576, 32)
+    assert budget.per_layer(32) == [576] * 16 + [288] * 16
+    assert budget.in_cache(32) == [576] + [288] * 31
 
 
 def test_one_stage_pays_for_its_first_layers() -> None:
@@ -71,6 +202,8 @@ def test_two_stages_meet_any_ratio(ratio: float, num_layers: int, stage_ratio: f
         lambda ratio: before_llm("M", 144, ratio, smallest=2),
         lambda ratio: one_stage("M", 144, 6, ratio, 1),
         lambda ratio: two_stage("M", 144, 6, ratio, 3, 7),
+        lambda ratio: staged("M", 144, 6, ratio, (1, 3), (2, 1)),
+        lambda ratio: staged_by_share("M", 144, 6, ratio, (1, 3), lambda share: (share, share**2)),
     ],
 )
 def test_a_refusal_names_a_ratio_that_is_accepted(resolve) -> None:

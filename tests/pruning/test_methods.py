@@ -192,11 +192,12 @@ def test_salience_of_the_paper_weighs_attention_by_the_key() -> None:
     assert create("nuwa", alike_by="features").compress(visual, 1).anchors.tolist() == [0]
 
 
-@pytest.mark.parametrize("name", ["pooling", "nuwa"])
+@pytest.mark.parametrize("name", ["pooling", "nuwa", "hivtp"])
 def test_a_model_without_a_grid_is_refused_by_name(name: str) -> None:
     regular = TokenLayout.regular(1, 2, 3)
     layout = TokenLayout(regular.frame, regular.box)
-    visual = VisualTokens(torch.ones(6, 2), layout, torch.ones(6), hidden=torch.ones(1, 6, 2))
+    signals = {"hidden": torch.ones(1, 6, 2), "received": torch.ones(1, 6)}
+    visual = VisualTokens(torch.ones(6, 2), layout, torch.ones(6), **signals)
     with pytest.raises(ValueError, match="needs its visual tokens on a regular grid"):
         create(name).compress(visual, 2)
 

@@ -1,0 +1,85 @@
+"""HIVTP: what the encoder's middle layers attend to, in every quadrant and in every window."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from pruning.base import CompressionMethod, Needs, Positions, PositionStrategy, knob
+from pruning.budget import Budget, before_llm
+from pruning.ops.grid import grid_of
+from pruning.ops.join import frame_by_frame
+from pruning.ops.select import in_turns
+from pruning.ops.windows import partition
+from pruning.token_map import TokenMap
+from pruning.tokens import VisualTokens
+
+MIDDLE = (1 / 4, 1 / 3)  # layers 6 to 8 of 24
+
+
+@dataclass(frozen=True)
+class HIVTP(CompressionMethod):
+    """Keep the best tokens of each quadrant, then of each small window the best that is left.
+
+    A token is as good as the attention that it receives in middle layers of the encoder. In a clip
+    each frame does so by itself, with its share of the budget.
+
+    Paper      Xu et al., 2025, arXiv 2509.23663
+    Code       Blacktower27/HIVTP @ 69152e6, goprune/clip_encoder.py
+    Where      before the LLM, on encoder tokens
+    Positions  PERC, in raster order
+    Differs    the ratio sets the count: at a half, a quarter of each quadrant and windows of 2 × 2,
+               as released; at others, fewer of each quadrant and larger windows in proportion. A
+               window with nothing left is made up for by the best second of another
+    """
+
+    name = "hivtp"
+    title = "HIVTP"
+    summary = "Keeps what middle layers of the encoder look at, in every quadrant and window."
+    paper = "https://arxiv.org/abs/2509.23663"
+    code = "https://github.com/Blacktower27/HIVTP"
+    published = Positions(before=PositionStrategy.PERC)
+
+    retention_ratio: float = knob(0.25, 0.01, 1.0, help="share of visual tokens kept")
+    quadrant_share: float = knob(0.5, 0.0, 1.0, help="of the survivors, those of the quadrants")
+
+    @property
+    def needs(self) -> Needs:
+        return Needs(encoder_received=MIDDLE)
+
+    def budget(self, num_tokens: int, num_layers: int) -> Budget:
+        return before_llm(self.title, num_tokens, self.retention_ratio)
+
+    def compress(self, visual: VisualTokens, keep: int) -> TokenMap:
+        assert visual.received is not None
+        scores = visual.received.float().mean(dim=0)  # (N,)
+        if keep >= len(visual):
+            return TokenMap.identity(len(visual), scores.device)
+        _, rows, cols = grid_of(visual.layout, self.title)
+
+        def pick(frame: slice, count: int) -> TokenMap:
+            return self.pick(scores[frame], rows, cols, count)
+
+        return frame_by_frame(visual.layout, keep, pick, scores)
+
+    def pick(self, scores: Tensor, rows: int, cols: int, keep: int) -> TokenMap:
+        """One frame: the best of its quadrants and of its windows, in raster order."""
+        from_quadrants = int(self.quadrant_share * keep)
+        from_windows = keep - from_quadrants
+        quadrant = quadrants(rows, cols).to(scores.device)  # (n,)
+        window = partition(from_windows, rows, cols).to(scores.device)  # (n,)
+        is_rest = torch.ones_like(scores, dtype=torch.bool)  # (n,)
+        is_rest[in_turns(quadrant, scores, from_quadrants)] = False
+        rest = is_rest.nonzero().squeeze(1)
+        best = rest[in_turns(window[rest], scores[rest], from_windows)]
+        kept = (~is_rest).index_fill(0, best, True).nonzero().squeeze(1)  # (keep,)
+        tags = {"global": ~is_rest[kept], "local": is_rest[kept]}
+        return TokenMap.select(kept, len(scores), tags=tags)
+
+
+def quadrants(rows: int, cols: int) -> Tensor:
+    """(rows · cols,) int64 which quarter of the frame each token is in."""
+    down, across = (torch.arange(length) * 2 // length for length in (rows, cols))
+    return (2 * down[:, None] + across).flatten()

@@ -1,0 +1,129 @@
+"""HoloV: every stretch of the picture keeps its share, so that its context stays."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+from torch.nn.functional import pad
+from torch.nn.utils.rnn import pad_sequence
+
+from pruning.base import CompressionMethod, Needs, Positions, PositionStrategy, Seam, knob
+from pruning.budget import Budget, before_llm
+from pruning.ops.join import frame_by_frame
+from pruning.ops.select import rank_within
+from pruning.ops.similarity import cosine
+from pruning.token_map import TokenMap
+from pruning.tokens import VisualTokens
+
+SCALE = 1000  # of attention, beside variances of cosines
+TINY = 1e-6
+
+
+@dataclass(frozen=True)
+class HoloV(CompressionMethod):
+    """Cut the raster into chunks; each keeps its most attended tokens, as many as its score earns.
+
+    A chunk's score is its mean attention, and how much its tokens vary in whom they are like. In a
+    clip each frame does so by itself, with its share of the budget.
+
+    Paper      Zou et al., NeurIPS 2025, arXiv 2510.02912
+    Code       obananas/HoloV @ 1d2e65e, llava/model/utils.py
+    Where      before the LLM, on projected tokens, by the encoder's attention
+    Positions  PERC, chunk by chunk, in a chunk in the order of attention
+    Differs    chunks are stretches of the raster, as released, not crops; a picture of any size has
+               16. What a full chunk cannot hold goes to the others: preset "official" fills up with
+               zeros instead. `rank_by` "score" lets variance choose tokens too; the release brings
+               it to the mean of attention, so that it hardly moves a chunk's share. An encoder
+               without [CLS] is scored by received attention
+    """
+
+    name = "holov"
+    title = "HoloV"
+    summary = "Shares the survivors out over stretches of the picture, by attention and variety."
+    paper = "https://arxiv.org/abs/2510.02912"
+    code = "https://github.com/obananas/HoloV"
+    seam = Seam.PROJECTED
+    published = Positions(before=PositionStrategy.PERC)
+    PRESETS: ClassVar = {"default": {}, "official": {"overflow": "padding"}}
+
+    retention_ratio: float = knob(0.25, 0.01, 1.0, help="share of visual tokens kept")
+    chunks: int = knob(16, 1, 256, help="stretches that the raster of a picture is cut into")
+    alpha: float = knob(0.09, 0.0, 1.0, help="weight of variance beside attention")
+    rank_by: str = knob("attention", choices=("attention", "score"), help="of tokens in a chunk")
+    overflow: str = knob(
+        "shared", choices=("shared", "padding"), help="of full chunks: to the others, or zeros"
+    )
+
+    @property
+    def needs(self) -> Needs:
+        return Needs(encoder=frozenset({"attention"}))
+
+    def budget(self, num_tokens: int, num_layers: int) -> Budget:
+        return before_llm(self.title, num_tokens, self.retention_ratio)
+
+    def compress(self, visual: VisualTokens, keep: int) -> TokenMap:
+        assert visual.attention is not None
+        attention = visual.attention.float()  # (N,)
+        if keep >= len(visual):
+            return TokenMap.identity(len(visual), attention.device)
+
+        def share(frame: slice, count: int) -> TokenMap:
+            return self.share(visual.features[frame], attention[frame], count)
+
+        return frame_by_frame(visual.layout, keep, share, attention)
+
+    def share(self, features: Tensor, attention: Tensor, keep: int) -> TokenMap:
+        """One frame: what its chunks keep, and zeros if they hold less than they were given."""
+        n, device = len(features), features.device
+        score, real = scored(features, attention, min(self.chunks, n), self.alpha)  # (P, m)
+        size = real.sum(dim=1)  # (P,)
+        quota = share_out(score.sum(dim=1) / size, size, keep, self.overflow == "shared")
+        chunk = torch.arange(len(size), device=device).repeat_interleave(size)  # (n,)
+        rank = rank_within(chunk, score[real] if self.rank_by == "score" else attention)  # (n,)
+        raster = torch.arange(n, device=device)
+        place = torch.where((quota == size)[chunk], raster, rank)  # a full chunk stays as it was
+        kept = (rank < quota[chunk]).nonzero().squeeze(1)
+        kept = kept[(chunk * n + place)[kept].argsort()]
+        selected = TokenMap.select(kept, n)
+        return replace(selected, anchors=pad(kept, (0, keep - len(kept)), value=-1))
+
+
+def scored(features: Tensor, attention: Tensor, chunks: int, alpha: float) -> tuple[Tensor, Tensor]:
+    """(P, m) scores of the tokens, chunk by chunk, and which of the places hold a token."""
+    parts = features.float().tensor_split(chunks)  # the first ones longer by one
+    padded = pad_sequence(list(parts), batch_first=True)  # (P, m, D)
+    attended = SCALE * pad_sequence(list(attention.tensor_split(chunks)), batch_first=True)
+    size = torch.tensor([len(part) for part in parts], device=features.device)[:, None]  # (P, 1)
+    real = torch.arange(padded.shape[1], device=features.device) < size  # (P, m)
+    varied = variance(padded, real)  # (P, m)
+    gain = attended.sum(dim=1) / (varied.sum(dim=1) + TINY * size[:, 0])  # (P,)
+    return attended + alpha * gain[:, None] * varied, real
+
+
+def variance(parts: Tensor, real: Tensor) -> Tensor:
+    """(P, m) how much each token's cosines with its chunk (P, m, D) vary; its own counts as 0."""
+    alike = cosine(parts, parts)  # (P, m, m)
+    alike.diagonal(dim1=1, dim2=2).zero_()
+    others = (real.sum(dim=1) - 1).clamp_min(1)[:, None]  # (P, 1)
+    mean = alike.sum(dim=2) / others  # (P, m)
+    deviation = (alike - mean[:, :, None]).square() * real[:, None]  # (P, m, m)
+    return deviation.sum(dim=2) / others * real
+
+
+def share_out(merit: Tensor, size: Tensor, total: int, is_shared: bool) -> Tensor:
+    """(P,) int64 what each chunk keeps: its merit's share, one more for the best, at most its size.
+
+    What then is left of `total` is lost, or shared: one token more for each that has room, the
+    best first, as often as it takes.
+    """
+    share = merit.double() / (merit.double().sum() + TINY)  # (P,)
+    quota = (share * total).floor().long()
+    best = merit.argsort(descending=True, stable=True)  # (P,)
+    quota[best[: total - int(quota.sum())]] += 1
+    quota = torch.minimum(quota, size)
+    while is_shared and (left := total - int(quota.sum())) > 0:
+        quota[best[(quota < size)[best]][:left]] += 1
+    return quota

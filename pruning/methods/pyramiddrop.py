@@ -1,0 +1,57 @@
+"""PyramidDrop: the deeper the layer, the fewer visual tokens, each stage a share of the last."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from pruning.base import CompressionMethod, Needs, Positions, PositionStrategy, knob
+from pruning.budget import Budget, scaled_layers, staged_by_share
+from pruning.ops.select import top
+from pruning.token_map import TokenMap
+from pruning.tokens import LayerView
+
+LAYERS = {"published": (8, 16, 24), "early": (2, 8, 16)}  # of 32
+
+
+@dataclass(frozen=True)
+class PyramidDrop(CompressionMethod):
+    """Keep, in three stages, what the last token is about to attend to; each shrinks alike.
+
+    Paper      PyramidDrop, CVPR 2025, arXiv 2410.17247
+    Code       Cooperx521/PyramidDrop @ 6444f30, modeling_llama_pdrop.py
+    Where      inside the LLM, by the attention that the next layer would give
+    Positions  PERC
+    Differs    the share that a stage leaves follows from the ratio (a half as published, 47 % on
+               average); counts are rounded, not cut; layers scale with the LLM's depth. For ratios
+               that the published layers cannot reach, the author moves them: preset "early"
+    """
+
+    name = "pyramiddrop"
+    title = "PyramidDrop"
+    summary = "Drops a share of the tokens at each of three layers, by the last text token."
+    paper = "https://arxiv.org/abs/2410.17247"
+    code = "https://github.com/Cooperx521/PyramidDrop"
+    published = Positions(inner=PositionStrategy.PERC)
+    PRESETS: ClassVar = {"official": {}, "early": {"layers": "early"}}
+
+    retention_ratio: float = knob(0.47, 0.01, 1.0, help="visual tokens averaged over LLM layers")
+    layers: str = knob("published", choices=tuple(LAYERS), help="8, 16, 24 of 32, or 2, 8, 16")
+
+    @property
+    def needs(self) -> Needs:
+        return Needs(llm_queries="last", llm=frozenset({"ahead"}))
+
+    def budget(self, num_tokens: int, num_layers: int) -> Budget:
+        layers = scaled_layers(LAYERS[self.layers], num_layers)
+
+        def pyramid(share: float) -> list[float]:
+            return [num_tokens * share**stage for stage in range(1, len(layers) + 1)]
+
+        ratio = self.retention_ratio
+        return staged_by_share(self.title, num_tokens, num_layers, ratio, layers, pyramid)
+
+    def prune(self, view: LayerView, keep: int) -> TokenMap:
+        assert view.ahead is not None
+        awaited = view.ahead.float().mean(dim=(0, 1))  # (V,) over heads and queries
+        return TokenMap.select(top(awaited, keep), len(view), scores=awaited)

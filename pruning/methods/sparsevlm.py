@@ -1,0 +1,150 @@
+"""SparseVLM: the words that the picture answers to rate its tokens; some of the worst return."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from pruning.base import CompressionMethod, Needs, Positions, PositionStrategy, knob
+from pruning.budget import Budget, scaled_layers, staged
+from pruning.ops.attention import rotary_bias
+from pruning.ops.cluster import density_peaks, distances
+from pruning.ops.select import top
+from pruning.token_map import TokenMap
+from pruning.tokens import LayerView
+
+LAYERS = (3, 7, 16)  # of 32: after layers 2, 6 and 15
+# Counts from each of them on, as released for a ratio: with the clusters, and where there are none.
+RECYCLING = {
+    1 / 3: (309, 204, 113),
+    2 / 9: (312, 117, 39),
+    1 / 6: (249, 55, 27),
+    1 / 9: (82, 32, 18),
+}
+DROPPING = {
+    1 / 3: (300, 200, 118),
+    2 / 9: (238, 108, 60),
+    1 / 6: (246, 54, 28),
+    1 / 9: (66, 34, 20),
+}
+LOUD_HEADS = 14 / 32  # of all heads
+
+
+@dataclass(frozen=True)
+class SparseVLM(CompressionMethod):
+    """Keep, in three stages, what words related to the picture attend to; recycle the best dropped.
+
+    Raters are the words of the question that the picture is more like than like the average word.
+    The best of the dropped tokens are clustered, and the clusters stay.
+
+    Paper      SparseVLM, ICML 2025, arXiv 2410.04417
+    Code       Gumpest/SparseVLMs @ 26a5f48, modelling_sparse_llama.py, score.py, utils.py
+    Where      inside the LLM, by the attention of the layer before
+    Positions  PERC; PESP in "plus"
+    Differs    counts keep the proportions of the released list nearest to the ratio, where the
+               paper derives them from the rank; clusters take at most half of a stage; a question
+               of words all alike has no raters, so every word rates; ties go to the earlier token,
+               not to noise. "plus" is SparseVLM+ (v2.0): attention over what rotary embedding
+               alone would give, of the loudest heads, and nothing recycled
+    """
+
+    name = "sparsevlm"
+    title = "SparseVLM"
+    summary = "Lets the words about the picture rate its tokens; clusters the best of the dropped."
+    paper = "https://arxiv.org/abs/2410.04417"
+    code = "https://github.com/Gumpest/SparseVLMs"
+    published = Positions(inner=PositionStrategy.PERC)
+    PRESETS: ClassVar = {
+        "v1.5": {},
+        "plus": {"recycle_share": 0.0, "attention": "unbiased", "numbering": "pesp"},
+    }
+
+    retention_ratio: float = knob(0.25, 0.01, 1.0, help="visual tokens averaged over LLM layers")
+    recycle_share: float = knob(0.3, 0.0, 1.0, help="of the dropped tokens, those that are merged")
+    cluster_share: float = knob(0.1, 0.0, 0.5, help="clusters for each token that is merged")
+    attention: str = knob(
+        "plain", choices=("plain", "unbiased"), help="of raters: or over what position alone gives"
+    )
+
+    @property
+    def needs(self) -> Needs:
+        signals = {"attention", "hidden", "inputs", "text_inputs"}
+        rotary = {"rotary", "query_rotary"} if self.attention == "unbiased" else set()
+        return Needs(llm_queries="text", llm=frozenset(signals | rotary))
+
+    def budget(self, num_tokens: int, num_layers: int) -> Budget:
+        released = RECYCLING if self.recycle_share else DROPPING
+        ratio = self.retention_ratio
+        nearest = min(released, key=lambda official: abs(official - ratio))
+        layers = scaled_layers(LAYERS, num_layers)
+        return staged(self.title, num_tokens, num_layers, ratio, layers, released[nearest])
+
+    def prune(self, view: LayerView, keep: int) -> TokenMap:
+        assert view.hidden is not None
+        score = self.rate(view)  # (V,)
+        clusters = self.clusters(len(view), keep)
+        kept = top(score, keep - clusters)
+        if not clusters:
+            return TokenMap.select(kept, len(view), scores=score)
+        dropped = torch.ones_like(score, dtype=torch.bool).index_fill(0, kept, False)
+        pool = self.recycled(len(view) - len(kept))
+        pooled = top(score.masked_fill(~dropped, -torch.inf), pool)  # (R,)
+        return recycle(score, kept, pooled, clusters, view.hidden)
+
+    def rate(self, view: LayerView) -> Tensor:
+        """(V,) mean attention that the raters give."""
+        assert view.attention is not None
+        assert view.inputs is not None and view.text_inputs is not None
+        who = raters(view.inputs, view.text_inputs)  # (R,)
+        given = view.attention.float()[:, who]  # (H, R, V)
+        if self.attention == "unbiased":
+            assert view.rotary is not None and view.query_rotary is not None
+            given = given / rotary_bias(view.query_rotary[:, who], view.rotary)
+            heads = max(1, round(LOUD_HEADS * len(given)))
+            given = given[top(given.sum(dim=(1, 2)), heads)]
+        return given.mean(dim=(0, 1))
+
+    def recycled(self, dropped: int) -> int:
+        """How many of the dropped tokens are merged."""
+        return min(int(self.recycle_share * dropped) + 1, dropped)
+
+    def clusters(self, rows: int, keep: int) -> int:
+        """The fewest clusters, out of `keep` survivors, that hold what is merged then."""
+        if not self.recycle_share or keep >= rows:
+            return 0
+        most = keep // 2
+        for count in range(1, most):
+            recycled = self.recycled(rows - keep + count)
+            if int(self.cluster_share * recycled) + 1 <= count:
+                return count
+        return most
+
+
+def raters(inputs: Tensor, text: Tensor) -> Tensor:
+    """(R,) int64: which words (Q, D) the visual tokens (K, D) are more like than the average one.
+
+    All of them where none is.
+    """
+    likeness = (inputs.float() @ text.float().mT).softmax(dim=1).mean(dim=0)  # (Q,)
+    above = likeness > likeness.mean()
+    return (above if bool(above.any()) else ~above).nonzero().squeeze(1)
+
+
+def recycle(score: Tensor, kept: Tensor, pool: Tensor, clusters: int, hidden: Tensor) -> TokenMap:
+    """`kept` as they are, then the means of the clusters (DPC-kNN) of `pool`, best centre first."""
+    alive = torch.ones(1, len(pool), dtype=torch.bool, device=pool.device)
+    distance = distances(hidden[pool][None], alive)  # (1, R, R)
+    peaks = density_peaks(distance, alive, pool.new_tensor([clusters]))[0]  # (R,)
+    centres = peaks.argsort(descending=True, stable=True)[:clusters]  # (C,)
+    member = distance[0, :, centres].argmin(dim=1)  # (R,)
+    rows = torch.arange(len(kept) + clusters, device=pool.device)
+    member[centres] = rows[:clusters]
+    owner = torch.full_like(score, -1, dtype=torch.int64)  # (V,)
+    owner[kept], owner[pool] = rows[: len(kept)], len(kept) + member
+    recycled = rows >= len(kept)
+    tags = {"selected": ~recycled, "recycled": recycled}
+    anchors = torch.cat([kept, pool[centres]])
+    return TokenMap.merge(anchors, owner, len(score), scores=score, tags=tags)
