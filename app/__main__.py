@@ -53,7 +53,7 @@ def _parser() -> argparse.ArgumentParser:
     bench.add_argument("--seed", type=int, default=0)
     bench.add_argument("--split", default="plain", help=SPLITS)
     bench.add_argument("--methods", help="comma-separated; default those of the model's media")
-    bench.add_argument("--retention", help="comma-separated; default 33, 22 and 11 % for scenes")
+    bench.add_argument("--retention", help="comma-separated; default 33, 22 and 11 %% for scenes")
     bench.add_argument("--positions", default="published", help=POSITIONS)
     bench.add_argument("--jobs", type=int, help="processes, one thread each; default one a core")
     bench.add_argument("--json", type=Path, help="also write the report here")

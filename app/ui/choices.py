@@ -13,21 +13,22 @@ from app.settings import ROOT
 from models.catalog import find
 from pruning.methods import METHODS, create
 
-SOURCES = ("paper", "official")  # presets that follow one where they differ
+# Presets that follow a source where sources differ, or that papers name as methods of their own.
+OFFERED = ("paper", "official", "fix", "plus", "early")
 
 
 @lru_cache
 def method_choices(model: str) -> tuple[tuple[str, str], ...]:
     """(what `create` takes, what its lane is called) of all but vanilla that a model can run.
 
-    Of a method's presets these are the first, and those that follow another source; one that is
+    Of a method's presets these are the first, and those that papers tell apart; one that is
     tuned to another family of models is left to the command line.
     """
     names: list[str] = []
     for method in METHODS:
         if method.name != "vanilla" and method.media & find(model).media:
             _, *others = method.PRESETS
-            followed = [preset for preset in others if preset in SOURCES]
+            followed = [preset for preset in others if preset in OFFERED]
             names += [method.name, *(f"{method.name}:{preset}" for preset in followed)]
     return tuple((name, create(name).label) for name in names)
 

@@ -128,3 +128,13 @@ def test_bench_prints_a_table_and_ends_with_one_json_line(capsys):
     report = json.loads(lines[-1])
     assert [row["method"] for row in report["rows"]] == ["vanilla", "pooling", "nuwa:paper"]
     assert lines[0].split()[0] == "method" and report["questions"]["grounding"] == 2
+
+
+COMMANDS = ("demo", "compare", "bench", "speed", "compression", "examples", "findings", "curves")
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_explains_itself(command, capsys):
+    with pytest.raises(SystemExit) as stopped:
+        main([command, "--help"])
+    assert stopped.value.code == 0 and f"python -m app {command}" in capsys.readouterr().out
