@@ -3,7 +3,7 @@ PORT ?= 7860
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test lint format bench train-image train-video probe curves findings examples clean
+.PHONY: demo test lint format bench train-image train-video accuracy probe curves findings examples clean
 
 demo: .venv/installed
 	$(BIN)/python -m app demo --host $(HOST) --port $(PORT)
@@ -34,6 +34,16 @@ train-image: .venv/installed
 # The same of the embedded video model, which begins from the image model.
 train-video: .venv/installed
 	$(BIN)/python -m models.embedded.train_video all
+
+# How well the embedded models answer with all tokens: as they were trained, and on harder splits.
+HARDER := sizes crowd clutter alike hard
+accuracy: .venv/installed
+	$(BIN)/python -m app bench --scenes 1000 --methods vanilla --json assets/results/accuracy/image-plain.json
+	$(BIN)/python -m app bench --model embedded-video --clips 1000 --methods vanilla --json assets/results/accuracy/video-plain.json
+	for split in $(HARDER); do \
+	  $(BIN)/python -m app bench --scenes 300 --split $$split --methods vanilla --json assets/results/accuracy/image-$$split.json && \
+	  $(BIN)/python -m app bench --model embedded-video --clips 300 --split $$split --methods vanilla --json assets/results/accuracy/video-$$split.json \
+	  || exit 1; done
 
 # Whether the encoders' features carry place: they should not.
 probe: .venv/installed

@@ -96,7 +96,7 @@ def main() -> None:
     parser.add_argument("--work", type=Path, default=ROOT / "out" / "train-video")
     parser.add_argument("--out", type=Path, default=ROOT / "assets" / "embedded" / "video")
     parser.add_argument("--encoder-steps", type=int, default=400)
-    parser.add_argument("--answer-steps", type=int, default=1400)
+    parser.add_argument("--answer-steps", type=int, default=1500)
     parser.add_argument("--seed", type=int, default=0)
     run_stages(parser, STAGES)
 
