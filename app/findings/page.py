@@ -99,7 +99,7 @@ def _positions(rows: list[dict]) -> str:
     lines = []
     for row in rows:
         if "refused" in row:
-            lines.append((row["method"], _percent(row["ratio"]), f"refused: {row['refused']}"))
+            lines.append((row["title"], _percent(row["ratio"]), f"refused: {row['refused']}"))
             continue
         lines.append(
             (

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from itertools import product
 from pathlib import Path
@@ -37,12 +36,10 @@ def report(
     pictures: int, clips: int, folder: Path, settings: Settings, jobs: int | None = None
 ) -> dict[str, Any]:
     """Answer what is not answered yet, then count."""
-    start = time.perf_counter()
     planned = studies(pictures, clips)
     answered = {study.model: Answered(answers(study, folder, settings, jobs)) for study in planned}
     return {
         "seeds": len(SEEDS),
-        "seconds": round(time.perf_counter() - start),
         "models": {study.model: _told(study, settings, answered) for study in planned},
         "drops": drops(answered["embedded-image"]),
         "positions": positions(answered["embedded-image"]),
@@ -89,11 +86,12 @@ def positions(told: Answered) -> list[dict]:
     rows = []
     for method, ratio in product(SELECTIONS, PICTURE_RATIOS):
         lanes = {strategy: numbered(method, ratio, strategy) for strategy in STRATEGIES}
+        named = {"method": method, "title": create(method).title, "ratio": ratio}
         if why := told.refused(lanes["perc"]):
-            rows.append({"method": method, "ratio": ratio, "refused": why})
+            rows.append(named | {"refused": why})
             continue
         rows.append(
-            {"method": method, "title": create(method).title, "ratio": ratio}
+            named
             | {"published": PUBLISHED[method]}
             | {
                 strategy: {
