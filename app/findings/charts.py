@@ -17,13 +17,14 @@ HEIGHT = 260
 def draw(report: dict[str, Any], folder: Path) -> None:
     """`findings-*.svg`, each with the conditions it was measured under."""
     words = _words(report)
-    published = [row for row in report["clips"] if row["positions"] == "published"]
+    clips = report["clips"]
+    published = [row for row in clips if row["positions"] == "published"]
     named = {
         "questions": curves(report["drops"], "questions", "questions right"),
         "grounding": curves(report["drops"], "grounding", "boxes right (IoU ≥ 0.5)"),
         "positions": strategies(report["positions"]),
         "clips": curves(published, "every", "answers about clips right"),
-        "moving": moving(published),
+        "moving": moving([row for row in clips if row["positions"] == "pesp" or row["ratio"] == 1]),
     }
     for name, chart in named.items():
         model = "embedded-video" if name in ("clips", "moving") else "embedded-image"
@@ -98,7 +99,7 @@ def moving(rows: list[dict]) -> Any:
         if row["ratio"] in (least, 1)
         for name in ("moving", "still")
     ]
-    title = f"share of answers right at {100 * least:g} %"
+    title = f"share of answers right at {100 * least:g} %, all with PESP"
     return _grouped(bars, "object", ["moving", "still"], title)
 
 
