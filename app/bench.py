@@ -23,7 +23,7 @@ from app.worker.conditions import conditions
 from models.base import Adapter
 from models.catalog import find, load
 from models.embedded import clip_questions, questions
-from models.embedded.clips import SECONDS
+from models.embedded.clips import SECONDS, Clip
 from models.embedded.hard import PLAIN, Split, find_split, hard_clip, hard_scene
 from models.embedded.questions import Question
 from models.grounding import iou
@@ -136,7 +136,12 @@ def _scenes(count: int, seed: int, split: Split = PLAIN) -> Iterator[tuple[Media
 def _clips(count: int, seed: int, split: Split = PLAIN) -> Iterator[tuple[Media, Question]]:
     draw = partial(hard_clip, split)
     for clip, question in clip_questions.evaluation_questions(count, seed, draw=draw):
-        yield Media(clip.frames, clip.times * SECONDS, "video", "none", read_seconds=0.0), question
+        yield clip_media(clip), question
+
+
+def clip_media(clip: Clip) -> Media:
+    """A drawn clip as an upload that has been read."""
+    return Media(clip.frames, clip.times * SECONDS, "video", "none", read_seconds=0.0)
 
 
 def _lanes(

@@ -8,7 +8,7 @@ from functools import cached_property
 import numpy as np
 
 from app.findings.paired import interval, mcnemar
-from app.findings.study import BLIND, SEEDS, VANILLA, Lane
+from app.findings.study import FLOOR, SEEDS, VANILLA, Lane
 
 
 class Answered:
@@ -47,7 +47,7 @@ class Answered:
         1 = no better than with next to nothing kept, 0 = as good as vanilla. The interval is of
         grounding's loss beyond that of questions.
         """
-        rights = [self.right(which) for which in (lane, VANILLA, BLIND)]
+        rights = [self.right(which) for which in (lane, VANILLA, FLOOR)]
         low, high = interval(lambda drawn: self._beyond(rights, self.of_uploads(drawn)), self.units)
         whole = np.arange(len(self.records))
         return {

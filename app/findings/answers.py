@@ -20,13 +20,14 @@ from typing import Any
 import torch
 from tqdm import tqdm
 
+from app.bench import ACCURATE_IOU, clip_media
 from app.findings.study import Study
 from app.settings import ROOT, Settings
 from app.worker.conditions import conditions
 from models.base import Adapter, Prompt
 from models.catalog import find, load
 from models.embedded import clip_questions, questions
-from models.embedded.clips import SECONDS, Clip
+from models.embedded.clips import Clip
 from models.embedded.questions import Question
 from models.grounding import iou
 from models.media import Media, drawn
@@ -36,9 +37,14 @@ from pruning.base import Needs
 from pruning.budget import BudgetError
 from pruning.tokens import VisualTokens
 
-ACCURATE_IOU = 0.5
 MAX_NEW_TOKENS = 16
-ANSWERING = ("pruning", "models", "app/findings/study.py", "app/findings/answers.py")
+ANSWERING = (
+    "pruning",
+    "models",
+    "app/request.py",
+    "app/findings/study.py",
+    "app/findings/answers.py",
+)
 
 
 class EncodedOnce:
@@ -66,7 +72,10 @@ def answers(study: Study, folder: Path, settings: Settings, jobs: int | None = N
     `moving` (None where that has no one answer), and by lane `[right, IoU or None, ratio that ran]`
     or the reason why the method refuses.
     """
-    kept, jobs = folder / f"{study.model}-{fingerprint(study)}.jsonl", jobs or os.cpu_count() or 1
+    kept, jobs = (
+        folder / f"{study.model}-{fingerprint(study, settings)}.jsonl",
+        jobs or os.cpu_count() or 1,
+    )
     cases = list(study.cases())
     with ProcessPoolExecutor(jobs, get_context("spawn"), initializer=_start) as pool:
         done = finished(
@@ -90,7 +99,9 @@ def finished(
     lines = kept.read_text(encoding="utf-8").splitlines(keepends=True) if kept.exists() else []
     whole = [json.loads(line) for line in lines if line.endswith("\n")]  # the last may be cut short
     done = {tuple(line["case"]): line["questions"] for line in whole}
-    kept.write_text("".join(json.dumps(line) + "\n" for line in whole), encoding="utf-8")
+    repaired = kept.with_suffix(".new")
+    repaired.write_text("".join(json.dumps(line) + "\n" for line in whole), encoding="utf-8")
+    repaired.replace(kept)
     left = [case for case in cases if case not in done]
     bar = tqdm(
         ask(left),
@@ -107,9 +118,9 @@ def finished(
     return done
 
 
-def fingerprint(study: Study) -> str:
-    """Of all that an answer hangs on: weights, code, lanes."""
-    digest = hashlib.sha256()
+def fingerprint(study: Study, settings: Settings) -> str:
+    """Of all that an answer hangs on: weights, code, lanes, where and in what numbers it runs."""
+    digest = hashlib.sha256(f"{settings.device} {settings.dtype}".encode())
     for part in (find(study.model).source, *ANSWERING):
         path = ROOT / part
         for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
@@ -117,6 +128,12 @@ def fingerprint(study: Study) -> str:
                 digest.update(file.relative_to(ROOT).as_posix().encode() + file.read_bytes())
     digest.update(" ".join(lane.key for lane in study.lanes).encode())
     return digest.hexdigest()[:12]
+
+
+def weights_of(study: Study) -> str:
+    """Digest of the weights that answered."""
+    weights = sorted((ROOT / find(study.model).source).glob("*.safetensors"))
+    return hashlib.sha256(b"".join(path.read_bytes() for path in weights)).hexdigest()[:12]
 
 
 def conditions_of(study: Study, settings: Settings) -> dict[str, str]:
@@ -134,11 +151,10 @@ def _adapter(model: str, settings: Settings) -> Adapter:
 
 def _case(study: Study, settings: Settings, case: tuple[int, int]) -> list[dict]:
     """All questions about one drawn upload."""
-    seed, index = case
     return [
         {"sort": question.sort, "box": question.box is not None, "moving": moving}
-        | {"lanes": _lanes(study, settings, seed, media, question)}
-        for media, question, moving in _asked(study, index)
+        | {"lanes": _lanes(study, settings, case, media, question)}
+        for media, question, moving in _asked(study, case[1])
     ]
 
 
@@ -148,25 +164,27 @@ def _asked(study: Study, index: int) -> Iterator[tuple[Media, Question, bool | N
             yield drawn(picture), question, None
     else:
         for clip, question in clip_questions.evaluation_questions(1, index):
-            media = Media(clip.frames, clip.times * SECONDS, "video", "none", read_seconds=0.0)
-            yield media, question, moving(clip, question)
+            yield clip_media(clip), question, moving(clip, question)
 
 
 def moving(clip: Clip, question: Question) -> bool | None:
-    """Whether the one object that a question is about changes its place."""
-    if len(question.subjects) != 1:
+    """Whether the one object that a question is about changes its place.
+
+    None too where the answer would say so: a model that sees little says "nowhere".
+    """
+    if len(question.subjects) != 1 or question.sort == "motion":
         return None
     way = clip_questions.way(*clip.actors[question.subjects[0]].way)
     return way != "nowhere"
 
 
 def _lanes(
-    study: Study, settings: Settings, seed: int, media: Media, question: Question
+    study: Study, settings: Settings, case: tuple[int, int], media: Media, question: Question
 ) -> dict[str, list | str]:
     adapter: Any = EncodedOnce(_adapter(study.model, settings))
     told: dict[str, list | str] = {}
     for lane in study.lanes:
-        method = lane.create(seed)
+        method = lane.create(*case)
         try:
             *_, result = run_lane(
                 adapter, media, question.text, method, max_new_tokens=MAX_NEW_TOKENS

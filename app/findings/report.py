@@ -14,8 +14,8 @@ from app.findings.answers import answers, conditions_of, fingerprint
 from app.findings.claims import judged
 from app.findings.paired import holm
 from app.findings.study import (
-    BLIND,
     CLIP_LANES,
+    FLOOR,
     PICTURE_LANES,
     PICTURE_RATIOS,
     PUBLISHED,
@@ -62,7 +62,7 @@ def _told(study: Study, settings: Settings, answered: dict[str, Answered]) -> di
 
 def _row(told: Answered, lane: Lane, **asked: np.ndarray) -> dict[str, Any]:
     """A lane by name and its rates, or why it did not run."""
-    title = "Next to nothing" if lane == BLIND else create(lane.method).title
+    title = "Next to nothing" if lane == FLOOR else create(lane.method).title
     row = {"method": lane.method, "title": title, "ratio": lane.ratio, "positions": lane.positions}
     if why := told.refused(lane):
         return row | {"refused": why}
@@ -73,7 +73,7 @@ def _row(told: Answered, lane: Lane, **asked: np.ndarray) -> dict[str, Any]:
 def drops(told: Answered) -> list[dict]:
     """Finding 1: what each method loses on questions, and what on grounding."""
     rows = []
-    for lane in (VANILLA, BLIND, *PICTURE_LANES):
+    for lane in (VANILLA, FLOOR, *PICTURE_LANES):
         row = _row(told, lane, questions=~told.box, grounding=told.box)
         if lane in PICTURE_LANES and "refused" not in row:
             row["lost"] = told.lost(lane)
@@ -115,7 +115,7 @@ def on_clips(told: Answered) -> list[dict]:
         "moving": told.moving,
         "still": told.still,
     }
-    rows = [_row(told, lane, **asked) for lane in (VANILLA, BLIND)]
+    rows = [_row(told, lane, **asked) for lane in (VANILLA, FLOOR)]
     for positions, lanes in CLIP_LANES.items():
         flashvid = {lane.ratio: lane for lane in lanes if lane.method == "flashvid"}
         for lane in lanes:

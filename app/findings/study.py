@@ -15,8 +15,8 @@ FIRST = 100_000  # evaluation scene or clip that seed 1 begins with; seed 2 at t
 PICTURES, CLIPS = 150, 120  # of each seed
 PICTURE_RATIOS = (0.333, 0.222, 0.111)
 CLIP_RATIOS = (0.25, 0.20, 0.15, 0.10)
-CLIP_ENDS = (0.25, 0.10)  # where PESP runs too
-PICTURE_METHODS = ("random", "grid", "pooling", "visionzip", "fastv", "nuwa")
+PESP_RATIOS = (0.25, 0.10)  # of clips: where PESP runs too
+PICTURE_METHODS = ("random", "grid", "pooling", "visionzip", "fastv", "sparsevlm", "nuwa")
 SELECTIONS = ("random", "grid", "visionzip", "fastv")
 STRATEGIES = ("perc", "pesp", "rpme")
 CLIP_METHODS = ("flashvid", "fastvid", "ttm", "visionzip", "pooling")
@@ -43,18 +43,19 @@ class Lane:
         """ "visionzip@0.333/rpme": what names it in the answers and in the report."""
         return self.method if self.ratio == 1 else f"{self.method}@{self.ratio}/{self.positions}"
 
-    def create(self, seed: int) -> CompressionMethod:
-        """Random selection draws anew for each seed."""
+    def create(self, seed: int, index: int) -> CompressionMethod:
+        """For one upload of a seed: random selection draws anew for each."""
         if self.ratio == 1:
             return create(self.method)
         if self.method == "random":
+            draw = (1000 * seed + index) % 10_000
             numbering = {} if self.positions == "published" else {"numbering": self.positions}
-            return create("random", retention_ratio=self.ratio, seed=seed, **numbering)
+            return create("random", retention_ratio=self.ratio, seed=draw, **numbering)
         return method_of(self.method, self.ratio, self.positions)
 
 
 VANILLA = Lane("vanilla")
-BLIND = Lane("random", 0.01)  # next to nothing kept: what guessing gives
+FLOOR = Lane("random", 0.01)  # next to nothing kept
 
 
 def numbered(method: str, ratio: float, strategy: str) -> Lane:
@@ -83,14 +84,14 @@ POSITION_LANES = tuple(
 # By how the page names the numbering.
 CLIP_LANES = {
     "published": tuple(Lane(*pair) for pair in product(CLIP_METHODS, CLIP_RATIOS)),
-    "pesp": tuple(numbered(*pair, "pesp") for pair in product(CLIP_METHODS, CLIP_ENDS)),
+    "pesp": tuple(numbered(*pair, "pesp") for pair in product(CLIP_METHODS, PESP_RATIOS)),
 }
 
 
 def studies(pictures: int = PICTURES, clips: int = CLIPS) -> tuple[Study, Study]:
     """Finding 1 and 3 on pictures, FlashVID's on clips."""
-    on_pictures = dict.fromkeys((VANILLA, BLIND, *PICTURE_LANES, *POSITION_LANES))
-    on_clips = dict.fromkeys((VANILLA, BLIND, *chain(*CLIP_LANES.values())))
+    on_pictures = dict.fromkeys((VANILLA, FLOOR, *PICTURE_LANES, *POSITION_LANES))
+    on_clips = dict.fromkeys((VANILLA, FLOOR, *chain(*CLIP_LANES.values())))
     return (
         Study("embedded-image", pictures, tuple(on_pictures)),
         Study("embedded-video", clips, tuple(on_clips)),

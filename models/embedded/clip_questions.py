@@ -108,12 +108,9 @@ def becomes(clip: Clip, rng: np.random.Generator) -> Question | None:
         return None
     actor = turning[rng.integers(len(turning))]
     spelling = rng.choice(["colour", "color"])
-    template, meant = str(rng.choice(BECOMES)), actor.kind
+    text = str(rng.choice(BECOMES)).format(actor.kind, spelling)
     if not _alone(clip, actor):
-        meant = f"{actor.colour} {actor.kind}"
-        if not _alone(clip, actor, actor.colour):
-            return None
-    text = template.format(meant, spelling)
+        return None
     return Question(text, "becomes", actor.later, subjects=_index(clip, actor))
 
 

@@ -49,6 +49,8 @@ class Scene:
 
 
 def training_seed(index: int) -> int:
+    if index < 0:
+        raise ValueError(f"training scene {index}, wanted at least 0")
     return EVALUATION_SEEDS + index
 
 

@@ -10,7 +10,7 @@ from app.findings.answered import Answered
 from app.findings.answers import EncodedOnce, finished
 from app.findings.claims import CLAIMS, Claim, judged
 from app.findings.paired import holm, interval, mcnemar
-from app.findings.study import BLIND, PUBLISHED, SEEDS, VANILLA, Lane, numbered, studies
+from app.findings.study import FLOOR, PUBLISHED, SEEDS, VANILLA, Lane, numbered, studies
 from app.settings import ROOT
 from models.embedded.questions import evaluation_questions
 from models.media import drawn
@@ -27,7 +27,7 @@ def records(right):
         {"seed": seed, "index": 100 * seed + index, "sort": "x", "box": box, "moving": index < 5}
         | {
             "lanes": {
-                lane.key: [right(lane, box, index), None, 0.2] for lane in (VANILLA, BLIND, LANE)
+                lane.key: [right(lane, box, index), None, 0.2] for lane in (VANILLA, FLOOR, LANE)
             }
         }
         for seed in SEEDS
@@ -98,7 +98,7 @@ def test_every_claim_is_about_lanes_that_run():
 def test_no_lane_runs_twice_and_the_published_numbering_is_the_methods_own():
     for study in studies():
         assert len({lane.key for lane in study.lanes}) == len(study.lanes)
-        assert len({repr(lane.create(seed=1)) for lane in study.lanes}) == len(study.lanes)
+        assert len({repr(lane.create(1, 7)) for lane in study.lanes}) == len(study.lanes)
     for name, strategy in PUBLISHED.items():
         published = create(name).published
         acts = published.inner if name == "fastv" else published.before
@@ -124,7 +124,7 @@ def test_an_upload_is_encoded_once_for_what_lanes_need_alike_and_answers_stay_th
 
     once = Counting(adapter)
     for lane in (VANILLA, Lane("random", 0.5), LANE, Lane("visionzip", 0.333)):
-        method = lane.create(1)
+        method = lane.create(1, 7)
         *_, shared = run_lane(once, media, question.text, method, max_new_tokens=4)
         *_, alone = run_lane(adapter, media, question.text, method, max_new_tokens=4)
         assert shared.answer == alone.answer
