@@ -20,7 +20,6 @@ class Answered:
         self.seed = np.array([record["seed"] for record in records])
         self.moving = np.array([record["moving"] is True for record in records])
         self.still = np.array([record["moving"] is False for record in records])
-        self.every = np.ones(len(records), dtype=bool)
 
     def refused(self, lane: Lane) -> str:
         """Why the method does not go as low; empty where it does."""

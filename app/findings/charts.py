@@ -23,7 +23,7 @@ def draw(report: dict[str, Any], folder: Path) -> None:
         "questions": curves(report["drops"], "questions", "questions right"),
         "grounding": curves(report["drops"], "grounding", "boxes right (IoU ≥ 0.5)"),
         "positions": strategies(report["positions"]),
-        "clips": curves(published, "every", "answers about clips right"),
+        "clips": curves(published, "questions", "questions about clips right"),
         "moving": moving([row for row in clips if row["positions"] == "pesp" or row["ratio"] == 1]),
     }
     for name, chart in named.items():

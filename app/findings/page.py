@@ -8,16 +8,25 @@ from string import Template
 from typing import Any
 
 from app.findings.paired import DRAWS, LEVEL
+from app.findings.report import PAIRS
 from app.findings.study import STRATEGIES
 
 TEMPLATE = Path(__file__).with_name("template.md")
+CLIP_RATES = {
+    "questions": "questions (p)",
+    "boxes": "boxes at the end (p)",
+    "moving": "about what moves (p)",
+    "still": "about what stands still (p)",
+}
 
 
 def markdown(report: dict[str, Any]) -> str:
     """The template with the report's tables in it."""
     return Template(TEMPLATE.read_text(encoding="utf-8")).substitute(
         scope=_scope(report),
-        claims=_claims(report["claims"]),
+        nuwa=_claims(report["claims"], "Nüwa"),
+        flashvid=_claims(report["claims"], "FlashVID"),
+        ours=_claims(report["claims"], "ours"),
         drops=_drops(report["drops"]),
         positions=_positions(report["positions"]),
         clips=_clips(report["clips"]),
@@ -38,25 +47,17 @@ def _scope(report: dict[str, Any]) -> str:
     return "".join(lines)
 
 
-def _claims(rows: list[dict]) -> str:
-    lines = [
-        (
-            row["claim"],
-            row["paper"],
-            *(
-                ("–", "–", f"refused: {row['refused']}")
-                if "refused" in row
-                else (
-                    f"{_rate(row['first'])} against {_rate(row['second'])}",
-                    _p(row["p_holm"]),
-                    f"**{row['verdict']}**",
-                )
-            ),
-        )
-        for row in rows
-    ]
-    head = ("the paper says", "its figures", "here", "p", "verdict")
-    return _table(head, lines)
+def _claims(rows: list[dict], family: str) -> str:
+    lines = []
+    for row in (row for row in rows if row["family"] == family):
+        said = (row["claim"], *([row["figures"]] if row["figures"] else []))
+        if "refused" in row:
+            lines.append((*said, f"refused: {row['refused']}"))
+            continue
+        rates = f"{_rate(row['first'])} against {_rate(row['second'])} of {_rate(row['vanilla'])}"
+        lines.append((*said, rates, _p(row["p_holm"]), f"**{row['verdict']}**"))
+    said = ("we ask",) if family == "ours" else ("the paper says", "its figures")
+    return _table((*said, "here, of what vanilla gets right", "p", "verdict"), lines)
 
 
 def _drops(rows: list[dict]) -> str:
@@ -77,9 +78,10 @@ def _drops(rows: list[dict]) -> str:
                         _percent(lost["questions"]),
                         _percent(lost["grounding"]),
                         f"{100 * lost['low']:+.0f} to {100 * lost['high']:+.0f}",
+                        row["falls"],
                     )
                     if lost
-                    else ("", "", "")
+                    else ()
                 ),
             )
         )
@@ -91,6 +93,7 @@ def _drops(rows: list[dict]) -> str:
         "seeing lost, questions",
         "seeing lost, boxes",
         "boxes beyond questions, points (95 %)",
+        "which falls further",
     )
     return _table(head, lines)
 
@@ -106,7 +109,7 @@ def _positions(rows: list[dict]) -> str:
                 f"{row['title']} (published: {row['published'].upper()})",
                 _percent(row["ratio"]),
                 *(_rate(row[name]["grounding"]) for name in STRATEGIES),
-                *(_p(row[name]["p_holm"]) for name in STRATEGIES if name != "perc"),
+                *(_p(test["p_holm"]) for test in row["tests"].values()),
                 *(_rate(row[name]["questions"]) for name in STRATEGIES),
             )
         )
@@ -114,7 +117,7 @@ def _positions(rows: list[dict]) -> str:
         "selection",
         "asked",
         *(f"boxes, {name.upper()}" for name in STRATEGIES),
-        *(f"p, {name.upper()} against PERC" for name in STRATEGIES if name != "perc"),
+        *(f"p, {first.upper()} against {second.upper()}" for first, second in PAIRS),
         *(f"questions, {name.upper()}" for name in STRATEGIES),
     )
     return _table(head, lines)
@@ -127,20 +130,11 @@ def _clips(rows: list[dict]) -> str:
         if "refused" in row:
             lines.append((name, _percent(row["ratio"]), f"refused: {row['refused']}"))
             continue
-        shares = ("every", "questions", "boxes", "moving", "still")
-        beside = _p(row["flashvid"]["p_holm"]) if "flashvid" in row else ""
-        lines.append((name, _percent(row["ran"]), *(_rate(row[share]) for share in shares), beside))
-    head = (
-        "method",
-        "run",
-        "all answers",
-        "questions",
-        "boxes at the end",
-        "about what moves",
-        "about what stands still",
-        "p against FlashVID",
-    )
-    return _table(head, lines)
+        beside = [f" ({_p(test['p_holm'])})" for test in row.get("flashvid", {}).values()]
+        cells = zip(CLIP_RATES, beside or [""] * len(CLIP_RATES), strict=True)
+        rates = [_rate(row[rate]) + p for rate, p in cells]
+        lines.append((name, _percent(row["ran"]), *rates))
+    return _table(("method", "run", *CLIP_RATES.values()), lines)
 
 
 def _table(head: Sequence[str], lines: Sequence[Sequence[str]]) -> str:

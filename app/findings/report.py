@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from app.findings.answered import Answered
-from app.findings.answers import answers, conditions_of, fingerprint
+from app.findings.answers import answers, conditions_of, weights_of
 from app.findings.claims import judged
 from app.findings.paired import holm
 from app.findings.study import (
@@ -30,6 +30,8 @@ from app.findings.study import (
 )
 from app.settings import Settings
 from pruning.methods import create
+
+PAIRS = (("pesp", "perc"), ("rpme", "perc"), ("rpme", "pesp"))  # of numberings, that are tested
 
 
 def report(
@@ -55,7 +57,7 @@ def _told(study: Study, settings: Settings, answered: dict[str, Answered]) -> di
         "boxes": int(told.box.sum()),
         "questions": int((~told.box).sum()),
         "lanes": len(study.lanes),
-        "fingerprint": fingerprint(study),
+        "weights": weights_of(study),
         "conditions": conditions_of(study, settings),
     }
 
@@ -77,39 +79,41 @@ def drops(told: Answered) -> list[dict]:
         row = _row(told, lane, questions=~told.box, grounding=told.box)
         if lane in PICTURE_LANES and "refused" not in row:
             row["lost"] = told.lost(lane)
+            row["falls"] = _falls(**row["lost"])
         rows.append(row)
     return rows
 
 
+def _falls(low: float, high: float, **_: float) -> str:
+    """Which falls further, by the interval of the difference."""
+    return "boxes" if low > 0 else "questions" if high < 0 else "not decided"
+
+
 def positions(told: Answered) -> list[dict]:
-    """Finding 3: the same survivors under three numberings, tested against PERC."""
-    rows = []
+    """Finding 3: the same survivors under three numberings, tested two by two on boxes."""
+    rows, asked = [], {"grounding": told.box, "questions": ~told.box}
     for method, ratio in product(SELECTIONS, PICTURE_RATIOS):
         lanes = {strategy: numbered(method, ratio, strategy) for strategy in STRATEGIES}
-        named = {"method": method, "title": create(method).title, "ratio": ratio}
+        row = {"method": method, "title": create(method).title, "ratio": ratio}
         if why := told.refused(lanes["perc"]):
-            rows.append(named | {"refused": why})
+            rows.append(row | {"refused": why})
             continue
-        rows.append(
-            named
-            | {"published": PUBLISHED[method]}
-            | {
-                strategy: {
-                    "grounding": told.rate(lane, told.box),
-                    "questions": told.rate(lane, ~told.box),
-                    **told.against(lane, lanes["perc"], told.box),
-                }
-                for strategy, lane in lanes.items()
-            }
-        )
-    _adjust([row[s] for row in rows if "refused" not in row for s in STRATEGIES if s != "perc"])
+        rates = {
+            strategy: {name: told.rate(lane, where) for name, where in asked.items()}
+            for strategy, lane in lanes.items()
+        }
+        tests = {
+            f"{first}_{second}": told.against(lanes[first], lanes[second], told.box)
+            for first, second in PAIRS
+        }
+        rows.append(row | {"published": PUBLISHED[method], "tests": tests} | rates)
+    _adjust([test for row in rows for test in row.get("tests", {}).values()])
     return rows
 
 
 def on_clips(told: Answered) -> list[dict]:
-    """FlashVID beside the others: all answers, on what moves and on what stands still."""
+    """FlashVID beside the others: on questions, on boxes, on what moves and what stands still."""
     asked = {
-        "every": told.every,
         "questions": ~told.box,
         "boxes": told.box,
         "moving": told.moving,
@@ -119,16 +123,18 @@ def on_clips(told: Answered) -> list[dict]:
     for positions, lanes in CLIP_LANES.items():
         flashvid = {lane.ratio: lane for lane in lanes if lane.method == "flashvid"}
         for lane in lanes:
-            row = _row(told, lane, **asked) | {"positions": positions}
-            beside = flashvid[lane.ratio]
+            row, beside = _row(told, lane, **asked) | {"positions": positions}, flashvid[lane.ratio]
             if lane != beside and not (told.refused(lane) or told.refused(beside)):
-                row["flashvid"] = told.against(beside, lane, told.every)
+                row["flashvid"] = {
+                    name: told.against(beside, lane, where) for name, where in asked.items()
+                }
             rows.append(row)
-    _adjust([row["flashvid"] for row in rows if "flashvid" in row])
+    for name in asked:
+        _adjust([row["flashvid"][name] for row in rows if "flashvid" in row])
     return rows
 
 
 def _adjust(tests: Sequence[dict]) -> None:
-    """Add Holm's p over one table's tests."""
+    """Add Holm's p over one family of tests."""
     for test, p in zip(tests, holm([test["p"] for test in tests]), strict=True):
         test["p_holm"] = p

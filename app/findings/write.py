@@ -22,9 +22,21 @@ def findings(
     out: Path | None,
     settings: Settings,
 ) -> Path:
-    """Answer, count and write; the page's path."""
+    """Answer, count and write; the page's path. A trial of other counts has its own folder."""
+    counts = [
+        default if asked is None else asked
+        for asked, default in ((pictures, PICTURES), (clips, CLIPS))
+    ]
+    if out is None and counts != [PICTURES, CLIPS]:
+        raise ValueError(
+            "Other counts would replace the page of the checkout; name a folder: --out."
+        )
+    if min(counts) < 1:
+        raise ValueError(
+            f"{counts[0]} pictures and {counts[1]} clips of each seed, wanted 1 or more."
+        )
     out = out or ROOT
-    told = report(pictures or PICTURES, clips or CLIPS, out / ANSWERS, settings, jobs)
+    told = report(*counts, out / ANSWERS, settings, jobs)
     for path in (RESULTS, PAGE):
         (out / path).parent.mkdir(parents=True, exist_ok=True)
     (out / RESULTS).write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")

@@ -5,13 +5,24 @@ import json
 import numpy as np
 import pytest
 
-from app.findings import page, write
+from app.findings import answers, page, report, write
 from app.findings.answered import Answered
 from app.findings.answers import EncodedOnce, finished
 from app.findings.claims import CLAIMS, Claim, judged
 from app.findings.paired import holm, interval, mcnemar
-from app.findings.study import FLOOR, PUBLISHED, SEEDS, VANILLA, Lane, numbered, studies
-from app.settings import ROOT
+from app.findings.study import (
+    CLIP_METHODS,
+    FLOOR,
+    PICTURE_METHODS,
+    PUBLISHED,
+    SEEDS,
+    VANILLA,
+    Lane,
+    numbered,
+    studies,
+)
+from app.settings import ROOT, Settings
+from models.embedded import clip_questions
 from models.embedded.questions import evaluation_questions
 from models.media import drawn
 from models.pipeline import run_lane
@@ -66,27 +77,136 @@ def test_losing_all_boxes_and_no_question_is_a_loss_beyond_questions_of_one():
 
 def test_a_rate_is_the_mean_of_the_seeds_and_its_spread_is_theirs():
     told = Answered(records(lambda lane, box, index: index < 4))
-    assert told.rate(LANE, told.every) == pytest.approx({"mean": 0.4, "spread": 0.0})
+    assert told.rate(LANE, told.box) == pytest.approx({"mean": 0.4, "spread": 0.0})
     assert told.rate(LANE, told.moving)["mean"] == pytest.approx(0.8)
     assert told.rate(LANE, told.still)["mean"] == 0
+
+
+def claim(first, second, **changes):
+    values = {"family": "ours", "text": "more", "figures": "", "model": "m", "boxes": True}
+    return Claim(**values | changes, first=first, second=second)
 
 
 @pytest.mark.parametrize(
     ("first", "verdict"), [(10, "holds"), (0, "the reverse"), (5, "not decided")]
 )
 def test_a_claim_is_decided_by_its_test_in_either_direction(first, verdict):
-    told = Answered(records(lambda lane, box, index: (index < first) is (lane == VANILLA)))
-    claim = Claim("more", "paper", "m", VANILLA, LANE, "every")
-    (row,) = judged({"m": told}, [claim])
+    told = Answered(
+        records(lambda lane, box, index: lane != FLOOR and (index < first) is (lane == VANILLA))
+    )
+    (row,) = judged({"m": told}, [claim(VANILLA, LANE)])
     assert row["verdict"] == verdict
+
+
+def test_two_methods_that_see_nothing_are_called_so():
+    told = Answered(records(lambda lane, box, index: index == 0))
+    (row,) = judged({"m": told}, [claim(LANE, VANILLA)])
+    assert row["verdict"] == "not decided: both no better than with next to nothing kept"
+
+
+def test_a_claim_about_questions_hears_no_boxes():
+    told = Answered(records(lambda lane, box, index: box is (lane == VANILLA)))
+    rows = judged({"m": told}, [claim(VANILLA, LANE, boxes=boxes) for boxes in (True, False)])
+    assert [row["verdict"] for row in rows] == ["holds", "the reverse"]
+
+
+def test_each_paper_is_a_family_of_its_own():
+    told = Answered(records(lambda lane, box, index: (index < 8) is (lane == VANILLA)))
+    one = judged({"m": told}, [claim(VANILLA, LANE)])[0]["p_holm"]
+    both = judged({"m": told}, [claim(VANILLA, LANE), claim(VANILLA, LANE)])[0]["p_holm"]
+    apart = judged({"m": told}, [claim(VANILLA, LANE), claim(VANILLA, LANE, family="x")])
+    assert both == pytest.approx(2 * one) and apart[0]["p_holm"] == pytest.approx(one)
 
 
 def test_a_claim_about_a_method_that_refuses_says_why():
     told = records(lambda lane, box, index: True)
     for record in told:
         record["lanes"][LANE.key] = "too low"
-    (row,) = judged({"m": Answered(told)}, [Claim("more", "", "m", LANE, VANILLA, "box")])
+    (row,) = judged({"m": Answered(told)}, [claim(LANE, VANILLA)])
     assert row["refused"] == "too low" and "verdict" not in row
+
+
+def everything(study, right):
+    """Records of all the lanes of a study."""
+    return [
+        {"seed": seed, "index": 100 * seed + index, "sort": "x", "box": box, "moving": index < 5}
+        | {"lanes": {lane.key: [right(lane, box, index), None, 0.2] for lane in study.lanes}}
+        for seed in SEEDS
+        for index in range(10)
+        for box in (True, False)
+    ]
+
+
+def test_the_table_of_drops_says_for_each_method_what_falls_further():
+    def right(lane, box, index):
+        return lane == VANILLA or (lane != FLOOR and box is (lane.method == "nuwa"))
+
+    rows = report.drops(Answered(everything(studies()[0], right)))
+    falls = {row["method"]: row["falls"] for row in rows if "falls" in row}
+    assert falls == {**dict.fromkeys(PICTURE_METHODS, "boxes"), "nuwa": "questions"}
+
+
+def test_the_table_of_positions_compares_numberings_of_the_same_survivors():
+    found = numbered("visionzip", 0.222, "rpme"), numbered("fastv", 0.222, "pesp")
+
+    def right(lane, box, index):
+        return box and lane in found
+
+    rows = report.positions(Answered(everything(studies()[0], right)))
+    shares = {
+        (row["method"], name): row[name]["grounding"]["mean"]
+        for row in rows
+        if row["ratio"] == 0.222
+        for name in ("perc", "pesp", "rpme")
+    }
+    assert {pair for pair, share in shares.items() if share} == {
+        ("visionzip", "rpme"),
+        ("fastv", "pesp"),
+    }
+    (row,) = (row for row in rows if (row["method"], row["ratio"]) == ("fastv", 0.222))
+    assert row["tests"]["rpme_pesp"]["second_alone"] == 30 and row["tests"]["rpme_perc"]["p"] == 1
+
+
+def test_the_table_of_clips_sets_each_lane_beside_flashvid_of_its_numbering():
+    def right(lane, box, index):
+        return lane == Lane("flashvid", 0.1, "pesp") and index < 5
+
+    rows = report.on_clips(Answered(everything(studies()[1], right)))
+    alone = {
+        (row["method"], row["positions"], row["ratio"]): row["flashvid"]["moving"]["first_alone"]
+        for row in rows
+        if "flashvid" in row
+    }
+    won = {key for key, count in alone.items() if count}
+    assert won == {(m, "pesp", 0.1) for m in CLIP_METHODS if m != "flashvid"}
+    best = max(rows, key=lambda row: row["moving"]["mean"])
+    assert (best["method"], best["positions"], best["ratio"]) == ("flashvid", "pesp", 0.1)
+    assert (best["moving"]["mean"], best["still"]["mean"]) == (1, 0)
+
+
+def test_what_moves_is_told_by_the_clip_and_not_by_the_question_that_gives_it_away():
+    moved = {True: 0, False: 0}
+    for clip, question in clip_questions.evaluation_questions(60, 500):
+        told = answers.moving(clip, question)
+        if question.sort == "motion" or len(question.subjects) != 1:
+            assert told is None
+        else:
+            actor = clip.actors[question.subjects[0]]
+            assert told is (actor.start != actor.stop)
+            moved[told] += 1
+    assert min(moved.values()) > 5
+
+
+def test_random_selection_draws_anew_for_every_upload():
+    lanes = [Lane("random", 0.222).create(seed, index) for seed, index in studies()[0].cases()]
+    assert len({lane.seed for lane in lanes}) == len(lanes)
+
+
+def test_a_trial_does_not_replace_the_page_and_no_count_is_below_one(tmp_path):
+    with pytest.raises(ValueError, match="name a folder: --out"):
+        write.findings(2, None, 1, None, Settings())
+    with pytest.raises(ValueError, match="wanted 1 or more"):
+        write.findings(0, None, 1, tmp_path, Settings())
 
 
 def test_every_claim_is_about_lanes_that_run():
@@ -107,9 +227,10 @@ def test_no_lane_runs_twice_and_the_published_numbering_is_the_methods_own():
 
 
 def test_uploads_of_one_seed_are_not_those_of_another_nor_of_the_bench():
-    cases = [case for case in studies()[0].cases()]
-    indices = [index for _, index in cases]
-    assert len(set(indices)) == len(indices) and min(indices) >= 100_000
+    for study in studies():
+        indices = [index for _, index in study.cases()]
+        assert len(set(indices)) == len(indices) == len(SEEDS) * study.count
+        assert min(indices) >= 100_000 > 1000, "the bench asks of the first 1,000"
 
 
 def test_an_upload_is_encoded_once_for_what_lanes_need_alike_and_answers_stay_the_same():
@@ -160,3 +281,10 @@ def test_a_stopped_run_asks_only_what_is_not_kept_and_drops_a_line_cut_short(tmp
 def test_the_page_in_the_checkout_is_the_one_its_json_gives():
     told = json.loads((ROOT / write.RESULTS).read_text())
     assert page.markdown(told) == (ROOT / write.PAGE).read_text()
+
+
+def test_the_json_in_the_checkout_is_of_the_weights_in_the_checkout():
+    told = json.loads((ROOT / write.RESULTS).read_text())["models"]
+    assert {name: model["weights"] for name, model in told.items()} == {
+        study.model: answers.weights_of(study) for study in studies()
+    }
