@@ -2,9 +2,9 @@
 
 A box gives few lessons in reading place, so while training a linear head on the visual rows of a
 middle layer says at which row and column each lies, what it shows and where its object's box is.
-Features carry no place, so this must come from rotary positions. Another one learns which visual
-tokens each question is about: words must find things before yes and no can mean anything. Both
-heads are thrown away afterwards.
+Features tell hardly any place, so rotary positions must. Another one learns which visual tokens
+each question is about: words must find things before yes and no can mean anything. Both heads are
+thrown away afterwards.
 """
 
 from __future__ import annotations

@@ -1,9 +1,10 @@
 """Stage one: the encoder learns to say, at each patch, what is there and how far its edges are.
 
 The grid of position embeddings is rolled by a random offset for each picture, so that features
-cannot carry absolute place: the language model must read place from its rotary positions, as in
-a large LLaVA. [CLS] names what is in the picture; half the time its state is reset to the start
-before the layer whose attention the methods read, so that this attention has to find the objects.
+learn to do without absolute place (`probe.py` says how far), and the language model has to read
+it from its rotary positions, as in a large LLaVA. [CLS] names what is in the picture; half the time
+its state is reset to the start before the layer whose attention the methods read, so that this
+attention has to find the objects.
 """
 
 from __future__ import annotations
