@@ -9,7 +9,7 @@ from pruning.base import CompressionMethod
 
 @dataclass(frozen=True)
 class Vanilla(CompressionMethod):
-    """Every visual token, through every layer.
+    """Change nothing: the whole of what the model sees, and of what it costs.
 
     Paper      none
     Code       none
