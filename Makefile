@@ -3,7 +3,7 @@ PORT ?= 7860
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test lint format bench train-image train-video accuracy probe curves findings examples clean
+.PHONY: demo test lint format bench train-image train-video accuracy probe curves findings methods gallery examples clean
 
 demo: .venv/installed
 	$(BIN)/python -m app demo --host $(HOST) --port $(PORT)
@@ -57,6 +57,15 @@ curves: .venv/installed
 # The papers' findings on the embedded models; goes on where it was stopped.
 findings: .venv/installed
 	$(BIN)/python -m app findings
+
+# docs/methods.md and the README's table: from the classes, and from a run of laws and parity tests.
+methods: .venv/installed-dev
+	$(BIN)/python -m pytest -m "law or parity" --methods-report assets/results/methods-tests.json
+	$(BIN)/python -m app methods
+
+# What every method does to one picture, and those for clips to one clip.
+gallery: .venv/installed
+	$(BIN)/python -m app gallery
 
 examples: .venv/installed
 	$(BIN)/python -m app examples

@@ -89,6 +89,12 @@ def _parser() -> argparse.ArgumentParser:
     curves = commands.add_parser("curves", help="draw how the embedded models were trained")
     curves.set_defaults(run=_curves)
 
+    methods = commands.add_parser("methods", help="write docs/methods.md from the classes")
+    methods.set_defaults(run=_methods)
+
+    gallery = commands.add_parser("gallery", help="draw what every method does to one upload")
+    gallery.set_defaults(run=_gallery)
+
     figure = commands.add_parser("figure", help="draw the README's picture of trees again")
     figure.set_defaults(run=_figure)
     return parser
@@ -214,6 +220,20 @@ def _findings(options: argparse.Namespace, settings: Settings) -> None:
 
 def _curves(options: argparse.Namespace, settings: Settings) -> None:
     from app.curves import draw
+
+    for path in draw():
+        print(path)
+
+
+def _methods(options: argparse.Namespace, settings: Settings) -> None:
+    from app.methods.write import methods
+
+    for path in methods():
+        print(path)
+
+
+def _gallery(options: argparse.Namespace, settings: Settings) -> None:
+    from app.methods.gallery import draw
 
     for path in draw():
         print(path)

@@ -2,14 +2,38 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import torch
 
 from models.llava import LlavaAdapter
 from models.media import Media
+from tests.methods_report import MethodsReport, subject
 from tests.tiny import picture, tiny_llava
 
 torch.set_num_threads(1)  # tiny matrices: a second thread costs more than it does
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--methods-report",
+        type=Path,
+        metavar="JSON",
+        help="write which laws and parity tests each method passes",
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if path := config.getoption("--methods-report"):
+        config.pluginmanager.register(MethodsReport(path))
+
+
+@pytest.hookimpl(tryfirst=True)  # before -m chooses
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if (about := subject(item)) and about[0] == "laws":
+            item.add_marker("law")
 
 
 @pytest.fixture

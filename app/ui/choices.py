@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from functools import lru_cache
 from html import escape
 
+from app.methods.words import Method, Row, rows
 from app.render.summary import percent
 from app.request import LANES, NOUNS
 from app.settings import ROOT
 from models.catalog import find
+from pruning.description import describe
 from pruning.methods import METHODS, create
 
 # Presets that follow a source where sources differ, or that papers name as methods of their own.
@@ -40,13 +43,36 @@ def default_lanes(model: str, kind: str, most: int) -> list[str]:
 
 
 def methods_note(chosen: Sequence[str]) -> str:
-    """What the chosen methods do, a sentence each."""
-    summaries = {method.name: (method.title, method.summary) for method in METHODS}
+    """What the chosen methods do, a sentence each, and folded in what docs/methods.md says."""
+    by_name = {method.name: method for method in METHODS}
     lines = []
     for name in dict.fromkeys(choice.split(":")[0] for choice in chosen):
-        title, summary = summaries[name]
-        lines.append(f"<div><dt>{escape(title)}</dt><dd>{escape(summary)}</dd></div>")
+        method = by_name[name]
+        said = f"{escape(method.summary)}{_more(method)}"
+        lines.append(f"<div><dt>{escape(method.title)}</dt><dd>{said}</dd></div>")
     return f"<dl>{''.join(lines)}</dl>" if lines else ""
+
+
+def _more(method: Method) -> str:
+    told = describe(method)
+    paragraphs = [_html(f"{told.idea} {told.more}".rstrip())]
+    paragraphs += [f"<b>{escape(row.label)}</b> {_linked(row)}" for row in rows(method)]
+    text = "".join(f"<p>{paragraph}</p>" for paragraph in paragraphs)
+    label = f'aria-label="More of {escape(method.title)}"'
+    return f"<details><summary {label}>More</summary>{text}</details>"
+
+
+def _linked(row: Row) -> str:
+    if row.link is None:
+        return _html(row.text)
+    words, address = row.link
+    link = f'<a href="{escape(address)}" target="_blank" rel="noopener">{escape(words)}</a>'
+    return _html(row.text).replace(escape(words), link, 1)
+
+
+def _html(text: str) -> str:
+    """Escaped, and what stands between backticks as code."""
+    return re.sub(r"`([^`]+)`", r"<code>\1</code>", escape(text))
 
 
 def retention_note(ratio: float | None, model: str, num_frames: int | None = None) -> str:

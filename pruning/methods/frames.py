@@ -18,6 +18,8 @@ from pruning.tokens import VisualTokens
 class Frames(CompressionMethod):
     """Keep frames at an even distance and drop all between them.
 
+    Paper      none, a baseline
+    Code       none
     Where      before the LLM, on projected tokens
     Positions  PERC: to the LLM it is a clip sampled at fewer frames
     Differs    where the budget is no whole number of frames, the last one kept is thinned evenly,

@@ -19,8 +19,11 @@ class Grid(CompressionMethod):
 
     Beside pooling it shows what averaging is worth, beside random what an even spread is worth.
 
+    Paper      none, a baseline
+    Code       none
     Where      before the LLM, on encoder tokens
     Positions  PESP
+    Differs    there is no release to differ from
     """
 
     name = "grid"

@@ -19,6 +19,7 @@ from pruning.tokens import VisualTokens
 class Pooling(CompressionMethod):
     """Average every frame down to a coarser grid of nearly its own aspect.
 
+    Paper      none, a baseline
     Code       none by the papers that report it; the windows are those of adaptive_avg_pool2d
     Where      before the LLM, after the projector, as LLaVA-NeXT pools; a token takes the place of
                the one nearest its window's centre

@@ -18,8 +18,11 @@ class Random(CompressionMethod):
 
     The draw hangs on `seed` and the counts alone: all pictures of one size lose the same places.
 
+    Paper      none, a baseline
+    Code       none
     Where      before the LLM, on encoder tokens
     Positions  PESP
+    Differs    there is no release to differ from
     """
 
     name = "random"

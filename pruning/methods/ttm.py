@@ -21,6 +21,7 @@ class TTM(CompressionMethod):
     """Merge each token into the one at the same place of the frame before, where they are alike.
 
     Paper      the ablation of FlashVID, arXiv 2602.08024, which gives neither formula nor code
+    Code       none
     Where      before the LLM, on projected tokens
     Positions  PERC, as FlashVID
     Differs    read as FlashVID's TSTM with the parent at the same place, on all tokens and without

@@ -9,7 +9,14 @@ from pruning.base import CompressionMethod
 
 @dataclass(frozen=True)
 class Vanilla(CompressionMethod):
-    """Every visual token, through every layer."""
+    """Change nothing: the whole of what the model sees, and of what it costs.
+
+    Paper      none
+    Code       none
+    Where      nowhere
+    Positions  as the model numbers them
+    Differs    in nothing: logits and answers are those of `model.generate`
+    """
 
     name = "vanilla"
     title = "Vanilla"

@@ -3,15 +3,29 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
+import pytest
 import torch
 from torch import Tensor
 
 FOLDER = Path(__file__).parent.parent / "golden"
+METHOD = {  # whose outputs they are, where a file is not called as the method is
+    "ivc_prune": "ivcprune",
+    "nuwa_stage1": "nuwa",
+    "nuwa_stage2": "nuwa",
+    "prumerge_plus": "prumerge-plus",
+}
+
+
+def over(name: str, where: Callable[..., bool] = lambda case: True) -> pytest.MarkDecorator:
+    """Runs a test over stored outputs of a method's official code: a parity test of that method."""
+    mark = pytest.mark.parity(METHOD.get(name, name))
+    chosen = [pytest.param(case, id=case.id, marks=mark) for case in cases(name) if where(case)]
+    return pytest.mark.parametrize("case", chosen)
 
 
 def cases(name: str) -> Iterator[SimpleNamespace]:

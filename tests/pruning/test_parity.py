@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from math import hypot
 
 import pytest
@@ -13,12 +12,7 @@ from pruning.methods.nuwa import gather
 from pruning.ops.grid import proximity
 from pruning.token_map import TokenMap
 from pruning.tokens import LayerView, TokenLayout, VisualTokens
-from tests.pruning.golden import assert_as_official, cases
-
-
-def over(name: str, where: Callable[..., bool] = lambda case: True) -> pytest.MarkDecorator:
-    chosen = [case for case in cases(name) if where(case)]
-    return pytest.mark.parametrize("case", chosen, ids=lambda case: case.id)
+from tests.pruning.golden import assert_as_official, over
 
 
 def visionzip(case, features: torch.Tensor, keys: torch.Tensor, has_cls: bool) -> TokenMap:

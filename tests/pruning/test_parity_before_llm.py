@@ -11,8 +11,7 @@ from pruning.methods import create
 from pruning.methods.prumerge import count_outliers
 from pruning.token_map import TokenMap
 from pruning.tokens import TokenLayout, VisualTokens
-from tests.pruning.golden import assert_as_official, cases
-from tests.pruning.test_parity import over
+from tests.pruning.golden import assert_as_official, cases, over
 
 
 def prumerge(name: str, case) -> TokenMap:

@@ -11,12 +11,8 @@ from pruning.methods.sparsevlm import raters
 from pruning.ops.attention import attend, rotary_bias
 from pruning.token_map import TokenMap
 from pruning.tokens import LayerView, TokenLayout
-from tests.pruning.golden import assert_as_official, cases
+from tests.pruning.golden import assert_as_official, over
 from tests.pruning.synthetic import random
-
-
-def over(name: str) -> pytest.MarkDecorator:
-    return pytest.mark.parametrize("case", cases(name), ids=lambda case: case.id)
 
 
 def stages(case) -> list[dict[str, torch.Tensor]]:

@@ -12,11 +12,7 @@ from pruning.ops.diverse import diverse, relevance
 from pruning.ops.segment import segments
 from pruning.token_map import TokenMap
 from pruning.tokens import LayerView, TokenLayout, VisualTokens
-from tests.pruning.golden import assert_as_official, cases
-
-
-def over(name: str) -> pytest.MarkDecorator:
-    return pytest.mark.parametrize("case", cases(name), ids=lambda case: case.id)
+from tests.pruning.golden import assert_as_official, over
 
 
 def flashvid(case) -> FlashVID:

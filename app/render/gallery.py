@@ -1,0 +1,92 @@
+"""Runs beside each other: what many methods do to one picture or clip, at several ratios."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from PIL import Image, ImageDraw
+
+from app.render.boxes import ascii_label
+from app.render.canvas import Canvas
+from app.render.overlay import fate_counts, overlay
+from app.render.sheet import FAINT, GAP, GROUND, INK, LINE, TEXT, ZOOM, Sheet, font
+from app.render.strip import strip
+from app.render.summary import percent
+from models.media import Media
+from pruning.trace import TokenTrace
+
+CELL = 150  # width of a picture, pixels of the page
+COLUMNS = 6  # of pictures
+STRIP = 976  # width of a clip's strip: eight frames in a row
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """A method at a ratio; where it refuses, at its smallest one, or told without a picture."""
+
+    title: str
+    asked: float
+    trace: TokenTrace | None
+    smallest: float | None = None  # of a method that refuses
+
+    @property
+    def heading(self) -> str:
+        return f"{ascii_label(self.title)} · {percent(self.asked)}"
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What came of it, on two lines."""
+        if self.trace is None:
+            assert self.smallest is not None
+            return (f"refused: {percent(self.smallest)} at least",)
+        counts = fate_counts(self.trace)
+        kept, merged = (f"{counts[fate]:,} {fate}" for fate in ("kept", "merged"))
+        if self.smallest is not None:
+            return f"refused, so {percent(self.smallest)}:", f"{kept}, {merged}"
+        ran = percent(self.trace.average)
+        return f"{kept}, {merged}", f"{counts['dropped']:,} dropped, {ran} run"
+
+
+def picture_gallery(media: Media, runs: Sequence[Run]) -> Image.Image:
+    """Overlays of a picture side by side, each with its words below."""
+    first = next(run.trace for run in runs if run.trace is not None)
+    canvas = Canvas.over(media.frames[0], first.layout, ZOOM * CELL)
+    sheet = Sheet(len(runs), COLUMNS, ZOOM * CELL, canvas)
+    picture = sheet.blank()
+    for index, run in enumerate(runs):
+        shown = (
+            overlay(media.frames[0], run.trace, size=ZOOM * CELL)
+            if run.trace is not None
+            else _empty(canvas)
+        )
+        sheet.place(picture, index, shown, run.heading, *run.notes)
+    return picture
+
+
+def _empty(canvas: Canvas) -> Image.Image:
+    """The place of a picture that there is none of."""
+    cell = Image.new("RGB", (canvas.width, canvas.height), GROUND)
+    corner = (canvas.width - 1, canvas.height - 1)
+    ImageDraw.Draw(cell).rectangle(((0, 0), corner), outline=FAINT, width=ZOOM)
+    return cell
+
+
+def clip_gallery(media: Media, runs: Sequence[Run]) -> Image.Image:
+    """Strips of a clip below each other, each under a line of words."""
+    strips = [None if run.trace is None else strip(media, run.trace, width=STRIP) for run in runs]
+    heading = ZOOM * (LINE + GAP)
+    width = max(each.width for each in strips if each is not None)
+    height = sum(heading + (each.height if each is not None else 0) for each in strips)
+    picture = Image.new("RGB", (width, height), GROUND)
+    draw, top = ImageDraw.Draw(picture), 0
+    for run, each in zip(runs, strips, strict=True):
+        corner = (ZOOM * GAP, top + ZOOM * GAP)
+        draw.text(corner, run.heading, INK, font(ZOOM * TEXT))
+        beside = corner[0] + draw.textlength(f"{run.heading}   ", font(ZOOM * TEXT))
+        draw.text((beside, corner[1]), ", ".join(run.notes), FAINT, font(ZOOM * TEXT))
+        top += heading
+        if each is not None:
+            picture.paste(each, (0, top))
+            top += each.height
+    return picture

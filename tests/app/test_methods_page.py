@@ -1,0 +1,144 @@
+"""What is told of methods: the docs, the README and the page's note say what the classes say."""
+
+from __future__ import annotations
+
+import json
+import re
+from copy import deepcopy
+from dataclasses import fields
+from html import escape
+from pathlib import Path
+
+import pytest
+
+from app.methods import page, write
+from app.methods.signals import ENCODER, LLM, ROWS, signals
+from app.methods.words import place, positions, rows
+from app.settings import ROOT
+from app.ui.choices import methods_note
+from pruning.base import CompressionMethod, Needs
+from pruning.description import describe
+from pruning.methods import METHODS, create
+
+each_method = pytest.mark.parametrize("method", METHODS, ids=lambda method: method.name)
+TESTED = json.loads(write.TESTED.read_text())
+
+
+@pytest.fixture(scope="module")
+def docs() -> str:
+    return page.markdown(TESTED)
+
+
+@pytest.mark.parametrize("path", [write.PAGE, write.README], ids=lambda path: path.name)
+def test_the_docs_in_the_checkout_are_what_the_classes_give(path: Path) -> None:
+    """Where they are not: `python -m app methods`."""
+    assert path.read_text() == write.written()[path]
+
+
+def test_writing_touches_the_page_and_one_part_of_the_readme(tmp_path, monkeypatch) -> None:
+    readme = tmp_path / "README.md"
+    readme.write_text(f"before\n{write.BEGIN}an old table\n{write.END}after\n")
+    monkeypatch.setattr(write, "README", readme)
+    monkeypatch.setattr(write, "PAGE", tmp_path / "docs" / "methods.md")
+    assert list(write.methods()) == [write.PAGE, readme]
+    table = page.short_table()
+    assert readme.read_text() == f"before\n{write.BEGIN}{table}\n{write.END}after\n"
+    assert write.PAGE.read_text() == page.markdown(TESTED)
+
+
+def test_a_readme_without_a_place_for_the_table_is_refused(tmp_path, monkeypatch) -> None:
+    readme = tmp_path / "README.md"
+    readme.write_text(f"{write.END}the wrong way round{write.BEGIN}\n")
+    monkeypatch.setattr(write, "README", readme)
+    with pytest.raises(ValueError, match="before"):
+        write.written()
+
+
+@each_method
+def test_the_docs_tell_all_of_a_method(method: type[CompressionMethod], docs: str) -> None:
+    section = docs.partition(f'<a id="{method.name}"></a>')[2].partition('<a id="')[0]
+    told = describe(method)
+    assert f"## {method.title}\n" in section
+    assert method.summary in section and told.idea in section and told.more in section
+    assert told.where in section and told.positions in section and told.differs in section
+    assert method.paper in section and method.code in section
+    own = {knob.name for knob in fields(method)} - {knob.name for knob in fields(CompressionMethod)}
+    assert all(f"\n| `{knob}` | " in section for knob in own)
+    if len(method.PRESETS) > 1:
+        assert all(f"`{method.name}:{preset}`: " in section for preset in method.PRESETS)
+
+
+def test_every_link_inside_the_docs_leads_somewhere(docs: str) -> None:
+    readme = write.README.read_text()
+    anchors = set(re.findall(r'<a id="(.*)"></a>', docs))
+    linked = re.findall(r"\]\(#(.*?)\)", docs) + re.findall(r"\]\(docs/methods.md#(.*?)\)", readme)
+    assert set(linked) == anchors == {method.name for method in METHODS}
+    pictures = re.findall(r"!\[.*\]\((.*)\)", docs)
+    assert len(pictures) == 2 and all((ROOT / "docs" / picture).is_file() for picture in pictures)
+
+
+def test_a_broken_law_and_a_lost_parity_are_told() -> None:
+    tested = deepcopy(TESTED)
+    nuwa = tested["methods"]["nuwa"]
+    nuwa["laws"]["test_stages_compose"] = {"passed": 5, "failed": 1}
+    nuwa["parity"]["test_nuwa_proximity_is_the_official_one"] = {"passed": 1, "failed": 1}
+    told = page.markdown(tested)
+    laws = len(nuwa["laws"])
+    assert f"| Laws | {laws - 1} of {laws} pass; broken: stages compose |" in told
+    assert "nuwa proximity is the official one (1 of 2 stored outputs)" in told
+    assert "| stages compose | all but nuwa | nuwa |" in told
+
+
+def test_a_cell_may_hold_a_bar() -> None:
+    assert page.table(("a", "b"), [("1|2", "3")]).splitlines()[-1] == r"| 1\|2 | 3 |"
+
+
+@each_method
+def test_every_signal_that_a_method_needs_has_words(method: type[CompressionMethod]) -> None:
+    for preset in method.PRESETS:
+        needs = create(method.name, preset).needs
+        assert needs.encoder <= ENCODER.keys() and needs.llm <= LLM.keys()
+        assert all(ENCODER[name] in signals(needs) for name in needs.encoder)
+        said = [LLM[name].format(rows=ROWS[needs.llm_queries]) for name in needs.llm]
+        assert all(words in signals(needs) for words in said)
+
+
+def test_signals_say_of_which_part_of_which_rows_and_of_which_layers() -> None:
+    needs = Needs(
+        encoder=frozenset({"keys"}),
+        encoder_span=(0.5, 1.0),
+        llm_queries="last",
+        llm=frozenset({"queries"}),
+        llm_rope=False,
+    )
+    assert signals(needs) == (
+        "of the encoder: keys, hidden states from 50 % to 100 % of its depth; "
+        "of the LLM: queries of the last text token, without rotary embedding"
+    )
+    assert signals(Needs()) == "none"
+
+
+def test_places_and_positions_are_those_of_the_verbs_and_the_presets() -> None:
+    told = {method.name: (place(method), positions(method)) for method in METHODS}
+    assert told["vanilla"] == ("nowhere", "–")
+    assert told["random"] == ("before the LLM", "PESP")
+    assert told["fastv"] == ("inside the LLM", "PESP; in `fix`: RPME")
+    assert told["prunevid"] == ("before the LLM and inside it", "PERC · PESP")
+
+
+@each_method
+def test_the_note_of_the_page_says_what_the_docs_say(method: type[CompressionMethod]) -> None:
+    note, told = methods_note([method.name]), describe(method)
+    assert escape(method.summary) in note
+    words = re.sub(r"</?(code|a|b)\b[^>]*>", "", note)
+    for text in (told.idea, told.more, *(row.text for row in rows(method))):
+        assert escape(text.replace("`", "")) in words
+    for row in rows(method):
+        assert row.link is None or f'<a href="{row.link[1]}"' in note
+
+
+def test_the_note_tells_of_a_method_once_whatever_its_presets() -> None:
+    note = methods_note(["nuwa", "nuwa:paper"])
+    assert note.count("<dt>Nüwa</dt>") == 1
+    assert "<code>tree_mean</code>" in methods_note(["flashvid"])
+    assert methods_note([]) == ""
