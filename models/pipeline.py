@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import asdict, replace
+from dataclasses import replace
 
 from models.base import Adapter
 from models.checks import check_kind, checked
@@ -134,7 +134,7 @@ class Lane:
         return TokenTrace(self.visual.layout, steps, self.adapter.decoder.num_layers)
 
     def result(self, cold: bool) -> LaneResult:
-        knobs = asdict(self.method)
+        knobs = self.method.knobs
         projected = self.visual if self.method.seam is Seam.PROJECTED else self.token_map
         flops = self.adapter.flops(
             self.prompt, self.method.needs, len(projected), self.state.rows_per_layer
