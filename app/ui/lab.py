@@ -11,7 +11,7 @@ import gradio as gr
 from app.settings import Settings
 from app.ui.choices import POSITIONS, part_choices
 
-LINE = "Each lane is put together: one method's part before the LLM, one inside it, and positions."
+LINE = "A lane is one method's part before the LLM, another's inside it, and how they number."
 NO_PART = ("Nothing", "")
 LABELS = ("before the LLM", "inside it", "positions")  # of a lane's selectors
 # One thing changes from a lane to the next: first the positions, then the part before the LLM.
@@ -60,7 +60,7 @@ def declare(kind: str, settings: Settings) -> Lab:
 def choices(kind: str) -> list[list[tuple[str, str]]]:
     """(what a person reads, what `composed` takes) for each selector of a lane."""
     parts = [[NO_PART, *part_choices(place, kind)] for place in ("before", "inner")]
-    return [*parts, list(POSITIONS)]
+    return [*parts, [(title.partition(":")[0], value) for title, value in POSITIONS]]
 
 
 def suggested(kind: str, lanes: int) -> list[str]:

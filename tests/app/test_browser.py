@@ -80,8 +80,11 @@ def compare(page, url) -> None:
 
 def choose(page, label, option) -> None:
     """Open a selector by its label and take an option of its list."""
-    page.get_by_label(label).click()
-    page.get_by_role("option", name=option, exact=True).click()
+    selector = page.get_by_role("combobox", name=label)
+    selector.click()
+    options = page.locator("#" + selector.get_attribute("aria-controls"))  # others may still fade
+    options.get_by_role("option", name=option, exact=True).click()
+    assert selector.input_value() == option
 
 
 def overlays(page) -> int:
