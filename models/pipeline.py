@@ -56,7 +56,7 @@ class Lane:
     def __init__(
         self, adapter: Adapter, media: Media, question: str, method: CompressionMethod
     ) -> None:
-        check_kind(method.title, "method", method.media, media.kind)
+        check_kind(method.label, "method", method.media, media.kind)
         check_kind("This model", "model", adapter.media, media.kind)
         self.adapter, self.media, self.method = adapter, media, method
         self.question = checked(question)

@@ -104,6 +104,12 @@ class CompressionMethod:
         first, *_ = self.PRESETS
         return self.title if self.preset == first else f"{self.title}, {self.preset}"
 
+    @property
+    def typed(self) -> str:
+        """The name likewise: "nuwa", "nuwa:paper"."""
+        first, *_ = self.PRESETS
+        return self.name if self.preset == first else f"{self.name}:{self.preset}"
+
     def _agreement(self, preset: str) -> int:
         made = type(self)(**self.PRESETS[preset])
         return sum(getattr(self, knob.name) == getattr(made, knob.name) for knob in fields(self))

@@ -42,7 +42,7 @@ def staircase_chart(comparison: Comparison) -> Any:
     for end, place in zip(ends, _apart(ends, _highest(steps)), strict=True):
         at = alt.Chart(inline([end])).encode(x=alt.value("width"), y=alt.value(place))
         key = at.mark_point(filled=True, size=64, opacity=1, xOffset=10)
-        text = at.mark_text(align="left", dx=19, fontSize=12, color=INK, limit=128)
+        text = at.mark_text(align="left", dx=19, fontSize=12, color=INK, limit=136)
         layers += [key.encode(color=colour, shape=shape), text.encode(text="label:N")]
     return dressed(alt.layer(*layers), conditions_line(comparison), HEIGHT)
 

@@ -20,15 +20,16 @@ class Composed(CompressionMethod):
     """Compress as one method does before the LLM, then prune as another does inside it.
 
     `compress` asks only for signals of the encoder and `prune` only for those of the LLM, so any
-    two parts go together. A part keeps its method's knobs, but for the ratio and the numbering.
+    two parts go together. A part keeps its method's knobs, but for the ratio.
 
     Where      before the LLM at the seam of `before`, then before the pruning layers of `inner`
     Positions  in each place as published for its part, or one strategy in both
     Differs    of the average, `before` leaves as much as `inner` can pay back within `stage_ratio`;
-               the stages of `inner` keep their proportions, of what enters the LLM. Where so few
-               tokens are left that a drop would miss the average, nothing drops inside
+               the stages of `inner` keep their proportions. Of so few tokens that a drop would
+               miss the average, all stay to the end
     """
 
+    title = "Composed"
     summary = "What one method does before the LLM, and what another does inside it."
 
     before: CompressionMethod = knob(NOTHING, help="acts before the LLM")  # noqa: RUF009
@@ -56,20 +57,17 @@ class Composed(CompressionMethod):
     @property
     def name(self) -> str:  # type: ignore[override]
         """What a person types for it."""
-        words = [f"{typed(method)}.{place}" for place, method in self.parts.items()]
+        words = [f"{method.typed}.{place}" for place, method in self.parts.items()]
         return "+".join(words if self.numbering == "published" else [*words, self.numbering])
 
     @property
-    def title(self) -> str:  # type: ignore[override]
-        """ "Nüwa paper before + FastV inside, RPME"."""
+    def label(self) -> str:
+        """What a person reads: "Nüwa paper before + FastV inside, RPME"."""
         words = {"before": "before", "inner": "inside"}
-        acting = [
-            f"{method.label.replace(',', '')} {words[place]}"
-            for place, method in self.parts.items()
-        ]
+        acting = [f"{method.label} {words[place]}" for place, method in self.parts.items()]
         strategy, _, variant = self.numbering.partition("_")
         numbered = "" if strategy == "published" else f", {strategy.upper()} {variant}".rstrip()
-        return " + ".join(acting) + numbered
+        return " + ".join(acting).replace(",", "") + numbered
 
     @property
     def seam(self) -> Seam:  # type: ignore[override]
@@ -80,21 +78,13 @@ class Composed(CompressionMethod):
         return self.before.media & self.inner.media
 
     @property
-    def label(self) -> str:
-        return self.title
-
-    @property
     def knobs(self) -> dict[str, Any]:
-        """The parts' own ratios and numberings did not count."""
+        """The parts' own ratios did not count."""
         parts = {place: dict(method.knobs) for place, method in self.parts.items()}
         for part in parts.values():
-            del part["retention_ratio"], part["numbering"]
-        return {
-            "numbering": self.numbering,
-            **parts,
-            "retention_ratio": self.retention_ratio,
-            "stage_ratio": self.stage_ratio,
-        }
+            del part["retention_ratio"]
+        own = {name: value for name, value in super().knobs.items() if name not in PLACES}
+        return own | parts
 
     @property
     def needs(self) -> Needs:
@@ -156,9 +146,3 @@ def inside(method: CompressionMethod, num_tokens: int, num_layers: int, ratio: f
 
 def at_ratio(method: CompressionMethod, ratio: float) -> CompressionMethod:
     return replace(method, retention_ratio=ratio)  # type: ignore[call-arg]
-
-
-def typed(method: CompressionMethod) -> str:
-    """What a person types for a part's method: "nuwa", "nuwa:paper"."""
-    first, *_ = method.PRESETS
-    return method.name if method.preset == first else f"{method.name}:{method.preset}"

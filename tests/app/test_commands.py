@@ -58,7 +58,7 @@ def test_compare_composes_parts_and_its_record_says_what_ran(tmp_path, capsys, m
     assert "Nüwa paper before + FastV inside, RPME" in printed
     _, paper, official = recordings.load(out).lanes
     assert f"{paper.method},{official.method}" == methods
-    assert paper.knobs["before"]["reach"] == 0.26 and official.knobs["inner"] == {"layer": 2}
+    assert paper.knobs["before"]["reach"] == 0.26 and official.knobs["inner"]["layer"] == 2
     assert paper.trace.per_layer.tolist() == [26, *[9] * 7], "36 tokens, of which 30 % on average"
     assert paper.trace.average == pytest.approx(0.3, abs=1 / 36)
 
