@@ -10,6 +10,7 @@ from pathlib import Path
 from app.settings import Settings
 
 POSITIONS = "published (default), perc, pesp, rpme or rpme_affine"
+PARTS = "such as nuwa,nuwa:paper or parts composed: visionzip.before+fastv.inner+rpme"
 SPLITS = "plain (default), sizes, crowd, clutter, alike, or hard: all four"
 
 
@@ -37,7 +38,7 @@ def _parser() -> argparse.ArgumentParser:
     compare.add_argument("file")  # text: a Path would hide that it is a URL
     compare.add_argument("question")
     compare.add_argument("--model", default="", help="default: what takes such a file")
-    compare.add_argument("--methods", help="comma-separated; default: what suits such a file")
+    compare.add_argument("--methods", help=f"{PARTS}; default: what suits such a file")
     compare.add_argument("--retention", type=float, default=1 / 9, help="share of visual tokens")
     compare.add_argument("--frames", type=int, help="to sample of a clip; default: the model's own")
     compare.add_argument("--positions", default="published", help=POSITIONS)
@@ -52,7 +53,7 @@ def _parser() -> argparse.ArgumentParser:
     bench.add_argument("--scenes", "--clips", type=int, default=100, dest="count")
     bench.add_argument("--seed", type=int, default=0)
     bench.add_argument("--split", default="plain", help=SPLITS)
-    bench.add_argument("--methods", help="comma-separated; default those of the model's media")
+    bench.add_argument("--methods", help=f"{PARTS}; default those of the model's media")
     bench.add_argument("--retention", help="comma-separated; default 33, 22 and 11 %% for scenes")
     bench.add_argument("--positions", default="published", help=POSITIONS)
     bench.add_argument("--jobs", type=int, help="processes, one thread each; default one a core")

@@ -16,7 +16,7 @@ from models.checks import checked
 from models.media import Media, read_media
 from models.record import Truth
 from pruning.base import CompressionMethod
-from pruning.methods import METHODS, create
+from pruning.methods import METHODS, create, is_composed
 
 MAX_SEED = 2**32 - 1
 RATIO = 0.111
@@ -119,14 +119,14 @@ def _lanes(
         raise RequestError(f"{len(others) + 1} lanes came, the most is {most}, vanilla included.")
     known = {method.name for method in METHODS}
     for name in others:  # one for other uploads says so in its own lane
-        if name.partition(":")[0] not in known:
+        if not is_composed(name) and name.partition(":")[0] not in known:
             fitting = ", ".join(m.name for m in METHODS if m.media & card.media)
             raise RequestError(f"Unknown method {name[:80]!r}. Choose one of {fitting}.")
     return (create("vanilla"), *(method_of(name, ratio, positions) for name in others))
 
 
 def method_of(name: str, ratio: float, positions: str = "published") -> CompressionMethod:
-    """A method at a ratio, numbered as published unless a strategy is named."""
+    """A method, or parts composed, at a ratio; numbered as its name says unless told otherwise."""
     numbering = {} if positions == "published" else {"numbering": positions}
     return create(name, retention_ratio=ratio, **numbering)
 

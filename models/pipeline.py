@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import asdict, replace
+from dataclasses import replace
 
 from models.base import Adapter
 from models.checks import check_kind, checked
@@ -56,7 +56,7 @@ class Lane:
     def __init__(
         self, adapter: Adapter, media: Media, question: str, method: CompressionMethod
     ) -> None:
-        check_kind(method.title, "method", method.media, media.kind)
+        check_kind(method.label, "method", method.media, media.kind)
         check_kind("This model", "model", adapter.media, media.kind)
         self.adapter, self.media, self.method = adapter, media, method
         self.question = checked(question)
@@ -134,7 +134,7 @@ class Lane:
         return TokenTrace(self.visual.layout, steps, self.adapter.decoder.num_layers)
 
     def result(self, cold: bool) -> LaneResult:
-        knobs = asdict(self.method)
+        knobs = self.method.knobs
         projected = self.visual if self.method.seam is Seam.PROJECTED else self.token_map
         flops = self.adapter.flops(
             self.prompt, self.method.needs, len(projected), self.state.rows_per_layer

@@ -11,7 +11,7 @@ A method's life in one lane:
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import KW_ONLY, dataclass, field, fields
+from dataclasses import KW_ONLY, asdict, dataclass, field, fields
 from enum import Enum
 from typing import Any, ClassVar
 
@@ -102,12 +102,33 @@ class CompressionMethod:
     def label(self) -> str:
         """The title, and the nearest preset where that is not the first: "Nüwa, paper"."""
         first, *_ = self.PRESETS
-        nearest = max(self.PRESETS, key=self._agreement)
-        return self.title if nearest == first else f"{self.title}, {nearest}"
+        return self.title if self.preset == first else f"{self.title}, {self.preset}"
+
+    @property
+    def typed(self) -> str:
+        """The name likewise: "nuwa", "nuwa:paper"."""
+        first, *_ = self.PRESETS
+        return self.name if self.preset == first else f"{self.name}:{self.preset}"
 
     def _agreement(self, preset: str) -> int:
         made = type(self)(**self.PRESETS[preset])
         return sum(getattr(self, knob.name) == getattr(made, knob.name) for knob in fields(self))
+
+    @property
+    def preset(self) -> str:
+        """The nearest preset."""
+        return max(self.PRESETS, key=self._agreement)
+
+    @property
+    def knobs(self) -> dict[str, Any]:
+        """What was set, as a record keeps it."""
+        return asdict(self)
+
+    @classmethod
+    def acts(cls, place: str) -> bool:
+        """Whether the method does anything "before" the LLM, or in its "inner" layers."""
+        verb = {"before": "compress", "inner": "prune"}[place]
+        return getattr(cls, verb) is not getattr(CompressionMethod, verb)
 
     @property
     def needs(self) -> Needs:

@@ -150,4 +150,31 @@ CASES = (
     Case("ttm-hard", "ttm", {"retention_ratio": 0.1, "merge_threshold": -1.0}, "all chains"),
     Case("frames", "frames", {"retention_ratio": 0.5}),
     Case("frames-hard", "frames", {"retention_ratio": 0.23}, "less than a frame of a short clip"),
+    Case("composed", "visionzip.before+fastv.inner+rpme", {"retention_ratio": 0.4}),
+    Case(
+        "composed-hard",
+        "prumerge.before+feather:early.inner",
+        {"retention_ratio": 0.2, "stage_ratio": 16.0},
+        "a grid meets tokens without a place",
+    ),
+    Case(
+        "composed-stages",
+        "sparsevlm.inner+pooling.before",
+        {"retention_ratio": 0.3, "stage_ratio": 6.0},
+        "pooled on a projected grid, then clustered in three stages",
+    ),
+    Case(
+        "composed-trimmed",
+        "holov:official.before+ivcprune.inner+perc",
+        {"retention_ratio": 0.6},
+        "zeros without a place, and caches that are trimmed",
+    ),
+    Case(
+        "composed-clip",
+        "flashvid.before+prunevid.inner",
+        {"retention_ratio": 0.15, "stage_ratio": 16.0},
+        "trees, of which each frame keeps its own",
+    ),
+    Case("composed-before", "nuwa:paper.before+rpme_affine", {"retention_ratio": 0.13}),
+    Case("composed-inner", "nuwa.inner", {"retention_ratio": 0.6}, "all tokens up to halfway"),
 )

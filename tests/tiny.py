@@ -32,6 +32,7 @@ from models.llava_onevision import LlavaOnevisionAdapter
 from models.media import Media, drawn
 from models.pipeline import Lane
 from pruning.base import CompressionMethod
+from pruning.methods.composed import Composed
 
 TEMPLATE = (
     "{{ bos_token }}{% for message in messages %}{% for part in message['content'] %}"
@@ -181,7 +182,9 @@ class Setting:
     has_grid: bool = True  # on which its tokens lie
 
     def runs(self, method: CompressionMethod) -> bool:
-        return self.upload().kind in method.media and (self.has_grid or method.name in GRIDLESS)
+        parts = method.parts.values() if isinstance(method, Composed) else [method]
+        gridless = all(part.name in GRIDLESS for part in parts)
+        return self.upload().kind in method.media and (self.has_grid or gridless)
 
 
 SETTINGS = (

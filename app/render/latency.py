@@ -12,6 +12,7 @@ from app.render.summary import conditions_line, lane_rows, milliseconds, shorten
 from models.record import PHASES, Comparison
 
 ROW = 54  # pixels a lane
+BESIDE_NOTE = alt.ExprRef("max(130, width - 205)")  # pixels for a lane's name
 
 
 def latency_chart(comparison: Comparison) -> Any:
@@ -46,7 +47,7 @@ def latency_chart(comparison: Comparison) -> Any:
         .encode(x="ttft:Q", tooltip=["lane:N", alt.Tooltip("first:N", title="first token (TTFT)")])
     )
     name = marks.mark_text(
-        align="left", dy=-12, fontSize=12, fontWeight="bold", color=INK, limit=170
+        align="left", dy=-12, fontSize=12, fontWeight="bold", color=INK, limit=BESIDE_NOTE
     ).encode(x=alt.value(0), text="lane:N")
     note = marks.mark_text(align="right", dy=-12, fontSize=12, color=INK, limit=230).encode(
         x=alt.value("width"), text="note:N", tooltip=["lane:N", alt.Tooltip("why:N", title="note")]

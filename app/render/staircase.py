@@ -8,13 +8,14 @@ import altair as alt
 
 from app.render.chart import INK, dressed, inline
 from app.render.palette import lane_colours
-from app.render.summary import conditions_line, lane_labels, percent
+from app.render.summary import conditions_line, lane_labels, percent, squeezed
 from models.record import Comparison, LaneResult
 
 HEIGHT = 240
 DASHES: list[list[int]] = [[1, 0], [7, 3], [2, 2], [9, 3, 2, 3], [4, 4], [1, 3]]
 SHAPES = ["circle", "square", "diamond", "triangle-up", "cross", "triangle-down"]
 LINE = 15  # pixels between two labels
+NAME = 15  # letters of a lane's name, for which there is room
 
 
 def staircase_chart(comparison: Comparison) -> Any:
@@ -41,7 +42,7 @@ def staircase_chart(comparison: Comparison) -> Any:
     for end, place in zip(ends, _apart(ends, _highest(steps)), strict=True):
         at = alt.Chart(inline([end])).encode(x=alt.value("width"), y=alt.value(place))
         key = at.mark_point(filled=True, size=64, opacity=1, xOffset=10)
-        text = at.mark_text(align="left", dx=19, fontSize=12, color=INK, limit=112)
+        text = at.mark_text(align="left", dx=19, fontSize=12, color=INK, limit=136)
         layers += [key.encode(color=colour, shape=shape), text.encode(text="label:N")]
     return dressed(alt.layer(*layers), conditions_line(comparison), HEIGHT)
 
@@ -64,7 +65,7 @@ def staircase_points(comparison: Comparison) -> list[dict[str, Any]]:
                     "from": f"layer {layer}",
                     "changed": changed,
                     "end": layer == len(counts),
-                    "label": f"{tokens:,} {label}",  # the count first: a long title may be cut
+                    "label": f"{tokens:,} {squeezed(label, NAME)}",
                 }
             )
     return points

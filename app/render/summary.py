@@ -162,6 +162,14 @@ def shorten(text: str, width: int) -> str:
     return text if len(text) <= width else text[: width - 1].rstrip() + "…"
 
 
+def squeezed(text: str, width: int) -> str:
+    """Cut in the middle: titles that begin alike may differ at the end."""
+    if len(text) <= width:
+        return text
+    tail = (width - 1) // 2
+    return f"{text[: width - 1 - tail].rstrip()}…{text[-tail:].lstrip(' ,')}"
+
+
 def _numbers(comparison: Comparison, lane: LaneResult) -> dict[str, Any]:
     timeline, trace = lane.timeline, lane.trace
     per_layer = trace.per_layer.tolist()

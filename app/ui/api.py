@@ -64,7 +64,8 @@ class Endpoint:
             upload: The picture or clip, a file.
             question: What to ask about it.
             model: Name of the model; left out, the one that takes such an upload.
-            methods: Names of up to three methods; vanilla is always the first lane. Left out, the
+            methods: Names of up to three methods, or of parts composed, such as
+                visionzip.before+fastv.inner+rpme; vanilla is always the first lane. Left out, the
                 page's own for such an upload.
             retention_ratio: Visual tokens averaged over LLM layers, over all visual tokens.
             max_new_tokens: The longest answer.

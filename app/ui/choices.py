@@ -13,11 +13,19 @@ from app.render.summary import percent
 from app.request import LANES, NOUNS
 from app.settings import ROOT
 from models.catalog import find
+from pruning.base import CompressionMethod
 from pruning.description import describe
 from pruning.methods import METHODS, create
 
 # Presets that follow a source where sources differ, or that papers name as methods of their own.
 OFFERED = ("paper", "official", "fix", "plus", "early")
+POSITIONS = (
+    ("As published", "published"),
+    ("PERC: re-indexed contiguously", "perc"),
+    ("PESP: the sparse original ids", "pesp"),
+    ("RPME: stretched over the full range", "rpme"),
+    ("RPME, affine", "rpme_affine"),
+)
 
 
 @lru_cache
@@ -30,10 +38,28 @@ def method_choices(model: str) -> tuple[tuple[str, str], ...]:
     names: list[str] = []
     for method in METHODS:
         if method.name != "vanilla" and method.media & find(model).media:
-            _, *others = method.PRESETS
-            followed = [preset for preset in others if preset in OFFERED]
-            names += [method.name, *(f"{method.name}:{preset}" for preset in followed)]
+            names += [method.name, *(f"{method.name}:{preset}" for preset in followed(method))]
     return tuple((name, create(name).label) for name in names)
+
+
+def followed(method: type[CompressionMethod]) -> list[str]:
+    """The presets on offer beside the first."""
+    _, *others = method.PRESETS
+    return [preset for preset in others if preset in OFFERED]
+
+
+@lru_cache
+def part_choices(place: str, kind: str) -> tuple[tuple[str, str], ...]:
+    """(what it is called, what `create` takes) of all parts for a place and a kind of upload.
+
+    A preset that only numbers otherwise is none: positions are chosen beside the parts.
+    """
+    names: list[str] = []
+    for method in METHODS:
+        if method.acts(place) and kind in method.media:
+            others = [p for p in followed(method) if method.PRESETS[p].keys() - {"numbering"}]
+            names += [method.name, *(f"{method.name}:{preset}" for preset in others)]
+    return tuple((create(name).label, name) for name in names)
 
 
 def default_lanes(model: str, kind: str, most: int) -> list[str]:

@@ -50,6 +50,8 @@ def _wire_form(asked: form.Form, model: gr.Dropdown, settings: Settings) -> None
             **QUIET,
         )
         asked.uploads[kind].upload(lambda: form.chips_of(None), None, asked.chips, **QUIET)
+    for way, tab in asked.ways.items():
+        tab.select(partial(follow.open_way, way), None, [asked.way, asked.methods_note], **QUIET)
     model.input(follow.choose_model, [*given, follow.followed], followers, **QUIET)
     asked.chips.click(lambda sample: sample[0], asked.chips, asked.question, **QUIET)
     asked.methods.input(
@@ -98,6 +100,7 @@ def _wire_job(handlers: Handlers, asked: form.Form, model: gr.Dropdown) -> None:
         asked.uploads["video"],
         asked.question,
         model,
+        asked.way,
         asked.methods,
         asked.retention,
         asked.positions,
@@ -105,6 +108,7 @@ def _wire_job(handlers: Handlers, asked: form.Form, model: gr.Dropdown) -> None:
         asked.max_new_tokens,
         asked.temperature,
         asked.seed,
+        *asked.lab.selectors,
     ]
     outputs = handlers.outputs()
     job = gr.on(

@@ -41,6 +41,7 @@ class Following:
             form.question,
             form.chips,
             form.methods,
+            *form.lab.selectors,
             form.methods_note,
             form.retention_note,
             form.num_frames,
@@ -53,6 +54,10 @@ class Following:
         card = find(model)
         card = card if tab in card.media else default_card(tab, self.settings)
         return self._changed(card, kind, tab, methods, ratio)
+
+    def open_way(self, way: str) -> Update:
+        """What is said of whole methods is said beside them only."""
+        return {self.form.way: way, self.form.methods_note: gr.HTML(visible=way == "methods")}
 
     def choose_model(
         self, kind: str, model: str, methods: list[str], ratio: float, followed: str
@@ -92,7 +97,7 @@ class Following:
             chosen = [name for name in methods if name in dict(offered)]
         else:
             chosen = default_lanes(card.name, kind, self.settings.max_lanes)
-        moved = {} if kind == before else {form.chips: chips_of(None)}
+        moved = {} if kind == before else {form.chips: chips_of(None), **form.lab.follow(kind)}
         return moved | {
             form.kind: kind,
             self.followed: card.name,

@@ -8,7 +8,9 @@ import gradio as gr
 
 from app.request import NOUNS, RATIO, examples_of, first_kind
 from app.settings import EXAMPLES, Settings
+from app.ui import lab
 from app.ui.choices import (
+    POSITIONS,
     answers_note,
     default_lanes,
     method_choices,
@@ -16,18 +18,12 @@ from app.ui.choices import (
     placeholder,
     retention_note,
 )
+from app.ui.lab import Lab
 from app.ui.numbers import NumberInput, RangeInput
 from app.ui.uploads import ClipInput, PictureInput
 from models.catalog import ModelCard, find
 
 CHIPS = 6  # questions offered at once
-POSITIONS = (
-    ("As published", "published"),
-    ("PERC: re-indexed contiguously", "perc"),
-    ("PESP: the sparse original ids", "pesp"),
-    ("RPME: stretched over the full range", "rpme"),
-    ("RPME, affine", "rpme_affine"),
-)
 
 
 @dataclass(frozen=True)
@@ -41,7 +37,10 @@ class Form:
     galleries: dict[str, gr.Gallery]
     question: gr.Textbox
     chips: gr.Dataset
+    way: gr.State  # "methods" | "lab": which of the two says what the lanes are
+    ways: dict[str, gr.Tab]
     methods: gr.CheckboxGroup
+    lab: Lab
     methods_note: gr.HTML
     retention: gr.Slider
     retention_note: gr.HTML
@@ -78,7 +77,7 @@ def declare(settings: Settings) -> Form:
             layout="gallery",
             elem_id="chips",
         )
-        methods, note = _method_parts(card, kind, settings)
+        lanes, note = _lane_parts(card, kind, settings)
         retention, retained = _retention_parts(card)
         note.render()  # below: the ratio is asked for, this is only read
         advanced = _advanced(card, kind, settings)
@@ -88,7 +87,8 @@ def declare(settings: Settings) -> Form:
         *upload_parts,
         question,
         chips,
-        methods,
+        gr.State("methods"),
+        *lanes,
         note,
         retention,
         retained,
@@ -151,20 +151,23 @@ def _gallery(kind: str) -> gr.Gallery:
     )
 
 
-def _method_parts(
-    card: ModelCard, kind: str, settings: Settings
-) -> tuple[gr.CheckboxGroup, gr.HTML]:
-    chosen = default_lanes(card.name, kind, settings.max_lanes)
-    methods = gr.CheckboxGroup(
-        choices=[(title, name) for name, title in method_choices(card.name)],
-        value=chosen,
-        label=f"Methods beside vanilla, at most {settings.max_lanes - 1}",
-        elem_id="methods",
-    )
+def _lane_parts(card: ModelCard, kind: str, settings: Settings) -> tuple[tuple, gr.HTML]:
+    """Whole methods, or parts put together: a tab each."""
+    chosen, ways = default_lanes(card.name, kind, settings.max_lanes), {}
+    with gr.Tabs(selected="methods", elem_id="way"):
+        with gr.Tab("Methods", id="methods") as ways["methods"]:
+            methods = gr.CheckboxGroup(
+                choices=[(title, name) for name, title in method_choices(card.name)],
+                value=chosen,
+                label=f"Methods beside vanilla, at most {settings.max_lanes - 1}",
+                elem_id="methods",
+            )
+        with gr.Tab("Lab", id="lab") as ways["lab"]:
+            composed = lab.declare(kind, settings)
     note = gr.HTML(
         methods_note(chosen), elem_id="methods-note", apply_default_css=False, render=False
     )
-    return methods, note
+    return (ways, methods, composed), note
 
 
 def _retention_parts(card: ModelCard) -> tuple[gr.Slider, gr.HTML]:
@@ -181,7 +184,7 @@ def _advanced(card: ModelCard, kind: str, settings: Settings) -> tuple:
             list(POSITIONS),
             value="published",
             label="Positions",
-            info="How survivors are numbered for rotary embedding",
+            info="How survivors are numbered for rotary embedding; in the Lab a lane has its own",
         )
         num_frames = RangeInput(
             1,

@@ -24,6 +24,7 @@ from app.ui.export import zip_recording
 from app.ui.figures import figures_table
 from app.ui.form import Form
 from app.ui.held import held
+from app.ui.lab import composed
 from app.ui.screen import Screen
 from app.worker.protocol import Job, Worker
 from models.catalog import find
@@ -74,11 +75,13 @@ class Handlers:
 
     def run(
         self,
+        request: gr.Request,
         kind: str,
         picture: str | None,
         clip: str | None,
         question: str,
         model: str,
+        way: str,
         methods: list[str],
         retention_ratio: float,
         positions: str,
@@ -86,9 +89,11 @@ class Handlers:
         max_new_tokens: int,
         temperature: float,
         seed: int,
-        request: gr.Request,
+        *parts: str,
     ) -> Iterator[Update]:
-        """One comparison from the button to the last chart."""
+        """One comparison from the button to the last chart; `parts` are what the Lab says."""
+        if way == "lab":
+            methods, positions = composed(parts), "published"  # each name says its own
         try:
             job = read_job(
                 clip if kind == "video" else picture,

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import fields
 from typing import Any
 
-from pruning.base import CompressionMethod
+from pruning.base import CompressionMethod, PositionStrategy
+from pruning.methods.composed import PLACES, Composed
 from pruning.methods.fastv import FastV
 from pruning.methods.fastvid import FastVID
 from pruning.methods.feather import Feather
@@ -52,18 +53,63 @@ METHODS: tuple[type[CompressionMethod], ...] = (
 
 
 def create(name: str, preset: str | None = None, **knobs: Any) -> CompressionMethod:
-    """A method by name, "nuwa" or with a preset "nuwa:paper"; `knobs` override the preset's."""
-    name, _, suffix = name.partition(":")
-    by_name = {method.name: method for method in METHODS}
-    method = by_name[one_of(by_name, name, "method")]
-    chosen = preset or suffix or next(iter(method.PRESETS))
-    defaults = method.PRESETS[one_of(method.PRESETS, chosen, f"{method.title} preset")]
+    """A method by name, "nuwa" or with a preset "nuwa:paper"; `knobs` override the preset's.
+
+    Or one composed of parts: "nuwa:paper.before+fastv.inner+rpme".
+    """
+    method: type[CompressionMethod]
+    defaults: Mapping[str, Any]
+    if is_composed(name):
+        method, defaults = Composed, parts_of(name)
+    else:
+        name, _, suffix = name.partition(":")
+        by_name = {method.name: method for method in METHODS}
+        method = by_name[one_of(by_name, name, "method")]
+        chosen = preset or suffix or next(iter(method.PRESETS))
+        defaults = method.PRESETS[one_of(method.PRESETS, chosen, f"{method.title} preset")]
     for knob in knobs:
         one_of([field.name for field in fields(method)], knob, f"{method.title} knob")
     return method(**{**defaults, **knobs})
 
 
+def is_composed(name: str) -> bool:
+    """Whether a name is one of parts, not of a method."""
+    return "+" in name or name.rpartition(".")[2] in PLACES
+
+
+def parts_of(name: str) -> dict[str, Any]:
+    """The knobs of `Composed` that a name sets by its parts, in any order."""
+    knobs: dict[str, Any] = {}
+    for word in name.split("+"):
+        knob, value = part_of(word.strip())
+        if knob in knobs:
+            kind = f"{PLACES[knob]} parts" if knob in PLACES else "position strategies"
+            raise ValueError(f"Two {kind} came in {shown(name)}, wanted one.")
+        knobs[knob] = value
+    return knobs
+
+
+def part_of(word: str) -> tuple[str, Any]:
+    """A knob of `Composed` and its value: "rpme", "nuwa:paper.before" or "fastv.inner"."""
+    strategies = [strategy.value for strategy in PositionStrategy]
+    if word in strategies:
+        return "numbering", word
+    method, _, place = word.rpartition(".")
+    if place not in PLACES:
+        raise ValueError(
+            f"Unknown part {shown(word)}. Wanted a method's, such as nuwa.before or fastv.inner, "
+            f"or positions: {', '.join(strategies)}."
+        )
+    acting = [method.name for method in METHODS if method.acts(place)]
+    one_of(acting, method.partition(":")[0], f"{PLACES[place]} part")
+    return place, create(method)
+
+
 def one_of(names: Collection[str], name: str, kind: str) -> str:
     if name not in names:
-        raise ValueError(f"Unknown {kind} {name!r}. Choose one of {', '.join(names)}.")
+        raise ValueError(f"Unknown {kind} {shown(name)}. Choose one of {', '.join(names)}.")
     return name
+
+
+def shown(name: str) -> str:
+    return repr(name[:80])

@@ -11,7 +11,7 @@ from torch import Tensor
 from pruning.base import CompressionMethod, Needs, knob
 from pruning.budget import Budget, scaled_layers, staged_by_share
 from pruning.ops.attention import attend
-from pruning.ops.grid import coordinates, grid_of
+from pruning.ops.grid import coordinates, grid_of, of_anchors
 from pruning.ops.select import top
 from pruning.token_map import TokenMap
 from pruning.tokens import LayerView
@@ -72,7 +72,7 @@ class Feather(CompressionMethod):
             return TokenMap.select(top(asked, keep), len(view), scores=asked)
         grid = grid_of(view.layout, self.title)
         stride = max(1, round(self.stride * min(grid[1:]) / SIDE))
-        even = even_grid(grid, stride, keep // 2, asked.device)[view.anchors]  # (V,)
+        even = of_anchors(even_grid(grid, stride, keep // 2, asked.device), view)  # (V,)
         kept = top(asked.masked_fill(even, torch.inf), keep)
         tags = {"grid": even[kept], "attended": ~even[kept]}
         return TokenMap.select(kept, len(view), scores=asked, tags=tags)

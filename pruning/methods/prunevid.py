@@ -98,7 +98,8 @@ class PruneVID(CompressionMethod):
     def prune(self, view: LayerView, keep: int) -> TokenMap:
         assert view.attention is not None
         wanted = view.attention.float().amax(dim=(0, 1))  # (V,) by the head and word that want most
-        frame = torch.from_numpy(view.layout.frame).to(wanted.device).long()[view.anchors]  # (V,)
+        frames = torch.from_numpy(view.layout.frame).to(wanted.device).long()  # (N,)
+        frame = frames[view.anchors.clamp_min(0)]  # (V,) as numbered: no place is the first one
         rows = frame.bincount()  # (T,)
         counts = apportion(keep * rows.double() / len(view), rows, keep)
         kept = (rank_within(frame, wanted) < counts[frame]).nonzero().squeeze(1)

@@ -7,7 +7,7 @@ import math
 import torch
 from torch import Tensor
 
-from pruning.tokens import TokenLayout
+from pruning.tokens import LayerView, TokenLayout
 
 
 def grid_of(layout: TokenLayout, title: str) -> tuple[int, int, int]:
@@ -46,3 +46,11 @@ def proximity(grid: tuple[int, int, int], of: Tensor, share: float) -> Tensor:
     place = torch.stack([row, col], dim=1).float()  # (N, 2)
     distance = torch.cdist(place[of], place, compute_mode="donot_use_mm_for_euclid_dist")  # (K, N)
     return (1 - distance / reach).clamp_min(0) * (frame[of, None] == frame)
+
+
+def of_anchors(marked: Tensor, view: LayerView) -> Tensor:
+    """(V,) bool: the rows of a view whose place is among those marked (T · rows · cols,) bool."""
+    everyone = torch.zeros(len(view.layout) + 1, dtype=torch.bool, device=marked.device)
+    placed = torch.from_numpy(view.layout.placed).to(marked.device)
+    everyone[:-1][placed] = marked  # the last one stands for −1: no place
+    return everyone[view.anchors]

@@ -29,7 +29,9 @@ def ask(
     clip=None,
     **changes,
 ):
+    parts = changes.pop("parts", [])
     values = {
+        "way": "lab" if parts else "methods",
         "methods": ["visionzip", "nuwa", "pooling"],
         "ratio": 1 / 9,
         "positions": "published",
@@ -38,7 +40,7 @@ def ask(
         "temperature": 0.0,
         "seed": 0,
     } | changes
-    return page.run(kind, picture, clip, question, model, *values.values(), TAB)
+    return page.run(TAB, kind, picture, clip, question, model, *values.values(), *parts)
 
 
 def ask_of_clip(page, clip, **changes):

@@ -82,12 +82,12 @@ class FakeWorker:
 
     def _lane(self, method: CompressionMethod, job: Job) -> LaneResult | LaneFailure:
         if method.name in self.failing:
-            return LaneFailure(method.name, method.title, "It fell over. Ask for a larger ratio.")
+            return LaneFailure(method.name, method.label, "It fell over. Ask for a larger ratio.")
         frame = job.media.frames[0]
         box = np.array([[0.55, 0.36, 0.81, 0.73]], dtype=np.float32)
         return factory.lane(
             method.name,
-            method.title,
+            method.label,
             _clip_trace(method.name, len(job.media.frames))
             if job.media.kind == "video"
             else _trace(method.name, frame),

@@ -78,6 +78,15 @@ def compare(page, url) -> None:
     page.locator("#figures table").wait_for()
 
 
+def choose(page, label, option) -> None:
+    """Open a selector by its label and take an option of its list."""
+    selector = page.get_by_role("combobox", name=label)
+    selector.click()
+    options = page.locator("#" + selector.get_attribute("aria-controls"))  # others may still fade
+    options.get_by_role("option", name=option, exact=True).click()
+    assert selector.input_value() == option
+
+
 def overlays(page) -> int:
     """Pictures of the chosen view that are on the page and have arrived."""
     return page.evaluate(
@@ -113,6 +122,30 @@ def test_a_phone_scrolls_one_way_only(chromium, served):
         page.evaluate("scrollTo(0, document.documentElement.scrollHeight)")
         save = page.locator("#save").bounding_box()
         assert save["y"] + save["height"] <= page.locator("#act").bounding_box()["y"]
+
+
+@needs_model
+@pytest.mark.parametrize("width", [1440, 390])
+def test_lanes_composed_in_the_lab_are_compared_like_methods(chromium, served, width):
+    with tab(chromium, width) as page:
+        page.goto(served)
+        page.locator("#examples button").first.click()
+        page.wait_for_function("document.querySelector('#question textarea').value.length > 0")
+        page.locator("#way").get_by_role("tab", name="Lab").click()
+        choose(page, "Lane 2: before the LLM", "Average pooling")
+        choose(page, "Lane 3: before the LLM", "Nothing")
+        choose(page, "Lane 3: inside it", "Nothing")
+        page.locator("#compare").click()
+        page.wait_for_function("document.querySelectorAll('.lane[data-phase=done]').length === 3")
+        page.locator("#figures table").wait_for()
+        titles = page.locator("#figures tbody th").all_inner_texts()
+        assert titles == [
+            "Vanilla",
+            "VisionZip before + FastV inside",
+            "Average pooling before + FastV inside, RPME",
+        ]
+        assert overlays(page) == 3
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
 
 
 @needs_model

@@ -47,6 +47,22 @@ def test_compare_of_a_clip_writes_its_strips_trees_and_clip(tmp_path, capsys, mo
     assert recordings.load(out).media.kind == "video"
 
 
+def test_compare_composes_parts_and_its_record_says_what_ran(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(local, "load", lambda name, device, dtype: tiny_llava())
+    path, out = tmp_path / "grey.png", tmp_path / "case"
+    Image.fromarray(np.full((32, 32, 3), 128, np.uint8)).save(path)
+    methods = "nuwa:paper.before+fastv.inner+rpme,nuwa.before+fastv.inner"
+    arguments = ["--methods", methods, "--retention", "0.3", "--max-new-tokens", "2"]
+    assert main(["compare", str(path), "Where?", *arguments, "--out", str(out)]) == 0
+    printed = capsys.readouterr().out
+    assert "Nüwa paper before + FastV inside, RPME" in printed
+    _, paper, official = recordings.load(out).lanes
+    assert f"{paper.method},{official.method}" == methods
+    assert paper.knobs["before"]["reach"] == 0.26 and official.knobs["inner"]["layer"] == 2
+    assert paper.trace.per_layer.tolist() == [26, *[9] * 7], "36 tokens, of which 30 % on average"
+    assert paper.trace.average == pytest.approx(0.3, abs=1 / 36)
+
+
 def test_a_question_outside_what_the_model_was_trained_on_is_said_before_the_answers(
     tmp_path, capsys, monkeypatch
 ):
@@ -78,6 +94,7 @@ def test_a_lane_that_fails_is_named_and_the_exit_status_is_not_zero(tmp_path, ca
         ({"question": "why " * 1250}, "at most 2,000"),
         ({"model": "gpt"}, "embedded-image"),
         ({"methods": "vanilla,fastx"}, "Choose one of"),
+        ({"methods": "pooling.before+pooling.inner"}, "Unknown inner-LLM part 'pooling'. Choose"),
         ({"retention": "0"}, "above 0"),
         ({"retention": "1.5"}, "at most 1"),
         ({"retention": "nan"}, "above 0"),
@@ -121,12 +138,12 @@ def test_a_file_that_is_no_picture_is_refused_by_name(tmp_path, capsys):
 
 @checkpoint
 def test_bench_prints_a_table_and_ends_with_one_json_line(capsys):
-    methods = "vanilla, pooling, nuwa:paper"
+    methods = "vanilla, pooling, nuwa:paper, pooling.before+fastv.inner"
     arguments = ["bench", "--scenes", "2", "--methods", methods, "--retention", "0.333"]
     assert main(arguments) == 0
     lines = capsys.readouterr().out.strip().splitlines()
     report = json.loads(lines[-1])
-    assert [row["method"] for row in report["rows"]] == ["vanilla", "pooling", "nuwa:paper"]
+    assert [row["method"] for row in report["rows"]] == methods.split(", ")
     assert lines[0].split()[0] == "method" and report["questions"]["grounding"] == 2
 
 

@@ -188,6 +188,18 @@ def test_the_position_strategy_chosen_on_the_page_reaches_every_method(picture):
     assert [method.numbering for method in others] == ["rpme"] * 3
 
 
+def test_what_the_lab_says_runs_in_place_of_the_methods_and_of_their_positions(picture):
+    worker = FakeWorker()
+    page = handlers(worker)
+    parts = ["visionzip", "fastv", "published", "nuwa", "", "rpme", "", "", "published"]
+    last = list(ask(page, picture, parts=parts, positions="perc"))[-1]
+    names = ["vanilla", "visionzip.before+fastv.inner", "nuwa.before+rpme"]
+    assert [method.name for method in worker.jobs[-1].methods] == names
+    assert "VisionZip before + FastV inside" in last[page.board.parts["text1"]]
+    assert "Nüwa before, RPME" in last[page.board.parts["text2"]]
+    assert not last[page.board.columns[3]].visible
+
+
 def test_a_refusal_takes_the_comparison_before_it_off_the_page(picture):
     page = handlers(FakeWorker())
     (refused,) = ask(page, picture, question=" ")

@@ -9,7 +9,7 @@ import gradio as gr
 import pytest
 
 from app.settings import Settings
-from app.ui import choices, form
+from app.ui import choices, form, lab
 from app.ui.following import Following
 from app.ui.uploads import ClipInput, PictureInput
 from models.catalog import find
@@ -96,3 +96,36 @@ def test_tokens_of_a_clip_are_counted_a_frame(monkeypatch):
 def test_an_upload_never_comes_from_an_address(upload):
     with pytest.raises(gr.Error, match="web address"):
         asyncio.run(upload().async_move_resource_to_block_cache("http://host.test/x.png"))
+
+
+def test_parts_are_offered_where_they_act_and_for_what_they_take():
+    before, inner = (dict(choices.part_choices(place, "image")) for place in ("before", "inner"))
+    assert before["Nüwa, paper"] == "nuwa:paper" and inner["SparseVLM, plus"] == "sparsevlm:plus"
+    assert "FastV" not in before and "VisionZip" not in inner and "FlashVID" not in before
+    assert "VisionZip, fix" not in before, "it numbers otherwise, which is chosen beside"
+    assert {"FlashVID", "Fewer frames"} <= set(dict(choices.part_choices("before", "video")))
+
+
+@pytest.mark.parametrize("kind", ["image", "video"])
+@pytest.mark.parametrize("lanes", [1, 3, 5])
+def test_what_the_lab_suggests_is_on_offer_and_can_be_made(kind, lanes):
+    suggested = lab.suggested(kind, lanes)
+    for value, offers in zip(suggested, lab.choices(kind) * lanes, strict=True):
+        assert value in dict((name, title) for title, name in offers)
+    made = [create(name) for name in lab.composed(suggested)]
+    assert len(made) == min(lanes, 3) and all(kind in method.media for method in made)
+
+
+def test_a_lane_of_the_lab_is_its_parts_and_a_lane_of_nothing_is_none():
+    selected = ["nuwa", "fastv", "published", "", "", "rpme", "", "nuwa:paper", "rpme"]
+    assert lab.composed(selected) == ["nuwa.before+fastv.inner", "nuwa:paper.inner+rpme"]
+
+
+def test_the_lab_follows_the_kind_of_upload_and_its_tab_hides_what_is_said_of_methods():
+    follow = following()
+    update = follow.open_tab("video", "image", "embedded-image", ["nuwa"], 0.111)
+    values = [update[selector].value for selector in follow.form.lab.selectors]
+    assert values == lab.suggested("video", 3)
+    opened = follow.open_way("lab")
+    assert opened[follow.form.way] == "lab" and not opened[follow.form.methods_note].visible
+    assert follow.open_way("methods")[follow.form.methods_note].visible

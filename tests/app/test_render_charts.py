@@ -18,6 +18,7 @@ from app.render.summary import (
     megabytes,
     milliseconds,
     percent,
+    squeezed,
     table,
     times,
     word_diff,
@@ -176,3 +177,10 @@ def test_a_table_obeys_no_control_characters(comparison):
     loud = replace(comparison.lanes[0], answer="red\x1b[2J\nball‮ " + "x" * 90)
     text = table(replace(comparison, lanes=(loud,)))
     assert "\x1b" not in text and "‮" not in text and len(text.splitlines()) == 2
+
+
+def test_a_long_name_is_cut_where_names_that_begin_alike_still_differ():
+    one, other = "VisionZip before + FastV inside", "VisionZip before + FastV inside, RPME"
+    assert squeezed(one, 15) == "VisionZ…inside"
+    assert squeezed(other, 15) == "VisionZ…e, RPME"
+    assert squeezed("Average pooling", 15) == "Average pooling"

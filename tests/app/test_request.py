@@ -20,6 +20,17 @@ def test_vanilla_is_always_first_and_never_twice():
     assert [method.numbering for method in job.methods] == ["published", "perc", "perc"]
 
 
+def test_parts_are_composed_at_the_one_ratio_and_numbered_as_asked():
+    name = "visionzip.before+fastv.inner"
+    for asked, options, run in (
+        (name, {}, name),
+        (f"{name}+rpme", {}, f"{name}+rpme"),
+        (name, {"positions": "perc"}, f"{name}+perc"),
+    ):
+        _, method = read(methods=[asked], ratio=0.25, **options).methods
+        assert method.name == run and method.retention_ratio == 0.25
+
+
 @pytest.fixture(scope="module")
 def clip(tmp_path_factory):
     return factory.clip_file(tmp_path_factory.mktemp("clips") / "ball.mp4")
@@ -103,6 +114,8 @@ def test_the_model_that_is_set_is_taken_where_it_fits():
         ({"methods": "nuwa"}, "wanted a list of names"),
         ({"methods": [["nuwa"]]}, "wanted a list of names"),
         ({"methods": ["nuwa:gone"]}, "Unknown Nüwa preset"),
+        ({"methods": ["nuwa.inner+zip.before"]}, "Unknown before-LLM part 'zip'"),
+        ({"methods": ["nuwa.before+" + "x" * 5000]}, "Unknown part 'xxx"),
         ({"methods": ["random", "nuwa", "fastv", "pooling"]}, "5 lanes came"),
         ({"model": None}, "There is no model None"),
         ({"question": None}, "question is empty"),

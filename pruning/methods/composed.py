@@ -1,0 +1,148 @@
+"""Methods freely composed: one method's part before the LLM, another's inside it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+from pruning.base import CompressionMethod, Needs, Positions, Seam, knob
+from pruning.budget import Budget, BudgetError, staged
+from pruning.methods.vanilla import Vanilla
+from pruning.token_map import TokenMap
+from pruning.tokens import LayerView, VisualTokens
+
+NOTHING = Vanilla()
+PLACES = {"before": "before-LLM", "inner": "inner-LLM"}  # where a part acts
+
+
+@dataclass(frozen=True)
+class Composed(CompressionMethod):
+    """Compress as one method does before the LLM, then prune as another does inside it.
+
+    `compress` asks only for signals of the encoder and `prune` only for those of the LLM, so any
+    two parts go together. A part keeps its method's knobs, but for the ratio.
+
+    Where      before the LLM at the seam of `before`, then before the pruning layers of `inner`
+    Positions  in each place as published for its part, or one strategy in both
+    Differs    of the average, `before` leaves as much as `inner` can pay back within `stage_ratio`;
+               the stages of `inner` keep their proportions. Of so few tokens that a drop would
+               miss the average, all stay to the end
+    """
+
+    title = "Composed"
+    summary = "What one method does before the LLM, and what another does inside it."
+
+    before: CompressionMethod = knob(NOTHING, help="acts before the LLM")  # noqa: RUF009
+    inner: CompressionMethod = knob(NOTHING, help="acts inside the LLM")  # noqa: RUF009
+    retention_ratio: float = knob(0.25, 0.01, 1.0, help="visual tokens averaged over LLM layers")
+    stage_ratio: float = knob(
+        3.0, 1.0, 16.0, help="survivors before the LLM for each in its last layer, at most"
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not self.parts:
+            raise ValueError("A composed method wants a before-LLM or an inner-LLM part.")
+        for place, method in self.parts.items():
+            if not method.acts(place):
+                raise ValueError(f"{method.title} has no {PLACES[place]} part.")
+
+    @property
+    def parts(self) -> dict[str, CompressionMethod]:
+        """The methods that act, by place."""
+        both = {"before": self.before, "inner": self.inner}
+        return {place: method for place, method in both.items() if method != NOTHING}
+
+    # Other methods have these of the class; here they follow from the parts.
+    @property
+    def name(self) -> str:  # type: ignore[override]
+        """What a person types for it."""
+        words = [f"{method.typed}.{place}" for place, method in self.parts.items()]
+        return "+".join(words if self.numbering == "published" else [*words, self.numbering])
+
+    @property
+    def label(self) -> str:
+        """What a person reads: "Nüwa paper before + FastV inside, RPME"."""
+        words = {"before": "before", "inner": "inside"}
+        acting = [f"{method.label} {words[place]}" for place, method in self.parts.items()]
+        strategy, _, variant = self.numbering.partition("_")
+        numbered = "" if strategy == "published" else f", {strategy.upper()} {variant}".rstrip()
+        return " + ".join(acting).replace(",", "") + numbered
+
+    @property
+    def seam(self) -> Seam:  # type: ignore[override]
+        return self.before.seam
+
+    @property
+    def media(self) -> frozenset[str]:  # type: ignore[override]
+        return self.before.media & self.inner.media
+
+    @property
+    def knobs(self) -> dict[str, Any]:
+        """The parts' own ratios did not count."""
+        parts = {place: dict(method.knobs) for place, method in self.parts.items()}
+        for part in parts.values():
+            del part["retention_ratio"]
+        own = {name: value for name, value in super().knobs.items() if name not in PLACES}
+        return own | parts
+
+    @property
+    def needs(self) -> Needs:
+        encoder = self.before.needs
+        return replace(
+            self.inner.needs,
+            encoder=encoder.encoder,
+            encoder_span=encoder.encoder_span,
+            encoder_received=encoder.encoder_received,
+        )
+
+    @property
+    def positions(self) -> Positions:
+        if self.numbering == "published":
+            return Positions(self.before.positions.before, self.inner.positions.inner)
+        return super().positions
+
+    def budget(self, num_tokens: int, num_layers: int) -> Budget:
+        """As many tokens into the LLM as its last layer allows; the layers between pay for them."""
+        if self.before == NOTHING:
+            return inside(self.inner, num_tokens, num_layers, self.retention_ratio)
+        at_ratio(self.before, self.retention_ratio).budget(num_tokens, num_layers)  # may refuse
+        low, high = max(1, round(self.retention_ratio * num_tokens)), num_tokens
+        best = Budget(before=low)
+        while low < high and self.inner != NOTHING:
+            entering = (low + high + 1) // 2
+            stages = self.stages(entering, num_tokens, num_layers)
+            if stages is None:
+                high = entering - 1
+            else:
+                low, best = entering, stages
+        return best
+
+    def stages(self, entering: int, num_tokens: int, num_layers: int) -> Budget | None:
+        """What meets the average where so many enter the LLM; None beyond `stage_ratio`."""
+        ratio = min(1.0, self.retention_ratio * num_tokens / entering)
+        try:
+            stages = inside(self.inner, entering, num_layers, ratio)
+        except BudgetError:
+            return None
+        *_, last = stages.per_layer(num_layers)
+        return stages if entering <= self.stage_ratio * last else None
+
+    def compress(self, visual: VisualTokens, keep: int) -> TokenMap:
+        return self.before.compress(visual, keep)
+
+    def prune(self, view: LayerView, keep: int) -> TokenMap:
+        return self.inner.prune(view, keep)
+
+
+def inside(method: CompressionMethod, num_tokens: int, num_layers: int, ratio: float) -> Budget:
+    """The method's pruning layers alone, where all `num_tokens` enter the LLM."""
+    own = at_ratio(method, ratio).budget(num_tokens, num_layers)
+    if own.before == num_tokens:
+        return own
+    layers, counts = zip(*own.inner, strict=True)
+    return staged(method.title, num_tokens, num_layers, ratio, layers, counts)
+
+
+def at_ratio(method: CompressionMethod, ratio: float) -> CompressionMethod:
+    return replace(method, retention_ratio=ratio)  # type: ignore[call-arg]

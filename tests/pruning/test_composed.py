@@ -1,0 +1,157 @@
+"""Parts of methods put together: by name, with whose signals, numbers and counts."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+import torch
+
+from pruning.base import CompressionMethod, Positions, PositionStrategy, Seam
+from pruning.budget import BudgetError
+from pruning.methods import METHODS, create
+from pruning.ops.grid import of_anchors
+from pruning.tokens import LayerView, TokenLayout
+
+BEFORE = [method for method in METHODS if method.acts("before")]
+INNER = [method for method in METHODS if method.acts("inner")]
+
+
+def test_the_order_of_parts_does_not_matter() -> None:
+    one, other = "nuwa:paper.before+fastv.inner+rpme", " rpme + fastv.inner+nuwa:paper.before"
+    assert create(one, retention_ratio=0.3) == create(other, retention_ratio=0.3)
+
+
+@pytest.mark.parametrize(
+    ("name", "title"),
+    [
+        ("nuwa.before+fastv.inner+rpme", "Nüwa before + FastV inside, RPME"),
+        ("nuwa:paper.before+sparsevlm:plus.inner", "Nüwa paper before + SparseVLM plus inside"),
+        ("flashvid:qwen2.5-vl.before", "FlashVID qwen2.5-vl before"),
+        ("fastv.inner+rpme_affine", "FastV inside, RPME affine"),
+    ],
+)
+def test_a_composed_method_is_made_again_by_its_name_and_read_by_its_title(name, title) -> None:
+    method = create(name, retention_ratio=0.3)
+    assert method.name == name and method.label == title
+    assert create(method.name, retention_ratio=0.3) == method
+
+
+@pytest.mark.parametrize(
+    ("name", "sentence"),
+    [
+        ("fastv.before", r"Unknown before-LLM part 'fastv'\. Choose one of flashvid, nuwa, vis"),
+        ("pooling.inner", r"Unknown inner-LLM part 'pooling'\. Choose one of flashvid, nuwa, fas"),
+        ("vanilla.before", r"Unknown before-LLM part 'vanilla'"),
+        ("zip.before+fastv.inner", r"Unknown before-LLM part 'zip'"),
+        ("nuwa:x.before", r"Unknown Nüwa preset 'x'"),
+        ("nuwa+fastv", r"Unknown part 'nuwa'\. Wanted .* nuwa\.before or fastv\.inner, .*: perc, "),
+        ("nuwa.before+", r"Unknown part ''"),
+        ("nuwa.before+grid.before", r"Two before-LLM parts came in 'nuwa\.before\+grid\.before'"),
+        ("perc+nuwa.before+pesp", r"Two position strategies came"),
+        ("perc+", r"Unknown part ''"),
+    ],
+)
+def test_what_is_no_composition_is_refused_with_what_there_is(name: str, sentence: str) -> None:
+    with pytest.raises(ValueError, match=sentence):
+        create(name)
+
+
+def test_a_strategy_alone_composes_nothing() -> None:
+    with pytest.raises(ValueError, match="Two position strategies"):
+        create("perc+perc")
+    with pytest.raises(ValueError, match="wants a before-LLM or an inner-LLM part"):
+        type(create("nuwa.before"))(numbering="perc")
+
+
+def test_a_method_is_no_part_where_it_does_not_act() -> None:
+    composed = type(create("nuwa.before"))
+    with pytest.raises(ValueError, match="FastV has no before-LLM part"):
+        composed(before=create("fastv"))
+    with pytest.raises(ValueError, match="VisionZip has no inner-LLM part"):
+        composed(inner=create("visionzip"))
+
+
+def test_each_part_gets_the_signals_of_its_own_method_and_no_others() -> None:
+    needs = create("nuwa.before+feather.inner").needs
+    nuwa, feather = create("nuwa").needs, create("feather").needs
+    assert (needs.encoder, needs.encoder_span) == (nuwa.encoder, nuwa.encoder_span)
+    assert (needs.llm, needs.llm_queries, needs.llm_rope) == (feather.llm, "last", False)
+    assert create("nuwa.before").needs.llm == frozenset()
+    assert create("nuwa.inner").needs.encoder == frozenset()
+
+
+def test_a_part_before_the_llm_brings_its_seam_and_both_parts_their_media() -> None:
+    assert create("pooling.before+nuwa.inner").seam is Seam.PROJECTED
+    assert create("nuwa.before+flashvid.inner").seam is Seam.ENCODED
+    assert create("nuwa.before+fastv.inner").media == {"image", "video"}
+    assert create("nuwa.before+flashvid.inner").media == {"video"}
+
+
+def test_each_place_is_numbered_as_published_unless_a_strategy_is_named() -> None:
+    perc, pesp, rpme = PositionStrategy.PERC, PositionStrategy.PESP, PositionStrategy.RPME
+    name = "visionzip.before+fastv:fix.inner"
+    assert create(name).positions == Positions(before=perc, inner=rpme)
+    assert create(f"{name}+pesp").positions == Positions(before=pesp, inner=pesp)
+    assert create(f"{name}+pesp", numbering="rpme").positions.before is rpme
+
+
+def test_a_record_of_its_knobs_is_json_and_has_one_ratio() -> None:
+    knobs = create("nuwa:paper.before+fastv.inner+rpme", retention_ratio=0.2).knobs
+    assert json.loads(json.dumps(knobs)) == knobs
+    assert knobs["retention_ratio"] == 0.2 and knobs["numbering"] == "rpme"
+    assert knobs["before"]["reach"] == 0.26 and "retention_ratio" not in knobs["before"]
+    assert knobs["inner"] == {"numbering": "published", "layer": 2}
+    assert "before" not in create("fastv.inner").knobs
+
+
+@pytest.mark.parametrize("inner", INNER, ids=lambda method: method.name)
+@pytest.mark.parametrize("before", BEFORE, ids=lambda method: method.name)
+@pytest.mark.parametrize(("num_tokens", "num_layers"), [(144, 8), (6272, 28)])
+def test_any_two_parts_share_one_budget(
+    before: type[CompressionMethod],
+    inner: type[CompressionMethod],
+    num_tokens: int,
+    num_layers: int,
+) -> None:
+    for ratio in (0.1, 1 / 3, 0.8):
+        name = f"{before.name}.before+{inner.name}.inner"
+        budget = create(name, retention_ratio=ratio).budget(num_tokens, num_layers)
+        *_, last = budget.per_layer(num_layers)
+        assert abs(budget.average(num_layers) - ratio * num_tokens) <= 0.5
+        assert last < ratio * num_tokens < budget.before <= 3 * last
+
+
+def test_what_one_method_does_in_both_places_has_nearly_its_own_budget() -> None:
+    parts = create("nuwa.before+nuwa.inner", retention_ratio=1 / 9, stage_ratio=7.0)
+    assert create("nuwa", retention_ratio=1 / 9).budget(576, 32).per_layer(32)[::31] == [112, 16]
+    assert parts.budget(576, 32).per_layer(32)[::31] == [112, 16]
+
+
+def test_a_part_alone_meets_the_ratio_alone() -> None:
+    assert create("nuwa.before", retention_ratio=0.25).budget(576, 32).per_layer(32) == [144] * 32
+    inside = create("nuwa.inner", retention_ratio=0.75).budget(576, 32).per_layer(32)
+    assert inside == [576] * 16 + [288] * 16
+
+
+def test_caches_are_trimmed_where_the_inner_part_trims_them() -> None:
+    assert create("visionzip.before+ivcprune.inner").budget(576, 32).trims_from == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "ratio", "who"),
+    [("fastv.inner", 0.05, "FastV prunes before"), ("visionzip.before", 0.01, "VisionZip needs 2")],
+)
+def test_below_what_a_part_can_do_the_part_says_the_smallest_ratio(name, ratio, who) -> None:
+    with pytest.raises(
+        BudgetError, match=f"{who}.*its smallest retention ratio here is"
+    ) as refusal:
+        create(name, retention_ratio=ratio).budget(100, 8)
+    create(name, retention_ratio=refusal.value.smallest).budget(100, 8)
+
+
+def test_a_grid_marks_places_whatever_else_is_in_the_layout() -> None:
+    layout = TokenLayout.regular(1, 2, 2, placeless=1)  # [CLS] first
+    view = LayerView(1, 0, torch.tensor([0, 1, 4, -1]), layout)
+    marked = torch.tensor([True, False, False, True])
+    assert of_anchors(marked, view).tolist() == [False, True, True, False]
