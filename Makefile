@@ -60,7 +60,7 @@ findings: .venv/installed
 
 # docs/methods.md and the README's table: from the classes, and from a run of laws and parity tests.
 methods: .venv/installed-dev
-	$(BIN)/python -m pytest -m "law or parity" --methods-report assets/results/methods-tests.json
+	$(BIN)/python -m pytest -m "law or parity" --methods-report=assets/results/methods-tests.json
 	$(BIN)/python -m app methods
 
 # What every method does to one picture, and those for clips to one clip.
