@@ -67,7 +67,7 @@ def train_encoder(options: argparse.Namespace) -> None:
 
 
 def student_of(options: argparse.Namespace, steps: int) -> answering.Student:
-    """The language model as it begins, behind the encoder as it was trained."""
+    """The language model as it begins, behind the encoder trained in `--work`, else `--begin`'s."""
     tokenizer, encoder = make_tokenizer(), options.work / "encoder.pt"
     model = _saved(options.begin) if options.begin else untrained(tokenizer, options.seed)
     if encoder.exists() or not options.begin:
