@@ -5,13 +5,23 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from functools import partial
+from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 from app.settings import Settings
 
 POSITIONS = "published (default), perc, pesp, rpme or rpme_affine"
 PARTS = "such as nuwa,nuwa:paper or parts composed: visionzip.before+fastv.inner+rpme"
 SPLITS = "plain (default), sizes, crowd, clutter, alike, or hard: all four"
+DRAWN = {  # command: the module whose `draw` does it, and what for
+    "examples": ("app.examples", "draw the example pictures and clips again"),
+    "curves": ("app.curves", "draw how the embedded models were trained"),
+    "methods": ("app.methods.write", "write docs/methods.md from the classes"),
+    "gallery": ("app.methods.gallery", "draw what every method does to one upload"),
+    "figure": ("app.figure", "draw the README's picture of trees again"),
+}
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -28,12 +38,21 @@ def main(arguments: list[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m app", description=__doc__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    for add in (_add_demo, _add_compare, _add_bench, _add_speed, _add_compression, _add_findings):
+        add(commands)
+    for name, (module, about) in DRAWN.items():
+        commands.add_parser(name, help=about).set_defaults(run=partial(_draw, module))
+    return parser
 
+
+def _add_demo(commands: Any) -> None:
     demo = commands.add_parser("demo", help="serve the page")
     demo.add_argument("--host", default="127.0.0.1")
     demo.add_argument("--port", type=int, default=7860)
     demo.set_defaults(run=_demo)
 
+
+def _add_compare(commands: Any) -> None:
     compare = commands.add_parser("compare", help="ask one question about one picture or clip")
     compare.add_argument("file")  # text: a Path would hide that it is a URL
     compare.add_argument("question")
@@ -48,6 +67,8 @@ def _parser() -> argparse.ArgumentParser:
     compare.add_argument("--out", type=Path, help="folder for the record and its pictures")
     compare.set_defaults(run=_compare)
 
+
+def _add_bench(commands: Any) -> None:
     bench = commands.add_parser("bench", help="accuracy and time over drawn scenes or clips")
     bench.add_argument("--model", default=Settings.model)
     bench.add_argument("--scenes", "--clips", type=int, default=100, dest="count")
@@ -60,11 +81,15 @@ def _parser() -> argparse.ArgumentParser:
     bench.add_argument("--json", type=Path, help="also write the report here")
     bench.set_defaults(run=_bench)
 
+
+def _add_speed(commands: Any) -> None:
     speed = commands.add_parser("speed", help="the page's own times, against generate and alone")
     speed.add_argument("--model", default=Settings.model)
     speed.add_argument("--repeats", type=int, default=9)
     speed.set_defaults(run=_speed)
 
+
+def _add_compression(commands: Any) -> None:
     compression = commands.add_parser("compression", help="what compressing a 7B clip costs")
     compression.add_argument("--frames", default="8,16,32,64,128", help="for FlashVID by stage")
     compression.add_argument("--clip", type=int, default=32, help="frames, for all the methods")
@@ -75,9 +100,8 @@ def _parser() -> argparse.ArgumentParser:
     compression.add_argument("--json", type=Path, help="also write the report here")
     compression.set_defaults(run=_compression)
 
-    examples = commands.add_parser("examples", help="draw the example pictures and clips again")
-    examples.set_defaults(run=_examples)
 
+def _add_findings(commands: Any) -> None:
     findings = commands.add_parser("findings", help="put the papers' findings to the test here")
     findings.add_argument("--pictures", type=int, help="of each seed")
     findings.add_argument("--clips", type=int, help="of each seed")
@@ -86,19 +110,6 @@ def _parser() -> argparse.ArgumentParser:
         "--out", type=Path, help="folder of docs and results; default the checkout"
     )
     findings.set_defaults(run=_findings)
-
-    curves = commands.add_parser("curves", help="draw how the embedded models were trained")
-    curves.set_defaults(run=_curves)
-
-    methods = commands.add_parser("methods", help="write docs/methods.md from the classes")
-    methods.set_defaults(run=_methods)
-
-    gallery = commands.add_parser("gallery", help="draw what every method does to one upload")
-    gallery.set_defaults(run=_gallery)
-
-    figure = commands.add_parser("figure", help="draw the README's picture of trees again")
-    figure.set_defaults(run=_figure)
-    return parser
 
 
 def _demo(options: argparse.Namespace, settings: Settings) -> None:
@@ -219,37 +230,9 @@ def _findings(options: argparse.Namespace, settings: Settings) -> None:
     print(write.findings(options.pictures, options.clips, options.jobs, options.out, settings))
 
 
-def _curves(options: argparse.Namespace, settings: Settings) -> None:
-    from app.curves import draw
-
-    for path in draw():
-        print(path)
-
-
-def _methods(options: argparse.Namespace, settings: Settings) -> None:
-    from app.methods.write import methods
-
-    for path in methods():
-        print(path)
-
-
-def _gallery(options: argparse.Namespace, settings: Settings) -> None:
-    from app.methods.gallery import draw
-
-    for path in draw():
-        print(path)
-
-
-def _figure(options: argparse.Namespace, settings: Settings) -> None:
-    from app.figure import draw
-
-    print(draw())
-
-
-def _examples(options: argparse.Namespace, settings: Settings) -> None:
-    from app.examples import draw
-
-    for path in draw():
+def _draw(module: str, options: argparse.Namespace, settings: Settings) -> None:
+    """What a module draws or writes, file by file."""
+    for path in import_module(module).draw():
         print(path)
 
 

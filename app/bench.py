@@ -23,7 +23,7 @@ from app.worker.conditions import conditions
 from models.base import Adapter
 from models.catalog import find, load
 from models.embedded import clip_questions, questions
-from models.embedded.clips import SECONDS, Clip
+from models.embedded.clips import as_media
 from models.embedded.hard import PLAIN, Split, find_split, hard_clip, hard_scene
 from models.embedded.questions import Question
 from models.grounding import iou
@@ -136,12 +136,7 @@ def _scenes(count: int, seed: int, split: Split = PLAIN) -> Iterator[tuple[Media
 def _clips(count: int, seed: int, split: Split = PLAIN) -> Iterator[tuple[Media, Question]]:
     draw = partial(hard_clip, split)
     for clip, question in clip_questions.evaluation_questions(count, seed, draw=draw):
-        yield clip_media(clip), question
-
-
-def clip_media(clip: Clip) -> Media:
-    """A drawn clip as an upload that has been read."""
-    return Media(clip.frames, clip.times * SECONDS, "video", "none", read_seconds=0.0)
+        yield as_media(clip), question
 
 
 def _lanes(
@@ -186,15 +181,17 @@ def _ask(case: tuple[Media, Question], methods: Sequence[CompressionMethod]) -> 
 
 
 def _outcome(question: Question, result: LaneResult) -> Outcome:
-    overlap = exact = None
-    if question.box is None:
-        exact = result.answer.strip() == question.answer
-    else:
-        overlap = float(iou(question.box, result.boxes[:1])[0]) if len(result.boxes) else 0.0
-    timeline = result.timeline
+    (overlap, exact), timeline = judged(question, result), result.timeline
     return Outcome(
         question.sort, overlap, exact, result.trace.average, timeline.ttft, timeline.total
     )
+
+
+def judged(question: Question, result: LaneResult) -> tuple[float | None, bool | None]:
+    """IoU of the first box where one was asked for, else whether the answer is the true one."""
+    if question.box is None:
+        return None, result.answer.strip() == question.answer
+    return float(iou(question.box, result.boxes[:1])[0]) if len(result.boxes) else 0.0, None
 
 
 def _row(name: str, method: CompressionMethod, outcomes: Sequence[Outcome | str]) -> Row:

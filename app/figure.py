@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -27,7 +28,7 @@ CLIP, KIND, RATIO = 6, "boat", 0.25
 METHODS = ("flashvid", "ttm")  # one above the other
 
 
-def draw() -> Path:
+def draw() -> Iterator[Path]:
     """Of each method, the tree that holds most tokens of one thing of an example clip."""
     media = read_media(EXAMPLES / f"clip-{CLIP}.mp4", SAMPLED_FRAMES)
     clip = draw_clip(evaluation_seed(CLIP_SEEDS[CLIP - 1]), DRAWN_FRAMES)
@@ -41,7 +42,7 @@ def draw() -> Path:
         sheets.append(sheet(media, result.trace, shown))
     stacked = np.concatenate([np.asarray(each) for each in sheets])
     Image.fromarray(stacked).save(PICTURE, optimize=True)
-    return PICTURE
+    yield PICTURE
 
 
 def tokens_of(kind: str, clip: Clip) -> np.ndarray:

@@ -15,7 +15,7 @@ from dataclasses import KW_ONLY, asdict, dataclass, field, fields
 from enum import Enum
 from typing import Any, ClassVar
 
-from pruning.budget import Budget
+from pruning.budget import Budget, before_llm
 from pruning.token_map import TokenMap
 from pruning.tokens import LayerView, VisualTokens
 
@@ -152,3 +152,13 @@ class CompressionMethod:
     def prune(self, view: LayerView, keep: int) -> TokenMap:
         """Keep `keep` of the visual rows alive just before LLM layer `view.layer`."""
         return TokenMap.identity(len(view), view.anchors.device)
+
+
+@dataclass(frozen=True)
+class BeforeLLM(CompressionMethod):
+    """Base of the methods that compress before the LLM alone: as many tokens in every layer."""
+
+    retention_ratio: float = knob(0.25, 0.01, 1.0, help="share of visual tokens kept")
+
+    def budget(self, num_tokens: int, num_layers: int) -> Budget:
+        return before_llm(self.title, num_tokens, self.retention_ratio)

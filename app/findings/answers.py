@@ -20,16 +20,15 @@ from typing import Any
 import torch
 from tqdm import tqdm
 
-from app.bench import ACCURATE_IOU, clip_media
+from app.bench import ACCURATE_IOU, judged
 from app.findings.study import Study
 from app.settings import ROOT, Settings
 from app.worker.conditions import conditions
 from models.base import Adapter, Prompt
 from models.catalog import find, load
 from models.embedded import clip_questions, questions
-from models.embedded.clips import Clip
+from models.embedded.clips import Clip, as_media
 from models.embedded.questions import Question
-from models.grounding import iou
 from models.media import Media, drawn
 from models.pipeline import run_lane
 from models.record import LaneResult
@@ -42,6 +41,7 @@ ANSWERING = (
     "pruning",
     "models",
     "app/request.py",
+    "app/bench.py",
     "app/findings/study.py",
     "app/findings/answers.py",
 )
@@ -72,15 +72,11 @@ def answers(study: Study, folder: Path, settings: Settings, jobs: int | None = N
     `moving` (None where that has no one answer), and by lane `[right, IoU or None, ratio that ran]`
     or the reason why the method refuses.
     """
-    kept, jobs = (
-        folder / f"{study.model}-{fingerprint(study, settings)}.jsonl",
-        jobs or os.cpu_count() or 1,
-    )
-    cases = list(study.cases())
+    kept = folder / f"{study.model}-{fingerprint(study, settings)}.jsonl"
+    cases, ask = list(study.cases()), partial(_case, study, settings)
+    jobs = jobs or os.cpu_count() or 1
     with ProcessPoolExecutor(jobs, get_context("spawn"), initializer=_start) as pool:
-        done = finished(
-            kept, cases, partial(pool.map, partial(_case, study, settings)), study.model
-        )
+        done = finished(kept, cases, partial(pool.map, ask), study.model)
     return [
         {"seed": seed, "index": index, **question}
         for seed, index in cases
@@ -137,6 +133,8 @@ def weights_of(study: Study) -> str:
 
 
 def conditions_of(study: Study, settings: Settings) -> dict[str, str]:
+    """In this process as in those that answered."""
+    _start()
     return conditions(_adapter(study.model, settings))
 
 
@@ -164,7 +162,7 @@ def _asked(study: Study, index: int) -> Iterator[tuple[Media, Question, bool | N
             yield drawn(picture), question, None
     else:
         for clip, question in clip_questions.evaluation_questions(1, index):
-            yield clip_media(clip), question, moving(clip, question)
+            yield as_media(clip), question, moving(clip, question)
 
 
 def moving(clip: Clip, question: Question) -> bool | None:
@@ -193,13 +191,12 @@ def _lanes(
             told[lane.key] = str(error)
         else:
             assert isinstance(result, LaneResult)
-            told[lane.key] = _judged(question, result)
+            told[lane.key] = _outcome(question, result)
     return told
 
 
-def _judged(question: Question, result: LaneResult) -> list:
-    ratio = round(result.trace.average, 4)
-    if question.box is None:
-        return [result.answer.strip() == question.answer, None, ratio]
-    overlap = float(iou(question.box, result.boxes[:1])[0]) if len(result.boxes) else 0.0
+def _outcome(question: Question, result: LaneResult) -> list:
+    (overlap, exact), ratio = judged(question, result), round(result.trace.average, 4)
+    if overlap is None:
+        return [exact, None, ratio]
     return [overlap >= ACCURATE_IOU, round(overlap, 4), ratio]

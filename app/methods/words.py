@@ -39,7 +39,7 @@ def rows(method: Method) -> tuple[Row, ...]:
 
 def place(method: Method) -> str:
     """Where a method acts, by the verbs it has."""
-    match acts_before(method), acts_inside(method):
+    match method.acts("before"), method.acts("inner"):
         case True, True:
             return "before the LLM and inside it"
         case True, False:
@@ -55,17 +55,9 @@ def positions(method: Method) -> str:
 
 
 def _numbering(made: CompressionMethod) -> str:
-    before = [made.positions.before.name] if acts_before(type(made)) else []
-    inside = [made.positions.inner.name] if acts_inside(type(made)) else []
+    before = [made.positions.before.name] if made.acts("before") else []
+    inside = [made.positions.inner.name] if made.acts("inner") else []
     return " · ".join(dict.fromkeys(before + inside)) or "–"
-
-
-def acts_before(method: Method) -> bool:
-    return method.compress is not CompressionMethod.compress
-
-
-def acts_inside(method: Method) -> bool:
-    return method.prune is not CompressionMethod.prune
 
 
 def _by_preset(method: Method, tell: Callable[[CompressionMethod], str]) -> str:

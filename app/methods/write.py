@@ -15,8 +15,8 @@ TESTED = ROOT / "assets" / "results" / "methods-tests.json"
 BEGIN, END = "<!-- methods: by make methods -->\n", "<!-- end of methods -->\n"
 
 
-def methods() -> Iterator[Path]:
-    """Both files, each where it is no longer what the classes give."""
+def draw() -> Iterator[Path]:
+    """Both files, as the classes give them now."""
     for path, text in written().items():
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")

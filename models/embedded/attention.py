@@ -17,7 +17,7 @@ import torch
 from tqdm import tqdm
 
 from models.catalog import find, load
-from models.embedded.clips import draw_clip
+from models.embedded.clips import as_media, draw_clip
 from models.embedded.world import Scene, draw_scene, evaluation_seed
 from models.media import Media, drawn
 from pruning.base import Needs
@@ -41,7 +41,7 @@ def uploads(model: str, count: int) -> Iterator[tuple[Media, tuple[Scene, ...]]]
             yield drawn(scene.picture), (scene,)
         else:
             clip = draw_clip(seed)
-            yield Media(clip.frames, clip.times, "video", "none", 0.0), clip.scenes
+            yield as_media(clip), clip.scenes
 
 
 @torch.inference_mode()

@@ -23,6 +23,7 @@ from models.embedded.world import (
     covered,
     paint,
 )
+from models.media import Media
 
 MAX_ACTORS = 4
 APART = 0.15  # of the clip between two events, so that eight frames tell them apart
@@ -86,6 +87,11 @@ class Clip:
     def times(self) -> np.ndarray:
         """(T,) shares of the clip, its two ends included."""
         return sample_times(len(self.scenes))
+
+
+def as_media(clip: Clip) -> Media:
+    """The clip as an upload that has been read."""
+    return Media(clip.frames, clip.times * SECONDS, "video", "none", read_seconds=0.0)
 
 
 def sample_times(frames: int) -> np.ndarray:

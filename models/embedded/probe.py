@@ -20,7 +20,7 @@ from torch.nn.functional import cross_entropy
 from tqdm import tqdm
 
 from models.catalog import find, load
-from models.embedded.clips import SECONDS, draw_clip
+from models.embedded.clips import as_media, draw_clip
 from models.embedded.world import draw_scene, evaluation_seed
 from models.llava_base import LlavaBase
 from models.media import Media, drawn
@@ -56,8 +56,7 @@ def uploads(model: str, count: int, part: str) -> Iterator[Media]:
         if "image" in find(model).media:
             yield drawn(draw_scene(seed).picture)
         else:
-            clip = draw_clip(seed)
-            yield Media(clip.frames, clip.times * SECONDS, "video", "none", 0.0)
+            yield as_media(draw_clip(seed))
 
 
 @torch.no_grad()

@@ -8,8 +8,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from pruning.base import CompressionMethod, Needs, Seam, knob
-from pruning.budget import Budget, before_llm
+from pruning.base import BeforeLLM, Needs, Seam, knob
 from pruning.ops.apportion import apportion
 from pruning.ops.cluster import best, density_peaks, distances
 from pruning.ops.grid import grid_of
@@ -23,7 +22,7 @@ NEIGHBOURS = 4  # that make a token's density
 
 
 @dataclass(frozen=True)
-class FastVID(CompressionMethod):
+class FastVID(BeforeLLM):
     """Keep what is salient in each frame; let anchors in some frames gather the rest.
 
     The clip is cut into segments (DySeg). Each frame keeps what is attended (ATS); at density peaks
@@ -48,7 +47,6 @@ class FastVID(CompressionMethod):
     media = frozenset({"video"})
     PRESETS: ClassVar = {"default": {}, "official": {"segment_frames": 1}}
 
-    retention_ratio: float = knob(0.25, 0.01, 1.0, help="share of visual tokens kept")
     context_share: float = knob(0.4, 0.0, 1.0, help="of the survivors, anchors that gather")
     min_segments: int = knob(8, 1, 64, help="segments, at least, unless segment_frames forbids")
     segment_frames: int = knob(4, 1, 64, help="frames a segment: of a short clip, fewer segments")
@@ -59,9 +57,6 @@ class FastVID(CompressionMethod):
     @property
     def needs(self) -> Needs:
         return Needs(encoder=frozenset({"attention", "frames"}))
-
-    def budget(self, num_tokens: int, num_layers: int) -> Budget:
-        return before_llm(self.title, num_tokens, self.retention_ratio)
 
     def compress(self, visual: VisualTokens, keep: int) -> TokenMap:
         if keep >= len(visual):

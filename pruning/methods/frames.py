@@ -7,15 +7,14 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from pruning.base import CompressionMethod, Positions, PositionStrategy, Seam, knob
-from pruning.budget import Budget, before_llm
+from pruning.base import BeforeLLM, Positions, PositionStrategy, Seam
 from pruning.ops.grid import grid_of
 from pruning.token_map import TokenMap
 from pruning.tokens import VisualTokens
 
 
 @dataclass(frozen=True)
-class Frames(CompressionMethod):
+class Frames(BeforeLLM):
     """Keep frames at an even distance and drop all between them.
 
     Paper      none, a baseline
@@ -32,11 +31,6 @@ class Frames(CompressionMethod):
     seam = Seam.PROJECTED
     media = frozenset({"video"})
     published = Positions(before=PositionStrategy.PERC)
-
-    retention_ratio: float = knob(0.25, 0.01, 1.0, help="share of visual tokens kept")
-
-    def budget(self, num_tokens: int, num_layers: int) -> Budget:
-        return before_llm(self.title, num_tokens, self.retention_ratio)
 
     def compress(self, visual: VisualTokens, keep: int) -> TokenMap:
         frames, rows, cols = grid_of(visual.layout, self.title)

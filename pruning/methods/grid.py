@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from pruning.base import CompressionMethod, knob
-from pruning.budget import Budget, before_llm
+from pruning.base import BeforeLLM
 from pruning.ops.grid import grid_of
 from pruning.ops.join import beside
 from pruning.ops.windows import middle, shares, windows_of
@@ -14,7 +13,7 @@ from pruning.tokens import VisualTokens
 
 
 @dataclass(frozen=True)
-class Grid(CompressionMethod):
+class Grid(BeforeLLM):
     """Keep the token at the centre of each window that average pooling would average.
 
     Beside pooling it shows what averaging is worth, beside random what an even spread is worth.
@@ -29,11 +28,6 @@ class Grid(CompressionMethod):
     name = "grid"
     title = "Even grid"
     summary = "Keeps visual tokens at an even distance, whatever they show."
-
-    retention_ratio: float = knob(0.25, 0.01, 1.0, help="share of visual tokens kept")
-
-    def budget(self, num_tokens: int, num_layers: int) -> Budget:
-        return before_llm(self.title, num_tokens, self.retention_ratio)
 
     def compress(self, visual: VisualTokens, keep: int) -> TokenMap:
         frames, height, width = grid_of(visual.layout, self.title)

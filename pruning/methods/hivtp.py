@@ -7,8 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from pruning.base import CompressionMethod, Needs, Positions, PositionStrategy, knob
-from pruning.budget import Budget, before_llm
+from pruning.base import BeforeLLM, Needs, Positions, PositionStrategy, knob
 from pruning.ops.grid import grid_of
 from pruning.ops.join import frame_by_frame
 from pruning.ops.select import in_turns
@@ -20,7 +19,7 @@ MIDDLE = (1 / 4, 1 / 3)  # layers 6 to 8 of 24
 
 
 @dataclass(frozen=True)
-class HIVTP(CompressionMethod):
+class HIVTP(BeforeLLM):
     """Keep the best tokens of each quadrant, then of each small window the best that is left.
 
     A token is as good as the attention that it receives in middle layers of the encoder. In a clip
@@ -42,15 +41,11 @@ class HIVTP(CompressionMethod):
     code = "https://github.com/Blacktower27/HIVTP"
     published = Positions(before=PositionStrategy.PERC)
 
-    retention_ratio: float = knob(0.25, 0.01, 1.0, help="share of visual tokens kept")
     quadrant_share: float = knob(0.5, 0.0, 1.0, help="of the survivors, those of the quadrants")
 
     @property
     def needs(self) -> Needs:
         return Needs(encoder_received=MIDDLE)
-
-    def budget(self, num_tokens: int, num_layers: int) -> Budget:
-        return before_llm(self.title, num_tokens, self.retention_ratio)
 
     def compress(self, visual: VisualTokens, keep: int) -> TokenMap:
         assert visual.received is not None

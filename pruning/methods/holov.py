@@ -10,8 +10,7 @@ from torch import Tensor
 from torch.nn.functional import pad
 from torch.nn.utils.rnn import pad_sequence
 
-from pruning.base import CompressionMethod, Needs, Positions, PositionStrategy, Seam, knob
-from pruning.budget import Budget, before_llm
+from pruning.base import BeforeLLM, Needs, Positions, PositionStrategy, Seam, knob
 from pruning.ops.join import frame_by_frame
 from pruning.ops.select import rank_within
 from pruning.ops.similarity import cosine
@@ -23,7 +22,7 @@ TINY = 1e-6
 
 
 @dataclass(frozen=True)
-class HoloV(CompressionMethod):
+class HoloV(BeforeLLM):
     """Cut the raster into chunks; each keeps its most attended tokens, as many as its score earns.
 
     A chunk's score is its mean attention, and how much its tokens vary in whom they are like. In a
@@ -49,7 +48,6 @@ class HoloV(CompressionMethod):
     published = Positions(before=PositionStrategy.PERC)
     PRESETS: ClassVar = {"default": {}, "official": {"overflow": "padding"}}
 
-    retention_ratio: float = knob(0.25, 0.01, 1.0, help="share of visual tokens kept")
     chunks: int = knob(16, 1, 256, help="stretches that the raster of a picture is cut into")
     alpha: float = knob(0.09, 0.0, 1.0, help="weight of variance beside attention")
     rank_by: str = knob("attention", choices=("attention", "score"), help="of tokens in a chunk")
@@ -60,9 +58,6 @@ class HoloV(CompressionMethod):
     @property
     def needs(self) -> Needs:
         return Needs(encoder=frozenset({"attention"}))
-
-    def budget(self, num_tokens: int, num_layers: int) -> Budget:
-        return before_llm(self.title, num_tokens, self.retention_ratio)
 
     def compress(self, visual: VisualTokens, keep: int) -> TokenMap:
         assert visual.attention is not None

@@ -6,8 +6,7 @@ from dataclasses import dataclass
 
 import torch
 
-from pruning.base import CompressionMethod, Positions, PositionStrategy, Seam, knob
-from pruning.budget import Budget, before_llm
+from pruning.base import BeforeLLM, Positions, PositionStrategy, Seam
 from pruning.ops.grid import coordinates, grid_of
 from pruning.ops.join import beside
 from pruning.ops.windows import middle, shares, windows_of
@@ -16,7 +15,7 @@ from pruning.tokens import VisualTokens
 
 
 @dataclass(frozen=True)
-class Pooling(CompressionMethod):
+class Pooling(BeforeLLM):
     """Average every frame down to a coarser grid of nearly its own aspect.
 
     Paper      none, a baseline
@@ -34,11 +33,6 @@ class Pooling(CompressionMethod):
     summary = "Averages neighbouring visual tokens down to a coarser grid."
     seam = Seam.PROJECTED
     published = Positions(before=PositionStrategy.PERC)
-
-    retention_ratio: float = knob(0.25, 0.01, 1.0, help="share of visual tokens kept")
-
-    def budget(self, num_tokens: int, num_layers: int) -> Budget:
-        return before_llm(self.title, num_tokens, self.retention_ratio)
 
     def compress(self, visual: VisualTokens, keep: int) -> TokenMap:
         frames, height, width = grid_of(visual.layout, self.title)

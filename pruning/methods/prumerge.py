@@ -7,8 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from pruning.base import CompressionMethod, Needs, Positions, PositionStrategy, knob
-from pruning.budget import Budget, before_llm
+from pruning.base import BeforeLLM, Needs, Positions, PositionStrategy, knob
 from pruning.ops.join import frame_by_frame
 from pruning.ops.similarity import cosine
 from pruning.token_map import TokenMap
@@ -18,7 +17,7 @@ SPREAD = 1.5  # times the middle half of all values: what lies so far above it i
 
 
 @dataclass(frozen=True)
-class PruMerge(CompressionMethod):
+class PruMerge(BeforeLLM):
     """Keep the most attended tokens; each takes in its likes, and an extra token all not kept.
 
     The extra token comes last and has no place. In a clip each frame does so by itself, with its
@@ -41,15 +40,11 @@ class PruMerge(CompressionMethod):
     code = "https://github.com/42Shawn/LLaVA-PruMerge"
     published = Positions(before=PositionStrategy.PERC)
 
-    retention_ratio: float = knob(0.25, 0.01, 1.0, help="share of visual tokens kept")
     neighbours: int = knob(32, 1, 256, help="likest tokens that a kept one takes in")
 
     @property
     def needs(self) -> Needs:
         return Needs(encoder=frozenset({"last_attention", "last_keys"}))
-
-    def budget(self, num_tokens: int, num_layers: int) -> Budget:
-        return before_llm(self.title, num_tokens, self.retention_ratio)
 
     def compress(self, visual: VisualTokens, keep: int) -> TokenMap:
         assert visual.last_attention is not None and visual.last_keys is not None

@@ -6,14 +6,13 @@ from dataclasses import dataclass
 
 import torch
 
-from pruning.base import CompressionMethod, knob
-from pruning.budget import Budget, before_llm
+from pruning.base import BeforeLLM, knob
 from pruning.token_map import TokenMap
 from pruning.tokens import VisualTokens
 
 
 @dataclass(frozen=True)
-class Random(CompressionMethod):
+class Random(BeforeLLM):
     """Keep visual tokens drawn without looking, each as likely as any other.
 
     The draw hangs on `seed` and the counts alone: all pictures of one size lose the same places.
@@ -29,11 +28,7 @@ class Random(CompressionMethod):
     title = "Random"
     summary = "Keeps visual tokens drawn at random: the baseline to beat."
 
-    retention_ratio: float = knob(0.25, 0.01, 1.0, help="share of visual tokens kept")
     seed: int = knob(0, 0, 9999, help="which draw")
-
-    def budget(self, num_tokens: int, num_layers: int) -> Budget:
-        return before_llm(self.title, num_tokens, self.retention_ratio)
 
     def compress(self, visual: VisualTokens, keep: int) -> TokenMap:
         draw = torch.Generator().manual_seed(self.seed)  # on the CPU: one draw for every device

@@ -6,8 +6,7 @@ from dataclasses import dataclass
 
 import torch
 
-from pruning.base import CompressionMethod, Positions, PositionStrategy, Seam, knob
-from pruning.budget import Budget, before_llm
+from pruning.base import BeforeLLM, Positions, PositionStrategy, Seam, knob
 from pruning.ops.apportion import apportion
 from pruning.ops.cluster import condense
 from pruning.ops.grid import grid_of
@@ -17,7 +16,7 @@ from pruning.tokens import VisualTokens
 
 
 @dataclass(frozen=True)
-class TTM(CompressionMethod):
+class TTM(BeforeLLM):
     """Merge each token into the one at the same place of the frame before, where they are alike.
 
     Paper      the ablation of FlashVID, arXiv 2602.08024, which gives neither formula nor code
@@ -36,11 +35,7 @@ class TTM(CompressionMethod):
     media = frozenset({"video"})
     published = Positions(before=PositionStrategy.PERC)
 
-    retention_ratio: float = knob(0.25, 0.01, 1.0, help="share of visual tokens kept")
     merge_threshold: float = knob(0.8, -1.0, 1.0, help="cosine above which tokens merge")
-
-    def budget(self, num_tokens: int, num_layers: int) -> Budget:
-        return before_llm(self.title, num_tokens, self.retention_ratio)
 
     def compress(self, visual: VisualTokens, keep: int) -> TokenMap:
         n, device = len(visual), visual.features.device

@@ -8,7 +8,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from pruning.base import CompressionMethod, Needs, Positions, PositionStrategy, knob
+from pruning.base import BeforeLLM, Needs, Positions, PositionStrategy, knob
 from pruning.budget import Budget, before_llm
 from pruning.ops.join import frame_by_frame
 from pruning.ops.select import top
@@ -18,7 +18,7 @@ from pruning.tokens import VisualTokens
 
 
 @dataclass(frozen=True)
-class VisionZip(CompressionMethod):
+class VisionZip(BeforeLLM):
     """Keep the dominant tokens that [CLS] looks at; fold the rest into a few contextual ones.
 
     In a clip each frame does so by itself, with its share of the budget.
@@ -40,7 +40,6 @@ class VisionZip(CompressionMethod):
     published = Positions(before=PositionStrategy.PERC)
     PRESETS: ClassVar = {"default": {}, "fix": {"numbering": "rpme"}}
 
-    retention_ratio: float = knob(0.25, 0.01, 1.0, help="share of visual tokens kept")
     contextual_share: float = knob(0.16, 0.0, 0.5, help="of the survivors, contextual ones")
 
     @property

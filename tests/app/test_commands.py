@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from app import recordings
-from app.__main__ import main
+from app.__main__ import DRAWN, main
 from app.request import examples
 from app.settings import EXAMPLES
 from app.worker import local
@@ -147,7 +147,7 @@ def test_bench_prints_a_table_and_ends_with_one_json_line(capsys):
     assert lines[0].split()[0] == "method" and report["questions"]["grounding"] == 2
 
 
-COMMANDS = ("demo", "compare", "bench", "speed", "compression", "examples", "findings", "curves")
+COMMANDS = ("demo", "compare", "bench", "speed", "compression", "findings", *DRAWN)
 
 
 @pytest.mark.parametrize("command", COMMANDS)

@@ -40,7 +40,7 @@ def test_writing_touches_the_page_and_one_part_of_the_readme(tmp_path, monkeypat
     readme.write_text(f"before\n{write.BEGIN}an old table\n{write.END}after\n")
     monkeypatch.setattr(write, "README", readme)
     monkeypatch.setattr(write, "PAGE", tmp_path / "docs" / "methods.md")
-    assert list(write.methods()) == [write.PAGE, readme]
+    assert list(write.draw()) == [write.PAGE, readme]
     table = page.short_table()
     assert readme.read_text() == f"before\n{write.BEGIN}{table}\n{write.END}after\n"
     assert write.PAGE.read_text() == page.markdown(TESTED)

@@ -12,6 +12,7 @@ from models.embedded.hard import SPLITS, find_split, hard_clip, hard_scene
 from models.embedded.sprites import COLOURS, KINDS
 from models.embedded.tokenizer import make_tokenizer
 from models.embedded.world import SIZES, covered, draw_scene, training_seed
+from tests.models.naming import meant
 
 SEEDS, CLIP_SEEDS = range(15), range(6)
 each_split = pytest.mark.parametrize("split", SPLITS)
@@ -108,13 +109,7 @@ def test_a_box_that_is_asked_for_belongs_to_one_thing(split):
     assert len(boxed) >= len(SEEDS) - 1
     for scene, question in boxed:
         words = set(question.text.rstrip("?.").split())
-        alike = [
-            thing
-            for thing in scene.things
-            if thing.kind in words
-            and (not words & set(COLOURS) or thing.colour in words)
-            and (not words & {"small", "large"} or thing.size in words)
-        ]
+        alike = meant(scene, words)
         assert question.box in [thing.box for thing in alike]
         assert len(alike) == 1 or words & {"left", "right", "top", "bottom"}
 

@@ -7,6 +7,7 @@ from models.embedded.questions import evaluation_questions, questions
 from models.embedded.sprites import COLOURS, KINDS
 from models.embedded.tokenizer import make_tokenizer
 from models.embedded.world import draw_scene, evaluation_seed, training_seed
+from tests.models.naming import meant
 
 
 def drawn_box(scene, index):
@@ -54,13 +55,7 @@ def test_a_grounding_question_means_one_thing_only():
                 continue
             words = set(question.text.rstrip("?.").split())
             plain = not words & {"left", "right", "top", "bottom"}
-            alike = [
-                thing
-                for thing in scene.things
-                if thing.kind in words
-                and (not words & set(COLOURS) or thing.colour in words)
-                and (not words & {"small", "large"} or thing.size in words)
-            ]
+            alike = meant(scene, words)
             assert question.box in [thing.box for thing in alike]
             assert len(alike) == 1 or not plain
 
