@@ -38,7 +38,9 @@ def main(arguments: list[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m app", description=__doc__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for add in (_add_demo, _add_compare, _add_bench, _add_speed, _add_compression, _add_findings):
+    for add in (_add_demo, _add_compare, _add_bench, _add_timing, _add_speed):
+        add(commands)
+    for add in (_add_compression, _add_findings):
         add(commands)
     for name, (module, about) in DRAWN.items():
         commands.add_parser(name, help=about).set_defaults(run=partial(_draw, module))
@@ -80,6 +82,19 @@ def _add_bench(commands: Any) -> None:
     bench.add_argument("--jobs", type=int, help="processes, one thread each; default one a core")
     bench.add_argument("--json", type=Path, help="also write the report here")
     bench.set_defaults(run=_bench)
+
+
+def _add_timing(commands: Any) -> None:
+    timing = commands.add_parser("timing", help="a lane phase by phase: methods by ratios")
+    timing.add_argument("--model", default=Settings.model)
+    timing.add_argument("--methods", help=f"{PARTS}; default those of the model's media")
+    timing.add_argument("--retention", help="comma-separated; default 33, 22 and 11 %% of pictures")
+    timing.add_argument("--frames", type=int, help="of the drawn clip; default: the model's own")
+    timing.add_argument("--size", default="384x384", help="of the drawn upload, height x width")
+    timing.add_argument("--repeats", type=int, default=20, help="that count, after a warm-up")
+    timing.add_argument("--new-tokens", type=int, default=16)
+    timing.add_argument("--json", type=Path, help="also write the report here")
+    timing.set_defaults(run=_timing)
 
 
 def _add_speed(commands: Any) -> None:
@@ -190,6 +205,37 @@ def _ratios(text: str) -> list[float]:
         return [float(part) for part in text.split(",")]
     except ValueError:
         raise ValueError(f"Retention is {text!r}, wanted numbers such as 0.333,0.111.") from None
+
+
+def _timing(options: argparse.Namespace, settings: Settings) -> None:
+    from app import timing
+    from app.request import first_kind
+    from models.catalog import find
+
+    card = find(options.model)
+    kind = first_kind(card)
+    report = timing.timing(
+        options.model,
+        _names(options.methods or timing.METHODS[kind]),
+        _ratios(options.retention or timing.RATIOS[kind]),
+        card.frames if options.frames is None else options.frames,
+        _size(options.size),
+        options.repeats,
+        options.new_tokens,
+        settings,
+    )
+    print(timing.table(report))
+    if options.json:
+        options.json.write_text(json.dumps(report, indent=1) + "\n")
+    print(json.dumps(report))
+
+
+def _size(text: str) -> tuple[int, int]:
+    height, _, width = text.partition("x")
+    try:
+        return int(height), int(width)
+    except ValueError:
+        raise ValueError(f"Size is {text!r}, wanted height x width such as 336x336.") from None
 
 
 def _speed(options: argparse.Namespace, settings: Settings) -> None:

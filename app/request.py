@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -129,6 +129,17 @@ def method_of(name: str, ratio: float, positions: str = "published") -> Compress
     """A method, or parts composed, at a ratio; numbered as its name says unless told otherwise."""
     numbering = {} if positions == "published" else {"numbering": positions}
     return create(name, retention_ratio=ratio, **numbering)
+
+
+def lanes_at(
+    names: Sequence[str], ratios: Sequence[float], positions: str = "published"
+) -> Iterator[tuple[str, CompressionMethod]]:
+    """Methods by ratios, each with the name it was asked for by: "nuwa:paper" is not "nuwa"."""
+    for name in names:
+        if name == "vanilla":
+            yield name, create(name)
+        else:
+            yield from ((name, method_of(name, ratio, positions)) for ratio in ratios)
 
 
 @lru_cache(maxsize=1)

@@ -27,11 +27,13 @@ def run_lane(
     temperature: float = 0.0,
     seed: int = 0,
     cold: bool = False,
+    stops: bool = True,
 ) -> Iterator[Phase | str | LaneResult]:
     """Each `next` runs one step and gives what it brought: a phase's end, text, at last the result.
 
     Steps are read, encode, compress, prefill, then each decoded token; a scheduler may put other
-    lanes' steps between them. Text deltas may be empty; joined, they are the answer.
+    lanes' steps between them. Text deltas may be empty; joined, they are the answer. One that does
+    not stop makes all `max_new_tokens`, whatever they say: lanes are timed so.
     """
     if max_new_tokens < 1 or temperature < 0:
         raise ValueError(
@@ -41,7 +43,7 @@ def run_lane(
     lane = Lane(adapter, media, question, method)
     for step in (lane.read, lane.encode, lane.compress, lane.prefill):
         yield step()
-    yield from lane.decode(max_new_tokens, temperature, seed)
+    yield from lane.decode(max_new_tokens, temperature, seed, stops)
     yield lane.phases[-1]
     yield lane.result(cold)
 
@@ -100,13 +102,15 @@ class Lane:
         rows = self.state.rows_per_layer
         return self.ended("prefill", rows[0], rows[-1])
 
-    def decode(self, max_new_tokens: int, temperature: float, seed: int) -> Iterator[str]:
+    def decode(
+        self, max_new_tokens: int, temperature: float, seed: int, stops: bool = True
+    ) -> Iterator[str]:
         """One delta a token, and what the last one left unfinished."""
         self.stream = TextStream(self.adapter.to_text)
         ids = decode(
             self.adapter.decoder,
             self.state,
-            self.adapter.end_ids,
+            self.adapter.end_ids if stops else frozenset(),
             max_new_tokens,
             temperature,
             seed,
