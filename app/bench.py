@@ -91,7 +91,7 @@ def bench(
         raise ValueError(f"{count} {unit} came, wanted at least 1.")
     draw = _clips if unit == "clips" else _scenes
     cases = list(draw(count, seed, find_split(split)))
-    lanes = list(lanes_at(methods, ratios, positions))
+    lanes = list(lanes_at(methods, ratios, find(model).family, positions))
     jobs = jobs or os.cpu_count() or 1
     ask = partial(_ask, methods=[method for _, method in lanes])
     with ProcessPoolExecutor(

@@ -122,24 +122,29 @@ def _lanes(
         if not is_composed(name) and name.partition(":")[0] not in known:
             fitting = ", ".join(m.name for m in METHODS if m.media & card.media)
             raise RequestError(f"Unknown method {name[:80]!r}. Choose one of {fitting}.")
-    return (create("vanilla"), *(method_of(name, ratio, positions) for name in others))
+    return (create("vanilla"), *(method_of(name, ratio, positions, card.family) for name in others))
 
 
-def method_of(name: str, ratio: float, positions: str = "published") -> CompressionMethod:
-    """A method, or parts composed, at a ratio; numbered as its name says unless told otherwise."""
+def method_of(
+    name: str, ratio: float, positions: str = "published", family: str = ""
+) -> CompressionMethod:
+    """A method, or parts composed, at a ratio, for a family of models.
+
+    It is numbered as its name says unless told otherwise.
+    """
     numbering = {} if positions == "published" else {"numbering": positions}
-    return create(name, retention_ratio=ratio, **numbering)
+    return create(name, family=family, retention_ratio=ratio, **numbering)
 
 
 def lanes_at(
-    names: Sequence[str], ratios: Sequence[float], positions: str = "published"
+    names: Sequence[str], ratios: Sequence[float], family: str, positions: str = "published"
 ) -> Iterator[tuple[str, CompressionMethod]]:
     """Methods by ratios, each with the name it was asked for by: "nuwa:paper" is not "nuwa"."""
     for name in names:
         if name == "vanilla":
             yield name, create(name)
         else:
-            yield from ((name, method_of(name, ratio, positions)) for ratio in ratios)
+            yield from ((name, method_of(name, ratio, positions, family)) for ratio in ratios)
 
 
 @lru_cache(maxsize=1)

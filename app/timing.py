@@ -69,7 +69,7 @@ def timing(
             raise ValueError(f"{name.title()}: {number} came, wanted 1 to {LIMITS[name]:,}.")
     if not 2 <= new_tokens <= settings.max_new_tokens:
         raise ValueError(f"{new_tokens} new tokens came, wanted 2 to {settings.max_new_tokens}.")
-    lanes = list(lanes_at(methods, ratios))
+    lanes = list(lanes_at(methods, ratios, find(model).family))
     adapter = load(model, settings.device or None, settings.dtype or None)
     media = seen(first_kind(find(model)), frames, size)
     runs: list[list[LaneResult] | str] = [[] for _ in lanes]

@@ -32,14 +32,15 @@ POSITIONS = (
 def method_choices(model: str) -> tuple[tuple[str, str], ...]:
     """(what `create` takes, what its lane is called) of all but vanilla that a model can run.
 
-    Of a method's presets these are the first, and those that papers tell apart; one that is
-    tuned to another family of models is left to the command line.
+    Of a method's presets these are the first, or the one tuned to the model's family, and those
+    that papers tell apart; one tuned to another family is left to the command line.
     """
     names: list[str] = []
+    card = find(model)
     for method in METHODS:
-        if method.name != "vanilla" and method.media & find(model).media:
+        if method.name != "vanilla" and method.media & card.media:
             names += [method.name, *(f"{method.name}:{preset}" for preset in followed(method))]
-    return tuple((name, create(name).label) for name in names)
+    return tuple((name, create(name, family=card.family).label) for name in names)
 
 
 def followed(method: type[CompressionMethod]) -> list[str]:

@@ -30,7 +30,7 @@ def test_every_clip_is_asked_for_a_box_and_for_something_else():
 def test_every_method_of_clips_answers_or_says_the_smallest_ratio(monkeypatch):
     monkeypatch.setattr(bench, "_adapter", tiny_onevision(), raising=False)
     names = bench.METHODS["clips"].split(",")
-    lanes = list(lanes_at(names, [0.5, 0.011], "published"))
+    lanes = list(lanes_at(names, [0.5, 0.011], "llava-onevision"))
     case = next(bench._clips(1, seed=0))
     answered = bench._ask(case, [method for _, method in lanes])
     rows = [

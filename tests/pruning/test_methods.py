@@ -46,6 +46,14 @@ def test_a_preset_is_named_where_it_is_not_the_first() -> None:
     assert create("fastv").label == "FastV"
 
 
+def test_a_method_is_tuned_to_the_family_of_the_model_unless_a_preset_is_named() -> None:
+    assert create("flashvid", family="qwen2.5-vl").preset == "qwen2.5-vl"
+    assert create("flashvid:official", family="qwen2.5-vl").preset == "official"
+    assert create("flashvid", family="llava-onevision").preset == "llava", "tuned to no such family"
+    parts = create("flashvid.before+fastv.inner", family="qwen3-vl").knobs["before"]
+    assert parts["min_segments"] == create("flashvid:qwen3-vl").knobs["min_segments"]
+
+
 def test_every_preset_of_every_method_can_be_made() -> None:
     for method in METHODS:
         for preset in method.PRESETS:
