@@ -16,6 +16,7 @@ from transformers import DynamicCache
 
 from models.decoder import Decoder
 from models.media import Media
+from pruning.axes import Extents
 from pruning.base import Needs, PositionStrategy
 from pruning.token_map import TokenMap
 from pruning.tokens import TokenLayout, VisualTokens
@@ -46,11 +47,12 @@ class Sequence:
     """What the LLM reads: text, the survivors with the separators among them, text."""
 
     embeds: Tensor  # (S, D)
-    positions: Tensor  # (S,) int64
+    positions: Tensor  # (S,) int64, or (3, S): time, row, column
     visual: Tensor  # (K,) int64 the survivors' rows, ascending
     num_after: int  # rows of the text after the picture, the last of all
     anchors: Tensor  # (K,) int64 original token behind each visual row, −1 = none
     layout: TokenLayout  # that the anchors point into
+    extents: Extents | None = None  # that the picture was numbered in; None on one axis
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,7 +61,7 @@ class DecodeState:
 
     logits: Tensor  # (vocabulary,) float32, of the first token
     cache: DynamicCache
-    positions: Tensor  # (L,) int64 id of the next token, by layer
+    positions: Tensor  # (L,) int64 id of the next token, by layer, the same on every axis
     rows_per_layer: tuple[int, ...]  # S of each layer
 
     @property
