@@ -51,6 +51,7 @@ class Sequence:
     num_after: int  # rows of the text after the picture, the last of all
     anchors: Tensor  # (K,) int64 original token behind each visual row, −1 = none
     layout: TokenLayout  # that the anchors point into
+    guidance: Tensor | None = None  # (N,) float32, what a guide's attention says of its tokens
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,6 +79,10 @@ class Adapter(Protocol):
 
     @property
     def decoder(self) -> Decoder: ...
+
+    @property
+    def guide(self) -> Adapter | None:
+        """The model whose attention tells methods like SGL what matters; None = it asks itself."""
 
     @property
     def conditions(self) -> dict[str, str]:

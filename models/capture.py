@@ -48,12 +48,12 @@ def received_attention(
 def decoder_attention(
     layer: nn.Module, hidden: Tensor, rope: Rope, rows: Tensor, keys: Tensor
 ) -> Tensor:
-    """Attention (H, Q, S) of `rows` (Q,) in a layer entered by `hidden` (S, D).
+    """Attention (H, Q, S) of `rows` (Q,) in a layer entered by `hidden` (R, D).
 
-    `keys` (G, S, d) are those it cached.
+    `keys` (G, S, d) are those it cached, the last of them those of `hidden`.
     """
     queries = decoder_heads(layer, layer.self_attn.q_proj, hidden, rope, rows)
-    return attend(queries, keys, layer.self_attn.scaling, rows)
+    return attend(queries, keys, layer.self_attn.scaling, rows + keys.shape[1] - len(hidden))
 
 
 def decoder_heads(

@@ -109,6 +109,13 @@ CASES = (
         {"retention_ratio": 0.15, "layer": 1, "position_share": 0.4, "seed_share": 0.2},
         "a handful of survivors, nearly all of them for their place",
     ),
+    Case("sgl", "sgl", {"retention_ratio": 0.6}),
+    Case(
+        "sgl-hard",
+        "sgl",
+        {"retention_ratio": 0.28, "layer": 1, "numbering": "rpme"},
+        "the guide alone decides, before the second layer",
+    ),
     Case("nuwa", "nuwa", {"retention_ratio": 0.3}),
     Case(
         "nuwa-hard",
@@ -174,6 +181,12 @@ CASES = (
         "flashvid.before+prunevid.inner",
         {"retention_ratio": 0.15, "stage_ratio": 16.0},
         "trees, of which each frame keeps its own",
+    ),
+    Case(
+        "composed-guided",
+        "visionzip.before+sgl.inner",
+        {"retention_ratio": 0.4},
+        "[CLS] has no place on the guide's picture",
     ),
     Case("composed-before", "nuwa:paper.before+rpme_affine", {"retention_ratio": 0.13}),
     Case("composed-inner", "nuwa.inner", {"retention_ratio": 0.6}, "all tokens up to halfway"),

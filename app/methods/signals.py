@@ -27,6 +27,7 @@ LLM = {
     "context_values": "values of all other rows",
     "rotary": "rotary angles of visual tokens",
     "query_rotary": "rotary angles of {rows}",
+    "guidance": "a guide's attention, as it reads the question and answers",
 }
 ROWS = {
     "none": "",
