@@ -130,6 +130,13 @@ CASES = (
         {"retention_ratio": 0.1, "pillar_by": "feature_norm", "numbering": "rpme_affine"},
         "a handful of survivors",
     ),
+    Case("nuwa-qwen", "nuwa:qwen2.5-vl", {"retention_ratio": 0.5}),
+    Case(
+        "nuwa-qwen-hard",
+        "nuwa:qwen2.5-vl",
+        {"retention_ratio": 0.06, "per_cell": 4, "pillar_quantile": 1.0},
+        "every token is a candidate, and all survivors but one gather",
+    ),
     Case("flashvid", "flashvid", {"retention_ratio": 0.5, "min_segments": 2}),
     Case(
         "flashvid-hard",
