@@ -27,8 +27,8 @@ LLM = {
     "context_values": "values of all other rows",
     "rotary": "rotary angles of visual tokens",
     "query_rotary": "rotary angles of {rows}",
-    "guidance": "a guide's attention, as it reads the question and answers",
 }
+GUIDE = {"guidance": "attention, as it reads the question and answers it"}
 ROWS = {
     "none": "",
     "last": "the last text token",
@@ -52,7 +52,8 @@ def signals(needs: Needs) -> str:
     ]
     if llm and not needs.llm_rope:
         llm.append("without rotary embedding")
-    parts = {"encoder": encoder, "LLM": llm}
+    guide = [words for name, words in GUIDE.items() if name in needs.llm]
+    parts = {"encoder": encoder, "LLM": llm, "guide": guide}
     told = [f"of the {part}: {', '.join(words)}" for part, words in parts.items() if words]
     return "; ".join(told) or "none"
 
