@@ -53,6 +53,7 @@ class Sequence:
     anchors: Tensor  # (K,) int64 original token behind each visual row, −1 = none
     layout: TokenLayout  # that the anchors point into
     extents: Extents | None = None  # that the picture was numbered in; None on one axis
+    guidance: Tensor | None = None  # (N,) float32, what a guide's attention says of its tokens
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,6 +81,10 @@ class Adapter(Protocol):
 
     @property
     def decoder(self) -> Decoder: ...
+
+    @property
+    def guide(self) -> Adapter | None:
+        """The model whose attention tells methods like SGL what matters; None = it asks itself."""
 
     @property
     def conditions(self) -> dict[str, str]:

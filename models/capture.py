@@ -52,12 +52,13 @@ def received_attention(
 def decoder_attention(
     decoder: Decoder, layer: int, hidden: Tensor, rope: Rope, rows: Tensor, keys: Tensor
 ) -> Tensor:
-    """Attention (H, Q, S) of `rows` (Q,) in a layer entered by `hidden` (S, D).
+    """Attention (H, Q, S) of `rows` (Q,) in a layer entered by `hidden` (R, D).
 
-    `keys` (G, S, d) are those it cached.
+    `keys` (G, S, d) are those it cached, the last of them those of `hidden`.
     """
     queries = decoder_heads(decoder, layer, "q", hidden, rope, rows)
-    return attend(queries, keys, decoder.model.layers[layer].self_attn.scaling, rows)
+    asked = rows + keys.shape[1] - len(hidden)  # (Q,) rows of all that is cached
+    return attend(queries, keys, decoder.model.layers[layer].self_attn.scaling, asked)
 
 
 def decoder_heads(

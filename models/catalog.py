@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +28,7 @@ class ModelCard:
     boxes: str  # how it writes a box
     frames: int = 1  # that it samples of a clip
     scope: Scope | None = None  # None: it was trained on questions of every kind
+    guide: str = ""  # the model, by name, that tells it what matters; "" = itself
 
     def note_on(self, question: str) -> str:
         """What to tell a person who asks for more than it was trained on; else nothing."""
@@ -92,9 +93,10 @@ def load(name: str, device: str | None = None, dtype: str | None = None) -> Adap
 
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
     dtype = dtype or ("float32" if torch.device(device).type == "cpu" else "bfloat16")
-    return {"llava": load_llava, "llava-onevision": load_onevision}[card.family](
+    adapter = {"llava": load_llava, "llava-onevision": load_onevision}[card.family](
         card, device, dtype
     )
+    return replace(adapter, guide=load(card.guide, device, dtype)) if card.guide else adapter
 
 
 def load_llava(card: ModelCard, device: str, dtype: str) -> Adapter:

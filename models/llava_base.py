@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,7 @@ from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from transformers.image_processing_backends import PilBackend
 
-from models.base import Prompt, Sequence
+from models.base import Adapter, Prompt, Sequence
 from models.chat import turn
 from models.decoder import Decoder
 from models.encoder import VisionEncoder
@@ -30,6 +30,7 @@ class LlavaBase:
     model: PreTrainedModel
     tokenizer: PreTrainedTokenizerBase
     processor: PilBackend
+    guide: Adapter | None = field(default=None, kw_only=True)
 
     @property
     def device(self) -> torch.device:

@@ -8,6 +8,7 @@ from dataclasses import replace
 from models.base import Adapter
 from models.checks import check_kind, checked
 from models.decode import TextStream, decode
+from models.guide import Guidance, ask
 from models.media import Media
 from models.prefill import prefill
 from models.record import LaneResult, Phase, Timeline
@@ -52,7 +53,7 @@ class Lane:
     """A lane under way: its steps, to be taken in order, each on the lane's own clock.
 
     The projector is timed where it runs: with the encoder where the method, or the model, works
-    behind it, else with prefill.
+    behind it, else with prefill. A guide's whole run, its answer too, counts as compression.
     """
 
     def __init__(
@@ -64,6 +65,7 @@ class Lane:
         self.question = checked(question)
         self.watch = Stopwatch(adapter.device)
         self.phases: list[Phase] = []
+        self.guidance: Guidance | None = None
 
     def read(self) -> Phase:
         with self.watch.running("read"):
@@ -85,6 +87,9 @@ class Lane:
         with self.watch.running("compress"):
             self.token_map = self.method.compress(self.visual, self.budget.before)
             self.tokens = self.token_map.apply(self.visual.features)
+            if self.budget.inner and "guidance" in self.method.needs.llm:
+                guide = self.adapter.guide or self.adapter
+                self.guidance = ask(guide, self.media, self.question, self.visual.layout)
         return self.ended("compress", len(self.visual), len(self.token_map))
 
     def prefill(self) -> Phase:
@@ -95,6 +100,9 @@ class Lane:
             self.sequence = self.adapter.splice(
                 self.prompt, self.visual, self.token_map, self.tokens, before
             )
+            if self.guidance is not None:
+                importance = self.guidance.importance.to(self.adapter.device)
+                self.sequence = replace(self.sequence, guidance=importance)
             self.state, self.inner_maps = prefill(
                 self.adapter.decoder, self.sequence, self.method, self.budget
             )
@@ -143,6 +151,8 @@ class Lane:
         flops = self.adapter.flops(
             self.prompt, self.method.needs, len(projected), self.state.rows_per_layer
         )
+        if self.guidance is not None:
+            flops += self.guidance.flops
         return LaneResult(
             method=self.method.name,
             title=self.method.label,

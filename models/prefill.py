@@ -150,6 +150,11 @@ class Boundary:
         before = len(self.entered) - self.sequence.num_after  # rows up to the text after
         return self.cached_values[:, free_rows(self.sequence.visual, before)]
 
+    def guidance(self, needs: Needs) -> Tensor:
+        known, anchors = self.sequence.guidance, self.sequence.anchors
+        assert known is not None  # the lane asked the guide before prefill
+        return torch.where(anchors >= 0, known[anchors.clamp_min(0)], 0)
+
     def rotary(self, needs: Needs) -> Tensor:
         return torch.cat(self.rope)[:, self.sequence.visual]
 

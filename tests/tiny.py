@@ -168,7 +168,7 @@ def clip(frames: int = 8, height: int = 45, width: int = 60, seed: int = 0) -> M
 
 GRIDLESS = {  # methods that need no grid
     *("vanilla", "random", "visionzip", "prumerge", "prumerge-plus", "holov", "fastv"),
-    *("sparsevlm", "pyramiddrop", "ivcprune"),
+    *("sparsevlm", "pyramiddrop", "ivcprune", "sgl"),
 }
 
 

@@ -23,6 +23,7 @@ from pruning.methods.prumerge import PruMerge, PruMergePlus
 from pruning.methods.prunevid import PruneVID
 from pruning.methods.pyramiddrop import PyramidDrop
 from pruning.methods.random import Random
+from pruning.methods.sgl import SGL
 from pruning.methods.sparsevlm import SparseVLM
 from pruning.methods.ttm import TTM
 from pruning.methods.vanilla import Vanilla
@@ -42,6 +43,7 @@ METHODS: tuple[type[CompressionMethod], ...] = (
     PyramidDrop,
     Feather,
     IVCPrune,
+    SGL,
     FastVID,
     PruneVID,
     TTM,

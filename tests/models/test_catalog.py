@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -54,6 +55,16 @@ def test_half_precision_keeps_the_rotary_frequencies_whole(checkpoints: None, na
     assert loaded.conditions["dtype"] == "bfloat16"
     assert rotary.inv_freq.dtype == torch.float32
     assert torch.equal(rotary.inv_freq, model().decoder.model.rotary_emb.inv_freq)
+
+
+def test_a_model_comes_with_the_guide_that_its_card_names(
+    checkpoints: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    guided = replace(catalog.find("embedded-image"), name="guided", guide="embedded-video")
+    monkeypatch.setattr(catalog, "CATALOG", (*catalog.CATALOG, guided))
+    loaded = catalog.load("guided", device="cpu")
+    assert loaded.guide.media == catalog.find("embedded-video").media
+    assert loaded.guide.guide is None
 
 
 def test_an_unknown_name_lists_those_there_are() -> None:

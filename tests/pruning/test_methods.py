@@ -8,9 +8,8 @@ from torch.nn.functional import adaptive_avg_pool2d
 
 from pruning.base import PositionStrategy
 from pruning.methods import METHODS, create
-from pruning.methods.nuwa import spread
 from pruning.ops.grid import cells, proximity
-from pruning.ops.select import rank_within, top
+from pruning.ops.select import best_offered, rank_within, top
 from pruning.ops.similarity import cosine
 from pruning.tokens import LayerView, TokenLayout, VisualTokens
 from tests.cases import CASES
@@ -148,9 +147,10 @@ def test_nuwa_can_keep_any_count(picture) -> None:
 
 def test_nuwa_offers_one_token_a_cell_before_a_second() -> None:
     scores = torch.arange(36.0)  # the best are all in the last rows
-    kept = spread(scores, (1, 6, 6), keep=9, per_cell=1)
+    regions = cells((1, 6, 6), 2, scores.device)
+    kept = best_offered(regions, scores, 9, each=1)
     assert cells((1, 6, 6), 2, torch.device("cpu"))[kept].unique().tolist() == list(range(9))
-    assert spread(scores, (1, 6, 6), keep=9, per_cell=4).tolist() == list(range(27, 36))
+    assert best_offered(regions, scores, 9, each=4).tolist() == list(range(27, 36))
 
 
 def test_a_pillar_stays_as_it_is_and_a_collector_gathers() -> None:
