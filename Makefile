@@ -3,7 +3,7 @@ PORT ?= 7860
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test lint format bench train-image train-video accuracy probe curves findings methods gallery examples clean
+.PHONY: demo test lint format bench train-image train-video accuracy bench-methods probe curves findings methods gallery examples clean
 
 demo: .venv/installed
 	$(BIN)/python -m app demo --host $(HOST) --port $(PORT)
@@ -45,6 +45,11 @@ accuracy: .venv/installed
 	  $(BIN)/python -m app bench --model embedded-video --clips 300 --split $$split --methods vanilla --json assets/results/accuracy/video-$$split.json \
 	  || exit 1; done
 
+# What every method answers, by ratio; then: make methods.
+bench-methods: .venv/installed
+	$(BIN)/python -m app bench --methods all --scenes 500 --json assets/results/bench-scenes.json
+	$(BIN)/python -m app bench --methods all --model embedded-video --clips 300 --json assets/results/bench-clips.json
+
 # Whether the encoders' features carry place: they should not.
 probe: .venv/installed
 	$(BIN)/python -m models.embedded.probe --json assets/results/probe-image.json
@@ -58,7 +63,7 @@ curves: .venv/installed
 findings: .venv/installed
 	$(BIN)/python -m app findings
 
-# docs/methods.md and the README's table: from the classes, and from a run of laws and parity tests.
+# docs/methods.md and the README's table: from the classes, a run of laws and parity tests, and bench-methods.
 methods: .venv/installed-dev
 	$(BIN)/python -m pytest -m "law or parity" --methods-report=assets/results/methods-tests.json
 	$(BIN)/python -m app methods

@@ -76,7 +76,7 @@ def _add_bench(commands: Any) -> None:
     bench.add_argument("--scenes", "--clips", type=int, default=100, dest="count")
     bench.add_argument("--seed", type=int, default=0)
     bench.add_argument("--split", default="plain", help=SPLITS)
-    bench.add_argument("--methods", help=f"{PARTS}; default those of the model's media")
+    bench.add_argument("--methods", help=f"{PARTS}; or all; default some of the model's media")
     bench.add_argument("--retention", help="comma-separated; default 33, 22 and 11 %% for scenes")
     bench.add_argument("--positions", default="published", help=POSITIONS)
     bench.add_argument("--jobs", type=int, help="processes, one thread each; default one a core")
@@ -179,11 +179,12 @@ def _bench(options: argparse.Namespace, settings: Settings) -> None:
     from app import bench
 
     unit = bench.drawn_as(options.model)
+    methods = options.methods or bench.METHODS[unit]
     report = bench.bench(
         options.model,
         options.count,
         options.seed,
-        _names(options.methods or bench.METHODS[unit]),
+        list(bench.every_method(options.model)) if methods == bench.EVERY else _names(methods),
         _ratios(options.retention or bench.RATIOS[unit]),
         options.positions,
         settings,

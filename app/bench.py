@@ -30,6 +30,7 @@ from models.grounding import iou
 from models.media import Media, drawn
 from models.pipeline import run_lane
 from models.record import LaneResult
+from pruning import methods as known
 from pruning.base import CompressionMethod
 from pruning.budget import BudgetError
 
@@ -39,6 +40,8 @@ METHODS = {
     "scenes": "vanilla,visionzip,nuwa,pooling",
     "clips": "vanilla,flashvid,fastvid,prunevid,ttm,visionzip,frames,pooling",
 }
+EVERY = "all"  # typed for methods
+FAMILIES = ("llava", "qwen")  # of models, as presets are named after them
 RATIOS = {"scenes": "0.333,0.222,0.111", "clips": "0.25,0.20,0.15,0.10"}
 
 
@@ -68,6 +71,7 @@ class Row:
     ttft_ms: float | None = None
     total_ms: float | None = None
     refused: str = ""
+    smallest: float | None = None  # ratio that it does not refuse
 
 
 def bench(
@@ -126,6 +130,19 @@ def drawn_as(model: str) -> str:
     return {"image": "scenes", "video": "clips"}[first_kind(find(model))]
 
 
+def every_method(model: str) -> Iterator[str]:
+    """Each method that takes what the model is asked about, by name, and its other presets.
+
+    Presets named after a family of models are left out: they are the same method, counted for it.
+    """
+    kind = first_kind(find(model))
+    for method in known.METHODS:
+        if kind in method.media:
+            _, *others = method.PRESETS
+            yield method.name
+            yield from (f"{method.name}:{o}" for o in others if not o.startswith(FAMILIES))
+
+
 def _scenes(count: int, seed: int, split: Split = PLAIN) -> Iterator[tuple[Media, Question]]:
     draw = partial(hard_scene, split)
     for picture, question in questions.evaluation_questions(count, seed, draw=draw):
@@ -151,17 +168,19 @@ def _conditions() -> dict[str, str]:
     return conditions(_adapter)
 
 
-def _ask(case: tuple[Media, Question], methods: Sequence[CompressionMethod]) -> list[Outcome | str]:
-    """What each method makes of one question; the reason where it refuses the ratio."""
+def _ask(
+    case: tuple[Media, Question], methods: Sequence[CompressionMethod]
+) -> list[Outcome | BudgetError]:
+    """What each method makes of one question; the refusal where it cannot go as low."""
     media, question = case
-    outcomes: list[Outcome | str] = []
+    outcomes: list[Outcome | BudgetError] = []
     for method in methods:
         try:
             *_, result = run_lane(
                 _adapter, media, question.text, method, max_new_tokens=MAX_NEW_TOKENS
             )
         except BudgetError as error:
-            outcomes.append(str(error))
+            outcomes.append(error)
         else:
             assert isinstance(result, LaneResult)
             outcomes.append(_outcome(question, result))
@@ -182,11 +201,12 @@ def judged(question: Question, result: LaneResult) -> tuple[float | None, bool |
     return float(iou(question.box, result.boxes[:1])[0]) if len(result.boxes) else 0.0, None
 
 
-def _row(name: str, method: CompressionMethod, outcomes: Sequence[Outcome | str]) -> Row:
+def _row(name: str, method: CompressionMethod, outcomes: Sequence[Outcome | BudgetError]) -> Row:
     ratio = getattr(method, "retention_ratio", None)
     ran = [outcome for outcome in outcomes if isinstance(outcome, Outcome)]
     if len(ran) < len(outcomes):
-        return Row(name, ratio, refused=next(why for why in outcomes if isinstance(why, str)))
+        refusal = next(told for told in outcomes if isinstance(told, BudgetError))
+        return Row(name, ratio, refused=str(refusal), smallest=refusal.smallest)
     boxed = [outcome.overlap for outcome in ran if outcome.overlap is not None]
     worded = [outcome for outcome in ran if outcome.exact is not None]
     return Row(

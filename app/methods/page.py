@@ -1,14 +1,16 @@
-"""docs/methods.md and the README's table, written from the classes and a run of their tests."""
+"""docs/methods.md and the README's table, from the classes, their tests and their answers."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import Field, fields
 from pathlib import Path
 from string import Template
 from typing import Any
 
+from app.methods.answers import Report, answers
 from app.methods.shown import SHOWN
+from app.methods.tables import table
 from app.methods.words import Method, Row, place, positions, rows
 from app.request import NOUNS
 from pruning.base import CompressionMethod
@@ -19,12 +21,13 @@ SPELLED = {"llm": "LLM", "cls": "[CLS]"}
 TEMPLATE = Path(__file__).with_name("page.md")
 
 
-def markdown(tested: Mapping[str, Any]) -> str:
-    """The page; `tested` is what tests/methods_report.py writes."""
+def markdown(tested: Mapping[str, Any], answered: Sequence[Report]) -> str:
+    """The page; `tested` is what tests/methods_report.py writes, `answered` what bench does."""
     return Template(TEMPLATE.read_text(encoding="utf-8")).substitute(
         overview=_overview(),
         picture_question=SHOWN["image"].question,
         clip_question=SHOWN["video"].question,
+        answers="\n\n".join(map(answers, answered)),
         sections="\n".join(_section(method, tested["methods"]) for method in METHODS),
         versions=", ".join(f"{name} {told}" for name, told in tested.items() if name != "methods"),
         laws=_laws(tested["methods"]),
@@ -162,9 +165,3 @@ def sentence(test: str) -> str:
     """What a test's name says."""
     words = test.removeprefix("test_").split("_")
     return " ".join(SPELLED.get(word, word) for word in words)
-
-
-def table(head: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
-    cells = [head, ["---"] * len(head), *lines]
-    rows = [" | ".join(cell.replace("|", "\\|") for cell in row) for row in cells]
-    return "\n".join(f"| {row} |" for row in rows)

@@ -11,7 +11,9 @@ from app.settings import ROOT
 
 PAGE = ROOT / "docs" / "methods.md"
 README = ROOT / "README.md"
-TESTED = ROOT / "assets" / "results" / "methods-tests.json"
+RESULTS = ROOT / "assets" / "results"
+TESTED = RESULTS / "methods-tests.json"
+ANSWERED = RESULTS / "bench-scenes.json", RESULTS / "bench-clips.json"
 BEGIN, END = "<!-- methods: by make methods -->\n", "<!-- end of methods -->\n"
 
 
@@ -29,7 +31,10 @@ def written() -> dict[Path, str]:
     _, _, after = rest.partition(END)
     if not rest or not after:
         raise ValueError(f"README.md has no {BEGIN.strip()} before {END.strip()}.")
+    tested, *answered = (
+        json.loads(path.read_text(encoding="utf-8")) for path in (TESTED, *ANSWERED)
+    )
     return {
-        PAGE: page.markdown(json.loads(TESTED.read_text(encoding="utf-8"))),
+        PAGE: page.markdown(tested, answered),
         README: f"{before}{BEGIN}{page.short_table()}\n{END}{after}",
     }

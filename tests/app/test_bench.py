@@ -1,14 +1,17 @@
 """Drawn clips and scenes put to a tiny model: what is asked, what is counted, what is printed."""
 
+import re
+
 import numpy as np
 import pytest
 
 from app import bench
+from app.__main__ import main
 from app.bench import Outcome
 from app.request import lanes_at
 from app.settings import Settings
 from models.embedded.questions import Question
-from pruning.methods import create
+from pruning.methods import METHODS, create
 from tests.tiny import tiny_onevision
 
 
@@ -40,8 +43,13 @@ def test_every_method_of_clips_answers_or_says_the_smallest_ratio(monkeypatch):
     assert {row.method for row in rows if row.retention_ratio == 0.5 and row.grounding == 0} == {
         *names[1:]
     }
-    refused = [row.refused for row in rows if row.refused]
-    assert refused and all("smallest retention ratio" in why for why in refused)
+    refused = [row for row in rows if row.refused]
+    for row in refused:
+        (said,) = re.findall(r"smallest retention ratio here is ([\d.]+) %", row.refused)
+        assert float(said) == pytest.approx(100 * row.smallest, abs=0.1)
+    assert refused
+    least = [create(row.method, retention_ratio=row.smallest) for row in refused]
+    assert all(isinstance(told, Outcome) for told in bench._ask(case, least))
 
 
 def test_rates_are_taken_over_the_questions_that_they_are_about():
@@ -98,3 +106,29 @@ def test_a_split_is_what_is_drawn_and_a_split_that_is_none_is_refused():
 )
 def test_a_model_is_asked_about_what_it_takes(model, unit):
     assert bench.drawn_as(model) == unit
+
+
+@pytest.mark.parametrize("model", ["embedded-image", "embedded-video"])
+def test_all_is_every_method_that_takes_the_media_with_its_presets(model):
+    names, (kind,) = list(bench.every_method(model)), bench.find(model).media
+    assert {name.partition(":")[0] for name in names} == {
+        method.name for method in METHODS if kind in method.media
+    }
+    made = [create(name) for name in names]
+    assert [method.typed for method in made] == names, "each once, by what a person types"
+
+
+def test_all_leaves_out_presets_that_are_named_after_a_family_of_models():
+    clips = [name for name in bench.every_method("embedded-video") if name.startswith("flashvid")]
+    assert clips == ["flashvid", "flashvid:official"]
+    assert {"nuwa:paper", "fastv:fix"} <= {*bench.every_method("embedded-image")}
+
+
+def test_all_is_what_the_command_passes_on(monkeypatch, capsys):
+    came = []
+    monkeypatch.setattr(bench, "bench", lambda *asked: came.append(asked) or {"rows": []})
+    monkeypatch.setattr(bench, "table", lambda report: "")
+    assert main(["bench", "--methods", "all"]) == main(["bench"]) == 0
+    capsys.readouterr()
+    assert came[0][3] == list(bench.every_method("embedded-image"))
+    assert came[1][3] == bench.METHODS["scenes"].split(",")

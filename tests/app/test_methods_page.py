@@ -11,7 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from app.bench import every_method
 from app.methods import page, write
+from app.methods.answers import answers, half_width
 from app.methods.signals import ENCODER, GUIDE, LLM, ROWS, signals
 from app.methods.words import place, positions, rows
 from app.settings import ROOT
@@ -22,11 +24,12 @@ from pruning.methods import METHODS, create
 
 each_method = pytest.mark.parametrize("method", METHODS, ids=lambda method: method.name)
 TESTED = json.loads(write.TESTED.read_text())
+ANSWERED = [json.loads(path.read_text()) for path in write.ANSWERED]
 
 
 @pytest.fixture(scope="module")
 def docs() -> str:
-    return page.markdown(TESTED)
+    return page.markdown(TESTED, ANSWERED)
 
 
 @pytest.mark.parametrize("path", [write.PAGE, write.README], ids=lambda path: path.name)
@@ -43,7 +46,7 @@ def test_writing_touches_the_page_and_one_part_of_the_readme(tmp_path, monkeypat
     assert list(write.draw()) == [write.PAGE, readme]
     table = page.short_table()
     assert readme.read_text() == f"before\n{write.BEGIN}{table}\n{write.END}after\n"
-    assert write.PAGE.read_text() == page.markdown(TESTED)
+    assert write.PAGE.read_text() == page.markdown(TESTED, ANSWERED)
 
 
 def test_a_readme_without_a_place_for_the_table_is_refused(tmp_path, monkeypatch) -> None:
@@ -82,11 +85,48 @@ def test_a_broken_law_and_a_lost_parity_are_told() -> None:
     nuwa = tested["methods"]["nuwa"]
     nuwa["laws"]["test_stages_compose"] = {"passed": 5, "failed": 1}
     nuwa["parity"]["test_nuwa_proximity_is_the_official_one"] = {"passed": 1, "failed": 1}
-    told = page.markdown(tested)
+    told = page.markdown(tested, ANSWERED)
     laws = len(nuwa["laws"])
     assert f"| Laws | {laws - 1} of {laws} pass; broken: stages compose |" in told
     assert "nuwa proximity is the official one (1 of 2 stored outputs)" in told
     assert "| stages compose | all but nuwa | nuwa |" in told
+
+
+def report(**changes: object) -> dict:
+    """Of two methods at two ratios, one of which refuses the lower."""
+    told = {"grounding": 0.5, "other": 0.9, "refused": ""}
+    refused = {"refused": "too low", "smallest": 0.1319, "grounding": None, "other": None}
+    rows = [
+        {"method": "vanilla", "retention_ratio": None, **told},
+        {"method": "grid", "retention_ratio": 0.333, **told},
+        {"method": "grid", "retention_ratio": 0.111, **told, "grounding": 0.25},
+        {"method": "fastv", "retention_ratio": 0.333, **told},
+        {"method": "fastv", "retention_ratio": 0.111, **refused},
+    ]
+    asked = {"questions": {"grounding": 100, "other": 400}, "conditions": {"device": "CPU"}}
+    named = {"model": "embedded-image", "scenes": 100, "seed": 0, "split": "plain"}
+    return {**named, **asked, "rows": rows, **changes}
+
+
+def test_a_method_has_a_line_of_shares_and_where_it_refuses_the_smallest_ratio() -> None:
+    *_, head, _, grid, fastv = answers(report()).splitlines()
+    assert head == "|  | 33.3 % | 11.1 % |"
+    assert grid == "| `grid` | 0.500 · 0.900 | 0.250 · 0.900 |"
+    assert fastv == "| `fastv` | 0.500 · 0.900 | from 13.2 % |"
+
+
+def test_the_docs_say_how_far_sampling_alone_moves_a_share() -> None:
+    assert half_width(0.5, 100) == pytest.approx(0.098)
+    told = answers(report())
+    assert "100 questions for a box, 400 others" in told and "device CPU" in told
+    assert "near one half by ±9.8 points for boxes and ±4.9 for the others" in told
+    assert "near nine tenths by ±5.9 and ±2.9" in told
+
+
+@pytest.mark.parametrize("answered", ANSWERED, ids=lambda answered: answered["model"])
+def test_every_method_that_takes_the_media_has_answered(answered: dict) -> None:
+    """Where one has not: `make bench-methods methods`."""
+    assert {row["method"] for row in answered["rows"]} == {*every_method(answered["model"])}
 
 
 def test_a_cell_may_hold_a_bar() -> None:
