@@ -12,7 +12,7 @@ from typing import Any, Protocol
 import numpy as np
 import torch
 from torch import Tensor
-from transformers import DynamicCache
+from transformers import DynamicCache, PreTrainedModel
 
 from models.decoder import Decoder
 from models.media import Media
@@ -72,6 +72,7 @@ class Adapter(Protocol):
     """A model family. Stateless: any number of lanes may share one."""
 
     media: frozenset[str]  # of {"image", "video"}
+    model: PreTrainedModel
 
     @property
     def device(self) -> torch.device: ...
