@@ -1,4 +1,4 @@
-"""The same job without a page: `python -m app demo | compare | bench | speed | …`."""
+"""The same job without a page: `python -m app demo | compare | models | bench | speed | …`."""
 
 from __future__ import annotations
 
@@ -40,6 +40,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     for add in (_add_demo, _add_compare, _add_bench, _add_speed, _add_compression, _add_findings):
         add(commands)
+    commands.add_parser("models", help="list the models there are").set_defaults(run=_models)
     for name, (module, about) in DRAWN.items():
         commands.add_parser(name, help=about).set_defaults(run=partial(_draw, module))
     return parser
@@ -160,9 +161,16 @@ def _compare(options: argparse.Namespace, settings: Settings) -> None:
         raise ValueError(" ".join(f"{' and '.join(who)}: {why}" for why, who in failed.items()))
 
 
+def _models(options: argparse.Namespace, settings: Settings) -> None:
+    from app import listing
+
+    print(listing.table())
+
+
 def _bench(options: argparse.Namespace, settings: Settings) -> None:
     from app import bench
 
+    _say_if_random(options.model)
     unit = bench.drawn_as(options.model)
     report = bench.bench(
         options.model,
@@ -181,6 +189,13 @@ def _bench(options: argparse.Namespace, settings: Settings) -> None:
     print(json.dumps(report))
 
 
+def _say_if_random(model: str) -> None:
+    from models.catalog import find
+
+    if (card := find(model)).random:
+        print(card.note_on(""))
+
+
 def _names(text: str) -> list[str]:
     return [part.strip() for part in text.split(",")]
 
@@ -195,6 +210,7 @@ def _ratios(text: str) -> list[float]:
 def _speed(options: argparse.Namespace, settings: Settings) -> None:
     from app import speed
 
+    _say_if_random(options.model)
     report = speed.speed(options.model, options.repeats, settings)
     print(speed.table(report))
     print(json.dumps(report))
