@@ -102,6 +102,7 @@ def test_a_shape_without_weights_runs_and_is_as_large_as_with_them(
     assert adapter.media == find(name).media and adapter.conditions["dtype"] == dtype
     assert adapter.model.num_parameters() == hub.TINY[name]().model.num_parameters()
     assert adapter.decoder.model.rotary_emb.inv_freq.dtype == torch.float32
+    assert min(adapter.end_ids) >= adapter.model.config.text_config.vocab_size
     for method in ("vanilla", "random"):
         *_, result = run_lane(adapter, upload, "What is this?", create(method), max_new_tokens=20)
         assert result.new_tokens == 20, "nothing ends by chance"
