@@ -32,9 +32,9 @@ class Family:
 
     architecture: str  # that a checkpoint's config names
     read: Callable[[Path, str], Any]  # the model of a folder, in a dtype
-    read_processor: Callable[[Path], Any]
     adapter: Callable[..., Adapter]  # of model, tokenizer and processor
-    new_processor: Callable[[Any], Any]  # for a config, where no checkpoint brings one
+    new_processor: Callable[[Any], Any]  # for a config, where no folder brings one
+    read_processor: Callable[[Path], Any] | None  # of a folder; None: it brings none
     signs: dict[str, str]  # ids of the config, and what they stand for where weights are random
     marker: str = "<{}>"  # what stands for an upload in the text, by its kind
 
@@ -88,12 +88,17 @@ def from_folder(card: ModelCard, found: Path, family: Family, dtype: str) -> tup
 
     try:
         tokenizer = AutoTokenizer.from_pretrained(found, **OWN, **_template(found))
-        return family.read(found, dtype), tokenizer, family.read_processor(found)
+        model = family.read(found, dtype)
+        read, new = family.read_processor, family.new_processor
+        processor = read(found) if read else new(model.config)
     except UNREADABLE as error:
         log.exception("%s cannot be read", card.name)
+        reason, *_ = f"{error}".strip().replace(f"{found}", card.source).splitlines() or ["empty"]
         raise ValueError(
-            f"{card.title} cannot be read ({type(error).__name__}); {weights.again(card)}."
+            f"{card.title} cannot be read ({reason[:120]}); {weights.again(card)}."
         ) from None
+    model.name_or_path = f"{found}"  # of whatever layout: a record names its commit
+    return model, tokenizer, processor
 
 
 def stock(model: Any) -> Callable[[Path, str], Any]:
@@ -125,9 +130,9 @@ def llava(card: ModelCard) -> Family:
     return Family(
         architecture="LlavaForConditionalGeneration",
         read=stock(LlavaForConditionalGeneration),
-        read_processor=partial(CLIPImageProcessorPil.from_pretrained, **OWN),
         adapter=LlavaAdapter,
         new_processor=lambda config: CLIPImageProcessorPil(),
+        read_processor=partial(CLIPImageProcessorPil.from_pretrained, **OWN),
         signs={"image_token_id": "<image>"},
     )
 
@@ -149,9 +154,9 @@ def onevision(card: ModelCard) -> Family:
     return Family(
         architecture="LlavaOnevisionForConditionalGeneration",
         read=stock(LlavaOnevisionForConditionalGeneration),
-        read_processor=partial(LlavaOnevisionImageProcessorPil.from_pretrained, **OWN),
         adapter=lambda *parts: LlavaOnevisionAdapter(*parts, card.media),
         new_processor=new_processor,
+        read_processor=partial(LlavaOnevisionImageProcessorPil.from_pretrained, **OWN),
         signs=IMAGE_AND_VIDEO,
     )
 
