@@ -13,7 +13,7 @@ from app.settings import EXAMPLES
 from app.worker import local
 from models.catalog import CATALOG, find
 from tests.app import factory
-from tests.models import hub
+from tests.models import hub_cache
 from tests.tiny import tiny_llava, tiny_onevision
 
 checkpoint = pytest.mark.checkpoint
@@ -152,8 +152,8 @@ def test_bench_prints_a_table_and_ends_with_one_json_line(capsys):
 def test_the_models_are_listed_with_their_sizes_and_what_fetches_them(
     tmp_path, monkeypatch, capsys
 ):
-    hub.give_cache(tmp_path, monkeypatch)  # one is here, its shape a tiny one's
-    hub.fetch(tmp_path, find("llava-1.5-7b"), tiny_llava())
+    hub_cache.give_cache(tmp_path, monkeypatch)  # one is here, its shape a tiny one's
+    hub_cache.fetch(tmp_path, find("llava-1.5-7b"), tiny_llava())
     assert main(["models"]) == 0
     head, *lines, _, note = capsys.readouterr().out.splitlines()
     assert head.split()[:3] == ["name", "takes", "parameters"] and "@random" in note
@@ -168,7 +168,7 @@ def test_the_models_are_listed_with_their_sizes_and_what_fetches_them(
 def test_a_model_whose_weights_are_not_here_is_one_sentence_and_exit_status_2(
     tmp_path, monkeypatch, capsys
 ):
-    hub.give_cache(tmp_path, monkeypatch)
+    hub_cache.give_cache(tmp_path, monkeypatch)
     assert main(["compare", example()[0], "Where?", "--model", "llava-1.5-7b"]) == 2
     said = capsys.readouterr().err.strip()
     assert said.startswith("tokenscope: LLaVA-1.5 7B is not here; fetch it with `hf download ")
@@ -176,7 +176,7 @@ def test_a_model_whose_weights_are_not_here_is_one_sentence_and_exit_status_2(
 
 
 def test_answers_of_random_weights_are_said_to_be_noise(tmp_path, monkeypatch, capsys):
-    hub.give_cache(tmp_path, monkeypatch)
+    hub_cache.give_cache(tmp_path, monkeypatch)
     arguments = ["--model", "llava-1.5-7b@random", "--max-new-tokens", "2", "--methods", "nuwa"]
     assert main(["compare", example()[0], "Where?", *arguments, "--retention", "0.5"]) == 0
     first, *_ = capsys.readouterr().out.splitlines()

@@ -18,7 +18,7 @@ from models.catalog import find
 from models.pipeline import run_lane
 from models.record import LaneFailure, LaneResult
 from pruning.methods import create
-from tests.models import hub
+from tests.models import hub_cache
 from tests.tiny import clip, picture, tiny_llava, tiny_onevision
 
 checkpoint = pytest.mark.checkpoint
@@ -296,10 +296,10 @@ def test_another_model_waits_until_the_lanes_under_way_are_done(counted):
 
 
 def test_a_record_names_the_commit_of_the_weights_that_answered(tmp_path, monkeypatch):
-    hub.give_cache(tmp_path, monkeypatch)
-    hub.fetch(tmp_path, find("llava-1.5-7b"), tiny_llava())
+    hub_cache.give_cache(tmp_path, monkeypatch)
+    hub_cache.fetch(tmp_path, find("llava-1.5-7b"), tiny_llava())
     worker = LocalWorker(Settings(device="cpu"))
     job = tiny_job(create("vanilla"), model="llava-1.5-7b")
     comparison = list(worker.run(job))[-1].comparison
-    assert comparison.conditions["weights"] == f"llava-hf/llava-1.5-7b-hf at {hub.COMMIT}"
-    assert hub.COMMIT in conditions_line(comparison)
+    assert comparison.conditions["weights"] == f"llava-hf/llava-1.5-7b-hf at {hub_cache.COMMIT}"
+    assert hub_cache.COMMIT in conditions_line(comparison)

@@ -13,7 +13,7 @@ from models.loading import load
 from models.media import Media
 from models.pipeline import run_lane
 from pruning.methods import create
-from tests.models import hub
+from tests.models import hub_cache
 from tests.tiny import clip, picture, tiny_llava, tiny_onevision
 
 SAVED = {
@@ -34,12 +34,12 @@ each_upload = pytest.mark.parametrize(("name", "upload"), UPLOADS)
 @pytest.fixture
 def checkpoints(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The tiny models on disk: in place of the embedded ones, and in the hub's cache."""
-    hub.give_cache(tmp_path, monkeypatch)
+    hub_cache.give_cache(tmp_path, monkeypatch)
     monkeypatch.setattr(weights, "ROOT", tmp_path)
     for name, (model, _) in SAVED.items():
         adapter, card = model(), find(name)
         if card.revision:
-            hub.fetch(tmp_path, card, adapter, shard="200kB")
+            hub_cache.fetch(tmp_path, card, adapter, shard="200kB")
         else:
             for part in (adapter.model, adapter.tokenizer, adapter.processor):
                 part.save_pretrained(tmp_path / card.source)
@@ -72,7 +72,7 @@ def test_half_precision_keeps_the_rotary_frequencies_whole(checkpoints: None, na
 
 def test_a_checkpoint_of_the_hub_is_known_by_its_commit(checkpoints: None) -> None:
     path = load("llava-1.5-7b", device="cpu").model.name_or_path
-    assert weights.commit(path) == f"llava-hf/llava-1.5-7b-hf at {hub.COMMIT}"
+    assert weights.commit(path) == f"llava-hf/llava-1.5-7b-hf at {hub_cache.COMMIT}"
     assert weights.commit(load("embedded-image", device="cpu").model.name_or_path) == ""
 
 
@@ -97,10 +97,10 @@ def test_a_dtype_that_is_none_is_answered_with_those_there_are() -> None:
 def test_a_shape_without_weights_runs_and_is_as_large_as_with_them(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, upload: Media, dtype: str
 ) -> None:
-    hub.give_cache(tmp_path, monkeypatch)  # which stays empty
+    hub_cache.give_cache(tmp_path, monkeypatch)  # which stays empty
     adapter = load(f"{name}@random", device="cpu", dtype=dtype)
     assert adapter.media == find(name).media and adapter.conditions["dtype"] == dtype
-    assert adapter.model.num_parameters() == hub.TINY[name]().model.num_parameters()
+    assert adapter.model.num_parameters() == hub_cache.TINY[name]().model.num_parameters()
     assert adapter.decoder.model.rotary_emb.inv_freq.dtype == torch.float32
     assert min(adapter.end_ids) >= adapter.model.config.text_config.vocab_size
     for method in ("vanilla", "random"):
@@ -112,7 +112,7 @@ def test_a_shape_without_weights_runs_and_is_as_large_as_with_them(
 def test_a_shape_without_weights_still_equals_generate(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, upload: Media
 ) -> None:
-    hub.give_cache(tmp_path, monkeypatch)
+    hub_cache.give_cache(tmp_path, monkeypatch)
     adapter = load(f"{name}@random", device="cpu")
     prompt = adapter.prepare(upload, "What is this?")
     stock = adapter.generate(prompt, max_new_tokens=4)[0, -4:].tolist()

@@ -14,8 +14,8 @@ import pytest
 from models import weights
 from models.catalog import CATALOG, find
 from models.loading import load
-from tests.models import hub
-from tests.models.hub import COMMIT
+from tests.models import hub_cache
+from tests.models.hub_cache import COMMIT
 from tests.tiny import tiny_llava
 
 CARD = find("llava-1.5-7b")
@@ -25,8 +25,8 @@ COMMAND = "`hf download llava-hf/llava-1.5-7b-hf --revision main`"
 @pytest.fixture
 def snapshot(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Of a tiny model in several files, under the name of a large one."""
-    hub.give_cache(tmp_path, monkeypatch)
-    return hub.fetch(tmp_path, CARD, tiny_llava(), shard="200kB")
+    hub_cache.give_cache(tmp_path, monkeypatch)
+    return hub_cache.fetch(tmp_path, CARD, tiny_llava(), shard="200kB")
 
 
 def refusal() -> str:
@@ -50,7 +50,7 @@ def test_what_is_no_snapshot_has_no_commit(tmp_path: Path) -> None:
 def test_weights_that_are_not_here_come_with_the_command_that_fetches_them(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    hub.give_cache(tmp_path, monkeypatch)
+    hub_cache.give_cache(tmp_path, monkeypatch)
     assert refusal() == f"LLaVA-1.5 7B is not here; fetch it with {COMMAND}."
     assert not weights.is_here(CARD)
 
@@ -84,7 +84,7 @@ def test_the_cache_is_where_the_environment_says(snapshot: Path) -> None:
 def test_a_gated_repository_asks_for_consent_first(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    hub.give_cache(tmp_path, monkeypatch)
+    hub_cache.give_cache(tmp_path, monkeypatch)
     with pytest.raises(ValueError, match=r"accepting its terms at .*7b-hf and `hf auth login`"):
         weights.folder(replace(CARD, gated=True))
 
