@@ -24,7 +24,7 @@ class ModelCard:
     family: str  # which adapter
     source: str  # a repository of the hub, or a folder of the checkout
     media: frozenset[str]  # of {"image", "video"}
-    grounding: str  # how it writes a box: a name in models/grounding.py
+    grounding: str  # how it is asked for a box and writes one: see models/grounding.py
     tokens: int  # visual tokens of its largest picture, or of a clip of `frames`
     revision: str = ""  # of the repository; "" for a folder
     licence: str = SEE  # of the weights
@@ -48,7 +48,7 @@ EMBEDDED = (
         family="llava",
         source="assets/embedded/image",
         media=frozenset({"image"}),
-        grounding="padded",
+        grounding="scene",
         tokens=144,
         licence="Apache-2.0",
         answers=(
@@ -66,7 +66,7 @@ EMBEDDED = (
         family="llava-onevision",
         source="assets/embedded/video",
         media=frozenset({"video"}),
-        grounding="plain",
+        grounding="clip",
         tokens=288,
         licence="Apache-2.0",
         frames=8,
