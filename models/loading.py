@@ -40,14 +40,18 @@ class Family:
 
 
 def load(name: str, device: str | None = None, dtype: str | None = None) -> Adapter:
-    """The model, ready to run: by default in bfloat16 on CUDA, in float32 without it.
+    """The model of a name, ready to run: by default in bfloat16 on CUDA, in float32 without it.
 
     Raises `ValueError` in one sentence where its weights are not here, are not whole, or do not
     fit in the memory that is free; nothing is downloaded.
     """
+    return make(find(name), device, dtype)
+
+
+def make(card: ModelCard, device: str | None = None, dtype: str | None = None) -> Adapter:
+    """The model of a card, likewise."""
     import torch
 
-    card = find(name)
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
     dtype = dtype or ("float32" if torch.device(device).type == "cpu" else "bfloat16")
     if dtype not in memory.UNITS:
