@@ -1,4 +1,4 @@
-"""The same job without a page: `python -m app demo | compare | bench | speed | …`."""
+"""The same job without a page: `python -m app demo | compare | models | bench | speed | …`."""
 
 from __future__ import annotations
 
@@ -42,6 +42,7 @@ def _parser() -> argparse.ArgumentParser:
         add(commands)
     for add in (_add_compression, _add_findings):
         add(commands)
+    commands.add_parser("models", help="list the models there are").set_defaults(run=_models)
     for name, (module, about) in DRAWN.items():
         commands.add_parser(name, help=about).set_defaults(run=partial(_draw, module))
     return parser
@@ -175,9 +176,16 @@ def _compare(options: argparse.Namespace, settings: Settings) -> None:
         raise ValueError(" ".join(f"{' and '.join(who)}: {why}" for why, who in failed.items()))
 
 
+def _models(options: argparse.Namespace, settings: Settings) -> None:
+    from app import listing
+
+    print(listing.table())
+
+
 def _bench(options: argparse.Namespace, settings: Settings) -> None:
     from app import bench
 
+    _say_if_random(options.model)
     unit = bench.drawn_as(options.model)
     methods = options.methods or bench.METHODS[unit]
     report = bench.bench(
@@ -195,6 +203,13 @@ def _bench(options: argparse.Namespace, settings: Settings) -> None:
     if options.json:
         bench.save(report, options.json)
     print(json.dumps(report))
+
+
+def _say_if_random(model: str) -> None:
+    from models.catalog import find
+
+    if (card := find(model)).random:
+        print(card.note_on(""))
 
 
 def _names(text: str) -> list[str]:
@@ -242,6 +257,7 @@ def _size(text: str) -> tuple[int, int]:
 def _speed(options: argparse.Namespace, settings: Settings) -> None:
     from app import speed
 
+    _say_if_random(options.model)
     report = speed.speed(options.model, options.repeats, settings)
     print(speed.table(report))
     print(json.dumps(report))

@@ -21,12 +21,13 @@ from app.request import first_kind, lanes_at
 from app.settings import Settings
 from app.worker.conditions import conditions
 from models.base import Adapter
-from models.catalog import find, load
+from models.catalog import find
 from models.embedded import clip_questions, questions
 from models.embedded.clips import as_media
 from models.embedded.hard import PLAIN, Split, find_split, hard_clip, hard_scene
 from models.embedded.questions import Question
 from models.grounding import iou
+from models.loading import load
 from models.media import Media, drawn
 from models.pipeline import run_lane
 from models.record import LaneResult

@@ -15,6 +15,7 @@ from models.catalog import CATALOG, ModelCard, find
 from models.checks import checked
 from models.media import Media, read_media
 from models.record import Truth
+from models.weights import is_here
 from pruning.base import CompressionMethod
 from pruning.methods import METHODS, create, is_composed
 
@@ -80,10 +81,10 @@ def _check_decoding(max_new_tokens: Any, temperature: Any, seed: Any, most: int)
 
 def default_card(kind: str, settings: Settings) -> ModelCard:
     """The model for a kind of upload: the one that is set, or the first that takes it."""
-    cards = [card for card in CATALOG if kind in card.media]
-    if not cards:
-        raise RequestError(f"No model here takes a {NOUNS[kind]}.")
-    return next((card for card in cards if card.name == settings.model), cards[0])
+    for card in (find(settings.model), *CATALOG):
+        if kind in card.media:
+            return card
+    raise RequestError(f"No model here takes a {NOUNS[kind]}.")
 
 
 def first_kind(card: ModelCard) -> str:
@@ -93,7 +94,8 @@ def first_kind(card: ModelCard) -> str:
 
 def _misfit(card: ModelCard, kind: str) -> str:
     taken = " or ".join(f"{NOUNS[other]}s" for other in sorted(card.media))
-    fitting = " or ".join(f"{c.title} ({c.name})" for c in CATALOG if kind in c.media)
+    able = (other for other in CATALOG if kind in other.media and is_here(other))
+    fitting = " or ".join(f"{other.title} ({other.name})" for other in able)
     return f"{card.title} takes {taken}, and a {NOUNS[kind]} came; choose {fitting or 'another'}."
 
 

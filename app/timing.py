@@ -17,7 +17,8 @@ from app.request import first_kind, lanes_at
 from app.settings import Settings
 from app.worker.conditions import conditions
 from models.base import Adapter
-from models.catalog import find, load
+from models.catalog import find
+from models.loading import load
 from models.media import Media
 from models.pipeline import run_lane
 from models.record import LaneResult

@@ -6,13 +6,14 @@ L LLM layers. There is no batch axis outside the modules of transformers.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import numpy as np
 import torch
 from torch import Tensor
-from transformers import DynamicCache
+from transformers import DynamicCache, PreTrainedModel
 
 from models.decoder import Decoder
 from models.media import Media
@@ -75,6 +76,7 @@ class Adapter(Protocol):
     """A model family. Stateless: any number of lanes may share one."""
 
     media: frozenset[str]  # of {"image", "video"}
+    model: PreTrainedModel
 
     @property
     def device(self) -> torch.device: ...
@@ -83,8 +85,8 @@ class Adapter(Protocol):
     def decoder(self) -> Decoder: ...
 
     @property
-    def guide(self) -> Adapter | None:
-        """The model whose attention tells methods like SGL what matters; None = it asks itself."""
+    def guide(self) -> Callable[[], Adapter] | None:
+        """Gives the model whose attention tells SGL what matters; None = it asks itself."""
 
     @property
     def conditions(self) -> dict[str, str]:

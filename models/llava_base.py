@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -30,7 +31,7 @@ class LlavaBase:
     model: PreTrainedModel
     tokenizer: PreTrainedTokenizerBase
     processor: PilBackend
-    guide: Adapter | None = field(default=None, kw_only=True)
+    guide: Callable[[], Adapter] | None = field(default=None, kw_only=True)
 
     @property
     def device(self) -> torch.device:

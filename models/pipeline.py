@@ -88,7 +88,7 @@ class Lane:
             self.token_map = self.method.compress(self.visual, self.budget.before)
             self.tokens = self.token_map.apply(self.visual.features)
             if self.budget.inner and "guidance" in self.method.needs.llm:
-                guide = self.adapter.guide or self.adapter
+                guide = self.adapter.guide() if self.adapter.guide else self.adapter
                 self.guidance = ask(guide, self.media, self.question, self.visual.layout)
         return self.ended("compress", len(self.visual), len(self.token_map))
 

@@ -11,7 +11,9 @@ from app.__main__ import DRAWN, main
 from app.request import examples
 from app.settings import EXAMPLES
 from app.worker import local
+from models.catalog import CATALOG, find
 from tests.app import factory
+from tests.models import hub_cache
 from tests.tiny import tiny_llava, tiny_onevision
 
 checkpoint = pytest.mark.checkpoint
@@ -147,7 +149,41 @@ def test_bench_prints_a_table_and_ends_with_one_json_line(capsys):
     assert lines[0].split()[0] == "method" and report["questions"]["grounding"] == 2
 
 
-COMMANDS = ("demo", "compare", "bench", "speed", "compression", "findings", *DRAWN)
+def test_the_models_are_listed_with_their_sizes_and_what_fetches_them(
+    tmp_path, monkeypatch, capsys
+):
+    hub_cache.give_cache(tmp_path, monkeypatch)  # one is here, its shape a tiny one's
+    hub_cache.fetch(tmp_path, find("llava-1.5-7b"), tiny_llava())
+    assert main(["models"]) == 0
+    head, *lines, _, note = capsys.readouterr().out.splitlines()
+    assert head.split()[:3] == ["name", "takes", "parameters"] and "@random" in note
+    told = {line.split()[0]: line for line in lines}
+    assert set(told) == {card.name for card in CATALOG}
+    assert f"{tiny_llava().model.num_parameters():,}" in told["llava-1.5-7b"]
+    assert " here " in told["llava-1.5-7b"] and " here " in told["embedded-image"]
+    assert "13,351,494,656  29.9 " in told["llava-1.5-13b"]
+    assert "hf download llava-hf/llava-1.5-13b-hf --revision main" in told["llava-1.5-13b"]
+
+
+def test_a_model_whose_weights_are_not_here_is_one_sentence_and_exit_status_2(
+    tmp_path, monkeypatch, capsys
+):
+    hub_cache.give_cache(tmp_path, monkeypatch)
+    assert main(["compare", example()[0], "Where?", "--model", "llava-1.5-7b"]) == 2
+    said = capsys.readouterr().err.strip()
+    assert said.startswith("tokenscope: LLaVA-1.5 7B is not here; fetch it with `hf download ")
+    assert "\n" not in said
+
+
+def test_answers_of_random_weights_are_said_to_be_noise(tmp_path, monkeypatch, capsys):
+    hub_cache.give_cache(tmp_path, monkeypatch)
+    arguments = ["--model", "llava-1.5-7b@random", "--max-new-tokens", "2", "--methods", "nuwa"]
+    assert main(["compare", example()[0], "Where?", *arguments, "--retention", "0.5"]) == 0
+    first, *_ = capsys.readouterr().out.splitlines()
+    assert first.startswith("LLaVA-1.5 7B (random weights): its answers are noise")
+
+
+COMMANDS = ("demo", "compare", "models", "bench", "speed", "compression", "findings", *DRAWN)
 
 
 @pytest.mark.parametrize("command", COMMANDS)
