@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from models.anyres import lay_out
 from models import catalog
+from models.anyres import lay_out
 from models.catalog import CATALOG, RANDOM, find
 from models.loading import FAMILIES, load, make
 from models.shapes import SHAPES
