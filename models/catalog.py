@@ -26,6 +26,7 @@ class ModelCard:
     media: frozenset[str]  # of {"image", "video"}
     answers: tuple[str, ...]  # kinds of question it was trained for
     boxes: str  # how it writes a box
+    grounding: str  # the same, by name: one of models.grounding.FORMATS
     frames: int = 1  # that it samples of a clip
     scope: Scope | None = None  # None: it was trained on questions of every kind
 
@@ -49,6 +50,7 @@ CATALOG = (
             "what is on one side",
         ),
         boxes="[x1, y1, x2, y2], as fractions of the picture padded to a square",
+        grounding="scene",
         scope=scope.PICTURES,
     ),
     ModelCard(
@@ -66,6 +68,7 @@ CATALOG = (
             "where something is at the end",
         ),
         boxes="[x1, y1, x2, y2], as fractions of the last frame",
+        grounding="clip",
         frames=8,
         scope=scope.CLIPS,
     ),
@@ -101,10 +104,12 @@ def load_llava(card: ModelCard, device: str, dtype: str) -> Adapter:
     from transformers import LlavaForConditionalGeneration
     from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
 
+    from models.grounding import FORMATS
     from models.llava import LlavaAdapter
 
     parts = LlavaForConditionalGeneration, CLIPImageProcessorPil
-    return LlavaAdapter(*from_folder(ROOT / card.source, parts, device, dtype))
+    loaded = from_folder(ROOT / card.source, parts, device, dtype)
+    return LlavaAdapter(*loaded, grounding=FORMATS[card.grounding])
 
 
 def load_onevision(card: ModelCard, device: str, dtype: str) -> Adapter:
@@ -113,10 +118,12 @@ def load_onevision(card: ModelCard, device: str, dtype: str) -> Adapter:
         LlavaOnevisionImageProcessorPil,
     )
 
+    from models.grounding import FORMATS
     from models.llava_onevision import LlavaOnevisionAdapter
 
     parts = LlavaOnevisionForConditionalGeneration, LlavaOnevisionImageProcessorPil
-    return LlavaOnevisionAdapter(*from_folder(ROOT / card.source, parts, device, dtype), card.media)
+    loaded = from_folder(ROOT / card.source, parts, device, dtype)
+    return LlavaOnevisionAdapter(*loaded, card.media, grounding=FORMATS[card.grounding])
 
 
 def from_folder(source: Path, parts: tuple[Any, Any], device: str, dtype: str) -> tuple[Any, ...]:

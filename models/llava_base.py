@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from typing import Any
 
 import numpy as np
@@ -16,7 +16,7 @@ from models.chat import turn
 from models.decoder import Decoder
 from models.encoder import VisionEncoder
 from models.flops import matmul_flops
-from models.grounding import parse_boxes, to_picture
+from models.grounding import FORMATS, Format
 from models.separators import free_rows, number, raster_places, weave
 from pruning.base import Needs, PositionStrategy
 from pruning.token_map import TokenMap
@@ -30,6 +30,8 @@ class LlavaBase:
     model: PreTrainedModel
     tokenizer: PreTrainedTokenizerBase
     processor: PilBackend
+    _: KW_ONLY
+    grounding: Format = FORMATS["padded"]
 
     @property
     def device(self) -> torch.device:
@@ -147,8 +149,7 @@ class LlavaBase:
         )
 
     def boxes(self, prompt: Prompt, answer: str) -> np.ndarray:
-        """LLaVA writes boxes as fractions of what it sees."""
-        return to_picture(parse_boxes(answer), prompt.region)
+        return self.grounding.boxes(answer, prompt.region)
 
     def flops(
         self, prompt: Prompt, needs: Needs, projected: int, rows_per_layer: tuple[int, ...]

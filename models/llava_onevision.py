@@ -7,7 +7,7 @@ have it for video. Keys, hidden states and attention are arranged just as the to
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 
 import torch
 from PIL import Image
@@ -16,13 +16,12 @@ from transformers.models.siglip.image_processing_pil_siglip import SiglipImagePr
 
 from models.anyres import lay_out
 from models.base import Prompt
+from models.grounding import FORMATS, WHOLE, Format
 from models.llava_base import LlavaBase
 from models.media import Media
 from models.siglip import SiglipEncoder
 from pruning.base import Needs
 from pruning.tokens import TokenLayout
-
-WHOLE = (0.0, 0.0, 1.0, 1.0)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -34,6 +33,8 @@ class LlavaOnevisionAdapter(LlavaBase):
     """
 
     media: frozenset[str] = frozenset({"image", "video"})  # what this checkpoint was trained for
+    _: KW_ONLY
+    grounding: Format = FORMATS["plain"]
 
     def __post_init__(self) -> None:
         layer = self.model.config.vision_feature_layer
