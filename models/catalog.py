@@ -131,7 +131,7 @@ def from_folder(source: Path, parts: tuple[Any, Any], device: str, dtype: str) -
 
     The Pillow processors are named outright: they give the same numbers on every machine.
     """
-    from transformers import AutoTokenizer
+    from models.chat import load_tokenizer
 
     model, processor = parts
     # dtype= at load: a later .to(bfloat16) would round the rotary frequencies too.
@@ -140,6 +140,6 @@ def from_folder(source: Path, parts: tuple[Any, Any], device: str, dtype: str) -
     )
     return (
         loaded.to(device).eval().requires_grad_(False),
-        AutoTokenizer.from_pretrained(source, local_files_only=True),
+        load_tokenizer(source),
         processor.from_pretrained(source, local_files_only=True),
     )

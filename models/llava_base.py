@@ -121,7 +121,11 @@ class LlavaBase:
         )
 
     def generate(self, prompt: Prompt, max_new_tokens: int, **options: Any) -> Any:
-        """What stock transformers makes of the same prompt: the measure of our own loops."""
+        """What stock transformers makes of the same prompt: the measure of our own loops.
+
+        Greedy and nothing else: what generation_config.json advises for sampling, a penalty on
+        repetition too, is left out of both.
+        """
         count = len(prompt.layout) + len(prompt.separators)
         marked = prompt.before.new_full((count,), self.marker(prompt.kind))
         ids = torch.cat([prompt.before, marked, prompt.after])
@@ -131,6 +135,7 @@ class LlavaBase:
             **self.stock_pixels(prompt),
             max_new_tokens=max_new_tokens,
             do_sample=False,
+            repetition_penalty=1.0,
             **options,
         )
 
@@ -140,7 +145,8 @@ class LlavaBase:
 
     @property
     def end_ids(self) -> frozenset[int]:
-        ends = self.model.generation_config.eos_token_id or self.tokenizer.eos_token_id
+        ends = self.model.generation_config.eos_token_id
+        ends = self.tokenizer.eos_token_id if ends is None else ends
         return frozenset(ends if isinstance(ends, list) else [ends])
 
     def to_text(self, ids: list[int]) -> str:
