@@ -58,7 +58,9 @@ def _add_demo(commands: Any) -> None:
 def _add_compare(commands: Any) -> None:
     compare = commands.add_parser("compare", help="ask one question about one picture or clip")
     compare.add_argument("file")  # text: a Path would hide that it is a URL
-    compare.add_argument("question")
+    asked = compare.add_mutually_exclusive_group(required=True)
+    asked.add_argument("question", nargs="?")
+    asked.add_argument("--locate", metavar="WHAT", help="a box is asked for, as the model knows it")
     compare.add_argument("--model", default="", help="default: what takes such a file")
     compare.add_argument("--methods", help=f"{PARTS}; default: what suits such a file")
     compare.add_argument("--retention", type=float, default=1 / 9, help="share of visual tokens")
@@ -145,7 +147,7 @@ def _compare(options: argparse.Namespace, settings: Settings) -> None:
 
     job = read_job(
         options.file,
-        options.question,
+        options.question or "",
         options.model,
         _names(options.methods) if options.methods is not None else None,
         options.retention,
@@ -154,8 +156,11 @@ def _compare(options: argparse.Namespace, settings: Settings) -> None:
         max_new_tokens=options.max_new_tokens,
         temperature=options.temperature,
         seed=options.seed,
+        locate=options.locate,
         settings=settings,
     )
+    if options.locate:
+        print(job.question)
     if note := find(job.model).note_on(job.question):
         print(note)
     *_, last = LocalWorker(settings).run(job)

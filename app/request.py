@@ -13,6 +13,7 @@ from app.settings import EXAMPLES, Settings
 from app.worker.protocol import Job
 from models.catalog import CATALOG, ModelCard, find
 from models.checks import checked
+from models.grounding import FORMATS
 from models.media import Media, read_media
 from models.record import Truth
 from models.weights import is_here
@@ -41,15 +42,17 @@ def read_job(
     max_new_tokens: int = 64,
     temperature: float = 0.0,
     seed: int = 0,
+    locate: str | None = None,
     settings: Settings | None = None,
 ) -> Job:
     """Check every part and read the upload. Raises `ValueError`s only.
 
+    `locate` names what to find, instead of a question: the model is asked as it was trained to be.
     No model means the one that takes such an upload, no methods those that show most on it, and no
     number of frames as many as the model was made for.
     """
     settings = settings or Settings()
-    question = checked(str(question or ""))
+    question = checked(str(question or locate or ""))
     card = None if model == "" else find(model)
     max_new_tokens, seed = _whole(max_new_tokens), _whole(seed)
     _check_decoding(max_new_tokens, temperature, seed, settings.max_new_tokens)
@@ -64,6 +67,8 @@ def read_job(
     card = card or default_card(media.kind, settings)
     if media.kind not in card.media:
         raise RequestError(_misfit(card, media.kind))
+    if locate is not None:
+        question = checked(FORMATS[card.grounding].question(question))
     names = LANES[media.kind][: settings.max_lanes - 1] if methods is None else methods
     lanes = _lanes(names, retention_ratio, positions, card, settings.max_lanes)
     truth = truth_of(media, path, question)

@@ -166,8 +166,8 @@ QWEN_3 = (
     ),
 )
 
-# LLAVA_VIDEO, QWEN_2_5 and QWEN_3 join as soon as their families can be loaded.
-CATALOG: tuple[ModelCard, ...] = (*EMBEDDED, *LLAVA, *ONEVISION)
+# QWEN_2_5 and QWEN_3 join as soon as their families can be loaded.
+CATALOG: tuple[ModelCard, ...] = (*EMBEDDED, *LLAVA, *ONEVISION, *LLAVA_VIDEO)
 
 
 def find(name: str) -> ModelCard:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from models import memory, random_build, weights
 from models.catalog import RANDOM, ModelCard, find
+from models.grounding import FORMATS
 
 log = logging.getLogger(__name__)
 
@@ -66,7 +66,8 @@ def make(card: ModelCard, device: str | None = None, dtype: str | None = None) -
     else:
         parts = from_folder(card, found, family, dtype)
     model, tokenizer, processor = parts
-    made = family.adapter(model.to(device).eval().requires_grad_(False), tokenizer, processor)
+    model = model.to(device).eval().requires_grad_(False)
+    made = family.adapter(model, tokenizer, processor, grounding=FORMATS[card.grounding])
     if not card.guide:
         return made
     guide = find(card.guide + RANDOM if card.random else card.guide)
@@ -92,10 +93,10 @@ def without_weights(card: ModelCard, family: Family, device: str, dtype: str) ->
 
 def from_folder(card: ModelCard, found: Path, family: Family, dtype: str) -> tuple:
     """Model, tokenizer and processor of a checkpoint; of its files no code is run."""
-    from transformers import AutoTokenizer
+    from models.chat import load_tokenizer
 
     try:
-        tokenizer = AutoTokenizer.from_pretrained(found, **OWN, **_template(found))
+        tokenizer = load_tokenizer(found)
         model = family.read(found, dtype)
         read, new = family.read_processor, family.new_processor
         processor = read(found) if read else new(model.config)
@@ -121,12 +122,6 @@ def stock(model: Any) -> Callable[[Path, str], Any]:
         )
 
     return read
-
-
-def _template(found: Path) -> dict[str, str]:
-    """The chat template where it lies in the processor's own old file, which tokenizers pass by."""
-    path = found / "chat_template.json"
-    return json.loads(path.read_text()) if path.is_file() else {}
 
 
 def llava(card: ModelCard) -> Family:
@@ -162,11 +157,29 @@ def onevision(card: ModelCard) -> Family:
     return Family(
         architecture="LlavaOnevisionForConditionalGeneration",
         read=stock(LlavaOnevisionForConditionalGeneration),
-        adapter=lambda *parts: LlavaOnevisionAdapter(*parts, card.media),
+        adapter=partial(LlavaOnevisionAdapter, media=card.media),
         new_processor=new_processor,
         read_processor=partial(LlavaOnevisionImageProcessorPil.from_pretrained, **OWN),
         signs=IMAGE_AND_VIDEO,
     )
 
 
-FAMILIES: dict[str, Callable[[ModelCard], Family]] = {"llava": llava, "llava-onevision": onevision}
+def llava_video(card: ModelCard) -> Family:
+    from models.llava_video import LlavaVideoAdapter
+    from models.original_layout import load_original, processor_of
+
+    return Family(
+        architecture="LlavaQwenForCausalLM",
+        read=load_original,
+        adapter=partial(LlavaVideoAdapter, media=card.media),
+        new_processor=processor_of,
+        read_processor=None,
+        signs=IMAGE_AND_VIDEO,
+    )
+
+
+FAMILIES: dict[str, Callable[[ModelCard], Family]] = {
+    "llava": llava,
+    "llava-onevision": onevision,
+    "llava-video": llava_video,
+}

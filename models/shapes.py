@@ -1,6 +1,6 @@
 """The shapes of the published checkpoints: for counting, and for building them with random weights.
 
-Numbers are those of each repository's config.json. A function makes a new config, to be changed.
+Sizes are those of each repository's config.json. A function makes a new config, to be changed.
 """
 
 from __future__ import annotations
@@ -115,7 +115,11 @@ def onevision_7b() -> LlavaOnevisionConfig:
 
 
 def llava_video_7b() -> LlavaOnevisionConfig:
-    return onevision(QWEN2_7B, 152064, tied=False)
+    """OneVision's; the layout of clips is as its authors tell, not read from its file."""
+    config = onevision(QWEN2_7B, 152064, tied=False)
+    config.mm_spatial_pool_mode, config.mm_spatial_pool_stride = "average", 2
+    config.mm_newline_position, config.add_time_instruction = "grid", True
+    return config
 
 
 def qwen_2_5_vl(llm: dict[str, int], vocabulary: int, *, tied: bool) -> Qwen2_5_VLConfig:

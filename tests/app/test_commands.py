@@ -81,6 +81,29 @@ def test_a_question_outside_what_the_model_was_trained_on_is_said_before_the_ans
 
 
 @checkpoint
+def test_what_to_locate_is_asked_for_in_the_model_s_own_words(tmp_path, capsys):
+    out = tmp_path / "case"
+    arguments = ["--locate", "cat on the right", "--methods", "vanilla", "--out", str(out)]
+    assert main(["compare", str(EXAMPLES / "scene-1.png"), *arguments]) == 0
+    assert capsys.readouterr().out.startswith("Locate the cat on the right.\n")
+    saved = recordings.load(out)
+    assert saved.question == "Locate the cat on the right."
+    assert len(saved.lanes[0].boxes) == 1
+
+
+@pytest.mark.parametrize("asked", [[], ["Where is it?", "--locate", "the cat"]])
+def test_one_question_is_asked_or_one_thing_located(asked, capsys):
+    with pytest.raises(SystemExit) as stopped:
+        main(["compare", str(EXAMPLES / "scene-1.png"), *asked])
+    assert stopped.value.code == 2 and "--locate" in capsys.readouterr().err
+
+
+def test_nothing_to_locate_is_an_empty_question(capsys):
+    assert main(["compare", str(EXAMPLES / "scene-1.png"), "--locate", " "]) == 2
+    assert "question is empty" in capsys.readouterr().err
+
+
+@checkpoint
 def test_a_lane_that_fails_is_named_and_the_exit_status_is_not_zero(tmp_path, capsys):
     picture, question = example()
     arguments = ["compare", picture, question, "--methods", "vanilla,fastv", "--retention", "0.05"]
