@@ -53,6 +53,7 @@ def make(card: ModelCard, device: str | None = None, dtype: str | None = None) -
     import torch
 
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
+    _check_device(device)
     dtype = dtype or ("float32" if torch.device(device).type == "cpu" else "bfloat16")
     if dtype not in memory.UNITS:
         raise ValueError(f"The dtype is {dtype!r}, wanted one of {', '.join(memory.UNITS)}.")
@@ -72,6 +73,17 @@ def make(card: ModelCard, device: str | None = None, dtype: str | None = None) -
         return made
     guide = find(card.guide + RANDOM if card.random else card.guide)
     return replace(made, guide=cache(partial(make, guide, device, dtype)))  # loaded when asked
+
+
+def _check_device(device: str) -> None:
+    import torch
+
+    try:
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError):  # torch's own words for no such name, and no such device
+        raise ValueError(
+            f"There is no device {device!r} here; leave TOKENSCOPE_DEVICE empty, or set it to cpu."
+        ) from None
 
 
 def config_of(card: ModelCard) -> Any:

@@ -7,11 +7,12 @@ from pathlib import Path
 import pytest
 import torch
 
-from models import loading, weights
+from models import loading, memory, weights
 from models.catalog import find
 from models.loading import load
 from models.media import Media
 from models.pipeline import run_lane
+from models.shapes import SHAPES
 from pruning.methods import create
 from tests.models import hub_cache
 from tests.tiny import clip, picture, tiny_llava, tiny_onevision
@@ -92,6 +93,12 @@ def test_a_dtype_that_is_none_is_answered_with_those_there_are() -> None:
         load("embedded-image", device="cpu", dtype="int8")
 
 
+@pytest.mark.parametrize("device", ["gpu", "cuda:99", "meta:x"])
+def test_a_device_that_is_not_there_is_said_so(device: str) -> None:
+    with pytest.raises(ValueError, match=f"no device '{device}' here; leave TOKENSCOPE_DEVICE em"):
+        load("embedded-image", device=device)
+
+
 @each_upload
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 def test_a_shape_without_weights_runs_and_is_as_large_as_with_them(
@@ -118,3 +125,18 @@ def test_a_shape_without_weights_still_equals_generate(
     stock = adapter.generate(prompt, max_new_tokens=4)[0, -4:].tolist()
     *_, result = run_lane(adapter, upload, "What is this?", create("vanilla"), max_new_tokens=4)
     assert result.answer == adapter.to_text(stock)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.parametrize("name", ["llava-1.5-7b", "llava-onevision-7b"])
+def test_a_large_shape_without_weights_runs_in_the_memory_it_was_said_to_need(name: str) -> None:
+    card, config = find(name), SHAPES[name]()
+    torch.cuda.reset_peak_memory_stats()
+    adapter = load(f"{name}@random", device="cuda")
+    for method in ("vanilla", "fastv", "visionzip"):
+        run = create(method, **({} if method == "vanilla" else {"retention_ratio": 1 / 3}))
+        *_, result = run_lane(adapter, picture(900, 1300), "What is this?", run, max_new_tokens=8)
+        assert result.new_tokens == 8
+    said = memory.needed(config, card.tokens, "bfloat16")
+    assert said.weights <= torch.cuda.max_memory_allocated() <= said.total

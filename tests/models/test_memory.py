@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import torch
 
 from models import memory
 from models.catalog import CATALOG, find
@@ -55,6 +56,13 @@ def test_what_is_free_is_what_the_system_tells(
     assert free("cpu") == 4000 * 1024
     told.unlink()
     assert free("cpu") is None
+
+
+def test_what_torch_keeps_for_itself_is_free_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (5, 100))
+    monkeypatch.setattr(torch.cuda, "memory_reserved", lambda device: 30)
+    monkeypatch.setattr(torch.cuda, "memory_allocated", lambda device: 20)
+    assert free("cuda") == free("cuda:0") == 15
 
 
 @pytest.mark.parametrize("name", [card.name for card in CATALOG if card.revision])
