@@ -28,11 +28,15 @@ class Prompt:
 
     before: Tensor  # (A,) int64 ids of the text before the picture
     after: Tensor  # (B,) int64 ids of the text after it
-    pixels: Tensor  # (views, 3, h, w) float32: frames of a clip, or a picture and its crops
+    # (views, 3, h, w) float32: frames of a clip, or a picture and its crops; of Qwen (patches, ·)
+    pixels: Tensor
     layout: TokenLayout  # N tokens of the picture
     region: tuple[float, float, float, float]  # what the model sees, in fractions of the picture
     kind: str = "image"  # or "video"
-    size: tuple[int, int] = (0, 0)  # height and width of the upload, where the model asks
+    size: tuple[int, int] = (0, 0)  # height and width, where the model asks for them
+    times: tuple[int, ...] = (
+        0,
+    )  # (T,) time ids from the first frame's, where there are three axes
     # (R,) int64 placed tokens before each image_newline, ascending
     separators: Tensor = field(default_factory=lambda: torch.empty(0, dtype=torch.int64))
 

@@ -1,4 +1,4 @@
-"""What the LLaVA models share: a chat turn about one upload, its splicing, and its answer."""
+"""One upload, one question, one answer: what all families share, and what the LLaVA models do."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ from pruning.tokens import TokenLayout, VisualTokens
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class LlavaBase:
-    """Runs the stock modules of a LLaVA model one by one. A family adds its pixels and layout."""
+class Family:
+    """Runs the stock modules of a model one by one. A family adds its pixels, layout and ids."""
 
     model: PreTrainedModel
     tokenizer: PreTrainedTokenizerBase
@@ -44,18 +44,13 @@ class LlavaBase:
             "attention": self.model.config.text_config._attn_implementation,
         }
 
-    @property
-    def encoder(self) -> VisionEncoder:
+    def encoder_of(self, prompt: Prompt) -> VisionEncoder:
+        """The encoder for what the prompt is about."""
         raise NotImplementedError
 
     @property
     def decoder(self) -> Decoder:
         return Decoder(self.model.model.language_model, self.model.lm_head)
-
-    @property
-    def separator(self) -> Tensor:
-        """(1, D) what stands at the prompt's separators; (0, D) where the family has none."""
-        return self.decoder.model.embed_tokens.weight[:0]
 
     def marker(self, kind: str) -> int:
         """The id that holds the place of an upload of this kind."""
@@ -67,17 +62,19 @@ class LlavaBase:
         return {"before": before.to(self.device), "after": after.to(self.device)}
 
     def encode(self, prompt: Prompt, needs: Needs) -> VisualTokens:
-        maps = self.encoder.maps(prompt.pixels, needs)
+        encoder = self.encoder_of(prompt)
+        maps = encoder.maps(prompt.pixels, needs)
         signals = self.tokens(prompt, needs, maps)  # (N, ·) each
         for name in signals.keys() & {"attention", "last_attention"}:
             signals[name] = signals[name].squeeze(1)
         if "received" in signals:
             signals["received"] = signals["received"].T
         if "hidden" in signals:
-            by_state = signals["hidden"].unflatten(1, (len(self.encoder.span(needs)), -1))
+            by_state = signals["hidden"].unflatten(1, (len(encoder.span(needs)), -1))
             signals["hidden"] = by_state.transpose(0, 1)
         if "frames" in needs.encoder:
-            of_frames = maps["features"][: prompt.layout.frame[-1] + 1, self.encoder.prefix :]
+            frames = len(np.unique(prompt.layout.frame))
+            of_frames = maps["features"][:frames, encoder.prefix :]
             signals["frames"] = of_frames.mean(dim=1)
         if "text" in needs.encoder:
             signals["text"] = self.decoder.embed(prompt.after)
@@ -94,6 +91,55 @@ class LlavaBase:
     def layout(self, prompt: Prompt, needs: Needs) -> TokenLayout:
         """Of the tokens that `encode` gives."""
         return prompt.layout
+
+    def generate(self, prompt: Prompt, max_new_tokens: int, **options: Any) -> Any:
+        """What stock transformers makes of the same prompt: the measure of our own loops."""
+        count = len(prompt.layout) + len(prompt.separators)
+        marked = prompt.before.new_full((count,), self.marker(prompt.kind))
+        ids = torch.cat([prompt.before, marked, prompt.after])
+        return self.model.generate(
+            input_ids=ids[None],
+            attention_mask=torch.ones_like(ids)[None],
+            **self.stock_pixels(prompt),
+            max_new_tokens=max_new_tokens,
+            do_sample=False,
+            **options,
+        )
+
+    def stock_pixels(self, prompt: Prompt) -> dict[str, Tensor]:
+        """The upload as stock `generate` takes it."""
+        raise NotImplementedError
+
+    @property
+    def end_ids(self) -> frozenset[int]:
+        ends = self.model.generation_config.eos_token_id or self.tokenizer.eos_token_id
+        return frozenset(ends if isinstance(ends, list) else [ends])
+
+    def to_text(self, ids: list[int]) -> str:
+        return self.tokenizer.decode(
+            ids, skip_special_tokens=True, clean_up_tokenization_spaces=False
+        )
+
+    def boxes(self, prompt: Prompt, answer: str) -> np.ndarray:
+        """LLaVA writes boxes as fractions of what it sees."""
+        return to_picture(parse_boxes(answer), prompt.region)
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class LlavaBase(Family):
+    """A LLaVA model: one encoder for all uploads, ids on one axis, separators among the tokens."""
+
+    @property
+    def encoder(self) -> VisionEncoder:
+        raise NotImplementedError
+
+    def encoder_of(self, prompt: Prompt) -> VisionEncoder:
+        return self.encoder
+
+    @property
+    def separator(self) -> Tensor:
+        """(1, D) what stands at the prompt's separators; (0, D) where the family has none."""
+        return self.decoder.model.embed_tokens.weight[:0]
 
     def splice(
         self,
@@ -118,37 +164,8 @@ class LlavaBase:
             layout=visual.layout,
         )
 
-    def generate(self, prompt: Prompt, max_new_tokens: int, **options: Any) -> Any:
-        """What stock transformers makes of the same prompt: the measure of our own loops."""
-        count = len(prompt.layout) + len(prompt.separators)
-        marked = prompt.before.new_full((count,), self.marker(prompt.kind))
-        ids = torch.cat([prompt.before, marked, prompt.after])
-        return self.model.generate(
-            input_ids=ids[None],
-            attention_mask=torch.ones_like(ids)[None],
-            **self.stock_pixels(prompt),
-            max_new_tokens=max_new_tokens,
-            do_sample=False,
-            **options,
-        )
-
     def stock_pixels(self, prompt: Prompt) -> dict[str, Tensor]:
-        """The upload as stock `generate` takes it."""
         return {"pixel_values": prompt.pixels}
-
-    @property
-    def end_ids(self) -> frozenset[int]:
-        ends = self.model.generation_config.eos_token_id or self.tokenizer.eos_token_id
-        return frozenset(ends if isinstance(ends, list) else [ends])
-
-    def to_text(self, ids: list[int]) -> str:
-        return self.tokenizer.decode(
-            ids, skip_special_tokens=True, clean_up_tokenization_spaces=False
-        )
-
-    def boxes(self, prompt: Prompt, answer: str) -> np.ndarray:
-        """LLaVA writes boxes as fractions of what it sees."""
-        return to_picture(parse_boxes(answer), prompt.region)
 
     def flops(
         self, prompt: Prompt, needs: Needs, projected: int, rows_per_layer: tuple[int, ...]

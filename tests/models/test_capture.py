@@ -99,7 +99,9 @@ def test_recomputed_attention_is_eager_attention(
     lane = prefilled(fast, Witness(seen, asking), setting.upload())
     with torch.inference_mode():
         stock = slow.model.model.language_model(
-            inputs_embeds=lane.sequence.embeds[None], output_attentions=True
+            inputs_embeds=lane.sequence.embeds[None],
+            position_ids=lane.sequence.positions.unsqueeze(-2),
+            output_attentions=True,
         )
     visual = lane.sequence.visual
     first = {"last": -1, "last3": -3, "text": -len(lane.prompt.after)}[asking]

@@ -14,8 +14,10 @@ import pytest
 import torch
 from torch import Tensor
 
+from models.base import Sequence
 from models.decoder import Decoder
 from models.pipeline import Lane
+from pruning.axes import place_on_axes
 from pruning.base import CompressionMethod, Positions, PositionStrategy, knob
 from pruning.budget import Budget
 from pruning.methods import create
@@ -78,14 +80,14 @@ class Standing:
     """What one layer is told of the rows (R,) that the oracle carries to the end."""
 
     alive: Tensor  # (R,) bool
-    ids: Tensor  # (R,) int64
+    ids: Tensor  # (…, R) int64
     cached: Tensor | None = None  # (R,) bool, alive to the answer; those of the prompt, if None
     rank: Tensor | None = None  # (R,) int64, the living rows' order; their own, if None
     merged: tuple[Tensor, TokenMap, Tensor] | None = None  # rows, what becomes of them, and where
 
     def mask(self, like: Tensor) -> Tensor:
         """(1, 1, R, R): who hides from whom."""
-        size = len(self.ids)
+        size = len(self.alive)
         rank = torch.arange(size) if self.rank is None else self.rank
         seen = self.alive.repeat(size, 1)  # (R, R)
         if self.cached is not None:
@@ -128,24 +130,43 @@ def oracle(method: CompressionMethod, lane: Lane) -> Tensor:
     for layer in range(decoder.num_layers):
         kept = torch.from_numpy(trace.alive(layer))
         alive[layer, visual] = torch.zeros(len(trace), dtype=torch.bool).index_fill(0, kept, True)
-    positions = torch.arange(len(embeds)).expand(len(alive), -1).clone()  # (L, R): PESP
+    ids = answered(whole.positions)  # (…, R): PESP
     if method.positions.before is PositionStrategy.PERC:
-        positions[:] = alive[0].cumsum(0) - 1
-    if method.positions.inner is PositionStrategy.PERC:
-        pruned = (alive != alive[0]).any(dim=1)  # (L,)
-        positions[pruned] = alive[pruned].cumsum(1) - 1
-    layers = [Standing(*told) for told in zip(alive, positions, strict=True)]
+        ids = contiguous(ids, alive[0], visual)
+    layers = []
+    for living in alive:
+        renumbers = method.positions.inner is PositionStrategy.PERC and (living != alive[0]).any()
+        layers.append(Standing(living, contiguous(ids, living, visual) if renumbers else ids))
     return masked(decoder, embeds, layers)[-1 - len(ANSWER) :]
+
+
+def answered(ids: Tensor) -> Tensor:
+    """Ids (…, S) of a prompt and of the answer behind it."""
+    return torch.cat([ids, ids[..., -1:] + 1 + torch.arange(len(ANSWER))], dim=-1)
+
+
+def contiguous(ids: Tensor, alive: Tensor, visual: Tensor) -> Tensor:
+    """Ids (…, R) that leave no gap among the rows alive (R,); the dead have any."""
+    if ids.dim() == 1:
+        return alive.cumsum(0) - 1
+    first, *_, last = visual.tolist()
+    left = [row for row in visual.tolist() if alive[row]]
+    numbered = ids.clone()
+    for side in (1, 2):  # rows and columns; time keeps its ids
+        taken = sorted({int(ids[side, row]) for row in left})
+        for row in left:
+            numbered[side, row] = first + taken.index(int(ids[side, row]))
+    behind = torch.arange(ids.shape[1] - last - 1)
+    numbered[:, last + 1 :] = int(numbered[:, left].max()) + 1 + behind
+    return numbered
 
 
 def inner_oracle(lane: Lane) -> Tensor:
     """The same logits from the rows that entered the LLM, every one of them carried to the end."""
     decoder, entered, maps = lane.adapter.decoder, lane.sequence, dict(lane.inner_maps)
     embeds = torch.cat([entered.embeds, decoder.embed(torch.tensor(ANSWER))])  # (R, D)
-    ids = torch.cat([entered.positions, entered.positions[-1] + 1 + torch.arange(len(ANSWER))])
+    ids = answered(entered.positions)
     order, left = list(range(len(embeds))), entered.visual  # of the living rows
-    first = int(ids[left[0] - 1]) + 1
-    span = int(ids[left[-1] + 1]) - first
     layers = []
     for layer in range(decoder.num_layers):
         merged = None
@@ -153,10 +174,10 @@ def inner_oracle(lane: Lane) -> Tensor:
             before, left = left, left[maps[layer].anchors]
             merged = None if maps[layer].is_selection else (before, maps[layer], left)
             order = arranged(order, before.tolist(), left.tolist())
-            ids = renumbered(ids, lane.method.positions.inner, order, left, first, span)
+            ids = renumbered(ids, lane.method.positions.inner, order, left, entered)
         stood = torch.arange(len(order))
-        rank = torch.full_like(ids, len(ids)).index_copy(0, torch.tensor(order), stood)
-        layers.append(Standing(rank < len(ids), ids, rank=rank, merged=merged))
+        rank = torch.full((len(embeds),), len(embeds)).index_copy(0, torch.tensor(order), stood)
+        layers.append(Standing(rank < len(embeds), ids, rank=rank, merged=merged))
     if lane.budget.trims_from is not None:
         for layer in range(lane.budget.trims_from, decoder.num_layers):
             layers[layer] = replace(layers[layer], cached=layers[-1].alive)
@@ -181,14 +202,23 @@ def arranged(order: list[int], before: list[int], left: list[int]) -> list[int]:
 
 
 def renumbered(
-    ids: Tensor, strategy: PositionStrategy, order: list[int], left: Tensor, first: int, span: int
+    ids: Tensor, strategy: PositionStrategy, order: list[int], left: Tensor, entered: Sequence
 ) -> Tensor:
-    """Ids (R,) from a pruning layer on; the dead keep theirs."""
-    if strategy is PositionStrategy.PERC:
-        return ids.index_copy(0, torch.tensor(order), torch.arange(len(order)))
+    """Ids (…, R) from a pruning layer on; the dead keep theirs, or have any."""
     if strategy is PositionStrategy.PESP:
         return ids
-    return ids.index_copy(0, left, place(strategy, ids[left] - first, first, span)[0])
+    if ids.dim() == 2 and strategy is PositionStrategy.PERC:
+        alive = torch.zeros(ids.shape[1], dtype=torch.bool).index_fill(0, torch.tensor(order), True)
+        return contiguous(ids, alive, entered.visual)
+    if strategy is PositionStrategy.PERC:
+        return ids.index_copy(0, torch.tensor(order), torch.arange(len(order)))
+    start, behind = entered.visual[0] - 1, entered.visual[-1] + 1
+    first = int(torch.atleast_2d(ids)[0, start]) + 1
+    if ids.dim() == 1:
+        placed, _ = place(strategy, ids[left] - first, first, int(ids[behind]) - first)
+    else:
+        placed, _ = place_on_axes(strategy, ids[:, left] - first, first, entered.extents)
+    return ids.index_copy(-1, left, placed)
 
 
 PESP, PERC = PositionStrategy.PESP, PositionStrategy.PERC
