@@ -6,7 +6,7 @@ L LLM layers. There is no batch axis outside the modules of transformers.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -57,6 +57,13 @@ class Sequence:
     anchors: Tensor  # (K,) int64 original token behind each visual row, −1 = none
     layout: TokenLayout  # that the anchors point into
     extents: Extents | None = None  # that the picture was numbered in; None on one axis
+    deepstack: tuple[Tensor, ...] = ()  # (K, D) each, added to the visual rows behind layer 0, 1, …
+
+    def after(self, layer: int, hidden: Tensor) -> Sequence:
+        """The rows behind a layer, which gave `hidden` (S, D)."""
+        if layer < len(self.deepstack):
+            hidden = hidden.index_add(0, self.visual, self.deepstack[layer])
+        return replace(self, embeds=hidden)
 
 
 @dataclass(frozen=True, eq=False)

@@ -27,6 +27,11 @@ class VisionEncoder:
     prefix: ClassVar[int] = 0  # tokens before the patches
 
     @property
+    def deep_states(self) -> tuple[int, ...]:
+        """The hidden states that reach the LLM beside the features, shallow ones first."""
+        return ()
+
+    @property
     def depth(self) -> int:
         return len(self.tower.encoder.layers)
 
@@ -79,6 +84,8 @@ class VisionEncoder:
         if needs.encoder_received:
             layers = self.receivers(needs)
             maps["received"] = torch.cat([self.received(states, index) for index in layers], dim=-1)
+        if self.deep_states:
+            maps["deepstack"] = torch.cat([states[index] for index in self.deep_states], dim=-1)
         if needs.encoder_span:
             maps["hidden"] = torch.cat([states[index] for index in self.span(needs)], dim=-1)
         return maps
@@ -124,7 +131,12 @@ class VisionEncoder:
 
     def hidden_states(self, pixels: Tensor, needs: Needs) -> dict[int, Tensor]:
         """Those that are looked at. Layers deeper than the last of them do not run."""
-        wanted = {self.feature_state, *self.span(needs), *self.entered(needs)}
+        wanted = {
+            self.feature_state,
+            *self.deep_states,
+            *self.span(needs),
+            *self.entered(needs),
+        }
         hidden = self.embed(pixels)
         states = {0: hidden}
         for index in range(self.deepest(needs)):

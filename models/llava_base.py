@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -30,6 +30,8 @@ class Family:
     model: PreTrainedModel
     tokenizer: PreTrainedTokenizerBase
     processor: PilBackend
+
+    encoded: ClassVar[type[VisualTokens]] = VisualTokens
 
     @property
     def device(self) -> torch.device:
@@ -78,7 +80,7 @@ class Family:
             signals["frames"] = of_frames.mean(dim=1)
         if "text" in needs.encoder:
             signals["text"] = self.decoder.embed(prompt.after)
-        return VisualTokens(
+        return self.encoded(
             layout=self.layout(prompt, needs),
             key_heads=self.model.config.vision_config.num_attention_heads,
             **signals,

@@ -129,7 +129,10 @@ class QwenBase(Family):
         self, prompt: Prompt, needs: Needs, projected: int, rows_per_layer: tuple[int, ...]
     ) -> int:
         """The merger runs over every group, whatever is left of them later."""
+        encoder = self.encoder_of(prompt).flops(needs)
+        return encoder + self.merger_flops(prompt) + self.decoder.flops(rows_per_layer)
+
+    def merger_flops(self, prompt: Prompt) -> int:
         encoder, outer = self.encoder_of(prompt), self.model.config.text_config.hidden_size
         inner, tokens = encoder.group * encoder.tower.config.hidden_size, len(prompt.layout)
-        merger = matmul_flops(tokens, inner, inner) + matmul_flops(tokens, inner, outer)
-        return encoder.flops(needs) + merger + self.decoder.flops(rows_per_layer)
+        return matmul_flops(tokens, inner, inner) + matmul_flops(tokens, inner, outer)

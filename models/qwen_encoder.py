@@ -84,7 +84,10 @@ class QwenEncoder(VisionEncoder):
         return tokens[self.order.argsort()]
 
     def embed(self, pixels: Tensor) -> Tensor:
-        patches = self.ordered(self.tower.patch_embed(pixels))
+        return self.by_frame(self.ordered(self.tower.patch_embed(pixels)))
+
+    def by_frame(self, patches: Tensor) -> Tensor:
+        """(P, ·) -> (T, n, ·)."""
         return patches.unflatten(0, (self.grid[0], -1))
 
     def layer(self, index: int, hidden: Tensor) -> Tensor:

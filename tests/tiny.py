@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 import torch
@@ -21,6 +22,8 @@ from transformers import (
     Qwen2_5_VLConfig,
     Qwen2_5_VLForConditionalGeneration,
     Qwen2Config,
+    Qwen3VLConfig,
+    Qwen3VLForConditionalGeneration,
     SiglipVisionConfig,
 )
 from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
@@ -35,6 +38,7 @@ from models.llava_onevision import LlavaOnevisionAdapter
 from models.media import Media, drawn
 from models.pipeline import Lane
 from models.qwen2_5_vl import Qwen25VLAdapter
+from models.qwen3_vl import Qwen3VLAdapter
 from pruning.base import CompressionMethod
 from pruning.methods.composed import Composed
 
@@ -162,24 +166,19 @@ def tiny_onevision(
     return LlavaOnevisionAdapter(randomised(model), tokenizer, processor)
 
 
-@lru_cache
-def tiny_qwen2_5_vl(
-    dtype: torch.dtype = torch.float32, kv_heads: int = 2, kernel: str = "sdpa"
-) -> Qwen25VLAdapter:
-    """Tokens of 16 x 16 pixels and windows of 2 x 2 tokens; every other block sees whole frames."""
+def qwen_config(config: type, kv_heads: int, vision: dict[str, Any], rotary: dict[str, Any]) -> Any:
+    """A Qwen of 8 layers behind an encoder of 4, with tokens of 16 x 16 pixels."""
     tokenizer = tiny_tokenizer(QWEN_SIGNS, QWEN_TEMPLATE)
     image, video, start, end = map(tokenizer.convert_tokens_to_ids, QWEN_SIGNS)
-    config = Qwen2_5_VLConfig(
+    return config(
         vision_config={
             "hidden_size": 48,
             "intermediate_size": 96,
             "depth": 4,
             "num_heads": 4,
             "patch_size": 8,
-            "window_size": 32,
-            "fullatt_block_indexes": [1, 3],
             "out_hidden_size": 64,
-            "tokens_per_second": 4,
+            **vision,
         },
         text_config={
             "vocab_size": len(tokenizer),
@@ -188,7 +187,8 @@ def tiny_qwen2_5_vl(
             "num_hidden_layers": 8,
             "num_attention_heads": 4,
             "num_key_value_heads": kv_heads,
-            "rope_parameters": {"rope_type": "default", "mrope_section": [2, 3, 3]},
+            "head_dim": 16,
+            "rope_parameters": {"rope_type": "default", **rotary},
             "bos_token_id": tokenizer.bos_token_id,
             "eos_token_id": tokenizer.eos_token_id,
         },
@@ -197,12 +197,37 @@ def tiny_qwen2_5_vl(
         vision_start_token_id=start,
         vision_end_token_id=end,
     )
+
+
+@lru_cache
+def tiny_qwen2_5_vl(
+    dtype: torch.dtype = torch.float32, kv_heads: int = 2, kernel: str = "sdpa"
+) -> Qwen25VLAdapter:
+    """Windows of 2 x 2 tokens; every other block sees whole frames."""
+    vision = {"window_size": 32, "fullatt_block_indexes": [1, 3], "tokens_per_second": 4}
+    config = qwen_config(Qwen2_5_VLConfig, kv_heads, vision, {"mrope_section": [2, 3, 3]})
     torch.manual_seed(2)
     model = Qwen2_5_VLForConditionalGeneration._from_config(
         config, dtype=dtype, attn_implementation=kernel
     )
     processor = Qwen2VLImageProcessorPil(patch_size=8, min_pixels=1024, max_pixels=16384)
-    return Qwen25VLAdapter(randomised(model), tokenizer, processor)
+    return Qwen25VLAdapter(randomised(model), tiny_tokenizer(QWEN_SIGNS, QWEN_TEMPLATE), processor)
+
+
+@lru_cache
+def tiny_qwen3_vl(
+    dtype: torch.dtype = torch.float32, kv_heads: int = 2, kernel: str = "sdpa"
+) -> Qwen3VLAdapter:
+    """Two deep states for the first two layers of the LLM, and 5 x 5 learned places."""
+    vision = {"deepstack_visual_indexes": [0, 2], "num_position_embeddings": 25}
+    rotary = {"mrope_section": [4, 2, 2], "mrope_interleaved": True}
+    config = qwen_config(Qwen3VLConfig, kv_heads, vision, rotary)
+    torch.manual_seed(2)
+    model = Qwen3VLForConditionalGeneration._from_config(
+        config, dtype=dtype, attn_implementation=kernel
+    )
+    processor = Qwen2VLImageProcessorPil(patch_size=8, min_pixels=1024, max_pixels=16384)
+    return Qwen3VLAdapter(randomised(model), tiny_tokenizer(QWEN_SIGNS, QWEN_TEMPLATE), processor)
 
 
 def picture(height: int = 60, width: int = 90, seed: int = 0) -> Media:
@@ -249,6 +274,7 @@ SETTINGS = (
     Setting("clip", tiny_onevision, clip),
     Setting("qwen2.5-picture", tiny_qwen2_5_vl, picture, family="qwen"),
     Setting("qwen2.5-clip", tiny_qwen2_5_vl, clip, family="qwen"),
+    Setting("qwen3-picture", tiny_qwen3_vl, picture, family="qwen"),
 )
 
 

@@ -97,15 +97,22 @@ class Standing:
 
 
 @torch.inference_mode()
-def masked(decoder: Decoder, embeds: Tensor, layers: list[Standing]) -> Tensor:
-    """Logits (R, vocabulary) of all rows R."""
-    hidden = embeds
+def masked(decoder: Decoder, whole: Sequence, layers: list[Standing]) -> Tensor:
+    """Logits (R, vocabulary) of all rows R: those of a sequence, and of the answer behind it."""
+    hidden = embeds = torch.cat([whole.embeds, decoder.embed(torch.tensor(ANSWER))])  # (R, D)
+    joining = [  # (R, D) each
+        torch.zeros_like(embeds).index_copy(0, whole.visual, each) for each in whole.deepstack
+    ]
     for layer, told in enumerate(layers):
         if told.merged:
             rows, token_map, places = told.merged
-            hidden = hidden.index_copy(0, places, token_map.apply(hidden[rows]))
+            hidden, *joining = (
+                x.index_copy(0, places, token_map.apply(x[rows])) for x in (hidden, *joining)
+            )
         mask, rope = told.mask(embeds), decoder.rope(told.ids)
         hidden = decoder.layer(layer, hidden, rope, mask, decoder.new_cache())
+        if layer < len(joining):
+            hidden = hidden + joining[layer]
     return torch.cat([decoder.logits(row[None])[None] for row in hidden])
 
 
@@ -123,21 +130,19 @@ def oracle(method: CompressionMethod, lane: Lane) -> Tensor:
     """The same logits from a vanilla lane's rows and the trace of the lane alone."""
     whole = prefilled(lane.adapter, create("vanilla"), lane.media).sequence
     decoder, visual = lane.adapter.decoder, whole.visual
-    answer = decoder.embed(torch.tensor(ANSWER))
-    embeds = torch.cat([whole.embeds, answer])  # (R, D)
-    alive = torch.ones(decoder.num_layers, len(embeds), dtype=torch.bool)
+    ids = answered(whole.positions)  # (…, R): PESP
+    alive = torch.ones(decoder.num_layers, ids.shape[-1], dtype=torch.bool)
     trace = lane.trace()
     for layer in range(decoder.num_layers):
         kept = torch.from_numpy(trace.alive(layer))
         alive[layer, visual] = torch.zeros(len(trace), dtype=torch.bool).index_fill(0, kept, True)
-    ids = answered(whole.positions)  # (…, R): PESP
     if method.positions.before is PositionStrategy.PERC:
         ids = contiguous(ids, alive[0], visual)
     layers = []
     for living in alive:
         renumbers = method.positions.inner is PositionStrategy.PERC and (living != alive[0]).any()
         layers.append(Standing(living, contiguous(ids, living, visual) if renumbers else ids))
-    return masked(decoder, embeds, layers)[-1 - len(ANSWER) :]
+    return masked(decoder, whole, layers)[-1 - len(ANSWER) :]
 
 
 def answered(ids: Tensor) -> Tensor:
@@ -164,9 +169,9 @@ def contiguous(ids: Tensor, alive: Tensor, visual: Tensor) -> Tensor:
 def inner_oracle(lane: Lane) -> Tensor:
     """The same logits from the rows that entered the LLM, every one of them carried to the end."""
     decoder, entered, maps = lane.adapter.decoder, lane.sequence, dict(lane.inner_maps)
-    embeds = torch.cat([entered.embeds, decoder.embed(torch.tensor(ANSWER))])  # (R, D)
-    ids = answered(entered.positions)
-    order, left = list(range(len(embeds))), entered.visual  # of the living rows
+    ids = answered(entered.positions)  # (…, R)
+    size = ids.shape[-1]
+    order, left = list(range(size)), entered.visual  # of the living rows
     layers = []
     for layer in range(decoder.num_layers):
         merged = None
@@ -176,12 +181,12 @@ def inner_oracle(lane: Lane) -> Tensor:
             order = arranged(order, before.tolist(), left.tolist())
             ids = renumbered(ids, lane.method.positions.inner, order, left, entered)
         stood = torch.arange(len(order))
-        rank = torch.full((len(embeds),), len(embeds)).index_copy(0, torch.tensor(order), stood)
-        layers.append(Standing(rank < len(embeds), ids, rank=rank, merged=merged))
+        rank = torch.full((size,), size).index_copy(0, torch.tensor(order), stood)
+        layers.append(Standing(rank < size, ids, rank=rank, merged=merged))
     if lane.budget.trims_from is not None:
         for layer in range(lane.budget.trims_from, decoder.num_layers):
             layers[layer] = replace(layers[layer], cached=layers[-1].alive)
-    return masked(decoder, embeds, layers)[-1 - len(ANSWER) :]
+    return masked(decoder, entered, layers)[-1 - len(ANSWER) :]
 
 
 def arranged(order: list[int], before: list[int], left: list[int]) -> list[int]:
