@@ -38,8 +38,8 @@ class WindowedEncoder(QwenEncoder):
         )
         return order.to(tower.device), starts
 
-    @property
-    def order(self) -> Tensor:  # type: ignore[override]
+    @cached_property
+    def order(self) -> Tensor:
         return self.stock_windows[0]
 
     @cached_property

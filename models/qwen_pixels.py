@@ -12,6 +12,8 @@ from PIL import Image
 from torch import Tensor
 from transformers.image_processing_backends import PilBackend
 
+LONGEST = 200  # times the other side: what stock scales at most
+
 
 def patches_of(
     frames: np.ndarray, processor: PilBackend, most_pixels: int | None
@@ -25,6 +27,7 @@ def patches_of(
         processor: of the checkpoint.
         most_pixels: of a frame after it was scaled; as many as the processor allows, if None.
     """
+    check_shape(*frames.shape[1:3])
     least, most = processor.size["shortest_edge"], processor.size["longest_edge"]
     most = min(most, most_pixels or most)
     seen = processor(
@@ -39,3 +42,12 @@ def patches_of(
     paired = torch.cat([single, missing]).unflatten(0, (-1, deep))  # (T, t, rows·cols, C, p·p)
     patches = paired.permute(0, 2, 3, 1, 4)  # (T, rows·cols, C, t, p·p)
     return patches.flatten(0, 1).flatten(1), (len(paired), rows, cols)
+
+
+def check_shape(height: int, width: int) -> None:
+    """Refuse what is too narrow to be scaled to whole patches."""
+    if max(height, width) > LONGEST * min(height, width):
+        raise ValueError(
+            f"The upload is {width} x {height} pixels; this model takes sides that differ by at "
+            f"most {LONGEST} times: cut it, or choose another model."
+        )

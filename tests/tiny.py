@@ -41,6 +41,7 @@ from models.qwen2_5_vl import Qwen25VLAdapter
 from models.qwen3_vl import Qwen3VLAdapter
 from pruning.base import CompressionMethod
 from pruning.methods.composed import Composed
+from tests.cases import CASES, ONE_EACH, Case
 
 TEMPLATE = (
     "{{ bos_token }}{% for message in messages %}{% for part in message['content'] %}"
@@ -261,6 +262,7 @@ class Setting:
     upload: Callable[[], Media]
     has_grid: bool = True  # on which its tokens lie
     family: str = "llava"
+    cases: tuple[Case, ...] = CASES
 
     def runs(self, method: CompressionMethod) -> bool:
         parts = method.parts.values() if isinstance(method, Composed) else [method]
@@ -272,9 +274,9 @@ SETTINGS = (
     Setting("llava", tiny_llava, picture),
     Setting("crops", tiny_onevision, picture, has_grid=False),
     Setting("clip", tiny_onevision, clip),
-    Setting("qwen2.5-picture", tiny_qwen2_5_vl, picture, family="qwen"),
-    Setting("qwen2.5-clip", tiny_qwen2_5_vl, clip, family="qwen"),
-    Setting("qwen3-picture", tiny_qwen3_vl, picture, family="qwen"),
+    Setting("qwen2.5-picture", tiny_qwen2_5_vl, picture, family="qwen", cases=ONE_EACH),
+    Setting("qwen2.5-clip", tiny_qwen2_5_vl, clip, family="qwen", cases=ONE_EACH),
+    Setting("qwen3-picture", tiny_qwen3_vl, picture, family="qwen", cases=ONE_EACH),
 )
 
 

@@ -24,7 +24,7 @@ from pruning.methods import create
 from pruning.positions import place
 from pruning.token_map import TokenMap
 from pruning.tokens import LayerView, VisualTokens
-from tests.cases import CASES, Case
+from tests.cases import Case
 from tests.tiny import SETTINGS, Setting, prefilled
 
 
@@ -36,7 +36,7 @@ NUMBERINGS = [strategy.value for strategy in PositionStrategy]
 RUNS = [
     pytest.param(setting, case, numbering, id=f"{setting.id}-{case.id}-{numbering}")
     for setting in SETTINGS
-    for case in CASES
+    for case in setting.cases
     if setting.runs(case.create())
     for numbering in [None, *(NUMBERINGS if prunes_inside(case) else [])]
 ]

@@ -9,10 +9,12 @@ import torch
 from models.pipeline import Lane, run_lane
 from models.record import PHASES, LaneResult, Phase
 from pruning.methods import create
-from tests.cases import CASES, Case
+from tests.cases import Case
 from tests.tiny import SETTINGS, Setting, prefilled
 
-PAIRS = [(setting, case) for setting in SETTINGS for case in CASES if setting.runs(case.create())]
+PAIRS = [
+    (setting, case) for setting in SETTINGS for case in setting.cases if setting.runs(case.create())
+]
 each_run = pytest.mark.parametrize(("setting", "case"), PAIRS, ids=lambda part: part.id)
 each_ratio = pytest.mark.parametrize(
     ("setting", "case"), [pair for pair in PAIRS if pair[1].has_ratio], ids=lambda part: part.id

@@ -234,6 +234,11 @@ def test_a_processor_s_own_limits_hold() -> None:
     assert len(pixels) * 64 <= 2048
 
 
+def test_what_is_too_narrow_is_refused_in_a_sentence() -> None:
+    with pytest.raises(ValueError, match="is 500 x 1 pixels; this model takes sides"):
+        tiny_qwen2_5_vl().prepare(picture(1, 500), "?")
+
+
 def test_a_token_of_a_clip_lies_on_the_first_of_its_two_frames() -> None:
     layout = tiny_qwen2_5_vl().prepare(clip(5), "?").layout
     assert layout.grid == (3, 3, 4)
