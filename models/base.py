@@ -7,7 +7,7 @@ L LLM layers. There is no batch axis outside the modules of transformers.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -29,11 +29,15 @@ class Prompt:
 
     before: Tensor  # (A,) int64 ids of the text before the picture
     after: Tensor  # (B,) int64 ids of the text after it
-    pixels: Tensor  # (views, 3, h, w) float32: frames of a clip, or a picture and its crops
+    # (views, 3, h, w) float32: frames of a clip, or a picture and its crops; of Qwen (patches, ·)
+    pixels: Tensor
     layout: TokenLayout  # N tokens of the picture
     region: tuple[float, float, float, float]  # what the model sees, in fractions of the picture
     kind: str = "image"  # or "video"
-    size: tuple[int, int] = (0, 0)  # height and width of the upload, where the model asks
+    size: tuple[int, int] = (0, 0)  # height and width, where the model asks for them
+    times: tuple[int, ...] = (
+        0,
+    )  # (T,) time ids from the first frame's, where there are three axes
     # (R,) int64 placed tokens before each image_newline, ascending
     separators: Tensor = field(default_factory=lambda: torch.empty(0, dtype=torch.int64))
 
@@ -55,6 +59,13 @@ class Sequence:
     layout: TokenLayout  # that the anchors point into
     extents: Extents | None = None  # that the picture was numbered in; None on one axis
     guidance: Tensor | None = None  # (N,) float32, what a guide's attention says of its tokens
+    deepstack: tuple[Tensor, ...] = ()  # (K, D) each, added to the visual rows behind layer 0, 1, …
+
+    def after(self, layer: int, hidden: Tensor) -> Sequence:
+        """The rows behind a layer, which gave `hidden` (S, D)."""
+        if layer < len(self.deepstack):
+            hidden = hidden.index_add(0, self.visual, self.deepstack[layer])
+        return replace(self, embeds=hidden)
 
 
 @dataclass(frozen=True, eq=False)

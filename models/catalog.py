@@ -158,16 +158,22 @@ QWEN_3 = (
         family="qwen3-vl",
         source="Qwen/Qwen3-VL-8B-Instruct",
         revision="main",
-        media=frozenset({"image", "video"}),
+        media=frozenset({"image"}),
         grounding="thousand",
         tokens=16384,
         licence="Apache-2.0",
-        frames=32,
     ),
 )
 
 # QWEN_2_5 and QWEN_3 join as soon as their families can be loaded.
-CATALOG: tuple[ModelCard, ...] = (*EMBEDDED, *LLAVA, *ONEVISION, *LLAVA_VIDEO)
+CATALOG: tuple[ModelCard, ...] = (
+    *EMBEDDED,
+    *LLAVA,
+    *ONEVISION,
+    *LLAVA_VIDEO,
+    *QWEN_2_5,
+    *QWEN_3,
+)
 
 
 def find(name: str) -> ModelCard:

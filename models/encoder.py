@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from models.capture import encoder_keys, received_attention
 from models.flops import LayerShape, matmul_flops
@@ -25,6 +25,11 @@ class VisionEncoder:
     feature_layer: int  # the hidden state that feeds the projector; negative counts from the end
 
     prefix: ClassVar[int] = 0  # tokens before the patches
+
+    @property
+    def deep_states(self) -> tuple[int, ...]:
+        """The hidden states that reach the LLM beside the features, shallow ones first."""
+        return ()
 
     @property
     def depth(self) -> int:
@@ -79,6 +84,8 @@ class VisionEncoder:
         if needs.encoder_received:
             layers = self.receivers(needs)
             maps["received"] = torch.cat([self.received(states, index) for index in layers], dim=-1)
+        if self.deep_states:
+            maps["deepstack"] = torch.cat([states[index] for index in self.deep_states], dim=-1)
         if needs.encoder_span:
             maps["hidden"] = torch.cat([states[index] for index in self.span(needs)], dim=-1)
         return maps
@@ -96,28 +103,51 @@ class VisionEncoder:
         asked = needs.encoder & {attention, keys}
         if not asked:
             return {}
-        layer, entered = self.tower.encoder.layers[index], states[index]
-        maps = {keys: encoder_keys(layer, entered)}  # (B, n, Dv)
+        entered = states[index]
+        maps = {keys: self.keys(index, entered)}  # (B, n, Dv)
         if attention in asked:
             asking = entered[:, : self.prefix or None]  # [CLS], else every token
-            maps[attention] = view_by_view(layer, asking, maps[keys], head_dim)
+            maps[attention] = self.given(index, asking, maps[keys], head_dim)
         return {name: maps[name] for name in asked}
+
+    def keys(self, index: int, entered: Tensor) -> Tensor:
+        """Raw keys (B, n, Dv) of a layer entered by (B, n, Dv)."""
+        return encoder_keys(self.tower.encoder.layers[index], entered)
+
+    def given(
+        self, index: int, asking: Tensor, keys: Tensor, head_dim: int | None = None
+    ) -> Tensor:
+        """What the rows `asking` (B, Q, Dv) give each of a layer's `keys` (B, n, Dv): (B, n, 1).
+
+        The (H, n, n) of all views at once would be too much.
+        """
+        layer, views = self.tower.encoder.layers[index], zip(asking, keys, strict=True)
+        each = [received_attention(layer, *view, head_dim) for view in views]
+        return torch.stack(each)[..., None]
 
     def received(self, states: dict[int, Tensor], index: int) -> Tensor:
         """What every token of a view, [CLS] too, gives each in a layer: (B, n, 1)."""
-        layer, entered = self.tower.encoder.layers[index], states[index]
-        return view_by_view(layer, entered, encoder_keys(layer, entered))
+        return self.given(index, states[index], self.keys(index, states[index]))
 
     def hidden_states(self, pixels: Tensor, needs: Needs) -> dict[int, Tensor]:
         """Those that are looked at. Layers deeper than the last of them do not run."""
-        wanted = {self.feature_state, *self.span(needs), *self.entered(needs)}
+        wanted = {
+            self.feature_state,
+            *self.deep_states,
+            *self.span(needs),
+            *self.entered(needs),
+        }
         hidden = self.embed(pixels)
         states = {0: hidden}
-        for index, layer in enumerate(self.tower.encoder.layers[: self.deepest(needs)], start=1):
-            hidden = layer(hidden, None)
-            if index in wanted:
-                states[index] = hidden
+        for index in range(self.deepest(needs)):
+            hidden = self.layer(index, hidden)
+            if index + 1 in wanted:
+                states[index + 1] = hidden
         return states
+
+    def layer(self, index: int, hidden: Tensor) -> Tensor:
+        """Tokens (B, n, Dv) through layer `index`."""
+        return self.tower.encoder.layers[index](hidden, None)
 
     def embed(self, pixels: Tensor) -> Tensor:
         """Hidden state 0, (B, n, Dv)."""
@@ -130,11 +160,3 @@ class VisionEncoder:
         layer = LayerShape(width, heads, heads, width // heads, config.intermediate_size, 2)
         embedding = matmul_flops(patches, config.num_channels * config.patch_size**2, width)
         return views * (embedding + self.deepest(needs) * layer.flops(self.prefix + patches))
-
-
-def view_by_view(
-    layer: nn.Module, asking: Tensor, keys: Tensor, head_dim: int | None = None
-) -> Tensor:
-    """Received attention (B, n, 1) by asking (B, Q, Dv); the (H, n, n) of all views is too much."""
-    views = zip(asking, keys, strict=True)
-    return torch.stack([received_attention(layer, *view, head_dim) for view in views])[..., None]

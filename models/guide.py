@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -48,38 +48,37 @@ def attend_and_answer(
     decoder: Decoder, sequence: Sequence, end_ids: frozenset[int]
 ) -> tuple[Tensor, int]:
     """Attention (N,) given to the picture while reading and greedily answering; rows it took."""
-    cache, visual, position = decoder.new_cache(), sequence.visual, sequence.positions[..., -1:]
-    first = int(visual[-1])  # the last visual row asks too
-    logits, given = read(decoder, sequence.embeds, sequence.positions, first, visual, cache)
+    cache, first = decoder.new_cache(), int(sequence.visual[-1])  # the last visual row asks too
+    logits, given = read(decoder, sequence, first, cache)
     for _ in range(LONGEST):
         token = logits.argmax()[None]  # (1,)
         if int(token) in end_ids:
             break
-        position = position + 1
-        logits, more = read(decoder, decoder.embed(token), position, 0, visual, cache)
+        position = sequence.positions[..., -1:] + 1
+        sequence = replace(
+            sequence, embeds=decoder.embed(token), positions=position, deepstack=()
+        )  # of one row
+        logits, more = read(decoder, sequence, 0, cache)
         given = given + more
     return given, cache.get_seq_length()
 
 
 def read(
-    decoder: Decoder,
-    hidden: Tensor,
-    positions: Tensor,
-    first: int,
-    visual: Tensor,
-    cache: DynamicCache,
+    decoder: Decoder, sequence: Sequence, first: int, cache: DynamicCache
 ) -> tuple[Tensor, Tensor]:
-    """Rows (R, D) through every layer, after those cached: the last one's logits, and attention.
+    """Rows through every layer, after those cached: the last one's logits, and attention.
 
-    The latter (V,) is what the rows from `first` on give the rows `visual` (V,), all layers and
-    heads together.
+    The latter (N,) is what the rows from `first` on give the visual ones, all layers and heads
+    together.
     """
-    rope, asking = decoder.rope(positions), torch.arange(first, len(hidden), device=hidden.device)
+    hidden, rope, visual = sequence.embeds, decoder.rope(sequence.positions), sequence.visual
+    asking = torch.arange(first, len(hidden), device=hidden.device)
     mask = decoder.causal_mask(hidden) if len(hidden) > 1 else None  # one row sees all before it
     given = torch.zeros(len(visual), device=hidden.device)
     for index in range(decoder.num_layers):
-        entered, hidden = hidden, decoder.layer(index, hidden, rope, mask, cache)
+        entered = sequence.embeds
+        sequence = sequence.after(index, decoder.layer(index, entered, rope, mask, cache))
         keys = cache.layers[index].keys[0]  # (G, S, d)
         attention = decoder_attention(decoder, index, entered, rope, asking, keys)  # (H, Q, S)
         given = given + attention[:, :, visual].sum(dim=(0, 1))
-    return decoder.logits(hidden[-1:]), given
+    return decoder.logits(sequence.embeds[-1:]), given

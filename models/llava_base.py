@@ -1,103 +1,37 @@
-"""What the LLaVA models share: a chat turn about one upload, its splicing, and its answer."""
+"""What the LLaVA models share: one encoder, ids on one axis, separators among the tokens."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import KW_ONLY, dataclass
-from typing import Any
+from dataclasses import dataclass
 
-import numpy as np
 import torch
 from torch import Tensor
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
-from transformers.image_processing_backends import PilBackend
 
-from models.base import Adapter, Prompt, Sequence
-from models.chat import turn
-from models.decoder import Decoder
+from models.base import Prompt, Sequence
 from models.encoder import VisionEncoder
 from models.flops import matmul_flops
-from models.grounding import FORMATS, Format
 from models.separators import free_rows, number, raster_places, weave
+from models.stock import StockAdapter
 from pruning.base import Needs, PositionStrategy
 from pruning.token_map import TokenMap
-from pruning.tokens import TokenLayout, VisualTokens
+from pruning.tokens import VisualTokens
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class LlavaBase:
-    """Runs the stock modules of a LLaVA model one by one. A family adds its pixels and layout."""
-
-    model: PreTrainedModel
-    tokenizer: PreTrainedTokenizerBase
-    processor: PilBackend
-    _: KW_ONLY
-    grounding: Format = FORMATS["padded"]
-    guide: Callable[[], Adapter] | None = None
-
-    @property
-    def device(self) -> torch.device:
-        return self.model.device
-
-    @property
-    def conditions(self) -> dict[str, str]:
-        on_cuda = self.device.type == "cuda"
-        return {
-            "device": torch.cuda.get_device_name(self.device) if on_cuda else "CPU",
-            "dtype": str(self.model.dtype).removeprefix("torch."),
-            "attention": self.model.config.text_config._attn_implementation,
-        }
+class LlavaBase(StockAdapter):
+    """A LLaVA model. A family adds its pixels and layout."""
 
     @property
     def encoder(self) -> VisionEncoder:
         raise NotImplementedError
 
-    @property
-    def decoder(self) -> Decoder:
-        return Decoder(self.model.model.language_model, self.model.lm_head)
+    def encoder_of(self, prompt: Prompt) -> VisionEncoder:
+        return self.encoder
 
     @property
     def separator(self) -> Tensor:
         """(1, D) what stands at the prompt's separators; (0, D) where the family has none."""
         return self.decoder.model.embed_tokens.weight[:0]
-
-    def marker(self, kind: str) -> int:
-        """The id that holds the place of an upload of this kind."""
-        return getattr(self.model.config, f"{kind}_token_id")
-
-    def turn(self, question: str, kind: str) -> dict[str, Tensor]:
-        """The text of a `Prompt`: the chat turn before and after its one placeholder."""
-        before, after = turn(self.tokenizer, question, kind, self.marker(kind))
-        return {"before": before.to(self.device), "after": after.to(self.device)}
-
-    def encode(self, prompt: Prompt, needs: Needs) -> VisualTokens:
-        maps = self.encoder.maps(prompt.pixels, needs)
-        signals = self.tokens(prompt, needs, maps)  # (N, ·) each
-        for name in signals.keys() & {"attention", "last_attention"}:
-            signals[name] = signals[name].squeeze(1)
-        if "received" in signals:
-            signals["received"] = signals["received"].T
-        if "hidden" in signals:
-            by_state = signals["hidden"].unflatten(1, (len(self.encoder.span(needs)), -1))
-            signals["hidden"] = by_state.transpose(0, 1)
-        if "frames" in needs.encoder:
-            of_frames = maps["features"][: prompt.layout.frame[-1] + 1, self.encoder.prefix :]
-            signals["frames"] = of_frames.mean(dim=1)
-        if "text" in needs.encoder:
-            signals["text"] = self.decoder.embed(prompt.after)
-        return VisualTokens(
-            layout=self.layout(prompt, needs),
-            key_heads=self.model.config.vision_config.num_attention_heads,
-            **signals,
-        )
-
-    def tokens(self, prompt: Prompt, needs: Needs, maps: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Maps of views (B, n, ·) as tokens (N, ·)."""
-        raise NotImplementedError
-
-    def layout(self, prompt: Prompt, needs: Needs) -> TokenLayout:
-        """Of the tokens that `encode` gives."""
-        return prompt.layout
 
     def splice(
         self,
@@ -122,42 +56,8 @@ class LlavaBase:
             layout=visual.layout,
         )
 
-    def generate(self, prompt: Prompt, max_new_tokens: int, **options: Any) -> Any:
-        """What stock transformers makes of the same prompt: the measure of our own loops.
-
-        Greedy and nothing else: what generation_config.json advises for sampling, a penalty on
-        repetition too, is left out of both.
-        """
-        count = len(prompt.layout) + len(prompt.separators)
-        marked = prompt.before.new_full((count,), self.marker(prompt.kind))
-        ids = torch.cat([prompt.before, marked, prompt.after])
-        return self.model.generate(
-            input_ids=ids[None],
-            attention_mask=torch.ones_like(ids)[None],
-            **self.stock_pixels(prompt),
-            max_new_tokens=max_new_tokens,
-            do_sample=False,
-            repetition_penalty=1.0,
-            **options,
-        )
-
     def stock_pixels(self, prompt: Prompt) -> dict[str, Tensor]:
-        """The upload as stock `generate` takes it."""
         return {"pixel_values": prompt.pixels}
-
-    @property
-    def end_ids(self) -> frozenset[int]:
-        ends = self.model.generation_config.eos_token_id
-        ends = self.tokenizer.eos_token_id if ends is None else ends
-        return frozenset(ends if isinstance(ends, list) else [ends])
-
-    def to_text(self, ids: list[int]) -> str:
-        return self.tokenizer.decode(
-            ids, skip_special_tokens=True, clean_up_tokenization_spaces=False
-        )
-
-    def boxes(self, prompt: Prompt, answer: str) -> np.ndarray:
-        return self.grounding.boxes(answer, prompt.region)
 
     def flops(
         self, prompt: Prompt, needs: Needs, projected: int, rows_per_layer: tuple[int, ...]

@@ -20,6 +20,12 @@ if TYPE_CHECKING:
 
 UNREADABLE = OSError, ValueError, KeyError, TypeError, AttributeError, RuntimeError
 OWN = {"local_files_only": True, "trust_remote_code": False}
+QWEN_SIGNS = {
+    "image_token_id": "<|image_pad|>",
+    "video_token_id": "<|video_pad|>",
+    "vision_start_token_id": "<|vision_start|>",
+    "vision_end_token_id": "<|vision_end|>",
+}
 IMAGE_AND_VIDEO = {"image_token_id": "<image>", "video_token_id": "<video>"}
 
 
@@ -190,8 +196,43 @@ def llava_video(card: ModelCard) -> Family:
     )
 
 
+def qwen(model: Any, adapter: Any, **pixels: Any) -> Family:
+    """Of a class of transformers and its adapter; `pixels` are settings of a new processor."""
+    from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
+
+    return Family(
+        architecture=model.__name__,
+        read=stock(model),
+        adapter=adapter,
+        new_processor=lambda config: Qwen2VLImageProcessorPil(**pixels),
+        read_processor=partial(Qwen2VLImageProcessorPil.from_pretrained, **OWN),
+        signs=QWEN_SIGNS,
+        marker="<|vision_start|><|{}_pad|><|vision_end|>",
+    )
+
+
+def qwen_2_5_vl(card: ModelCard) -> Family:
+    from transformers import Qwen2_5_VLForConditionalGeneration
+
+    from models.qwen2_5_vl import Qwen25VLAdapter
+
+    return qwen(Qwen2_5_VLForConditionalGeneration, Qwen25VLAdapter)
+
+
+def qwen_3_vl(card: ModelCard) -> Family:
+    from transformers import Qwen3VLForConditionalGeneration
+
+    from models.qwen3_vl import Qwen3VLAdapter
+
+    half = [0.5, 0.5, 0.5]
+    pixels = {"patch_size": 16, "image_mean": half, "image_std": half}
+    return qwen(Qwen3VLForConditionalGeneration, Qwen3VLAdapter, **pixels)
+
+
 FAMILIES: dict[str, Callable[[ModelCard], Family]] = {
     "llava": llava,
     "llava-onevision": onevision,
     "llava-video": llava_video,
+    "qwen2.5-vl": qwen_2_5_vl,
+    "qwen3-vl": qwen_3_vl,
 }

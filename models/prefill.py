@@ -38,7 +38,7 @@ def prefill(
             sequence = shrink(sequence, token_map, method.positions.inner)
             rope, mask = decoder.rope(sequence.positions), decoder.causal_mask(sequence.embeds)
         entered = sequence.embeds
-        sequence = replace(sequence, embeds=decoder.layer(layer, entered, rope, mask, cache))
+        sequence = sequence.after(layer, decoder.layer(layer, entered, rope, mask, cache))
         next_positions.append(sequence.positions[..., -1].max() + 1)
         rows_per_layer.append(len(entered))
     logits = decoder.logits(sequence.embeds[-1:])
@@ -56,6 +56,7 @@ def shrink(sequence: Sequence, token_map: TokenMap, strategy: PositionStrategy) 
         positions=renumbered(sequence, strategy, rows),
         visual=free_rows(stay, len(rows)),
         anchors=torch.where(token_map.anchors >= 0, sequence.anchors[places], -1),
+        deepstack=tuple(token_map.apply(each) for each in sequence.deepstack),
     )
 
 

@@ -198,3 +198,5 @@ CASES = (
     Case("composed-before", "nuwa:paper.before+rpme_affine", {"retention_ratio": 0.13}),
     Case("composed-inner", "nuwa.inner", {"retention_ratio": 0.6}, "all tokens up to halfway"),
 )
+
+ONE_EACH = tuple({case.create().name: case for case in CASES}.values())  # a method's last row

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 import torch
@@ -18,13 +19,18 @@ from transformers import (
     LlavaOnevisionForConditionalGeneration,
     PreTrainedModel,
     PreTrainedTokenizerFast,
+    Qwen2_5_VLConfig,
+    Qwen2_5_VLForConditionalGeneration,
     Qwen2Config,
+    Qwen3VLConfig,
+    Qwen3VLForConditionalGeneration,
     SiglipVisionConfig,
 )
 from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
 from transformers.models.llava_onevision.image_processing_pil_llava_onevision import (
     LlavaOnevisionImageProcessorPil,
 )
+from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
 
 from models.base import Adapter
 from models.llava import LlavaAdapter
@@ -32,8 +38,11 @@ from models.llava_onevision import LlavaOnevisionAdapter
 from models.llava_video import LlavaVideoAdapter
 from models.media import Media, drawn
 from models.pipeline import Lane
+from models.qwen2_5_vl import Qwen25VLAdapter
+from models.qwen3_vl import Qwen3VLAdapter
 from pruning.base import CompressionMethod
 from pruning.methods.composed import Composed
+from tests.cases import CASES, ONE_EACH, Case
 
 TEMPLATE = (
     "{{ bos_token }}{% for message in messages %}{% for part in message['content'] %}"
@@ -42,8 +51,16 @@ TEMPLATE = (
 )
 
 
+QWEN_TEMPLATE = TEMPLATE.replace(
+    "'<' + part['type'] + '>'", "'<|vision_start|><|' + part['type'] + '_pad|><|vision_end|>'"
+)
+QWEN_SIGNS = ("<|image_pad|>", "<|video_pad|>", "<|vision_start|>", "<|vision_end|>")
+
+
 @lru_cache
-def tiny_tokenizer() -> PreTrainedTokenizerFast:
+def tiny_tokenizer(
+    signs: tuple[str, ...] = ("<image>", "<video>"), template: str = TEMPLATE
+) -> PreTrainedTokenizerFast:
     """One token a byte, so that a character may take several."""
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
     inner = Tokenizer(models.BPE({letter: i for i, letter in enumerate(alphabet)}, []))
@@ -53,8 +70,8 @@ def tiny_tokenizer() -> PreTrainedTokenizerFast:
         tokenizer_object=inner,
         bos_token="<s>",
         eos_token="</s>",
-        extra_special_tokens=["<image>", "<video>"],
-        chat_template=TEMPLATE,
+        extra_special_tokens=list(signs),
+        chat_template=template,
     )
 
 
@@ -151,6 +168,70 @@ def tiny_onevision(
     return LlavaOnevisionAdapter(randomised(model), tokenizer, processor)
 
 
+def qwen_config(config: type, kv_heads: int, vision: dict[str, Any], rotary: dict[str, Any]) -> Any:
+    """A Qwen of 8 layers behind an encoder of 4, with tokens of 16 x 16 pixels."""
+    tokenizer = tiny_tokenizer(QWEN_SIGNS, QWEN_TEMPLATE)
+    image, video, start, end = map(tokenizer.convert_tokens_to_ids, QWEN_SIGNS)
+    return config(
+        vision_config={
+            "hidden_size": 48,
+            "intermediate_size": 96,
+            "depth": 4,
+            "num_heads": 4,
+            "patch_size": 8,
+            "out_hidden_size": 64,
+            **vision,
+        },
+        text_config={
+            "vocab_size": len(tokenizer),
+            "hidden_size": 64,
+            "intermediate_size": 128,
+            "num_hidden_layers": 8,
+            "num_attention_heads": 4,
+            "num_key_value_heads": kv_heads,
+            "head_dim": 16,
+            "rope_parameters": {"rope_type": "default", **rotary},
+            "bos_token_id": tokenizer.bos_token_id,
+            "eos_token_id": tokenizer.eos_token_id,
+        },
+        image_token_id=image,
+        video_token_id=video,
+        vision_start_token_id=start,
+        vision_end_token_id=end,
+    )
+
+
+@lru_cache
+def tiny_qwen2_5_vl(
+    dtype: torch.dtype = torch.float32, kv_heads: int = 2, kernel: str = "sdpa"
+) -> Qwen25VLAdapter:
+    """Windows of 2 x 2 tokens; every other block sees whole frames."""
+    vision = {"window_size": 32, "fullatt_block_indexes": [1, 3], "tokens_per_second": 4}
+    config = qwen_config(Qwen2_5_VLConfig, kv_heads, vision, {"mrope_section": [2, 3, 3]})
+    torch.manual_seed(2)
+    model = Qwen2_5_VLForConditionalGeneration._from_config(
+        config, dtype=dtype, attn_implementation=kernel
+    )
+    processor = Qwen2VLImageProcessorPil(patch_size=8, min_pixels=1024, max_pixels=16384)
+    return Qwen25VLAdapter(randomised(model), tiny_tokenizer(QWEN_SIGNS, QWEN_TEMPLATE), processor)
+
+
+@lru_cache
+def tiny_qwen3_vl(
+    dtype: torch.dtype = torch.float32, kv_heads: int = 2, kernel: str = "sdpa"
+) -> Qwen3VLAdapter:
+    """Two deep states for the first two layers of the LLM, and 5 x 5 learned places."""
+    vision = {"deepstack_visual_indexes": [0, 2], "num_position_embeddings": 25}
+    rotary = {"mrope_section": [4, 2, 2], "mrope_interleaved": True}
+    config = qwen_config(Qwen3VLConfig, kv_heads, vision, rotary)
+    torch.manual_seed(2)
+    model = Qwen3VLForConditionalGeneration._from_config(
+        config, dtype=dtype, attn_implementation=kernel
+    )
+    processor = Qwen2VLImageProcessorPil(patch_size=8, min_pixels=1024, max_pixels=16384)
+    return Qwen3VLAdapter(randomised(model), tiny_tokenizer(QWEN_SIGNS, QWEN_TEMPLATE), processor)
+
+
 def picture(height: int = 60, width: int = 90, seed: int = 0) -> Media:
     """Noise over a slope, wider than high."""
     noise = np.random.default_rng(seed).integers(0, 128, (height, width, 3))
@@ -181,6 +262,8 @@ class Setting:
     model: Callable[..., Adapter]
     upload: Callable[[], Media]
     has_grid: bool = True  # on which its tokens lie
+    family: str = "llava"
+    cases: tuple[Case, ...] = CASES
 
     def runs(self, method: CompressionMethod) -> bool:
         parts = method.parts.values() if isinstance(method, Composed) else [method]
@@ -192,6 +275,9 @@ SETTINGS = (
     Setting("llava", tiny_llava, picture),
     Setting("crops", tiny_onevision, picture, has_grid=False),
     Setting("clip", tiny_onevision, clip),
+    Setting("qwen2.5-picture", tiny_qwen2_5_vl, picture, family="qwen", cases=ONE_EACH),
+    Setting("qwen2.5-clip", tiny_qwen2_5_vl, clip, family="qwen", cases=ONE_EACH),
+    Setting("qwen3-picture", tiny_qwen3_vl, picture, family="qwen", cases=ONE_EACH),
 )
 
 

@@ -99,7 +99,10 @@ def test_recomputed_attention_is_eager_attention(
     lane = prefilled(fast, Witness(seen, asking), setting.upload())
     with torch.inference_mode():
         stock = slow.model.model.language_model(
-            inputs_embeds=lane.sequence.embeds[None], output_attentions=True
+            inputs_embeds=lane.sequence.embeds[None],
+            position_ids=lane.sequence.positions.unsqueeze(-2),
+            output_attentions=True,
+            **deepened(lane),
         )
     visual = lane.sequence.visual
     first = {"last": -1, "last3": -3, "text": -len(lane.prompt.after)}[asking]
@@ -109,6 +112,16 @@ def test_recomputed_attention_is_eager_attention(
         assert (view.attention - expected).abs().max() < 1e-6
         ahead = stock.attentions[layer][0, :, first:][:, :, visual]
         assert (view.ahead - ahead).abs().max() < 1e-6
+
+
+def deepened(lane: Lane) -> dict[str, object]:
+    """What the visual rows are given inside the LLM, as stock takes it."""
+    sequence = lane.sequence
+    if not sequence.deepstack:
+        return {}
+    rows = torch.zeros(1, len(sequence.embeds), dtype=torch.bool)
+    rows[0, sequence.visual] = True
+    return {"visual_pos_masks": rows, "deepstack_visual_embeds": list(sequence.deepstack)}
 
 
 @each_setting

@@ -14,15 +14,17 @@ import pytest
 import torch
 from torch import Tensor
 
+from models.base import Sequence
 from models.decoder import Decoder
 from models.pipeline import Lane
+from pruning.axes import place_on_axes
 from pruning.base import CompressionMethod, Positions, PositionStrategy, knob
 from pruning.budget import Budget
 from pruning.methods import create
 from pruning.positions import place
 from pruning.token_map import TokenMap
 from pruning.tokens import LayerView, VisualTokens
-from tests.cases import CASES, Case
+from tests.cases import Case
 from tests.tiny import SETTINGS, Setting, prefilled
 
 
@@ -34,7 +36,7 @@ NUMBERINGS = [strategy.value for strategy in PositionStrategy]
 RUNS = [
     pytest.param(setting, case, numbering, id=f"{setting.id}-{case.id}-{numbering}")
     for setting in SETTINGS
-    for case in CASES
+    for case in setting.cases
     if setting.runs(case.create())
     for numbering in [None, *(NUMBERINGS if prunes_inside(case) else [])]
 ]
@@ -78,14 +80,14 @@ class Standing:
     """What one layer is told of the rows (R,) that the oracle carries to the end."""
 
     alive: Tensor  # (R,) bool
-    ids: Tensor  # (R,) int64
+    ids: Tensor  # (…, R) int64
     cached: Tensor | None = None  # (R,) bool, alive to the answer; those of the prompt, if None
     rank: Tensor | None = None  # (R,) int64, the living rows' order; their own, if None
     merged: tuple[Tensor, TokenMap, Tensor] | None = None  # rows, what becomes of them, and where
 
     def mask(self, like: Tensor) -> Tensor:
         """(1, 1, R, R): who hides from whom."""
-        size = len(self.ids)
+        size = len(self.alive)
         rank = torch.arange(size) if self.rank is None else self.rank
         seen = self.alive.repeat(size, 1)  # (R, R)
         if self.cached is not None:
@@ -95,15 +97,22 @@ class Standing:
 
 
 @torch.inference_mode()
-def masked(decoder: Decoder, embeds: Tensor, layers: list[Standing]) -> Tensor:
-    """Logits (R, vocabulary) of all rows R."""
-    hidden = embeds
+def masked(decoder: Decoder, whole: Sequence, layers: list[Standing]) -> Tensor:
+    """Logits (R, vocabulary) of all rows R: those of a sequence, and of the answer behind it."""
+    hidden = embeds = torch.cat([whole.embeds, decoder.embed(torch.tensor(ANSWER))])  # (R, D)
+    joining = [  # (R, D) each
+        torch.zeros_like(embeds).index_copy(0, whole.visual, each) for each in whole.deepstack
+    ]
     for layer, told in enumerate(layers):
         if told.merged:
             rows, token_map, places = told.merged
-            hidden = hidden.index_copy(0, places, token_map.apply(hidden[rows]))
+            hidden, *joining = (
+                x.index_copy(0, places, token_map.apply(x[rows])) for x in (hidden, *joining)
+            )
         mask, rope = told.mask(embeds), decoder.rope(told.ids)
         hidden = decoder.layer(layer, hidden, rope, mask, decoder.new_cache())
+        if layer < len(joining):
+            hidden = hidden + joining[layer]
     return torch.cat([decoder.logits(row[None])[None] for row in hidden])
 
 
@@ -121,31 +130,48 @@ def oracle(method: CompressionMethod, lane: Lane) -> Tensor:
     """The same logits from a vanilla lane's rows and the trace of the lane alone."""
     whole = prefilled(lane.adapter, create("vanilla"), lane.media).sequence
     decoder, visual = lane.adapter.decoder, whole.visual
-    answer = decoder.embed(torch.tensor(ANSWER))
-    embeds = torch.cat([whole.embeds, answer])  # (R, D)
-    alive = torch.ones(decoder.num_layers, len(embeds), dtype=torch.bool)
+    ids = answered(whole.positions)  # (…, R): PESP
+    alive = torch.ones(decoder.num_layers, ids.shape[-1], dtype=torch.bool)
     trace = lane.trace()
     for layer in range(decoder.num_layers):
         kept = torch.from_numpy(trace.alive(layer))
         alive[layer, visual] = torch.zeros(len(trace), dtype=torch.bool).index_fill(0, kept, True)
-    positions = torch.arange(len(embeds)).expand(len(alive), -1).clone()  # (L, R): PESP
     if method.positions.before is PositionStrategy.PERC:
-        positions[:] = alive[0].cumsum(0) - 1
-    if method.positions.inner is PositionStrategy.PERC:
-        pruned = (alive != alive[0]).any(dim=1)  # (L,)
-        positions[pruned] = alive[pruned].cumsum(1) - 1
-    layers = [Standing(*told) for told in zip(alive, positions, strict=True)]
-    return masked(decoder, embeds, layers)[-1 - len(ANSWER) :]
+        ids = contiguous(ids, alive[0], visual)
+    layers = []
+    for living in alive:
+        renumbers = method.positions.inner is PositionStrategy.PERC and (living != alive[0]).any()
+        layers.append(Standing(living, contiguous(ids, living, visual) if renumbers else ids))
+    return masked(decoder, whole, layers)[-1 - len(ANSWER) :]
+
+
+def answered(ids: Tensor) -> Tensor:
+    """Ids (…, S) of a prompt and of the answer behind it."""
+    return torch.cat([ids, ids[..., -1:] + 1 + torch.arange(len(ANSWER))], dim=-1)
+
+
+def contiguous(ids: Tensor, alive: Tensor, visual: Tensor) -> Tensor:
+    """Ids (…, R) that leave no gap among the rows alive (R,); the dead have any."""
+    if ids.dim() == 1:
+        return alive.cumsum(0) - 1
+    first, *_, last = visual.tolist()
+    left = [row for row in visual.tolist() if alive[row]]
+    numbered = ids.clone()
+    for side in (1, 2):  # rows and columns; time keeps its ids
+        taken = sorted({int(ids[side, row]) for row in left})
+        for row in left:
+            numbered[side, row] = first + taken.index(int(ids[side, row]))
+    behind = torch.arange(ids.shape[1] - last - 1)
+    numbered[:, last + 1 :] = int(numbered[:, left].max()) + 1 + behind
+    return numbered
 
 
 def inner_oracle(lane: Lane) -> Tensor:
     """The same logits from the rows that entered the LLM, every one of them carried to the end."""
     decoder, entered, maps = lane.adapter.decoder, lane.sequence, dict(lane.inner_maps)
-    embeds = torch.cat([entered.embeds, decoder.embed(torch.tensor(ANSWER))])  # (R, D)
-    ids = torch.cat([entered.positions, entered.positions[-1] + 1 + torch.arange(len(ANSWER))])
-    order, left = list(range(len(embeds))), entered.visual  # of the living rows
-    first = int(ids[left[0] - 1]) + 1
-    span = int(ids[left[-1] + 1]) - first
+    ids = answered(entered.positions)  # (…, R)
+    size = ids.shape[-1]
+    order, left = list(range(size)), entered.visual  # of the living rows
     layers = []
     for layer in range(decoder.num_layers):
         merged = None
@@ -153,14 +179,14 @@ def inner_oracle(lane: Lane) -> Tensor:
             before, left = left, left[maps[layer].anchors]
             merged = None if maps[layer].is_selection else (before, maps[layer], left)
             order = arranged(order, before.tolist(), left.tolist())
-            ids = renumbered(ids, lane.method.positions.inner, order, left, first, span)
+            ids = renumbered(ids, lane.method.positions.inner, order, left, entered)
         stood = torch.arange(len(order))
-        rank = torch.full_like(ids, len(ids)).index_copy(0, torch.tensor(order), stood)
-        layers.append(Standing(rank < len(ids), ids, rank=rank, merged=merged))
+        rank = torch.full((size,), size).index_copy(0, torch.tensor(order), stood)
+        layers.append(Standing(rank < size, ids, rank=rank, merged=merged))
     if lane.budget.trims_from is not None:
         for layer in range(lane.budget.trims_from, decoder.num_layers):
             layers[layer] = replace(layers[layer], cached=layers[-1].alive)
-    return masked(decoder, embeds, layers)[-1 - len(ANSWER) :]
+    return masked(decoder, entered, layers)[-1 - len(ANSWER) :]
 
 
 def arranged(order: list[int], before: list[int], left: list[int]) -> list[int]:
@@ -181,14 +207,23 @@ def arranged(order: list[int], before: list[int], left: list[int]) -> list[int]:
 
 
 def renumbered(
-    ids: Tensor, strategy: PositionStrategy, order: list[int], left: Tensor, first: int, span: int
+    ids: Tensor, strategy: PositionStrategy, order: list[int], left: Tensor, entered: Sequence
 ) -> Tensor:
-    """Ids (R,) from a pruning layer on; the dead keep theirs."""
-    if strategy is PositionStrategy.PERC:
-        return ids.index_copy(0, torch.tensor(order), torch.arange(len(order)))
+    """Ids (…, R) from a pruning layer on; the dead keep theirs, or have any."""
     if strategy is PositionStrategy.PESP:
         return ids
-    return ids.index_copy(0, left, place(strategy, ids[left] - first, first, span)[0])
+    if ids.dim() == 2 and strategy is PositionStrategy.PERC:
+        alive = torch.zeros(ids.shape[1], dtype=torch.bool).index_fill(0, torch.tensor(order), True)
+        return contiguous(ids, alive, entered.visual)
+    if strategy is PositionStrategy.PERC:
+        return ids.index_copy(0, torch.tensor(order), torch.arange(len(order)))
+    start, behind = entered.visual[0] - 1, entered.visual[-1] + 1
+    first = int(torch.atleast_2d(ids)[0, start]) + 1
+    if ids.dim() == 1:
+        placed, _ = place(strategy, ids[left] - first, first, int(ids[behind]) - first)
+    else:
+        placed, _ = place_on_axes(strategy, ids[:, left] - first, first, entered.extents)
+    return ids.index_copy(-1, left, placed)
 
 
 PESP, PERC = PositionStrategy.PESP, PositionStrategy.PERC

@@ -80,9 +80,18 @@ def stock(setting: Setting) -> Tensor:
     eager, media = setting.model(kernel="eager"), setting.upload()
     lane = prefilled(eager, create("vanilla"), media, QUESTION)
     answer = eager.generate(lane.prompt, guide.LONGEST)[0, -guide.LONGEST :]
-    rows = torch.cat([lane.sequence.embeds, eager.decoder.embed(answer)])
-    read = eager.model.model.language_model(inputs_embeds=rows[None], output_attentions=True)
-    visual = lane.sequence.visual
+    sequence, visual = lane.sequence, lane.sequence.visual
+    rows = torch.cat([sequence.embeds, eager.decoder.embed(answer)])
+    ids = sequence.positions[..., -1:] + 1 + torch.arange(len(answer))
+    ids = torch.cat([sequence.positions, ids], dim=-1)  # (…, S)
+    deep = {}
+    if sequence.deepstack:
+        is_visual = torch.zeros(1, len(rows), dtype=torch.bool)
+        is_visual[0, visual] = True
+        deep = {"visual_pos_masks": is_visual, "deepstack_visual_embeds": sequence.deepstack}
+    read = eager.model.model.language_model(
+        inputs_embeds=rows[None], position_ids=ids.unsqueeze(-2), output_attentions=True, **deep
+    )
     given = [layer[0, :, visual[-1] :][:, :, visual] for layer in read.attentions]  # (H, Q, V)
     return torch.stack(given).sum(dim=(0, 1, 2))
 

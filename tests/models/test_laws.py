@@ -9,10 +9,12 @@ import torch
 from models.pipeline import Lane, run_lane
 from models.record import PHASES, LaneResult, Phase
 from pruning.methods import create
-from tests.cases import CASES, Case
+from tests.cases import Case
 from tests.tiny import SETTINGS, Setting, prefilled
 
-PAIRS = [(setting, case) for setting in SETTINGS for case in CASES if setting.runs(case.create())]
+PAIRS = [
+    (setting, case) for setting in SETTINGS for case in setting.cases if setting.runs(case.create())
+]
 each_run = pytest.mark.parametrize(("setting", "case"), PAIRS, ids=lambda part: part.id)
 each_ratio = pytest.mark.parametrize(
     ("setting", "case"), [pair for pair in PAIRS if pair[1].has_ratio], ids=lambda part: part.id
@@ -64,13 +66,14 @@ def test_the_trace_agrees_with_the_budget(lane: Lane) -> None:
 
 def test_text_follows_the_picture_and_decode_follows_the_text(lane: Lane) -> None:
     before, after = lane.prompt.before, lane.prompt.after
-    ids, visual = lane.sequence.positions, lane.sequence.visual
-    assert ids[: len(before)].tolist() == list(range(len(before)))
-    assert int(ids[visual].min()) >= len(before)
-    text = ids[-len(after) :].tolist()
-    assert text == list(range(text[0], text[0] + len(after)))
-    assert text[0] > int(ids[: -len(after)].max())
-    assert int(lane.state.positions[0]) == text[-1] + 1  # no layer has pruned before layer 0
+    on_axes, visual = torch.atleast_2d(lane.sequence.positions), lane.sequence.visual
+    for ids in on_axes:
+        assert ids[: len(before)].tolist() == list(range(len(before)))
+        assert int(ids[visual].min()) >= len(before)
+        text = ids[-len(after) :].tolist()
+        assert text == list(range(text[0], text[0] + len(after)))
+        assert text[0] > int(on_axes[:, : -len(after)].max())
+        assert int(lane.state.positions[0]) == text[-1] + 1  # no layer has pruned before layer 0
 
 
 @each_run
