@@ -200,11 +200,20 @@ def qwen(model: Any, adapter: Any, **pixels: Any) -> Family:
     """Of a class of transformers and its adapter; `pixels` are settings of a new processor."""
     from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
 
+    def new_processor(config: Any) -> Any:
+        vision = config.vision_config
+        return Qwen2VLImageProcessorPil(
+            patch_size=vision.patch_size,
+            temporal_patch_size=vision.temporal_patch_size,
+            merge_size=vision.spatial_merge_size,
+            **pixels,
+        )
+
     return Family(
         architecture=model.__name__,
         read=stock(model),
         adapter=adapter,
-        new_processor=lambda config: Qwen2VLImageProcessorPil(**pixels),
+        new_processor=new_processor,
         read_processor=partial(Qwen2VLImageProcessorPil.from_pretrained, **OWN),
         signs=QWEN_SIGNS,
         marker="<|vision_start|><|{}_pad|><|vision_end|>",
@@ -225,8 +234,7 @@ def qwen_3_vl(card: ModelCard) -> Family:
     from models.qwen3_vl import Qwen3VLAdapter
 
     half = [0.5, 0.5, 0.5]
-    pixels = {"patch_size": 16, "image_mean": half, "image_std": half}
-    return qwen(Qwen3VLForConditionalGeneration, Qwen3VLAdapter, **pixels)
+    return qwen(Qwen3VLForConditionalGeneration, Qwen3VLAdapter, image_mean=half, image_std=half)
 
 
 FAMILIES: dict[str, Callable[[ModelCard], Family]] = {

@@ -12,10 +12,15 @@ from huggingface_hub import constants
 from models.base import Adapter
 from models.catalog import ModelCard
 from models.shapes import SHAPES
-from tests.tiny import tiny_llava, tiny_onevision
+from tests.tiny import tiny_llava, tiny_onevision, tiny_qwen2_5_vl, tiny_qwen3_vl
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
-TINY = {"llava-1.5-7b": tiny_llava, "llava-onevision-0.5b": tiny_onevision}
+TINY = {
+    "llava-1.5-7b": tiny_llava,
+    "llava-onevision-0.5b": tiny_onevision,
+    "qwen2.5-vl-3b": tiny_qwen2_5_vl,
+    "qwen3-vl-8b": tiny_qwen3_vl,
+}
 
 
 def give_cache(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,18 +15,23 @@ from models.pipeline import run_lane
 from models.shapes import SHAPES
 from pruning.methods import create
 from tests.models import hub_cache
-from tests.tiny import clip, picture, tiny_llava, tiny_onevision
+from tests.tiny import clip, picture, tiny_llava, tiny_onevision, tiny_qwen2_5_vl, tiny_qwen3_vl
 
 SAVED = {
     "embedded-image": (tiny_llava, picture()),
     "embedded-video": (tiny_onevision, clip()),
     "llava-1.5-7b": (tiny_llava, picture()),
     "llava-onevision-0.5b": (tiny_onevision, clip()),
+    "qwen2.5-vl-3b": (tiny_qwen2_5_vl, clip()),
+    "qwen3-vl-8b": (tiny_qwen3_vl, picture()),
 }
 UPLOADS = [
     ("llava-1.5-7b", picture()),
     ("llava-onevision-0.5b", picture()),
     ("llava-onevision-0.5b", clip()),
+    ("qwen2.5-vl-3b", picture()),
+    ("qwen2.5-vl-3b", clip()),
+    ("qwen3-vl-8b", picture()),
 ]
 each_model = pytest.mark.parametrize("name", SAVED)
 each_upload = pytest.mark.parametrize(("name", "upload"), UPLOADS)
