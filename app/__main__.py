@@ -1,4 +1,4 @@
-"""The same job without a page: `python -m app demo | compare | bench | speed | …`."""
+"""The same job without a page: `python -m app demo | compare | models | bench | speed | …`."""
 
 from __future__ import annotations
 
@@ -38,8 +38,11 @@ def main(arguments: list[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m app", description=__doc__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for add in (_add_demo, _add_compare, _add_bench, _add_speed, _add_compression, _add_findings):
+    for add in (_add_demo, _add_compare, _add_bench, _add_timing, _add_speed):
         add(commands)
+    for add in (_add_compression, _add_findings):
+        add(commands)
+    commands.add_parser("models", help="list the models there are").set_defaults(run=_models)
     for name, (module, about) in DRAWN.items():
         commands.add_parser(name, help=about).set_defaults(run=partial(_draw, module))
     return parser
@@ -55,7 +58,9 @@ def _add_demo(commands: Any) -> None:
 def _add_compare(commands: Any) -> None:
     compare = commands.add_parser("compare", help="ask one question about one picture or clip")
     compare.add_argument("file")  # text: a Path would hide that it is a URL
-    compare.add_argument("question")
+    asked = compare.add_mutually_exclusive_group(required=True)
+    asked.add_argument("question", nargs="?")
+    asked.add_argument("--locate", metavar="WHAT", help="a box is asked for, as the model knows it")
     compare.add_argument("--model", default="", help="default: what takes such a file")
     compare.add_argument("--methods", help=f"{PARTS}; default: what suits such a file")
     compare.add_argument("--retention", type=float, default=1 / 9, help="share of visual tokens")
@@ -80,6 +85,19 @@ def _add_bench(commands: Any) -> None:
     bench.add_argument("--jobs", type=int, help="processes, one thread each; default one a core")
     bench.add_argument("--json", type=Path, help="also write the report here")
     bench.set_defaults(run=_bench)
+
+
+def _add_timing(commands: Any) -> None:
+    timing = commands.add_parser("timing", help="a lane phase by phase: methods by ratios")
+    timing.add_argument("--model", default=Settings.model)
+    timing.add_argument("--methods", help=f"{PARTS}; default those of the model's media")
+    timing.add_argument("--retention", help="comma-separated; default 33, 22 and 11 %% of pictures")
+    timing.add_argument("--frames", type=int, help="of the drawn clip; default: the model's own")
+    timing.add_argument("--size", default="384x384", help="of the drawn upload, height x width")
+    timing.add_argument("--repeats", type=int, default=20, help="that count, after a warm-up")
+    timing.add_argument("--new-tokens", type=int, default=16)
+    timing.add_argument("--json", type=Path, help="also write the report here")
+    timing.set_defaults(run=_timing)
 
 
 def _add_speed(commands: Any) -> None:
@@ -129,7 +147,7 @@ def _compare(options: argparse.Namespace, settings: Settings) -> None:
 
     job = read_job(
         options.file,
-        options.question,
+        options.question or "",
         options.model,
         _names(options.methods) if options.methods is not None else None,
         options.retention,
@@ -138,8 +156,11 @@ def _compare(options: argparse.Namespace, settings: Settings) -> None:
         max_new_tokens=options.max_new_tokens,
         temperature=options.temperature,
         seed=options.seed,
+        locate=options.locate,
         settings=settings,
     )
+    if options.locate:
+        print(job.question)
     if note := find(job.model).note_on(job.question):
         print(note)
     *_, last = LocalWorker(settings).run(job)
@@ -160,9 +181,16 @@ def _compare(options: argparse.Namespace, settings: Settings) -> None:
         raise ValueError(" ".join(f"{' and '.join(who)}: {why}" for why, who in failed.items()))
 
 
+def _models(options: argparse.Namespace, settings: Settings) -> None:
+    from app import listing
+
+    print(listing.table())
+
+
 def _bench(options: argparse.Namespace, settings: Settings) -> None:
     from app import bench
 
+    _say_if_random(options.model)
     unit = bench.drawn_as(options.model)
     methods = options.methods or bench.METHODS[unit]
     report = bench.bench(
@@ -182,6 +210,13 @@ def _bench(options: argparse.Namespace, settings: Settings) -> None:
     print(json.dumps(report))
 
 
+def _say_if_random(model: str) -> None:
+    from models.catalog import find
+
+    if (card := find(model)).random:
+        print(card.note_on(""))
+
+
 def _names(text: str) -> list[str]:
     return [part.strip() for part in text.split(",")]
 
@@ -193,9 +228,41 @@ def _ratios(text: str) -> list[float]:
         raise ValueError(f"Retention is {text!r}, wanted numbers such as 0.333,0.111.") from None
 
 
+def _timing(options: argparse.Namespace, settings: Settings) -> None:
+    from app import timing
+    from app.request import first_kind
+    from models.catalog import find
+
+    card = find(options.model)
+    kind = first_kind(card)
+    report = timing.timing(
+        options.model,
+        _names(options.methods or timing.METHODS[kind]),
+        _ratios(options.retention or timing.RATIOS[kind]),
+        card.frames if options.frames is None else options.frames,
+        _size(options.size),
+        options.repeats,
+        options.new_tokens,
+        settings,
+    )
+    print(timing.table(report))
+    if options.json:
+        options.json.write_text(json.dumps(report, indent=1) + "\n")
+    print(json.dumps(report))
+
+
+def _size(text: str) -> tuple[int, int]:
+    height, _, width = text.partition("x")
+    try:
+        return int(height), int(width)
+    except ValueError:
+        raise ValueError(f"Size is {text!r}, wanted height x width such as 336x336.") from None
+
+
 def _speed(options: argparse.Namespace, settings: Settings) -> None:
     from app import speed
 
+    _say_if_random(options.model)
     report = speed.speed(options.model, options.repeats, settings)
     print(speed.table(report))
     print(json.dumps(report))

@@ -17,23 +17,23 @@ from pathlib import Path
 import torch
 from tqdm import tqdm
 
-from app.request import first_kind, method_of
+from app.request import first_kind, lanes_at
 from app.settings import Settings
 from app.worker.conditions import conditions
 from models.base import Adapter
-from models.catalog import find, load
+from models.catalog import find
 from models.embedded import clip_questions, questions
 from models.embedded.clips import as_media
 from models.embedded.hard import PLAIN, Split, find_split, hard_clip, hard_scene
 from models.embedded.questions import Question
 from models.grounding import iou
+from models.loading import load
 from models.media import Media, drawn
 from models.pipeline import run_lane
 from models.record import LaneResult
 from pruning import methods as known
 from pruning.base import CompressionMethod
 from pruning.budget import BudgetError
-from pruning.methods import create
 
 ACCURATE_IOU = 0.5
 MAX_NEW_TOKENS = 32
@@ -96,7 +96,7 @@ def bench(
         raise ValueError(f"{count} {unit} came, wanted at least 1.")
     draw = _clips if unit == "clips" else _scenes
     cases = list(draw(count, seed, find_split(split)))
-    lanes = list(_lanes(methods, ratios, positions))
+    lanes = list(lanes_at(methods, ratios, find(model).family, positions))
     jobs = jobs or os.cpu_count() or 1
     ask = partial(_ask, methods=[method for _, method in lanes])
     with ProcessPoolExecutor(
@@ -154,17 +154,6 @@ def _clips(count: int, seed: int, split: Split = PLAIN) -> Iterator[tuple[Media,
     draw = partial(hard_clip, split)
     for clip, question in clip_questions.evaluation_questions(count, seed, draw=draw):
         yield as_media(clip), question
-
-
-def _lanes(
-    methods: Sequence[str], ratios: Sequence[float], positions: str
-) -> Iterator[tuple[str, CompressionMethod]]:
-    """Each with the name it was asked for by: "nuwa:paper" is not "nuwa"."""
-    for name in methods:
-        if name == "vanilla":
-            yield name, create(name)
-        else:
-            yield from ((name, method_of(name, ratio, positions)) for ratio in ratios)
 
 
 _adapter: Adapter  # of this process, once `_start` has loaded it

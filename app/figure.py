@@ -12,11 +12,11 @@ from app.examples import CLIP_SEEDS, DRAWN_FRAMES, SAMPLED_FRAMES
 from app.render.forest import Tree, largest_trees
 from app.render.tree import tree
 from app.settings import EXAMPLES, ROOT
-from models.catalog import load
 from models.embedded.build_video import POOLED
 from models.embedded.clips import Clip, draw_clip
 from models.embedded.perception import owners
 from models.embedded.world import evaluation_seed
+from models.loading import load
 from models.media import Media, read_media
 from models.pipeline import run_lane
 from models.record import LaneResult

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -13,8 +13,10 @@ from app.settings import EXAMPLES, Settings
 from app.worker.protocol import Job
 from models.catalog import CATALOG, ModelCard, find
 from models.checks import checked
+from models.grounding import FORMATS
 from models.media import Media, read_media
 from models.record import Truth
+from models.weights import is_here
 from pruning.base import CompressionMethod
 from pruning.methods import METHODS, create, is_composed
 
@@ -40,15 +42,17 @@ def read_job(
     max_new_tokens: int = 64,
     temperature: float = 0.0,
     seed: int = 0,
+    locate: str | None = None,
     settings: Settings | None = None,
 ) -> Job:
     """Check every part and read the upload. Raises `ValueError`s only.
 
+    `locate` names what to find, instead of a question: the model is asked as it was trained to be.
     No model means the one that takes such an upload, no methods those that show most on it, and no
     number of frames as many as the model was made for.
     """
     settings = settings or Settings()
-    question = checked(str(question or ""))
+    question = checked(str(question or locate or ""))
     card = None if model == "" else find(model)
     max_new_tokens, seed = _whole(max_new_tokens), _whole(seed)
     _check_decoding(max_new_tokens, temperature, seed, settings.max_new_tokens)
@@ -63,6 +67,8 @@ def read_job(
     card = card or default_card(media.kind, settings)
     if media.kind not in card.media:
         raise RequestError(_misfit(card, media.kind))
+    if locate is not None:
+        question = checked(FORMATS[card.grounding].question(question))
     names = LANES[media.kind][: settings.max_lanes - 1] if methods is None else methods
     lanes = _lanes(names, retention_ratio, positions, card, settings.max_lanes)
     truth = truth_of(media, path, question)
@@ -80,10 +86,10 @@ def _check_decoding(max_new_tokens: Any, temperature: Any, seed: Any, most: int)
 
 def default_card(kind: str, settings: Settings) -> ModelCard:
     """The model for a kind of upload: the one that is set, or the first that takes it."""
-    cards = [card for card in CATALOG if kind in card.media]
-    if not cards:
-        raise RequestError(f"No model here takes a {NOUNS[kind]}.")
-    return next((card for card in cards if card.name == settings.model), cards[0])
+    for card in (find(settings.model), *CATALOG):
+        if kind in card.media:
+            return card
+    raise RequestError(f"No model here takes a {NOUNS[kind]}.")
 
 
 def first_kind(card: ModelCard) -> str:
@@ -93,7 +99,8 @@ def first_kind(card: ModelCard) -> str:
 
 def _misfit(card: ModelCard, kind: str) -> str:
     taken = " or ".join(f"{NOUNS[other]}s" for other in sorted(card.media))
-    fitting = " or ".join(f"{c.title} ({c.name})" for c in CATALOG if kind in c.media)
+    able = (other for other in CATALOG if kind in other.media and is_here(other))
+    fitting = " or ".join(f"{other.title} ({other.name})" for other in able)
     return f"{card.title} takes {taken}, and a {NOUNS[kind]} came; choose {fitting or 'another'}."
 
 
@@ -122,13 +129,29 @@ def _lanes(
         if not is_composed(name) and name.partition(":")[0] not in known:
             fitting = ", ".join(m.name for m in METHODS if m.media & card.media)
             raise RequestError(f"Unknown method {name[:80]!r}. Choose one of {fitting}.")
-    return (create("vanilla"), *(method_of(name, ratio, positions) for name in others))
+    return (create("vanilla"), *(method_of(name, ratio, positions, card.family) for name in others))
 
 
-def method_of(name: str, ratio: float, positions: str = "published") -> CompressionMethod:
-    """A method, or parts composed, at a ratio; numbered as its name says unless told otherwise."""
+def method_of(
+    name: str, ratio: float, positions: str = "published", family: str = ""
+) -> CompressionMethod:
+    """A method, or parts composed, at a ratio, for a family of models.
+
+    It is numbered as its name says unless told otherwise.
+    """
     numbering = {} if positions == "published" else {"numbering": positions}
-    return create(name, retention_ratio=ratio, **numbering)
+    return create(name, family=family, retention_ratio=ratio, **numbering)
+
+
+def lanes_at(
+    names: Sequence[str], ratios: Sequence[float], family: str, positions: str = "published"
+) -> Iterator[tuple[str, CompressionMethod]]:
+    """Methods by ratios, each with the name it was asked for by: "nuwa:paper" is not "nuwa"."""
+    for name in names:
+        if name == "vanilla":
+            yield name, create(name)
+        else:
+            yield from ((name, method_of(name, ratio, positions, family)) for ratio in ratios)
 
 
 @lru_cache(maxsize=1)

@@ -27,7 +27,8 @@ from app.worker.conditions import conditions
 from app.worker.local import LocalWorker
 from app.worker.protocol import Job
 from models.base import Adapter
-from models.catalog import find, load
+from models.catalog import find
+from models.loading import load
 from models.pipeline import run_lane
 
 RETENTION = 1 / 9

@@ -6,16 +6,18 @@ L LLM layers. There is no batch axis outside the modules of transformers.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import numpy as np
 import torch
 from torch import Tensor
-from transformers import DynamicCache
+from transformers import DynamicCache, PreTrainedModel
 
 from models.decoder import Decoder
 from models.media import Media
+from pruning.axes import Extents
 from pruning.base import Needs, PositionStrategy
 from pruning.token_map import TokenMap
 from pruning.tokens import TokenLayout, VisualTokens
@@ -46,11 +48,13 @@ class Sequence:
     """What the LLM reads: text, the survivors with the separators among them, text."""
 
     embeds: Tensor  # (S, D)
-    positions: Tensor  # (S,) int64
+    positions: Tensor  # (S,) int64, or (3, S): time, row, column
     visual: Tensor  # (K,) int64 the survivors' rows, ascending
     num_after: int  # rows of the text after the picture, the last of all
     anchors: Tensor  # (K,) int64 original token behind each visual row, −1 = none
     layout: TokenLayout  # that the anchors point into
+    extents: Extents | None = None  # that the picture was numbered in; None on one axis
+    guidance: Tensor | None = None  # (N,) float32, what a guide's attention says of its tokens
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,7 +63,7 @@ class DecodeState:
 
     logits: Tensor  # (vocabulary,) float32, of the first token
     cache: DynamicCache
-    positions: Tensor  # (L,) int64 id of the next token, by layer
+    positions: Tensor  # (L,) int64 id of the next token, by layer, the same on every axis
     rows_per_layer: tuple[int, ...]  # S of each layer
 
     @property
@@ -72,12 +76,17 @@ class Adapter(Protocol):
     """A model family. Stateless: any number of lanes may share one."""
 
     media: frozenset[str]  # of {"image", "video"}
+    model: PreTrainedModel
 
     @property
     def device(self) -> torch.device: ...
 
     @property
     def decoder(self) -> Decoder: ...
+
+    @property
+    def guide(self) -> Callable[[], Adapter] | None:
+        """Gives the model whose attention tells SGL what matters; None = it asks itself."""
 
     @property
     def conditions(self) -> dict[str, str]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from models.decoder import Rope
+from models.decoder import Decoder, Rope
 from pruning.ops.attention import attend
 
 
@@ -20,7 +20,11 @@ def split_heads(x: Tensor, head_dim: int) -> Tensor:
 
 def rotate(x: Tensor, rope: Rope, rows: Tensor) -> Tensor:
     """Rotary embedding of x (H, Q, d), whose rows are `rows` (Q,) of the tables."""
-    cos, sin = rope[0][0, rows], rope[1][0, rows]  # (Q, d)
+    return turned(x, rope[0][0, rows], rope[1][0, rows])
+
+
+def turned(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+    """x (…, d) rotated by angles whose `cos` and `sin` are (…, d)."""
     first, second = x.chunk(2, dim=-1)
     return x * cos + torch.cat([-second, first], dim=-1) * sin
 
@@ -46,19 +50,25 @@ def received_attention(
 
 
 def decoder_attention(
-    layer: nn.Module, hidden: Tensor, rope: Rope, rows: Tensor, keys: Tensor
+    decoder: Decoder, layer: int, hidden: Tensor, rope: Rope, rows: Tensor, keys: Tensor
 ) -> Tensor:
-    """Attention (H, Q, S) of `rows` (Q,) in a layer entered by `hidden` (S, D).
+    """Attention (H, Q, S) of `rows` (Q,) in a layer entered by `hidden` (R, D).
 
-    `keys` (G, S, d) are those it cached.
+    `keys` (G, S, d) are those it cached, the last of them those of `hidden`.
     """
-    queries = decoder_heads(layer, layer.self_attn.q_proj, hidden, rope, rows)
-    return attend(queries, keys, layer.self_attn.scaling, rows)
+    queries = decoder_heads(decoder, layer, "q", hidden, rope, rows)
+    asked = rows + keys.shape[1] - len(hidden)  # (Q,) rows of all that is cached
+    return attend(queries, keys, decoder.model.layers[layer].self_attn.scaling, asked)
 
 
 def decoder_heads(
-    layer: nn.Module, projection: nn.Module, hidden: Tensor, rope: Rope | None, rows: Tensor
+    decoder: Decoder, layer: int, kind: str, hidden: Tensor, rope: Rope | None, rows: Tensor
 ) -> Tensor:
-    """Queries or keys (heads, Q, d) of `rows` (Q,), by `projection`; not rotated without `rope`."""
-    heads = split_heads(projection(layer.input_layernorm(hidden[rows])), layer.self_attn.head_dim)
+    """Queries "q" or keys "k" (heads, Q, d) of `rows` (Q,); not rotated without `rope`."""
+    entered = decoder.model.layers[layer]
+    attention = entered.self_attn
+    projected = attention.get_submodule(f"{kind}_proj")(entered.input_layernorm(hidden[rows]))
+    heads = split_heads(projected, attention.head_dim)
+    if decoder.normalises:
+        heads = attention.get_submodule(f"{kind}_norm")(heads)
     return heads if rope is None else rotate(heads, rope, rows)

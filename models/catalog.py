@@ -1,18 +1,18 @@
-"""The models that can be loaded, by name. Nothing heavy is imported before `load` is called."""
+"""The models that can be chosen, by name, and what to know of each. Nothing heavy is imported.
+
+The list is closed on purpose: no repository is loaded because somebody typed its name. How a card
+becomes a model is in models/loading.py, where its weights lie in models/weights.py.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, replace
 
 from models.embedded import scope
 from models.embedded.scope import Scope
 
-if TYPE_CHECKING:
-    from models.base import Adapter
-
-ROOT = Path(__file__).parents[1]
+RANDOM = "@random"  # after a name: the same shape without its weights
+SEE = "see the repository"
 
 
 @dataclass(frozen=True)
@@ -22,25 +22,36 @@ class ModelCard:
     name: str  # "embedded-image": what a person types
     title: str
     family: str  # which adapter
-    source: str  # a folder of the checkout
+    source: str  # a repository of the hub, or a folder of the checkout
     media: frozenset[str]  # of {"image", "video"}
-    answers: tuple[str, ...]  # kinds of question it was trained for
-    boxes: str  # how it writes a box
+    grounding: str  # how it is asked for a box and writes one: see models/grounding.py
+    tokens: int  # visual tokens of its largest picture, or of a clip of `frames`
+    revision: str = ""  # of the repository; "" for a folder
+    licence: str = SEE  # of the weights
     frames: int = 1  # that it samples of a clip
+    answers: tuple[str, ...] = ()  # kinds of question it was trained for; none: questions of all
     scope: Scope | None = None  # None: it was trained on questions of every kind
+    gated: bool = False  # the hub asks for consent before it hands the weights out
+    random: bool = False  # built with random weights, for timing
+    guide: str = ""  # the model, by name, that tells SGL what matters; "" = itself
 
     def note_on(self, question: str) -> str:
-        """What to tell a person who asks for more than it was trained on; else nothing."""
+        """What to tell a person of the answer they will get, where that is not what it seems."""
+        if self.random:
+            return f"{self.title}: its answers are noise, and only its times and sizes count."
         return self.scope.note(self.title, question) if self.scope else ""
 
 
-CATALOG = (
+EMBEDDED = (
     ModelCard(
         name="embedded-image",
         title="Embedded LLaVA",
         family="llava",
         source="assets/embedded/image",
         media=frozenset({"image"}),
+        grounding="scene",
+        tokens=144,
+        licence="Apache-2.0",
         answers=(
             "where something is",
             "whether it is there",
@@ -48,7 +59,6 @@ CATALOG = (
             "what colour it is",
             "what is on one side",
         ),
-        boxes="[x1, y1, x2, y2], as fractions of the picture padded to a square",
         scope=scope.PICTURES,
     ),
     ModelCard(
@@ -57,6 +67,10 @@ CATALOG = (
         family="llava-onevision",
         source="assets/embedded/video",
         media=frozenset({"video"}),
+        grounding="clip",
+        tokens=288,
+        licence="Apache-2.0",
+        frames=8,
         answers=(
             "which way something moves",
             "what appears last",
@@ -65,74 +79,110 @@ CATALOG = (
             "how many enter",
             "where something is at the end",
         ),
-        boxes="[x1, y1, x2, y2], as fractions of the last frame",
-        frames=8,
         scope=scope.CLIPS,
     ),
 )
 
+LLAVA = tuple(
+    ModelCard(
+        name=f"llava-1.5-{size}",
+        title=f"LLaVA-1.5 {size.upper()}",
+        family="llava",
+        source=f"llava-hf/llava-1.5-{size}-hf",
+        revision="main",
+        media=frozenset({"image"}),
+        grounding="padded",
+        tokens=576,
+        licence="Llama 2 Community License",
+        guide=guide,
+    )
+    for size, guide in (("7b", ""), ("13b", "llava-1.5-7b"))
+)
+
+ONEVISION = tuple(
+    ModelCard(
+        name=f"llava-onevision-{size}",
+        title=f"LLaVA-OneVision {size.upper()}",
+        family="llava-onevision",
+        source=f"llava-hf/llava-onevision-qwen2-{size}-ov-hf",
+        revision="main",
+        media=frozenset({"image", "video"}),
+        grounding="plain",
+        tokens=8829,
+        licence="Apache-2.0",
+        frames=32,
+        guide=guide,
+    )
+    for size, guide in (("0.5b", ""), ("7b", "llava-onevision-0.5b"))
+)
+
+LLAVA_VIDEO = (
+    ModelCard(
+        name="llava-video-7b",
+        title="LLaVA-Video 7B",
+        family="llava-video",
+        source="lmms-lab/LLaVA-Video-7B-Qwen2",
+        revision="main",
+        media=frozenset({"video"}),
+        grounding="plain",
+        tokens=13440,
+        licence="Apache-2.0",
+        frames=64,
+    ),
+)
+
+QWEN_2_5 = tuple(
+    ModelCard(
+        name=f"qwen2.5-vl-{size}",
+        title=f"Qwen2.5-VL {size.upper()}",
+        family="qwen2.5-vl",
+        source=f"Qwen/Qwen2.5-VL-{size.upper()}-Instruct",
+        revision="main",
+        media=frozenset({"image", "video"}),
+        grounding="pixels",
+        tokens=16384,
+        licence=licence,
+        frames=32,
+        guide=guide,
+    )
+    for size, licence, guide in (
+        ("3b", "Qwen Research License", ""),
+        ("7b", "Apache-2.0", "qwen2.5-vl-3b"),
+    )
+)
+
+QWEN_3 = (
+    ModelCard(
+        name="qwen3-vl-8b",
+        title="Qwen3-VL 8B",
+        family="qwen3-vl",
+        source="Qwen/Qwen3-VL-8B-Instruct",
+        revision="main",
+        media=frozenset({"image", "video"}),
+        grounding="thousand",
+        tokens=16384,
+        licence="Apache-2.0",
+        frames=32,
+    ),
+)
+
+# QWEN_2_5 and QWEN_3 join as soon as their families can be loaded.
+CATALOG: tuple[ModelCard, ...] = (*EMBEDDED, *LLAVA, *ONEVISION, *LLAVA_VIDEO)
+
 
 def find(name: str) -> ModelCard:
-    """The card of a model, or the names there are."""
+    """The card of a model, or the names there are; after `RANDOM`, of its shape without weights."""
+    plain = str(name).removesuffix(RANDOM)
     for card in CATALOG:
-        if card.name == name:
-            return card
+        if card.name == plain:
+            return card if name == plain else without_weights(card)
     raise ValueError(f"There is no model {name!r}; there is {', '.join(c.name for c in CATALOG)}.")
 
 
-def load(name: str, device: str | None = None, dtype: str | None = None) -> Adapter:
-    """The model, ready to run: by default in bfloat16 on CUDA, in float32 without it."""
-    card = find(name)
-    source = ROOT / card.source
-    if not (source / "config.json").is_file() or not any(source.glob("*.safetensors")):
-        raise ValueError(
-            f"{card.title} has no weights in {card.source}; check them out, or see models/embedded."
-        )
-    import torch
-
-    device = device or ("cuda" if torch.cuda.is_available() else "cpu")
-    dtype = dtype or ("float32" if torch.device(device).type == "cpu" else "bfloat16")
-    return {"llava": load_llava, "llava-onevision": load_onevision}[card.family](
-        card, device, dtype
-    )
-
-
-def load_llava(card: ModelCard, device: str, dtype: str) -> Adapter:
-    from transformers import LlavaForConditionalGeneration
-    from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
-
-    from models.llava import LlavaAdapter
-
-    parts = LlavaForConditionalGeneration, CLIPImageProcessorPil
-    return LlavaAdapter(*from_folder(ROOT / card.source, parts, device, dtype))
-
-
-def load_onevision(card: ModelCard, device: str, dtype: str) -> Adapter:
-    from transformers import LlavaOnevisionForConditionalGeneration
-    from transformers.models.llava_onevision.image_processing_pil_llava_onevision import (
-        LlavaOnevisionImageProcessorPil,
-    )
-
-    from models.llava_onevision import LlavaOnevisionAdapter
-
-    parts = LlavaOnevisionForConditionalGeneration, LlavaOnevisionImageProcessorPil
-    return LlavaOnevisionAdapter(*from_folder(ROOT / card.source, parts, device, dtype), card.media)
-
-
-def from_folder(source: Path, parts: tuple[Any, Any], device: str, dtype: str) -> tuple[Any, ...]:
-    """The model, its tokenizer and its image processor; `parts` are the classes of first and last.
-
-    The Pillow processors are named outright: they give the same numbers on every machine.
-    """
-    from transformers import AutoTokenizer
-
-    model, processor = parts
-    # dtype= at load: a later .to(bfloat16) would round the rotary frequencies too.
-    loaded = model.from_pretrained(
-        source, dtype=dtype, attn_implementation="sdpa", local_files_only=True
-    )
-    return (
-        loaded.to(device).eval().requires_grad_(False),
-        AutoTokenizer.from_pretrained(source, local_files_only=True),
-        processor.from_pretrained(source, local_files_only=True),
+def without_weights(card: ModelCard) -> ModelCard:
+    """The card of the same shape with random weights."""
+    if not card.revision:
+        raise ValueError(f"{card.title} ships with its weights; ask for {card.name} itself.")
+    return replace(
+        card, name=f"{card.name}{RANDOM}", title=f"{card.title} (random weights)", random=True
     )

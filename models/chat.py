@@ -2,25 +2,58 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import torch
 from torch import Tensor
-from transformers import PreTrainedTokenizerBase
+from transformers import AutoTokenizer, PreTrainedTokenizerBase
+
+
+def load_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
+    """The tokenizer of a checkpoint, with its chat template wherever that is kept.
+
+    Repositories of llava-hf have it in chat_template.json, which only stock processors read.
+    """
+    tokenizer = AutoTokenizer.from_pretrained(
+        folder, local_files_only=True, trust_remote_code=False
+    )
+    beside = folder / "chat_template.json"
+    if tokenizer.chat_template is None and beside.is_file():
+        tokenizer.chat_template = json.loads(beside.read_text(encoding="utf-8"))["chat_template"]
+    return tokenizer
 
 
 def turn(
     tokenizer: PreTrainedTokenizerBase, question: str, kind: str, marker: int
 ) -> tuple[Tensor, Tensor]:
     """Ids of the turn before and after its placeholder `marker`, for an upload of `kind`."""
-    for token in tokenizer.all_special_tokens:
-        if token in question:
-            raise ValueError(
-                f"The question contains {token}, one of the model's own signs; leave it out."
-            )
+    check_signs(tokenizer, question)
+    if tokenizer.chat_template is None:
+        raise ValueError(
+            "The checkpoint has no chat template; wanted one in tokenizer_config.json, "
+            "chat_template.jinja or chat_template.json."
+        )
     content = [{"type": kind}, {"type": "text", "text": question}]
     text = tokenizer.apply_chat_template(
         [{"role": "user", "content": content}], add_generation_prompt=True, tokenize=False
     )
     starts = tokenizer.bos_token is not None and text.startswith(tokenizer.bos_token)
     ids = torch.tensor(tokenizer(text, add_special_tokens=not starts).input_ids)
-    (at,) = (ids == marker).nonzero().flatten().tolist()
+    places = (ids == marker).nonzero().flatten().tolist()
+    if len(places) != 1:
+        raise ValueError(
+            f"The chat template gives {len(places)} placeholders for one {kind}, wanted 1 token "
+            f"numbered {marker}: template, tokenizer and config.json are not of one checkpoint."
+        )
+    (at,) = places
     return ids[:at], ids[at + 1 :]
+
+
+def check_signs(tokenizer: PreTrainedTokenizerBase, question: str) -> None:
+    """Refuse a question with a sign of the model's own: it would be read as one, not as text."""
+    for token in sorted({*tokenizer.all_special_tokens, *tokenizer.get_added_vocab()}):
+        if token in question:
+            raise ValueError(
+                f"The question contains {token}, one of the model's own signs; leave it out."
+            )

@@ -24,6 +24,7 @@ class Decoder:
 
     model: nn.Module  # embed_tokens, layers, norm, rotary_emb
     head: nn.Module
+    normalises: bool = False  # queries and keys, head by head, before they are rotated (Qwen3)
 
     @property
     def num_layers(self) -> int:
@@ -37,8 +38,8 @@ class Decoder:
         return self.model.embed_tokens(ids)
 
     def rope(self, positions: Tensor) -> Rope:
-        """Rotary tables for the ids (S,)."""
-        return self.model.rotary_emb(self.model.embed_tokens.weight, positions[None])
+        """Rotary tables for the ids (S,), or (3, S) where they differ from axis to axis."""
+        return self.model.rotary_emb(self.model.embed_tokens.weight, positions.unsqueeze(-2))
 
     def causal_mask(self, hidden: Tensor) -> Tensor | None:
         """For a whole prompt (S, D) at once; None where the kernel is causal by itself."""

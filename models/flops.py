@@ -6,7 +6,8 @@ and G key-value heads of d, and an FFN of width I in m matrices (2 plain, 3 gate
     2·n·D·d·(2H + 2G)  +  4·n²·H·d  +  2·m·n·D·I
 
 Attention is counted over the full n², causal or not, as `torch.utils.flop_counter` counts it. What
-a method computes to decide is not counted here; its time is in the timeline.
+a method computes to decide is not counted here, but for a guide's whole run; its time is in the
+timeline.
 """
 
 from __future__ import annotations

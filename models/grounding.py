@@ -1,25 +1,105 @@
-"""Boxes written in an answer: read, put back on the picture, compared."""
+"""Boxes in answers: how each family is asked for one and writes it, read back onto the picture.
+
+An answer is read by the rule of the family's official evaluation: every quadruple of numbers, and
+nothing that surrounds it. So JSON may be fenced, bare or cut short. (The reader of `supervision`
+wants whole objects with a label in each, and raises where one of the numbers is no number.)
+"""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 
-_NUMBER = r"\s*(\d+(?:\.\d+)?)\s*"
-_BOX = re.compile(rf"\[{_NUMBER},{_NUMBER},{_NUMBER},{_NUMBER}\]")
+Region = tuple[float, float, float, float]  # xyxy, in fractions of the picture
+
+WHOLE: Region = (0.0, 0.0, 1.0, 1.0)
+_NUMBER, _INTEGER = r"\s*(\d+(?:\.\d+)?)\s*", r"\s*(\d+)\s*"
+_FRACTIONS = re.compile(rf"\[{','.join([_NUMBER] * 4)}\]")
+_INTEGERS = re.compile(
+    rf"\[{','.join([_INTEGER] * 4)}\]|\({_INTEGER},{_INTEGER}\),\({_INTEGER},{_INTEGER}\)"
+)
+_ARTICLE = re.compile(r"^(an?|the)\s+", re.IGNORECASE)
 
 
 def parse_boxes(text: str) -> np.ndarray:
     """Every `[x1, y1, x2, y2]` of fractions in `text`, (M, 4) float32; all else is no box."""
-    found = np.array(_BOX.findall(text), dtype=np.float64).reshape(-1, 4)
+    found = np.array(_FRACTIONS.findall(text), dtype=np.float64).reshape(-1, 4)
     return found[(found <= 1).all(axis=1)].astype(np.float32)
 
 
-def to_picture(boxes: np.ndarray, region: tuple[float, float, float, float]) -> np.ndarray:
+def parse_integers(text: str) -> np.ndarray:
+    """Every `[x1, y1, x2, y2]` of whole numbers, and every `(x1,y1),(x2,y2)`: (M, 4) float64."""
+    found = [[number for number in match if number] for match in _INTEGERS.findall(text)]
+    return np.array(found, dtype=np.float64).reshape(-1, 4)
+
+
+@dataclass(frozen=True)
+class Format:
+    """How a family is asked for a box, and how it writes one."""
+
+    prompt: str  # {} stands for what is to be found
+    written: str  # how a box looks, in words
+    parse: Callable[[str], np.ndarray]  # an answer into numbers (M, 4), as they were written
+    full: float | None = 1.0  # the number that means the far edge; None = the length in pixels
+    padded: bool = False  # whether edges are those of what the model saw, or of the picture
+    bare: bool = False  # whether the prompt has an article of its own, or wants none
+
+    def question(self, expression: str) -> str:
+        """What to ask for the box of "the red car"."""
+        expression = expression.strip()
+        return self.prompt.format(_ARTICLE.sub("", expression) if self.bare else expression)
+
+    def boxes(
+        self, answer: str, region: Region = WHOLE, size: tuple[int, int] = (1, 1)
+    ) -> np.ndarray:
+        """Boxes (M, 4) float32 in an answer, as fractions of the picture.
+
+        Args:
+            answer: of the model.
+            region: what the model saw, in fractions of the picture.
+            size: height and width in pixels of the picture as the model saw it.
+        """
+        height, width = size if self.full is None else (self.full, self.full)
+        fractions = self.parse(answer) / np.array([width, height, width, height])
+        return to_picture(fractions, region if self.padded else WHOLE)
+
+
+_LLAVA = (  # of the benchmark on RefCOCO; its last sentence is from LLaVA's training
+    "Bounding box coordinates are specified in the format (top-left x, top-left y, bottom-right x, "
+    "bottom-right y). All values are floating point numbers bounded between 0 and 1. "
+    "Please provide the bounding box coordinate of the region this sentence describes: {}"
+)
+_QWEN = "Locate {} in this image and output the bbox coordinates in JSON format."
+_CORNERS = "[x1, y1, x2, y2], as fractions of the "
+
+FORMATS = {
+    "padded": Format(_LLAVA, _CORNERS + "picture padded to a square", parse_boxes, padded=True),
+    "plain": Format(_LLAVA, _CORNERS + "picture", parse_boxes),
+    "pixels": Format(
+        _QWEN, "[x1, y1, x2, y2], in pixels of the resized picture", parse_integers, None, bare=True
+    ),
+    "thousand": Format(
+        _QWEN, "[x1, y1, x2, y2], in thousandths of the picture", parse_integers, 1000.0, bare=True
+    ),
+    "scene": Format(
+        "Locate the {}.",
+        _CORNERS + "picture padded to a square",
+        parse_boxes,
+        padded=True,
+        bare=True,
+    ),
+    "clip": Format("Locate the {} at the end.", _CORNERS + "last frame", parse_boxes, bare=True),
+}
+
+
+def to_picture(boxes: np.ndarray, region: Region) -> np.ndarray:
     """Boxes (M, 4) given as fractions of `region`, which is itself in fractions of the picture.
 
-    What reaches beyond the picture is cut, what is empty is left out.
+    What reaches beyond the picture is cut. What is empty is left out, and so is a box whose corners
+    are the wrong way round: it encloses nothing, and official scores give it no overlap either.
     """
     left, top, right, bottom = region
     scale = np.array([right - left, bottom - top] * 2)

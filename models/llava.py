@@ -25,10 +25,12 @@ class LlavaAdapter(LlavaBase):
     media: ClassVar[frozenset[str]] = frozenset({"image"})
 
     def __post_init__(self) -> None:
+        layer = self.model.config.vision_feature_layer
         strategy = self.model.config.vision_feature_select_strategy
-        if strategy != "default":
+        if strategy != "default" or not isinstance(layer, int):
             raise ValueError(
-                f"This LLaVA selects {strategy!r} features, wanted 'default': no [CLS]."
+                f"This LLaVA selects {strategy!r} features of layer {layer}, "
+                "wanted 'default' features, without [CLS], of one layer."
             )
 
     @property

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import KW_ONLY, dataclass
 from typing import Any
 
 import numpy as np
@@ -11,12 +12,12 @@ from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from transformers.image_processing_backends import PilBackend
 
-from models.base import Prompt, Sequence
+from models.base import Adapter, Prompt, Sequence
 from models.chat import turn
 from models.decoder import Decoder
 from models.encoder import VisionEncoder
 from models.flops import matmul_flops
-from models.grounding import parse_boxes, to_picture
+from models.grounding import FORMATS, Format
 from models.separators import free_rows, number, raster_places, weave
 from pruning.base import Needs, PositionStrategy
 from pruning.token_map import TokenMap
@@ -30,6 +31,9 @@ class LlavaBase:
     model: PreTrainedModel
     tokenizer: PreTrainedTokenizerBase
     processor: PilBackend
+    _: KW_ONLY
+    grounding: Format = FORMATS["padded"]
+    guide: Callable[[], Adapter] | None = None
 
     @property
     def device(self) -> torch.device:
@@ -119,7 +123,11 @@ class LlavaBase:
         )
 
     def generate(self, prompt: Prompt, max_new_tokens: int, **options: Any) -> Any:
-        """What stock transformers makes of the same prompt: the measure of our own loops."""
+        """What stock transformers makes of the same prompt: the measure of our own loops.
+
+        Greedy and nothing else: what generation_config.json advises for sampling, a penalty on
+        repetition too, is left out of both.
+        """
         count = len(prompt.layout) + len(prompt.separators)
         marked = prompt.before.new_full((count,), self.marker(prompt.kind))
         ids = torch.cat([prompt.before, marked, prompt.after])
@@ -129,6 +137,7 @@ class LlavaBase:
             **self.stock_pixels(prompt),
             max_new_tokens=max_new_tokens,
             do_sample=False,
+            repetition_penalty=1.0,
             **options,
         )
 
@@ -138,7 +147,8 @@ class LlavaBase:
 
     @property
     def end_ids(self) -> frozenset[int]:
-        ends = self.model.generation_config.eos_token_id or self.tokenizer.eos_token_id
+        ends = self.model.generation_config.eos_token_id
+        ends = self.tokenizer.eos_token_id if ends is None else ends
         return frozenset(ends if isinstance(ends, list) else [ends])
 
     def to_text(self, ids: list[int]) -> str:
@@ -147,8 +157,7 @@ class LlavaBase:
         )
 
     def boxes(self, prompt: Prompt, answer: str) -> np.ndarray:
-        """LLaVA writes boxes as fractions of what it sees."""
-        return to_picture(parse_boxes(answer), prompt.region)
+        return self.grounding.boxes(answer, prompt.region)
 
     def flops(
         self, prompt: Prompt, needs: Needs, projected: int, rows_per_layer: tuple[int, ...]

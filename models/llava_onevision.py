@@ -7,7 +7,7 @@ have it for video. Keys, hidden states and attention are arranged just as the to
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 
 import torch
 from PIL import Image
@@ -16,13 +16,12 @@ from transformers.models.siglip.image_processing_pil_siglip import SiglipImagePr
 
 from models.anyres import lay_out
 from models.base import Prompt
+from models.grounding import FORMATS, WHOLE, Format
 from models.llava_base import LlavaBase
 from models.media import Media
 from models.siglip import SiglipEncoder
 from pruning.base import Needs
 from pruning.tokens import TokenLayout
-
-WHOLE = (0.0, 0.0, 1.0, 1.0)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -34,6 +33,8 @@ class LlavaOnevisionAdapter(LlavaBase):
     """
 
     media: frozenset[str] = frozenset({"image", "video"})  # what this checkpoint was trained for
+    _: KW_ONLY
+    grounding: Format = FORMATS["plain"]
 
     def __post_init__(self) -> None:
         layer = self.model.config.vision_feature_layer
@@ -75,6 +76,12 @@ class LlavaOnevisionAdapter(LlavaBase):
 
     def clip(self, media: Media) -> tuple[Tensor, TokenLayout, Tensor]:
         """Pixels of the frames, their layout, and the one newline after them all."""
+        pixels, side, seen = self.frames(media), -(-self.encoder.side // 2), self.encoder.seen
+        layout = TokenLayout.regular(len(pixels), side, side, (0.0, 0.0, seen, seen))
+        return pixels, layout, torch.tensor([len(layout)])
+
+    def frames(self, media: Media) -> Tensor:
+        """(T, 3, h, w), every frame squeezed into a square."""
         like = self.processor
         squeeze = SiglipImageProcessorPil(
             size=like.size,
@@ -83,18 +90,17 @@ class LlavaOnevisionAdapter(LlavaBase):
             image_std=like.image_std,
         )
         frames = [Image.fromarray(frame) for frame in media.frames]
-        pixels = squeeze(frames, return_tensors="pt").pixel_values
-        side, seen = -(-self.encoder.side // 2), self.encoder.seen
-        layout = TokenLayout.regular(len(frames), side, side, (0.0, 0.0, seen, seen))
-        return pixels, layout, torch.tensor([len(layout)])
+        return squeeze(frames, return_tensors="pt").pixel_values
+
+    def pool(self, maps: Tensor) -> Tensor:
+        """Patches of frames (T, n, C) into fewer (T, m, C)."""
+        return self.model.model.apply_pooling(maps)
 
     def tokens(self, prompt: Prompt, needs: Needs, maps: dict[str, Tensor]) -> dict[str, Tensor]:
         model, config = self.model.model, self.model.config
         maps = {**maps, "features": model.multi_modal_projector(maps["features"])}
         if prompt.kind == "video":
-            return {
-                name: model.apply_pooling(values).flatten(0, 1) for name, values in maps.items()
-            }
+            return {name: self.pool(values).flatten(0, 1) for name, values in maps.items()}
         ratio = {"vision_aspect_ratio": config.vision_aspect_ratio}
         return {
             name: model.pack_image_features([values], [prompt.size], **ratio)[0][0]

@@ -41,6 +41,7 @@ class Media:
     decoder: str  # what read it, with its version
     read_seconds: float
     note: str = ""  # what a person should know of how it was read, in a sentence
+    seconds: float = 0.0  # that a clip lasts, its last frame included, where that is known
 
     @cached_property
     def digest(self) -> str:

@@ -8,6 +8,7 @@ from dataclasses import replace
 from models.base import Adapter
 from models.checks import check_kind, checked
 from models.decode import TextStream, decode
+from models.guide import Guidance, ask
 from models.media import Media
 from models.prefill import prefill
 from models.record import LaneResult, Phase, Timeline
@@ -27,11 +28,13 @@ def run_lane(
     temperature: float = 0.0,
     seed: int = 0,
     cold: bool = False,
+    stops: bool = True,
 ) -> Iterator[Phase | str | LaneResult]:
     """Each `next` runs one step and gives what it brought: a phase's end, text, at last the result.
 
     Steps are read, encode, compress, prefill, then each decoded token; a scheduler may put other
-    lanes' steps between them. Text deltas may be empty; joined, they are the answer.
+    lanes' steps between them. Text deltas may be empty; joined, they are the answer. One that does
+    not stop makes all `max_new_tokens`, whatever they say: lanes are timed so.
     """
     if max_new_tokens < 1 or temperature < 0:
         raise ValueError(
@@ -41,7 +44,7 @@ def run_lane(
     lane = Lane(adapter, media, question, method)
     for step in (lane.read, lane.encode, lane.compress, lane.prefill):
         yield step()
-    yield from lane.decode(max_new_tokens, temperature, seed)
+    yield from lane.decode(max_new_tokens, temperature, seed, stops)
     yield lane.phases[-1]
     yield lane.result(cold)
 
@@ -50,7 +53,7 @@ class Lane:
     """A lane under way: its steps, to be taken in order, each on the lane's own clock.
 
     The projector is timed where it runs: with the encoder where the method, or the model, works
-    behind it, else with prefill.
+    behind it, else with prefill. A guide's whole run, its answer too, counts as compression.
     """
 
     def __init__(
@@ -62,6 +65,7 @@ class Lane:
         self.question = checked(question)
         self.watch = Stopwatch(adapter.device)
         self.phases: list[Phase] = []
+        self.guidance: Guidance | None = None
 
     def read(self) -> Phase:
         with self.watch.running("read"):
@@ -83,6 +87,9 @@ class Lane:
         with self.watch.running("compress"):
             self.token_map = self.method.compress(self.visual, self.budget.before)
             self.tokens = self.token_map.apply(self.visual.features)
+            if self.budget.inner and "guidance" in self.method.needs.llm:
+                guide = self.adapter.guide() if self.adapter.guide else self.adapter
+                self.guidance = ask(guide, self.media, self.question, self.visual.layout)
         return self.ended("compress", len(self.visual), len(self.token_map))
 
     def prefill(self) -> Phase:
@@ -93,6 +100,9 @@ class Lane:
             self.sequence = self.adapter.splice(
                 self.prompt, self.visual, self.token_map, self.tokens, before
             )
+            if self.guidance is not None:
+                importance = self.guidance.importance.to(self.adapter.device)
+                self.sequence = replace(self.sequence, guidance=importance)
             self.state, self.inner_maps = prefill(
                 self.adapter.decoder, self.sequence, self.method, self.budget
             )
@@ -100,13 +110,15 @@ class Lane:
         rows = self.state.rows_per_layer
         return self.ended("prefill", rows[0], rows[-1])
 
-    def decode(self, max_new_tokens: int, temperature: float, seed: int) -> Iterator[str]:
+    def decode(
+        self, max_new_tokens: int, temperature: float, seed: int, stops: bool = True
+    ) -> Iterator[str]:
         """One delta a token, and what the last one left unfinished."""
         self.stream = TextStream(self.adapter.to_text)
         ids = decode(
             self.adapter.decoder,
             self.state,
-            self.adapter.end_ids,
+            self.adapter.end_ids if stops else frozenset(),
             max_new_tokens,
             temperature,
             seed,
@@ -139,6 +151,8 @@ class Lane:
         flops = self.adapter.flops(
             self.prompt, self.method.needs, len(projected), self.state.rows_per_layer
         )
+        if self.guidance is not None:
+            flops += self.guidance.flops
         return LaneResult(
             method=self.method.name,
             title=self.method.label,

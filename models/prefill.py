@@ -5,13 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from transformers import DynamicCache
 
 from models.base import DecodeState, Sequence
 from models.capture import decoder_attention, decoder_heads
 from models.decoder import Decoder, Rope
 from models.separators import count_before, free_rows, weave
+from pruning.axes import renumber_on_axes
 from pruning.base import CompressionMethod, Needs, PositionStrategy
 from pruning.budget import Budget
 from pruning.positions import renumber
@@ -38,7 +39,7 @@ def prefill(
             rope, mask = decoder.rope(sequence.positions), decoder.causal_mask(sequence.embeds)
         entered = sequence.embeds
         sequence = replace(sequence, embeds=decoder.layer(layer, entered, rope, mask, cache))
-        next_positions.append(sequence.positions[-1] + 1)
+        next_positions.append(sequence.positions[..., -1].max() + 1)
         rows_per_layer.append(len(entered))
     logits = decoder.logits(sequence.embeds[-1:])
     return DecodeState(logits, cache, torch.stack(next_positions), tuple(rows_per_layer)), maps
@@ -48,18 +49,24 @@ def shrink(sequence: Sequence, token_map: TokenMap, strategy: PositionStrategy) 
     """The sequence with its visual rows mapped; text and separators stay where they are."""
     embeds, visual, places = sequence.embeds, sequence.visual, token_map.anchors.clamp_min(0)
     stay, fixed, rows = arrange(sequence, token_map)
-    is_visual = torch.zeros(len(embeds), dtype=torch.bool, device=fixed.device)
-    positions, _ = renumber(
-        strategy, sequence.positions, is_visual.index_fill(0, visual, True), rows
-    )
     survivors = token_map.apply(embeds[visual])  # (K, D)
     return replace(
         sequence,
         embeds=weave(stay, embeds[fixed], survivors),
-        positions=positions,
+        positions=renumbered(sequence, strategy, rows),
         visual=free_rows(stay, len(rows)),
         anchors=torch.where(token_map.anchors >= 0, sequence.anchors[places], -1),
     )
+
+
+def renumbered(sequence: Sequence, strategy: PositionStrategy, rows: Tensor) -> Tensor:
+    """Ids (…, S') of the new rows, each of which takes the place of one of `rows` (S',)."""
+    ids, length = sequence.positions, len(sequence.embeds)
+    is_visual = torch.zeros(length, dtype=torch.bool, device=rows.device)
+    is_visual[sequence.visual] = True
+    if sequence.extents is None:
+        return renumber(strategy, ids, is_visual, rows)[0]
+    return renumber_on_axes(strategy, ids, is_visual, rows, sequence.extents)[0]
 
 
 def arrange(sequence: Sequence, token_map: TokenMap) -> tuple[Tensor, Tensor, Tensor]:
@@ -113,24 +120,25 @@ class Boundary:
 
     def attention(self, needs: Needs) -> Tensor:
         keys = self.cache.layers[self.layer - 1].keys[0]  # (G, S, d)
-        return self.received(self.layer_before, self.entered, keys, needs)
+        return self.received(self.layer - 1, self.entered, keys, needs)
 
     def ahead(self, needs: Needs) -> Tensor:
-        layer, entering = self.decoder.model.layers[self.layer], self.sequence.embeds
+        entering = self.sequence.embeds
         everyone = torch.arange(len(entering), device=entering.device)
-        keys = decoder_heads(layer, layer.self_attn.k_proj, entering, self.rope, everyone)
-        return self.received(layer, entering, keys, needs)
+        keys = decoder_heads(self.decoder, self.layer, "k", entering, self.rope, everyone)
+        return self.received(self.layer, entering, keys, needs)
 
-    def received(self, layer: nn.Module, hidden: Tensor, keys: Tensor, needs: Needs) -> Tensor:
+    def received(self, layer: int, hidden: Tensor, keys: Tensor, needs: Needs) -> Tensor:
         """(H, Q, V) what the asking rows give the visual ones in a layer entered by `hidden`."""
-        given = decoder_attention(layer, hidden, self.rope, self.asking(needs), keys)  # (H, Q, S)
+        asking = self.asking(needs)
+        given = decoder_attention(self.decoder, layer, hidden, self.rope, asking, keys)  # (H, Q, S)
         return given[:, :, self.sequence.visual]
 
     def queries(self, needs: Needs) -> Tensor:
-        return self.heads("q_proj", needs, self.asking(needs))
+        return self.heads("q", needs, self.asking(needs))
 
     def keys(self, needs: Needs) -> Tensor:
-        return self.heads("k_proj", needs, self.sequence.visual)
+        return self.heads("k", needs, self.sequence.visual)
 
     def values(self, needs: Needs) -> Tensor:
         return self.cached_values[:, self.sequence.visual]
@@ -142,6 +150,11 @@ class Boundary:
         before = len(self.entered) - self.sequence.num_after  # rows up to the text after
         return self.cached_values[:, free_rows(self.sequence.visual, before)]
 
+    def guidance(self, needs: Needs) -> Tensor:
+        known, anchors = self.sequence.guidance, self.sequence.anchors
+        assert known is not None  # the lane asked the guide before prefill
+        return torch.where(anchors >= 0, known[anchors.clamp_min(0)], 0)
+
     def rotary(self, needs: Needs) -> Tensor:
         return torch.cat(self.rope)[:, self.sequence.visual]
 
@@ -149,19 +162,14 @@ class Boundary:
         return torch.cat(self.rope)[:, self.asking(needs)]
 
     @property
-    def layer_before(self) -> nn.Module:
-        return self.decoder.model.layers[self.layer - 1]
-
-    @property
     def cached_values(self) -> Tensor:
         """(G, S, d) of the layer before."""
         return self.cache.layers[self.layer - 1].values[0]
 
-    def heads(self, projection: str, needs: Needs, rows: Tensor) -> Tensor:
-        """Queries or keys (heads, Q, d) of `rows` (Q,) in the layer before."""
-        layer, rope = self.layer_before, self.rope if needs.llm_rope else None
-        projected = layer.self_attn.get_submodule(projection)
-        return decoder_heads(layer, projected, self.entered, rope, rows)
+    def heads(self, kind: str, needs: Needs, rows: Tensor) -> Tensor:
+        """Queries "q" or keys "k" (heads, Q, d) of `rows` (Q,) in the layer before."""
+        rope = self.rope if needs.llm_rope else None
+        return decoder_heads(self.decoder, self.layer - 1, kind, self.entered, rope, rows)
 
     def asking(self, needs: Needs) -> Tensor:
         """The rows (Q,) whose queries count."""

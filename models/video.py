@@ -46,8 +46,14 @@ def read_video(path: str | Path, num_frames: int) -> Media:
         kind="video",
         decoder=decoder,
         read_seconds=time.perf_counter() - started,
+        seconds=_duration(clip.times),
         note=_few(count, num_frames) if count < num_frames else "",
     )
+
+
+def _duration(times: np.ndarray) -> float:
+    """Frames over their mean rate: the last one is seen as long as the others are on average."""
+    return float(times[-1] * len(times) / max(len(times) - 1, 1))
 
 
 def _few(count: int, asked: int) -> str:

@@ -1,7 +1,7 @@
 """The ids of survivors for rotary embedding: before the LLM (`place`) and inside it (`renumber`).
 
-Ids are int64 on one axis (P = 1, plain RoPE) and follow the rows: sorting is never needed, so rows
-may come in any order and may share a place. The three axes of M-RoPE are refused, not guessed.
+Ids are int64 on one axis (plain RoPE; axes.py has the three of M-RoPE) and follow the rows: sorting
+is never needed, so rows may come in any order and may share a place.
 """
 
 from __future__ import annotations
@@ -21,14 +21,12 @@ def place(strategy: PositionStrategy, places: Tensor, start: int, n: int) -> tup
         start: id of the first visual token, had nothing been dropped.
         n: placed tokens of the whole picture or clip; without compression they take `n` ids.
     """
-    check_one_axis(places)
     places = places.clamp_min(0)
     if strategy is PositionStrategy.PERC:
         return start + torch.arange(len(places), device=places.device), start + len(places)
     if strategy is PositionStrategy.PESP:
         return start + places, start + n
-    stretch = stretch_literal if strategy is PositionStrategy.RPME else stretch_affine
-    return start + stretch(places, n - 1), start + n
+    return start + STRETCHES[strategy](places, n - 1), start + n
 
 
 def renumber(
@@ -44,9 +42,7 @@ def renumber(
         visual: (S,) bool, which rows are visual.
         rows: (S',) int64 old row whose place each new row takes; all text rows are among them.
     """
-    check_one_axis(ids)
-    if bool(visual[-1]):
-        raise ValueError("the last row is visual; text must follow the picture")
+    check_text_follows(visual)
     if strategy is PositionStrategy.PESP:
         return ids[rows], 0
     if strategy is PositionStrategy.PERC:
@@ -79,8 +75,12 @@ def stretch_affine(places: Tensor, last: int) -> Tensor:
     return (2 * steps * last + span) // (2 * span)
 
 
-def check_one_axis(ids: Tensor) -> None:
-    if ids.dim() != 1:
-        raise NotImplementedError(
-            f"Token ids have one axis (RoPE), got {ids.dim()}: M-RoPE is not supported yet."
-        )
+STRETCHES = {
+    PositionStrategy.RPME: stretch_literal,
+    PositionStrategy.RPME_AFFINE: stretch_affine,
+}
+
+
+def check_text_follows(visual: Tensor) -> None:
+    if bool(visual[-1]):
+        raise ValueError("the last row is visual; text must follow the picture")

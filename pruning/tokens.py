@@ -115,6 +115,7 @@ class LayerView:
     context_values: Tensor | None = None  # (Hkv, C, d) of all other rows
     rotary: Tensor | None = None  # (2, V, d) cosines and sines that the rows' ids turn by
     query_rotary: Tensor | None = None  # (2, Q, d) likewise, of the rows of `queries`
+    guidance: Tensor | None = None  # (V,) float32: attention that a guide gave, 0 = without a place
 
     def __len__(self) -> int:
         return self.anchors.shape[0]

@@ -109,6 +109,13 @@ CASES = (
         {"retention_ratio": 0.15, "layer": 1, "position_share": 0.4, "seed_share": 0.2},
         "a handful of survivors, nearly all of them for their place",
     ),
+    Case("sgl", "sgl", {"retention_ratio": 0.6}),
+    Case(
+        "sgl-hard",
+        "sgl",
+        {"retention_ratio": 0.28, "layer": 1, "numbering": "rpme"},
+        "the guide alone decides, before the second layer",
+    ),
     Case("nuwa", "nuwa", {"retention_ratio": 0.3}),
     Case(
         "nuwa-hard",
@@ -122,6 +129,13 @@ CASES = (
         "nuwa:paper",
         {"retention_ratio": 0.1, "pillar_by": "feature_norm", "numbering": "rpme_affine"},
         "a handful of survivors",
+    ),
+    Case("nuwa-qwen", "nuwa:qwen2.5-vl", {"retention_ratio": 0.5}),
+    Case(
+        "nuwa-qwen-hard",
+        "nuwa:qwen2.5-vl",
+        {"retention_ratio": 0.06, "per_cell": 4, "pillar_quantile": 1.0},
+        "every token is a candidate, and all survivors but one gather",
     ),
     Case("flashvid", "flashvid", {"retention_ratio": 0.5, "min_segments": 2}),
     Case(
@@ -174,6 +188,12 @@ CASES = (
         "flashvid.before+prunevid.inner",
         {"retention_ratio": 0.15, "stage_ratio": 16.0},
         "trees, of which each frame keeps its own",
+    ),
+    Case(
+        "composed-guided",
+        "visionzip.before+sgl.inner",
+        {"retention_ratio": 0.4},
+        "[CLS] has no place on the guide's picture",
     ),
     Case("composed-before", "nuwa:paper.before+rpme_affine", {"retention_ratio": 0.13}),
     Case("composed-inner", "nuwa.inner", {"retention_ratio": 0.6}, "all tokens up to halfway"),

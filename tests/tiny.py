@@ -29,6 +29,7 @@ from transformers.models.llava_onevision.image_processing_pil_llava_onevision im
 from models.base import Adapter
 from models.llava import LlavaAdapter
 from models.llava_onevision import LlavaOnevisionAdapter
+from models.llava_video import LlavaVideoAdapter
 from models.media import Media, drawn
 from models.pipeline import Lane
 from pruning.base import CompressionMethod
@@ -168,7 +169,7 @@ def clip(frames: int = 8, height: int = 45, width: int = 60, seed: int = 0) -> M
 
 GRIDLESS = {  # methods that need no grid
     *("vanilla", "random", "visionzip", "prumerge", "prumerge-plus", "holov", "fastv"),
-    *("sparsevlm", "pyramiddrop", "ivcprune"),
+    *("sparsevlm", "pyramiddrop", "ivcprune", "sgl"),
 }
 
 
@@ -205,3 +206,27 @@ def prefilled(
     for step in (lane.read, lane.encode, lane.compress, lane.prefill):
         step()
     return lane
+
+
+@lru_cache
+def tiny_llava_video(
+    dtype: torch.dtype = torch.float32,
+    kv_heads: int = 2,
+    kernel: str = "sdpa",
+    pool: str = "average",
+    newlines: str = "grid",
+    times: bool = False,
+) -> LlavaVideoAdapter:
+    """Views of 5 x 5 patches; frames of 2 x 2 tokens where pooling averages, else of 3 x 3."""
+    like = tiny_onevision(dtype, kv_heads, kernel, Qwen2Config)
+    clips = {"mm_spatial_pool_mode": pool, "mm_spatial_pool_stride": 2}
+    asked = {"mm_newline_position": newlines, "add_time_instruction": times}
+    config = LlavaOnevisionConfig.from_dict({**like.model.config.to_dict(), **clips, **asked})
+    torch.manual_seed(2)
+    model = LlavaOnevisionForConditionalGeneration._from_config(
+        config, dtype=dtype, attn_implementation=kernel
+    )
+    return LlavaVideoAdapter(randomised(model), like.tokenizer, like.processor)
+
+
+SETTINGS += (Setting("rows", tiny_llava_video, clip),)

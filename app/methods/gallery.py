@@ -12,7 +12,8 @@ from app.methods.shown import RATIOS, SHOWN, Shown
 from app.methods.words import Method
 from app.render.gallery import Run, clip_gallery, picture_gallery
 from app.settings import EXAMPLES, ROOT
-from models.catalog import find, load
+from models.catalog import find
+from models.loading import load
 from models.media import Media, read_media
 from models.pipeline import run_lane
 from models.record import LaneResult

@@ -28,6 +28,7 @@ LLM = {
     "rotary": "rotary angles of visual tokens",
     "query_rotary": "rotary angles of {rows}",
 }
+GUIDE = {"guidance": "attention, as it reads the question and answers it"}
 ROWS = {
     "none": "",
     "last": "the last text token",
@@ -51,7 +52,8 @@ def signals(needs: Needs) -> str:
     ]
     if llm and not needs.llm_rope:
         llm.append("without rotary embedding")
-    parts = {"encoder": encoder, "LLM": llm}
+    guide = [words for name, words in GUIDE.items() if name in needs.llm]
+    parts = {"encoder": encoder, "LLM": llm, "guide": guide}
     told = [f"of the {part}: {', '.join(words)}" for part, words in parts.items() if words]
     return "; ".join(told) or "none"
 

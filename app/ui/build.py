@@ -12,10 +12,10 @@ import gradio as gr
 
 from app.settings import Settings
 from app.ui.api import compare_endpoint
+from app.ui.choices import model_choices
 from app.ui.compare import DEVICE, compare_view
 from app.ui.held import HOUR
 from app.worker.protocol import Worker
-from models.catalog import CATALOG
 
 HERE = Path(__file__).parent
 TITLE = "TokenScope"
@@ -28,7 +28,7 @@ def build(worker: Worker, settings: Settings) -> gr.Blocks:
         with gr.Row(elem_id="top", equal_height=True):
             gr.HTML(f"<h1>{TITLE}</h1><p>{LINE}</p>", elem_id="title", apply_default_css=False)
             model = gr.Dropdown(
-                [(card.title, card.name) for card in CATALOG],
+                model_choices(settings.model),
                 value=settings.model,
                 label="Model",
                 elem_id="model",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Sequence
 from functools import lru_cache
@@ -11,8 +10,8 @@ from html import escape
 from app.methods.words import Method, Row, rows
 from app.render.summary import percent
 from app.request import LANES, NOUNS
-from app.settings import ROOT
-from models.catalog import find
+from models.catalog import CATALOG, find
+from models.weights import command, is_here
 from pruning.base import CompressionMethod
 from pruning.description import describe
 from pruning.methods import METHODS, create
@@ -32,14 +31,15 @@ POSITIONS = (
 def method_choices(model: str) -> tuple[tuple[str, str], ...]:
     """(what `create` takes, what its lane is called) of all but vanilla that a model can run.
 
-    Of a method's presets these are the first, and those that papers tell apart; one that is
-    tuned to another family of models is left to the command line.
+    Of a method's presets these are the first, or the one tuned to the model's family, and those
+    that papers tell apart; one tuned to another family is left to the command line.
     """
     names: list[str] = []
+    card = find(model)
     for method in METHODS:
-        if method.name != "vanilla" and method.media & find(model).media:
+        if method.name != "vanilla" and method.media & card.media:
             names += [method.name, *(f"{method.name}:{preset}" for preset in followed(method))]
-    return tuple((name, create(name).label) for name in names)
+    return tuple((name, create(name, family=card.family).label) for name in names)
 
 
 def followed(method: type[CompressionMethod]) -> list[str]:
@@ -114,22 +114,36 @@ def retention_note(ratio: float | None, model: str, num_frames: int | None = Non
     return f"<p>= <b>{kept}</b> of {total} visual tokens{made}, averaged over LLM layers</p>"
 
 
-@lru_cache
 def tokens_per_frame(model: str) -> int | None:
-    """How many visual tokens the model makes of a picture or a frame, if its files say so."""
+    """How many visual tokens the model makes of a picture or a frame, if always as many."""
     card = find(model)
-    config = ROOT / card.source / "config.json"
-    vision = json.loads(config.read_text()).get("vision_config", {}) if config.is_file() else {}
-    if not {"image_size", "patch_size"} <= set(vision):
-        return None
-    side = vision["image_size"] // vision["patch_size"]
-    return side**2 if "image" in card.media else (-(-side // 2)) ** 2  # frames are pooled 2 × 2
+    return None if len(card.media) > 1 else card.tokens // card.frames
 
 
 def answers_note(model: str) -> str:
     """What the model was made for, so that nobody asks it for more."""
     card = find(model)
+    if card.random:
+        return card.note_on("")
     return f"{card.title} answers {', '.join(card.answers)}." if card.answers else ""
+
+
+def model_choices(chosen: str) -> list[tuple[str, str]]:
+    """(what it is called, its name) of the models whose weights are here, and of the chosen one."""
+    cards = [card for card in CATALOG if is_here(card) or card.name == chosen]
+    if chosen not in {card.name for card in cards}:  # with random weights
+        cards.append(find(chosen))
+    return [(card.title, card.name) for card in cards]
+
+
+def absent_note() -> str:
+    """The models whose weights are not here, each with what fetches them."""
+    told = "".join(
+        f"<div><dt>{escape(card.title)}</dt><dd><code>{escape(command(card))}</code></dd></div>"
+        for card in CATALOG
+        if not is_here(card)
+    )
+    return f"<p>Models whose weights are not here</p><dl>{told}</dl>" if told else ""
 
 
 def placeholder(kind: str) -> str:

@@ -11,6 +11,7 @@ from app.settings import EXAMPLES, Settings
 from app.ui import lab
 from app.ui.choices import (
     POSITIONS,
+    absent_note,
     answers_note,
     default_lanes,
     method_choices,
@@ -204,6 +205,7 @@ def _advanced(card: ModelCard, kind: str, settings: Settings) -> tuple:
         seed = NumberInput(
             0, precision=0, label="Seed", info="Used when the temperature is above 0"
         )
+        gr.HTML(absent_note(), elem_id="absent", apply_default_css=False)
     return positions, num_frames, max_new_tokens, temperature, seed
 
 

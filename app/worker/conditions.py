@@ -10,13 +10,16 @@ from pathlib import Path
 import torch
 
 from models.base import Adapter
+from models.weights import commit
 
 
 def conditions(adapter: Adapter) -> dict[str, str]:
-    """What the adapter says of itself, then the machine and the versions."""
+    """What the adapter says of itself, whence its weights are, the machine and the versions."""
     on_cpu = {"machine": processor(), "threads": f"{torch.get_num_threads()}"}
+    read = commit(adapter.model.name_or_path)
     return {
         **adapter.conditions,
+        **({"weights": read} if read else {}),
         **(on_cpu if adapter.device.type == "cpu" else {}),
         "torch": version("torch"),
         "transformers": version("transformers"),

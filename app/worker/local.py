@@ -27,8 +27,10 @@ from app.events import (
 from app.settings import Settings
 from app.worker.conditions import conditions
 from app.worker.protocol import Job
+from models import memory
 from models.base import Adapter
-from models.catalog import ModelCard, find, load
+from models.catalog import ModelCard, find
+from models.loading import load
 from models.media import Media, drawn
 from models.pipeline import run_lane
 from models.record import Comparison, LaneFailure, LaneResult, Phase
@@ -78,8 +80,9 @@ class LocalWorker:
             try:
                 self._work(job, events.put, cancelled)
             except Exception as error:
-                log.exception("job failed")
-                events.put(error)
+                if not isinstance(error, ValueError):  # which says all there is in its sentence
+                    log.exception("job failed")
+                events.put(error.with_traceback(None))  # its frames would keep the model alive
             finally:
                 events.put(_END)
 
@@ -110,6 +113,7 @@ class LocalWorker:
         if self._adapter is None or self._adapter[0] != name:
             self._adapter = None
             self._warm.clear()  # what is loaded anew is cold again
+            memory.release()
             settings = self.settings
             self._adapter = (name, load(name, settings.device or None, settings.dtype or None))
         return self._adapter[1]
@@ -118,6 +122,8 @@ class LocalWorker:
         if cancelled.is_set():
             return
         adapter = self._model(job.model)
+        if job.media.kind == "video":
+            memory.check_clip(find(job.model), adapter, len(job.media.frames), len(job.methods))
         self._warm_up(job.model, job.media, job.methods, cancelled)
         lanes = {
             lane: self._lane(adapter, job, lane) for lane in range(len(job.methods))

@@ -16,9 +16,10 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from models.catalog import find, load
+from models.catalog import find
 from models.embedded.clips import as_media, draw_clip
 from models.embedded.world import Scene, draw_scene, evaluation_seed
+from models.loading import load
 from models.media import Media, drawn
 from pruning.base import Needs
 

@@ -19,10 +19,11 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 from tqdm import tqdm
 
-from models.catalog import find, load
+from models.catalog import find
 from models.embedded.clips import as_media, draw_clip
 from models.embedded.world import draw_scene, evaluation_seed
 from models.llava_base import LlavaBase
+from models.loading import load
 from models.media import Media, drawn
 from pruning.base import Needs
 from pruning.methods import create

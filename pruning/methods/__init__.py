@@ -23,6 +23,7 @@ from pruning.methods.prumerge import PruMerge, PruMergePlus
 from pruning.methods.prunevid import PruneVID
 from pruning.methods.pyramiddrop import PyramidDrop
 from pruning.methods.random import Random
+from pruning.methods.sgl import SGL
 from pruning.methods.sparsevlm import SparseVLM
 from pruning.methods.ttm import TTM
 from pruning.methods.vanilla import Vanilla
@@ -42,6 +43,7 @@ METHODS: tuple[type[CompressionMethod], ...] = (
     PyramidDrop,
     Feather,
     IVCPrune,
+    SGL,
     FastVID,
     PruneVID,
     TTM,
@@ -52,20 +54,24 @@ METHODS: tuple[type[CompressionMethod], ...] = (
 )
 
 
-def create(name: str, preset: str | None = None, **knobs: Any) -> CompressionMethod:
+def create(
+    name: str, preset: str | None = None, family: str = "", **knobs: Any
+) -> CompressionMethod:
     """A method by name, "nuwa" or with a preset "nuwa:paper"; `knobs` override the preset's.
 
-    Or one composed of parts: "nuwa:paper.before+fastv.inner+rpme".
+    Or one composed of parts: "nuwa:paper.before+fastv.inner+rpme". A method that its paper tunes
+    to the model's `family` is so tuned, unless a preset is named.
     """
     method: type[CompressionMethod]
     defaults: Mapping[str, Any]
     if is_composed(name):
-        method, defaults = Composed, parts_of(name)
+        method, defaults = Composed, parts_of(name, family)
     else:
         name, _, suffix = name.partition(":")
         by_name = {method.name: method for method in METHODS}
         method = by_name[one_of(by_name, name, "method")]
-        chosen = preset or suffix or next(iter(method.PRESETS))
+        tuned = family if family in method.PRESETS else next(iter(method.PRESETS))
+        chosen = preset or suffix or tuned
         defaults = method.PRESETS[one_of(method.PRESETS, chosen, f"{method.title} preset")]
     for knob in knobs:
         one_of([field.name for field in fields(method)], knob, f"{method.title} knob")
@@ -77,11 +83,11 @@ def is_composed(name: str) -> bool:
     return "+" in name or name.rpartition(".")[2] in PLACES
 
 
-def parts_of(name: str) -> dict[str, Any]:
+def parts_of(name: str, family: str = "") -> dict[str, Any]:
     """The knobs of `Composed` that a name sets by its parts, in any order."""
     knobs: dict[str, Any] = {}
     for word in name.split("+"):
-        knob, value = part_of(word.strip())
+        knob, value = part_of(word.strip(), family)
         if knob in knobs:
             kind = f"{PLACES[knob]} parts" if knob in PLACES else "position strategies"
             raise ValueError(f"Two {kind} came in {shown(name)}, wanted one.")
@@ -89,7 +95,7 @@ def parts_of(name: str) -> dict[str, Any]:
     return knobs
 
 
-def part_of(word: str) -> tuple[str, Any]:
+def part_of(word: str, family: str) -> tuple[str, Any]:
     """A knob of `Composed` and its value: "rpme", "nuwa:paper.before" or "fastv.inner"."""
     strategies = [strategy.value for strategy in PositionStrategy]
     if word in strategies:
@@ -102,7 +108,7 @@ def part_of(word: str) -> tuple[str, Any]:
         )
     acting = [method.name for method in METHODS if method.acts(place)]
     one_of(acting, method.partition(":")[0], f"{PLACES[place]} part")
-    return place, create(method)
+    return place, create(method, family=family)
 
 
 def one_of(names: Collection[str], name: str, kind: str) -> str:

@@ -11,13 +11,15 @@ from torch import Tensor
 from pruning.base import CompressionMethod, Needs, knob
 from pruning.budget import Budget, scaled_layer, two_stage
 from pruning.ops.grid import cells, grid_of, proximity
-from pruning.ops.select import rank_within, top
+from pruning.ops.select import best_offered, top
 from pruning.ops.similarity import cosine, norm
 from pruning.token_map import TokenMap
 from pruning.tokens import LayerView, VisualTokens
 
 CELL = 2  # a region is 2 × 2 tokens
 OFFICIAL_REACH = (280 / 1058) ** 0.5  # √280 tokens, of the √1058 from corner to corner of 24 × 24
+SPANS = {"hidden": (2 / 3, 1.0), "middle": (1 / 4, 3 / 4)}  # of encoder depth
+ASKING = {"attention": "last", "loudest_head": "last3", "cosine": "none"}  # rows, by ranker
 
 
 @dataclass(frozen=True)
@@ -25,12 +27,14 @@ class Nuwa(CompressionMethod):
     """Separate regions, align on the best of each, aggregate; drop again halfway through the LLM.
 
     Paper      Nüwa, ICLR 2026, arXiv 2602.02951
-    Code       Man-PaperRejected/Nuwa @ 175b7d5, nuwa/clip_encoder.py, modeling_llama.py
+    Code       Man-PaperRejected/Nuwa @ 175b7d5, nuwa/clip_encoder.py, modeling_llama.py;
+               in `qwen2.5-vl`: Vscan/qwen/model/qwen2_5vl_nuwa.py
     Where      before the LLM, on encoder tokens, then before the LLM's middle layer
     Positions  PESP as released, RPME as written
-    Differs    release and paper disagree: each difference is a knob, the presets are the two. Ours:
-               an odd last row or column forms cells of its own, where the release never keeps it;
-               nobody gathers when everything is kept, nor across the frames of a clip
+    Differs    paper and releases disagree: each difference is a knob, each of them a preset. Ours:
+               an odd last row or column forms cells of its own, which LLaVA's never keeps;
+               nobody gathers when everything is kept, nor across the frames of a clip. Qwen2.5-VL's
+               compares hidden states in window, not raster order, and lets queries see later keys
     """
 
     name = "nuwa"
@@ -50,6 +54,16 @@ class Nuwa(CompressionMethod):
             "ranker": "cosine",
             "numbering": "rpme",
         },
+        "qwen2.5-vl": {
+            "per_cell": 3,
+            "pillar_quantile": 0.1,
+            "alike_by": "middle",
+            "reach": 0.8,
+            "self_weight": "normalized",
+            "layer": 17,  # 15 of its 28
+            "stage_ratio": 1 / 0.42,  # as released for an average of a quarter
+            "ranker": "loudest_head",
+        },
     }
 
     retention_ratio: float = knob(0.25, 0.01, 1.0, help="visual tokens averaged over LLM layers")
@@ -59,24 +73,23 @@ class Nuwa(CompressionMethod):
         "attention", choices=("attention", "key_norm", "feature_norm"), help="what makes a pillar"
     )
     pillar_quantile: float = knob(0.55, 0.0, 1.0, help="survivors from it on stay as they are")
-    alike_by: str = knob("hidden", choices=("hidden", "features"), help="what cosines compare")
+    alike_by: str = knob("hidden", choices=(*SPANS, "features"), help="what cosines compare")
     reach: float = knob(OFFICIAL_REACH, 0.01, 2.0, help="of gathering, over the grid's diagonal")
     self_weight: str = knob(
         "one", choices=("one", "normalized"), help="of a collector, beside what it gathers"
     )
     layer: int = knob(16, 1, 31, help="pruning layer, in a 32-layer LLM")
     stage_ratio: float = knob(7.0, 1.0, 16.0, help="survivors before that layer for each after it")
-    ranker: str = knob("attention", choices=("attention", "cosine"), help="of visual tokens there")
+    ranker: str = knob("attention", choices=tuple(ASKING), help="of visual tokens there")
 
     @property
     def needs(self) -> Needs:
         keys = self.salience == "attention_norm" or self.pillar_by == "key_norm"
-        by_attention = self.ranker == "attention"
         return Needs(
             encoder=frozenset({"attention", "keys"} if keys else {"attention"}),
-            encoder_span=(2 / 3, 1.0) if self.alike_by == "hidden" else None,
-            llm_queries="last" if by_attention else "none",
-            llm=frozenset({"attention"} if by_attention else {"hidden", "text"}),
+            encoder_span=SPANS.get(self.alike_by),
+            llm_queries=ASKING[self.ranker],
+            llm=frozenset({"hidden", "text"} if self.ranker == "cosine" else {"attention"}),
         )
 
     def budget(self, num_tokens: int, num_layers: int) -> Budget:
@@ -89,7 +102,8 @@ class Nuwa(CompressionMethod):
             return TokenMap.identity(len(visual), visual.features.device)
         grid = grid_of(visual.layout, self.title)
         salience = signal(self.salience, visual)  # (N,)
-        anchors = spread(salience, grid, keep, self.per_cell)  # (K,)
+        regions = cells(grid, CELL, salience.device)  # (N,)
+        anchors = best_offered(regions, salience, keep, self.per_cell)  # (K,)
         strength = signal(self.pillar_by, visual)[anchors]  # (K,)
         pillar = strength >= strength.quantile(self.pillar_quantile)  # (K,)
         alike = signal(self.alike_by, visual)  # (N, Dv)
@@ -100,19 +114,20 @@ class Nuwa(CompressionMethod):
         return TokenMap.dense(weights, anchors, scores=salience, tags=tags)
 
     def prune(self, view: LayerView, keep: int) -> TokenMap:
-        if self.ranker == "attention":
-            assert view.attention is not None
-            relevance = view.attention.float().mean(dim=(0, 1))  # (V,)
-        else:
+        if self.ranker == "cosine":
             assert view.hidden is not None and view.text is not None
             question = view.text.float().mean(dim=0, keepdim=True)  # (1, D)
             relevance = cosine(view.hidden, question).squeeze(1)  # (V,)
+        else:
+            assert view.attention is not None
+            by_head = view.attention.float().mean(dim=1)  # (H, V)
+            relevance = by_head.mean(dim=0) if self.ranker == "attention" else by_head.amax(dim=0)
         return TokenMap.select(top(relevance, keep), len(view), scores=relevance)
 
 
 def signal(name: str, visual: VisualTokens) -> Tensor:
     """One float32 value, or vector, a token."""
-    if name == "hidden":
+    if name in SPANS:
         assert visual.hidden is not None
         return visual.hidden.float().mean(dim=0)
     if name == "features":
@@ -125,14 +140,6 @@ def signal(name: str, visual: VisualTokens) -> Tensor:
     assert visual.keys is not None
     key_norm = norm(visual.keys)  # (N,) of the heads together
     return key_norm if name == "key_norm" else key_norm * signal("attention", visual)
-
-
-def spread(scores: Tensor, grid: tuple[int, int, int], keep: int, per_cell: int) -> Tensor:
-    """The best `keep` of what the cells offer: none has a quota, none can crowd out the others."""
-    rank = rank_within(cells(grid, CELL, scores.device), scores)  # (N,)
-    enough = int(rank.sort().values[keep - 1]) + 1
-    candidate = rank < max(per_cell, enough)  # (N,)
-    return top(scores.masked_fill(~candidate, -torch.inf), keep)
 
 
 def gather(alike: Tensor, anchors: Tensor, pillar: Tensor, near: Tensor) -> Tensor:

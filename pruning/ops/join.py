@@ -74,8 +74,9 @@ def frame_by_frame(
         compress: the map of one frame, from where its tokens lie and how many are to survive.
         scores: (N,) of all frames.
     """
-    sizes = np.bincount(layout.frame)  # (T,)
-    room = torch.from_numpy(np.bincount(layout.frame[layout.placed], minlength=len(sizes)))
+    frame = np.unique(layout.frame, return_inverse=True)[1]  # a token may stand for two frames
+    sizes = np.bincount(frame)  # (T,)
+    room = torch.from_numpy(np.bincount(frame[layout.placed], minlength=len(sizes)))
     counts = apportion(keep * room.double() / room.sum(), room, keep).tolist()
     stops = sizes.cumsum().tolist()
     frames = [slice(start, stop) for start, stop in zip([0, *stops], stops, strict=False)]

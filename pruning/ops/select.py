@@ -23,6 +23,16 @@ def rank_within(groups: Tensor, scores: Tensor) -> Tensor:
     return rank
 
 
+def best_offered(groups: Tensor, scores: Tensor, count: int, each: int) -> Tensor:
+    """The best `count` (k,), ascending, of what groups offer: their best `each`, or as many more as
+    it takes. None has a quota, none can crowd out the others.
+    """
+    rank = rank_within(groups, scores)  # (n,)
+    enough = int(rank.sort().values[count - 1]) + 1
+    candidate = rank < max(each, enough)  # (n,)
+    return top(scores.masked_fill(~candidate, -torch.inf), count)
+
+
 def in_turns(groups: Tensor, scores: Tensor, count: int) -> Tensor:
     """`count` tokens (k,), ascending: every group gives its best before any gives its second.
 

@@ -8,6 +8,7 @@ import pytest
 from app import bench
 from app.__main__ import main
 from app.bench import Outcome
+from app.request import lanes_at
 from app.settings import Settings
 from models.embedded.questions import Question
 from pruning.methods import METHODS, create
@@ -32,7 +33,7 @@ def test_every_clip_is_asked_for_a_box_and_for_something_else():
 def test_every_method_of_clips_answers_or_says_the_smallest_ratio(monkeypatch):
     monkeypatch.setattr(bench, "_adapter", tiny_onevision(), raising=False)
     names = bench.METHODS["clips"].split(",")
-    lanes = list(bench._lanes(names, [0.5, 0.011], "published"))
+    lanes = list(lanes_at(names, [0.5, 0.011], "llava-onevision"))
     case = next(bench._clips(1, seed=0))
     answered = bench._ask(case, [method for _, method in lanes])
     rows = [

@@ -11,7 +11,9 @@ from app.__main__ import DRAWN, main
 from app.request import examples
 from app.settings import EXAMPLES
 from app.worker import local
+from models.catalog import CATALOG, find
 from tests.app import factory
+from tests.models import hub_cache
 from tests.tiny import tiny_llava, tiny_onevision
 
 checkpoint = pytest.mark.checkpoint
@@ -76,6 +78,29 @@ def test_a_question_outside_what_the_model_was_trained_on_is_said_before_the_ans
     assert head.startswith("Method")
     assert main(["compare", str(path), "Where is the car?", *arguments]) == 0
     assert capsys.readouterr().out.startswith("Method")
+
+
+@checkpoint
+def test_what_to_locate_is_asked_for_in_the_model_s_own_words(tmp_path, capsys):
+    out = tmp_path / "case"
+    arguments = ["--locate", "cat on the right", "--methods", "vanilla", "--out", str(out)]
+    assert main(["compare", str(EXAMPLES / "scene-1.png"), *arguments]) == 0
+    assert capsys.readouterr().out.startswith("Locate the cat on the right.\n")
+    saved = recordings.load(out)
+    assert saved.question == "Locate the cat on the right."
+    assert len(saved.lanes[0].boxes) == 1
+
+
+@pytest.mark.parametrize("asked", [[], ["Where is it?", "--locate", "the cat"]])
+def test_one_question_is_asked_or_one_thing_located(asked, capsys):
+    with pytest.raises(SystemExit) as stopped:
+        main(["compare", str(EXAMPLES / "scene-1.png"), *asked])
+    assert stopped.value.code == 2 and "--locate" in capsys.readouterr().err
+
+
+def test_nothing_to_locate_is_an_empty_question(capsys):
+    assert main(["compare", str(EXAMPLES / "scene-1.png"), "--locate", " "]) == 2
+    assert "question is empty" in capsys.readouterr().err
 
 
 @checkpoint
@@ -147,7 +172,41 @@ def test_bench_prints_a_table_and_ends_with_one_json_line(capsys):
     assert lines[0].split()[0] == "method" and report["questions"]["grounding"] == 2
 
 
-COMMANDS = ("demo", "compare", "bench", "speed", "compression", "findings", *DRAWN)
+def test_the_models_are_listed_with_their_sizes_and_what_fetches_them(
+    tmp_path, monkeypatch, capsys
+):
+    hub_cache.give_cache(tmp_path, monkeypatch)  # one is here, its shape a tiny one's
+    hub_cache.fetch(tmp_path, find("llava-1.5-7b"), tiny_llava())
+    assert main(["models"]) == 0
+    head, *lines, _, note = capsys.readouterr().out.splitlines()
+    assert head.split()[:3] == ["name", "takes", "parameters"] and "@random" in note
+    told = {line.split()[0]: line for line in lines}
+    assert set(told) == {card.name for card in CATALOG}
+    assert f"{tiny_llava().model.num_parameters():,}" in told["llava-1.5-7b"]
+    assert " here " in told["llava-1.5-7b"] and " here " in told["embedded-image"]
+    assert "13,351,494,656  29.9 " in told["llava-1.5-13b"]
+    assert "hf download llava-hf/llava-1.5-13b-hf --revision main" in told["llava-1.5-13b"]
+
+
+def test_a_model_whose_weights_are_not_here_is_one_sentence_and_exit_status_2(
+    tmp_path, monkeypatch, capsys
+):
+    hub_cache.give_cache(tmp_path, monkeypatch)
+    assert main(["compare", example()[0], "Where?", "--model", "llava-1.5-7b"]) == 2
+    said = capsys.readouterr().err.strip()
+    assert said.startswith("tokenscope: LLaVA-1.5 7B is not here; fetch it with `hf download ")
+    assert "\n" not in said
+
+
+def test_answers_of_random_weights_are_said_to_be_noise(tmp_path, monkeypatch, capsys):
+    hub_cache.give_cache(tmp_path, monkeypatch)
+    arguments = ["--model", "llava-1.5-7b@random", "--max-new-tokens", "2", "--methods", "nuwa"]
+    assert main(["compare", example()[0], "Where?", *arguments, "--retention", "0.5"]) == 0
+    first, *_ = capsys.readouterr().out.splitlines()
+    assert first.startswith("LLaVA-1.5 7B (random weights): its answers are noise")
+
+
+COMMANDS = ("demo", "compare", "models", "bench", "speed", "compression", "findings", *DRAWN)
 
 
 @pytest.mark.parametrize("command", COMMANDS)

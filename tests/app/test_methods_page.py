@@ -14,7 +14,7 @@ import pytest
 from app.bench import every_method
 from app.methods import page, write
 from app.methods.answers import answers, half_width
-from app.methods.signals import ENCODER, LLM, ROWS, signals
+from app.methods.signals import ENCODER, GUIDE, LLM, ROWS, signals
 from app.methods.words import place, positions, rows
 from app.settings import ROOT
 from app.ui.choices import methods_note
@@ -137,9 +137,10 @@ def test_a_cell_may_hold_a_bar() -> None:
 def test_every_signal_that_a_method_needs_has_words(method: type[CompressionMethod]) -> None:
     for preset in method.PRESETS:
         needs = create(method.name, preset).needs
-        assert needs.encoder <= ENCODER.keys() and needs.llm <= LLM.keys()
+        inside = LLM | GUIDE
+        assert needs.encoder <= ENCODER.keys() and needs.llm <= inside.keys()
         assert all(ENCODER[name] in signals(needs) for name in needs.encoder)
-        said = [LLM[name].format(rows=ROWS[needs.llm_queries]) for name in needs.llm]
+        said = [inside[name].format(rows=ROWS[needs.llm_queries]) for name in needs.llm]
         assert all(words in signals(needs) for words in said)
 
 

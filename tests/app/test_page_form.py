@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import replace
 
 import gradio as gr
 import pytest
@@ -12,9 +11,8 @@ from app.settings import Settings
 from app.ui import choices, form, lab
 from app.ui.following import Following
 from app.ui.uploads import ClipInput, PictureInput
-from models.catalog import find
+from models.catalog import CATALOG
 from pruning.methods import create
-from tests import tiny
 
 
 def following() -> Following:
@@ -74,13 +72,39 @@ def test_the_tab_follows_the_model_and_then_changes_nothing():
     assert again == {follow.form.kind: "video"}
 
 
-def test_the_tokens_of_a_frame_are_as_many_as_the_model_makes(tmp_path, monkeypatch):
-    model = tiny.tiny_onevision()
-    model.model.config.save_pretrained(tmp_path)
-    card = replace(find("embedded-video"), source=str(tmp_path))
-    monkeypatch.setattr(choices, "find", lambda name: card)
-    made = model.prepare(tiny.clip(frames=2), "?").layout
-    assert choices.tokens_per_frame("a model of its own") == (made.frame == 0).sum()
+def test_the_tokens_of_a_picture_or_a_frame_are_told_where_they_are_always_as_many():
+    told = {name: choices.tokens_per_frame(name) for name in ("embedded-image", "embedded-video")}
+    assert told == {"embedded-image": 144, "embedded-video": 36}
+    assert choices.tokens_per_frame("llava-1.5-7b@random") == 576
+    assert choices.tokens_per_frame("llava-onevision-7b") is None, "crops follow the picture's form"
+
+
+def test_models_whose_weights_are_here_are_offered_and_of_the_others_what_fetches_them(
+    tmp_path, monkeypatch
+):
+    monkeypatch.setattr(choices, "is_here", lambda card: card.name.startswith("embedded"))
+    offered = [name for _, name in choices.model_choices("embedded-image")]
+    assert offered == ["embedded-image", "embedded-video"]
+    note = choices.absent_note()
+    assert "<code>hf download llava-hf/llava-1.5-7b-hf --revision main</code>" in note
+    assert "Embedded" not in note
+    monkeypatch.setattr(choices, "is_here", lambda card: True)
+    assert choices.absent_note() == ""
+    assert len(choices.model_choices("embedded-image")) == len(CATALOG)
+
+
+def test_the_model_that_is_set_is_offered_whether_its_weights_are_here_or_not(monkeypatch):
+    monkeypatch.setattr(choices, "is_here", lambda card: card.name.startswith("embedded"))
+    for name, title in (
+        ("llava-1.5-7b", "LLaVA-1.5 7B"),
+        ("llava-1.5-7b@random", "LLaVA-1.5 7B (random weights)"),
+    ):
+        *_, last = choices.model_choices(name)
+        assert last == (title, name)
+
+
+def test_of_a_model_with_random_weights_the_form_says_that_its_answers_are_noise():
+    assert "its answers are noise" in choices.answers_note("llava-1.5-7b@random")
 
 
 def test_tokens_of_a_clip_are_counted_a_frame(monkeypatch):

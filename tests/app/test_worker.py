@@ -2,18 +2,23 @@
 
 import threading
 from dataclasses import replace
+from weakref import ref
 
 import pytest
 
 from app.events import ComparisonDone, LaneDone, LaneFailed, LaneStarted, PhaseDone, TextDelta
+from app.render.summary import conditions_line
 from app.request import examples, read_job
 from app.settings import EXAMPLES, Settings
 from app.worker import local
 from app.worker.local import LocalWorker
 from app.worker.protocol import Job
+from models import memory
+from models.catalog import find
 from models.pipeline import run_lane
 from models.record import LaneFailure, LaneResult
 from pruning.methods import create
+from tests.models import hub_cache
 from tests.tiny import clip, picture, tiny_llava, tiny_onevision
 
 checkpoint = pytest.mark.checkpoint
@@ -238,3 +243,63 @@ def test_a_model_that_cannot_be_loaded_fails_its_job_alone(tiny):
     with pytest.raises(RuntimeError, match="no such device"):
         list(worker.run(tiny_job(create("vanilla"), model="broken")))
     assert isinstance(lanes(worker, tiny_job(create("vanilla")))[0], LaneResult)
+
+
+@pytest.fixture
+def counted(monkeypatch):
+    """A worker whose every model is a new one; (name, models alive when it was loaded)."""
+    models, loaded = [], []
+
+    def load(name, device, dtype):
+        loaded.append((name, sum(model() is not None for model in models)))
+        adapter = replace(tiny_onevision() if name == "embedded-video" else tiny_llava())
+        models.append(ref(adapter))
+        circle = [adapter]
+        circle.append(circle)  # as in a large model: only the collector sees that nobody holds it
+        return adapter
+
+    monkeypatch.setattr(local, "load", load)
+    return LocalWorker(), loaded
+
+
+def test_a_model_is_gone_before_the_next_one_is_loaded(counted):
+    worker, loaded = counted
+    for model in ("a", "a", "b", "c"):
+        lanes(worker, tiny_job(create("vanilla"), create("flashvid"), model=model))
+    assert loaded == [("a", 0), ("b", 0), ("c", 0)]
+
+
+def test_a_job_that_was_refused_keeps_no_model_alive(counted, monkeypatch):
+    worker, loaded = counted
+    monkeypatch.setattr(memory, "free", lambda device: 2**20)
+    job = Job("embedded-video", clip(), "?", (create("vanilla"),), 2)
+    with pytest.raises(ValueError, match=r"8 frames need .* fewer frames") as refusal:
+        list(worker.run(job))
+    lanes(worker, tiny_job(create("vanilla")))
+    assert loaded == [("embedded-video", 0), ("a", 0)] and refusal.value is not None
+
+
+def test_another_model_waits_until_the_lanes_under_way_are_done(counted):
+    worker, loaded = counted
+    running = worker.run(tiny_job(create("vanilla"), model="a", max_new_tokens=50))
+    next(running)
+    done = []
+    waiting = threading.Thread(
+        target=lambda: done.append(lanes(worker, tiny_job(create("vanilla"), model="b"))),
+        daemon=True,
+    )
+    waiting.start()
+    *_, last = running
+    assert isinstance(last, ComparisonDone) and last.comparison.lanes[0].new_tokens == 50
+    waiting.join(10)
+    assert isinstance(done[0][0], LaneResult) and loaded == [("a", 0), ("b", 0)]
+
+
+def test_a_record_names_the_commit_of_the_weights_that_answered(tmp_path, monkeypatch):
+    hub_cache.give_cache(tmp_path, monkeypatch)
+    hub_cache.fetch(tmp_path, find("llava-1.5-7b"), tiny_llava())
+    worker = LocalWorker(Settings(device="cpu"))
+    job = tiny_job(create("vanilla"), model="llava-1.5-7b")
+    comparison = list(worker.run(job))[-1].comparison
+    assert comparison.conditions["weights"] == f"llava-hf/llava-1.5-7b-hf at {hub_cache.COMMIT}"
+    assert hub_cache.COMMIT in conditions_line(comparison)

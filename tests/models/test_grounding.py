@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from models.grounding import iou, parse_boxes, to_picture
-from models.llava import pad_to_square
+from models.catalog import CATALOG
+from models.embedded import clip_questions
+from models.embedded.questions import GROUNDING
+from models.grounding import FORMATS, WHOLE, iou, parse_boxes, to_picture
+from models.llava import LlavaAdapter, pad_to_square
 from tests.tiny import picture, tiny_llava
-
-WHOLE = (0.0, 0.0, 1.0, 1.0)
 
 
 @pytest.mark.parametrize(
@@ -75,3 +76,132 @@ def test_iou_counts_shared_area_once() -> None:
     assert iou(box, others).tolist() == pytest.approx([1, 1 / 3, 0, 0])
     assert iou(box, np.zeros((0, 4))).shape == (0,)
     assert iou(np.zeros(4), np.zeros((1, 4))).tolist() == [0]
+
+
+@pytest.mark.parametrize(
+    ("text", "boxes"),
+    [
+        ("[10, 20, 30, 40]", [[10, 20, 30, 40]]),
+        ('```json\n[{"bbox_2d": [10, 20, 30, 40], "label": "car"}]\n```', [[10, 20, 30, 40]]),
+        ('{"bbox_2d": [10,20,30,40]}', [[10, 20, 30, 40]]),
+        ('Here [one] is: [{"bbox_2d": [ 10 , 20,30, 40 ]}]', [[10, 20, 30, 40]]),
+        ("[10, 20, 30, 40] or [1, 2, 3, 4]", [[10, 20, 30, 40], [1, 2, 3, 4]]),
+        ('[{"bbox_2d": [10, 20, 30, 40], "lab', [[10, 20, 30, 40]]),
+        ('[{"bbox_2d": [10, 20, 30, 40]}, {"bbox_2d": [1, 2,', [[10, 20, 30, 40]]),
+        ('[{"bbox_2d": [10, 20, 30]}, {"bbox_2d": [1, 2, 3, 4]}]', [[1, 2, 3, 4]]),
+        ('[{"bbox_2d": ["a", 20, 30, 40]}]', []),
+        ("the car(10,20),(30,40)", [[10, 20, 30, 40]]),
+        ("[10.5, 20, 30, 40]", []),
+        ("[-10, 20, 30, 40]", []),
+        ("[[10, 20], [30, 40]]", []),
+        ("(10,20) and (30,40)", []),
+        ("10, 20, 30, 40", []),
+        ("[10, 20, 30, 40, 50]", []),
+        ("", []),
+    ],
+)
+@pytest.mark.parametrize("name", ["pixels", "thousand"])
+def test_every_four_whole_numbers_in_brackets_are_a_box(name: str, text: str, boxes: list) -> None:
+    parsed = FORMATS[name].parse(text)
+    assert parsed.shape == (len(boxes), 4)
+    assert parsed.tolist() == boxes
+
+
+EXPRESSION = "The red car"
+ENDS = {
+    "padded": "the region this sentence describes: The red car",
+    "plain": "the region this sentence describes: The red car",
+    "pixels": "Locate red car in this image and output the bbox coordinates in JSON format.",
+    "thousand": "Locate red car in this image and output the bbox coordinates in JSON format.",
+    "scene": "Locate the red car.",
+    "clip": "Locate the red car at the end.",
+}
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_a_family_is_asked_for_a_box_in_its_own_words(name: str) -> None:
+    assert FORMATS[name].question(f" {EXPRESSION} ").endswith(ENDS[name])
+
+
+@pytest.mark.parametrize("expression", ["red car", "the red car", "A red car", "an  red car"])
+def test_an_article_is_neither_doubled_nor_missed(expression: str) -> None:
+    assert FORMATS["scene"].question(expression) == "Locate the red car."
+
+
+def test_an_expression_with_braces_is_asked_as_it_is() -> None:
+    assert FORMATS["pixels"].question("{0} {").startswith("Locate {0} { in this image")
+
+
+def test_an_article_is_a_word_and_not_a_beginning() -> None:
+    assert FORMATS["scene"].question("anchor") == "Locate the anchor."
+
+
+def test_every_card_names_a_format() -> None:
+    assert {card.grounding for card in CATALOG} <= set(FORMATS)
+
+
+def test_an_embedded_model_is_asked_as_it_was_trained() -> None:
+    taught = {*GROUNDING, *clip_questions.END}
+    asked = {FORMATS[name].question("{0}").lower() for name in ("scene", "clip")}
+    assert asked <= taught
+
+
+WIDE = (0.0, -0.5, 1.0, 1.5)  # a picture twice as wide as high, padded to a square
+SIZE = (420, 840)  # height and width that a model saw
+ANSWERS = {  # all of them mean the right half of the lower half
+    "padded": "[0.5, 0.5, 1.0, 0.75]",
+    "plain": "[0.5, 0.5, 1.0, 1.0]",
+    "scene": "[0.50, 0.50, 1.00, 0.75]",
+    "clip": "[0.50, 0.50, 1.00, 1.00]",
+    "pixels": '[{"bbox_2d": [420, 210, 840, 420], "label": "car"}]',
+    "thousand": '[{"bbox_2d": [500, 500, 1000, 1000], "label": "car"}]',
+}
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_a_box_comes_back_to_the_picture_from_every_format(name: str) -> None:
+    boxes = FORMATS[name].boxes(ANSWERS[name], WIDE, SIZE)
+    assert np.allclose(boxes, [[0.5, 0.5, 1, 1]])
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_a_box_that_is_written_and_read_is_where_it_was(name: str) -> None:
+    form, rng = FORMATS[name], np.random.default_rng(0)
+    region = WIDE if form.padded else WHOLE
+    height, width = SIZE if form.full is None else (form.full, form.full)
+    corners = rng.uniform([0, 0, 0.6, 0.6], [0.4, 0.4, 1, 1], (20, 4))
+    left, top, right, bottom = region
+    seen = (corners - [left, top, left, top]) / ([right - left, bottom - top] * 2)
+    written = seen * [width, height, width, height]
+    digits = 2 if form.full == 1 else 0
+    answer = " ".join(f"[{', '.join(f'{n:.{digits}f}' for n in box)}]" for box in written)
+    half = 0.5 * 10.0**-digits * np.array([right - left, bottom - top] * 2)  # of the last digit
+    error = np.abs(form.boxes(answer, WIDE, SIZE) - corners)
+    assert (error <= half / [width, height, width, height] + 1e-6).all()
+
+
+def test_what_reaches_beyond_the_picture_is_cut() -> None:
+    assert FORMATS["thousand"].boxes("[900, 0, 1001, 4000]").tolist() == pytest.approx(
+        np.array([[0.9, 0, 1, 1]])
+    )
+    assert not len(FORMATS["thousand"].boxes("[1001, 0, 1200, 500]"))
+    assert np.allclose(FORMATS["pixels"].boxes("[420, 0, 9999, 420]", WIDE, SIZE), [[0.5, 0, 1, 1]])
+
+
+@pytest.mark.parametrize(
+    ("name", "answer"),
+    [
+        ("padded", "[0.7, 0.5, 0.3, 0.6]"),
+        ("pixels", "[300, 20, 100, 40]"),
+        ("thousand", "[300, 200, 400, 100]"),
+    ],
+)
+def test_corners_the_wrong_way_round_enclose_nothing(name: str, answer: str) -> None:
+    assert FORMATS[name].boxes(answer, WIDE, SIZE).shape == (0, 4)
+
+
+def test_llava_can_be_scored_as_benchmarks_do_that_know_no_padding() -> None:
+    tiny, media = tiny_llava(), picture(height=40, width=80)
+    plain = LlavaAdapter(tiny.model, tiny.tokenizer, tiny.processor, grounding=FORMATS["plain"])
+    prompt = plain.prepare(media, "Where?")
+    assert np.allclose(plain.boxes(prompt, "[0.0, 0.25, 0.5, 0.5]"), [[0.0, 0.25, 0.5, 0.5]])

@@ -16,7 +16,9 @@ FOLDER = Path(__file__).parent.parent / "golden"
 METHOD = {  # whose outputs they are, where a file is not called as the method is
     "ivc_prune": "ivcprune",
     "nuwa_stage1": "nuwa",
+    "nuwa_stage1_qwen": "nuwa",
     "nuwa_stage2": "nuwa",
+    "nuwa_stage2_qwen": "nuwa",
     "prumerge_plus": "prumerge-plus",
 }
 

@@ -89,6 +89,7 @@ def layer_view(
         "context_values": random(HEADS, 3, WIDTH, seed=seed + 10, dtype=dtype),
         "rotary": random(2, rows, WIDTH, seed=seed + 11, dtype=dtype),
         "query_rotary": random(2, num_queries, WIDTH, seed=seed + 12, dtype=dtype),
+        "guidance": random(rows, seed=seed + 13).exp(),
     }
     asked = {name: signals[name] for name in signals if name in needs.llm}
     return LayerView(layer, stage, anchors, layout, **asked)

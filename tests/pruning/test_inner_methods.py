@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from pruning.base import PositionStrategy
+from pruning.base import Needs, PositionStrategy
 from pruning.methods import create
 from pruning.methods.feather import even_grid
 from pruning.methods.sparsevlm import DROPPING, RECYCLING, raters
@@ -33,6 +33,22 @@ def test_words_that_the_picture_is_like_rate_it() -> None:
 def test_words_all_alike_all_rate(words: int) -> None:
     alike = random(1, 8, seed=0).expand(words, 8)
     assert raters(random(5, 8, seed=1), alike).tolist() == list(range(words))
+
+
+def test_sgl_keeps_what_the_guide_attended_to_and_nothing_else_counts() -> None:
+    importance = torch.tensor([0.1, 0.5, 0.0, 0.4, 0.2, 0.3, 0.0, 0.0])
+    token_map = create("sgl").prune(seen("sgl", 8, guidance=importance), 3)
+    assert token_map.is_selection
+    assert token_map.anchors.tolist() == [1, 3, 5]
+    assert create("sgl").needs == Needs(llm=frozenset({"guidance"}))
+
+
+@pytest.mark.parametrize(("layers", "first"), [(32, 9), (48, 14), (4, 1)])
+def test_sgl_at_its_published_share_prunes_as_released(layers: int, first: int) -> None:
+    """30 % of 256 tokens from 30 % of the layers on; in 48 layers as in InternVL2's 26B."""
+    average = (first * 256 + (layers - first) * int(0.3 * 256)) / layers / 256
+    budget = create("sgl", retention_ratio=average).budget(256, layers)
+    assert (budget.before, budget.inner) == (256, ((first, 76),))
 
 
 @pytest.mark.parametrize("name", ["sparsevlm", "sparsevlm:plus"])
@@ -141,7 +157,7 @@ def test_ivcprune_skips_two_rows_of_text_where_it_has_more(words: int) -> None:
     assert by_the_first > 0.1 if words < 3 else by_the_first < 0.1
 
 
-@pytest.mark.parametrize("name", ["sparsevlm", "pyramiddrop", "feather:early", "ivcprune"])
+@pytest.mark.parametrize("name", ["sparsevlm", "pyramiddrop", "feather:early", "ivcprune", "sgl"])
 def test_a_ratio_below_reach_is_refused_with_the_smallest(name: str) -> None:
     with pytest.raises(ValueError, match="its smallest retention ratio here is"):
         create(name, retention_ratio=0.02).budget(576, 32)

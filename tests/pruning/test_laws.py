@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from pruning.axes import place_on_axes, renumber_on_axes
 from pruning.base import CompressionMethod, PositionStrategy
 from pruning.budget import BudgetError
 from pruning.positions import place, renumber
@@ -190,6 +191,54 @@ def check_inner_numbering(ids, after, strategy, maps) -> None:
         assert ids[:11].tolist() == list(range(11))
         assert ids[-4:].tolist() == list(range(after - shifted, after - shifted + 4))
         assert ids[11:-4].min() >= 11 and ids[11:-4].max() < ids[-4]
+
+
+@over_cases
+@over_pictures
+@pytest.mark.parametrize("strategy", PositionStrategy, ids=lambda strategy: strategy.value)
+def test_survivors_keep_their_order_on_each_of_three_axes(
+    case: Case, picture: Picture, strategy: PositionStrategy
+) -> None:
+    result = run(case.create(), picture)
+    layout, (_, token_map) = result.visual.layout, result.maps[0]
+    frames, down, along = picture.grid
+    grid = np.indices(picture.grid).reshape(3, -1) * [[4], [1], [1]]  # four ids from frame to frame
+    places = torch.full((3, len(layout)), -1)  # (3, N)
+    places[:, torch.from_numpy(layout.placed)] = torch.from_numpy(grid)
+    places = torch.where(token_map.anchors < 0, -1, places[:, token_map.anchors])
+    whole = (4 * frames - 3, down, along)
+    ids, extents = place_on_axes(strategy, places, 11, whole)
+    after = 11 + max(extents)
+    for places_there, ids_there, extent in zip(places, ids, extents, strict=True):
+        assert (ids_there[places_there.argsort()].diff() >= 0).all()
+        assert ids_there.min() >= 11 and ids_there.max() < 11 + extent <= after
+    if strategy is PositionStrategy.PESP:
+        assert torch.equal(ids, 11 + places.clamp_min(0))
+    if strategy is PositionStrategy.PERC:
+        assert after == ids.max() + 1
+        assert all(len(side.unique()) == side.max() - 10 for side in ids[1:])
+    else:
+        assert extents == whole
+    check_inner_axes(ids, extents, strategy, result.maps[1:])
+
+
+def check_inner_axes(ids, extents, strategy, maps) -> None:
+    text = torch.cat([torch.arange(11), 11 + max(extents) + torch.arange(4)]).expand(3, -1)
+    ids = torch.cat([text[:, :11], ids, text[:, 11:]], dim=1)  # (3, S)
+    shifted = 0
+    for _, token_map in maps:
+        span = torch.arange(ids.shape[1])
+        visual = (span >= 11) & (span < len(span) - 4)
+        rows = torch.cat([span[:11], span[11:-4][token_map.anchors], span[-4:]])
+        triples = ids[:, rows]
+        ids, shift = renumber_on_axes(strategy, ids, visual, rows, extents)
+        shifted += shift
+        assert torch.equal(ids[:, :11], text[:, :11])
+        assert torch.equal(ids[:, -4:], text[:, 11:] - shifted)
+        assert ids[:, 11:-4].min() >= 11 and ids[:, 11:-4].max() < ids[0, -4]
+        assert strategy is not PositionStrategy.PESP or torch.equal(ids, triples)
+        for old, new in zip(triples[:, 11:-4], ids[:, 11:-4], strict=True):
+            assert (new[old.argsort()].diff() >= 0).all()
 
 
 @pytest.mark.parametrize("ratio", [-0.5, 0.0, 1.5, float("nan")])

@@ -8,9 +8,8 @@ from torch.nn.functional import adaptive_avg_pool2d
 
 from pruning.base import PositionStrategy
 from pruning.methods import METHODS, create
-from pruning.methods.nuwa import spread
 from pruning.ops.grid import cells, proximity
-from pruning.ops.select import rank_within, top
+from pruning.ops.select import best_offered, rank_within, top
 from pruning.ops.similarity import cosine
 from pruning.tokens import LayerView, TokenLayout, VisualTokens
 from tests.cases import CASES
@@ -44,6 +43,14 @@ def test_a_preset_is_named_where_it_is_not_the_first() -> None:
     assert create("nuwa", retention_ratio=0.5, numbering="perc").label == "Nüwa"
     assert create("nuwa:paper", retention_ratio=0.5, numbering="perc").label == "Nüwa, paper"
     assert create("fastv").label == "FastV"
+
+
+def test_a_method_is_tuned_to_the_family_of_the_model_unless_a_preset_is_named() -> None:
+    assert create("flashvid", family="qwen2.5-vl").preset == "qwen2.5-vl"
+    assert create("flashvid:official", family="qwen2.5-vl").preset == "official"
+    assert create("flashvid", family="llava-onevision").preset == "llava", "tuned to no such family"
+    parts = create("flashvid.before+fastv.inner", family="qwen3-vl").knobs["before"]
+    assert parts["min_segments"] == create("flashvid:qwen3-vl").knobs["min_segments"]
 
 
 def test_every_preset_of_every_method_can_be_made() -> None:
@@ -140,9 +147,10 @@ def test_nuwa_can_keep_any_count(picture) -> None:
 
 def test_nuwa_offers_one_token_a_cell_before_a_second() -> None:
     scores = torch.arange(36.0)  # the best are all in the last rows
-    kept = spread(scores, (1, 6, 6), keep=9, per_cell=1)
+    regions = cells((1, 6, 6), 2, scores.device)
+    kept = best_offered(regions, scores, 9, each=1)
     assert cells((1, 6, 6), 2, torch.device("cpu"))[kept].unique().tolist() == list(range(9))
-    assert spread(scores, (1, 6, 6), keep=9, per_cell=4).tolist() == list(range(27, 36))
+    assert best_offered(regions, scores, 9, each=4).tolist() == list(range(27, 36))
 
 
 def test_a_pillar_stays_as_it_is_and_a_collector_gathers() -> None:

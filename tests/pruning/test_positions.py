@@ -120,10 +120,3 @@ def test_a_prompt_that_starts_with_the_picture_can_be_stretched() -> None:
 def test_a_prompt_without_text_after_the_picture_is_refused() -> None:
     with pytest.raises(ValueError, match="text must follow"):
         renumber(PERC, torch.arange(3), torch.tensor([False, True, True]), torch.tensor([0, 1]))
-
-
-@pytest.mark.parametrize("call", [place, renumber])
-def test_three_axes_are_refused_rather_than_guessed(call) -> None:
-    ids = torch.zeros(3, 4, dtype=torch.int64)
-    with pytest.raises(NotImplementedError, match="M-RoPE"):
-        call(PESP, ids, 0, 4)

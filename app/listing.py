@@ -1,0 +1,41 @@
+"""The models as a table: what each takes, its size and memory, and whether its weights are here."""
+
+from __future__ import annotations
+
+from models.catalog import CATALOG, RANDOM, ModelCard
+from models.loading import config_of
+from models.memory import GIB, needed
+from models.weights import command, is_here
+
+HEAD = ("name", "takes", "parameters", "GiB in bf16", "in fp32", "weights", "licence")
+NOTE = (
+    "Memory is for four lanes on the largest upload a model is made for. "
+    f"A name with {RANDOM} after it, such as llava-1.5-7b{RANDOM}, is the same shape with random "
+    "weights: for times, not for answers."
+)
+
+
+def table() -> str:
+    """A line a model, and how to read them."""
+    lines = [HEAD, *map(_row, CATALOG)]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    padded = (
+        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
+        for line in lines
+    )
+    return "\n".join([*padded, "", NOTE])
+
+
+def _row(card: ModelCard) -> tuple[str, ...]:
+    half, single = (
+        needed(config_of(card), card.tokens, dtype) for dtype in ("bfloat16", "float32")
+    )
+    return (
+        card.name,
+        " and ".join(sorted(card.media)),
+        f"{single.weights // 4:,}",
+        f"{half.total / GIB:.3g}",
+        f"{single.total / GIB:.3g}",
+        "here" if is_here(card) else command(card),
+        card.licence,
+    )

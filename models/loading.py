@@ -1,0 +1,197 @@
+"""How a card becomes a model that is ready to run. What is heavy is imported inside."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import cache, partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from models import memory, random_build, weights
+from models.catalog import RANDOM, ModelCard, find
+from models.grounding import FORMATS
+
+log = logging.getLogger(__name__)
+
+if TYPE_CHECKING:
+    from models.base import Adapter
+
+UNREADABLE = OSError, ValueError, KeyError, TypeError, AttributeError, RuntimeError
+OWN = {"local_files_only": True, "trust_remote_code": False}
+IMAGE_AND_VIDEO = {"image_token_id": "<image>", "video_token_id": "<video>"}
+
+
+@dataclass(frozen=True)
+class Family:
+    """What the models of one adapter are made of.
+
+    The Pillow processors are named outright: they give the same numbers on every machine.
+    """
+
+    architecture: str  # that a checkpoint's config names
+    read: Callable[[Path, str], Any]  # the model of a folder, in a dtype
+    adapter: Callable[..., Adapter]  # of model, tokenizer and processor
+    new_processor: Callable[[Any], Any]  # for a config, where no folder brings one
+    read_processor: Callable[[Path], Any] | None  # of a folder; None: it brings none
+    signs: dict[str, str]  # ids of the config, and what they stand for where weights are random
+    marker: str = "<{}>"  # what stands for an upload in the text, by its kind
+
+
+def load(name: str, device: str | None = None, dtype: str | None = None) -> Adapter:
+    """The model of a name, ready to run: by default in bfloat16 on CUDA, in float32 without it.
+
+    Raises `ValueError` in one sentence where its weights are not here, are not whole, or do not
+    fit in the memory that is free; nothing is downloaded.
+    """
+    return make(find(name), device, dtype)
+
+
+def make(card: ModelCard, device: str | None = None, dtype: str | None = None) -> Adapter:
+    """The model of a card, likewise."""
+    import torch
+
+    device = device or ("cuda" if torch.cuda.is_available() else "cpu")
+    _check_device(device)
+    dtype = dtype or ("float32" if torch.device(device).type == "cpu" else "bfloat16")
+    if dtype not in memory.UNITS:
+        raise ValueError(f"The dtype is {dtype!r}, wanted one of {', '.join(memory.UNITS)}.")
+    family = FAMILIES[card.family](card)
+    found = None if card.random else weights.folder(card)
+    if found is not None:
+        weights.check_whole(card, found, family.architecture)
+    memory.check(card, config_of(card), device, dtype)
+    if found is None:
+        parts = without_weights(card, family, device, dtype)
+    else:
+        parts = from_folder(card, found, family, dtype)
+    model, tokenizer, processor = parts
+    model = model.to(device).eval().requires_grad_(False)
+    made = family.adapter(model, tokenizer, processor, grounding=FORMATS[card.grounding])
+    if not card.guide:
+        return made
+    guide = find(card.guide + RANDOM if card.random else card.guide)
+    return replace(made, guide=cache(partial(make, guide, device, dtype)))  # loaded when asked
+
+
+def _check_device(device: str) -> None:
+    import torch
+
+    try:
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError):  # torch's own words for no such name, and no such device
+        raise ValueError(
+            f"There is no device {device!r} here; leave TOKENSCOPE_DEVICE empty, or set it to cpu."
+        ) from None
+
+
+def config_of(card: ModelCard) -> Any:
+    """The config of a model: its own if it ships with the project, else that of its shape."""
+    if not card.revision:
+        from transformers import AutoConfig
+
+        return AutoConfig.from_pretrained(weights.folder(card), local_files_only=True)
+    from models.shapes import SHAPES
+
+    return SHAPES[card.name.removesuffix(RANDOM)]()
+
+
+def without_weights(card: ModelCard, family: Family, device: str, dtype: str) -> tuple:
+    config = config_of(card)
+    model, tokenizer = random_build.build(config, family.signs, family.marker, device, dtype)
+    return model, tokenizer, family.new_processor(config)
+
+
+def from_folder(card: ModelCard, found: Path, family: Family, dtype: str) -> tuple:
+    """Model, tokenizer and processor of a checkpoint; of its files no code is run."""
+    from models.chat import load_tokenizer
+
+    try:
+        tokenizer = load_tokenizer(found)
+        model = family.read(found, dtype)
+        read, new = family.read_processor, family.new_processor
+        processor = read(found) if read else new(model.config)
+    except UNREADABLE as error:
+        log.exception("%s cannot be read", card.name)
+        reason, *_ = f"{error}".strip().replace(f"{found}", card.source).splitlines() or ["empty"]
+        raise ValueError(
+            f"{card.title} cannot be read ({reason[:120]}); {weights.again(card)}."
+        ) from None
+    model.name_or_path = f"{found}"  # of whatever layout: a record names its commit
+    return model, tokenizer, processor
+
+
+def stock(model: Any) -> Callable[[Path, str], Any]:
+    """How a class of transformers reads a folder: from safetensors only.
+
+    The dtype is set on reading: a later .to(bfloat16) would round the rotary frequencies too.
+    """
+
+    def read(found: Path, dtype: str) -> Any:
+        return model.from_pretrained(
+            found, dtype=dtype, attn_implementation="sdpa", use_safetensors=True, **OWN
+        )
+
+    return read
+
+
+def llava(card: ModelCard) -> Family:
+    from transformers import LlavaForConditionalGeneration
+    from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
+
+    from models.llava import LlavaAdapter
+
+    return Family(
+        architecture="LlavaForConditionalGeneration",
+        read=stock(LlavaForConditionalGeneration),
+        adapter=LlavaAdapter,
+        new_processor=lambda config: CLIPImageProcessorPil(),
+        read_processor=partial(CLIPImageProcessorPil.from_pretrained, **OWN),
+        signs={"image_token_id": "<image>"},
+    )
+
+
+def onevision(card: ModelCard) -> Family:
+    from transformers import LlavaOnevisionForConditionalGeneration
+    from transformers.models.llava_onevision.image_processing_pil_llava_onevision import (
+        LlavaOnevisionImageProcessorPil,
+    )
+
+    from models.llava_onevision import LlavaOnevisionAdapter
+
+    def new_processor(config: Any) -> Any:
+        side = config.vision_config.image_size
+        return LlavaOnevisionImageProcessorPil(
+            size={"height": side, "width": side}, image_grid_pinpoints=config.image_grid_pinpoints
+        )
+
+    return Family(
+        architecture="LlavaOnevisionForConditionalGeneration",
+        read=stock(LlavaOnevisionForConditionalGeneration),
+        adapter=partial(LlavaOnevisionAdapter, media=card.media),
+        new_processor=new_processor,
+        read_processor=partial(LlavaOnevisionImageProcessorPil.from_pretrained, **OWN),
+        signs=IMAGE_AND_VIDEO,
+    )
+
+
+def llava_video(card: ModelCard) -> Family:
+    from models.llava_video import LlavaVideoAdapter
+    from models.original_layout import load_original, processor_of
+
+    return Family(
+        architecture="LlavaQwenForCausalLM",
+        read=load_original,
+        adapter=partial(LlavaVideoAdapter, media=card.media),
+        new_processor=processor_of,
+        read_processor=None,
+        signs=IMAGE_AND_VIDEO,
+    )
+
+
+FAMILIES: dict[str, Callable[[ModelCard], Family]] = {
+    "llava": llava,
+    "llava-onevision": onevision,
+    "llava-video": llava_video,
+}

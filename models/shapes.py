@@ -1,0 +1,209 @@
+"""The shapes of the published checkpoints: for counting, and for building them with random weights.
+
+Sizes are those of each repository's config.json. A function makes a new config, to be changed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from transformers import (
+    CLIPVisionConfig,
+    LlamaConfig,
+    LlavaConfig,
+    LlavaOnevisionConfig,
+    PreTrainedConfig,
+    Qwen2_5_VLConfig,
+    Qwen2Config,
+    Qwen3VLConfig,
+    SiglipVisionConfig,
+)
+
+
+def llava(**llm: int) -> LlavaConfig:
+    """CLIP-L/14 at 336 pixels, and a Vicuna."""
+    vision = CLIPVisionConfig(
+        hidden_size=1024,
+        intermediate_size=4096,
+        num_hidden_layers=24,
+        num_attention_heads=16,
+        image_size=336,
+        patch_size=14,
+        projection_dim=768,
+    )
+    text = LlamaConfig(vocab_size=32064, max_position_embeddings=4096, rms_norm_eps=1e-5, **llm)
+    return LlavaConfig(
+        vision_config=vision,
+        text_config=text,
+        vision_feature_layer=-2,
+        vision_feature_select_strategy="default",
+    )
+
+
+def llava_7b() -> LlavaConfig:
+    return llava(
+        hidden_size=4096,
+        intermediate_size=11008,
+        num_hidden_layers=32,
+        num_attention_heads=32,
+        num_key_value_heads=32,
+    )
+
+
+def llava_13b() -> LlavaConfig:
+    return llava(
+        hidden_size=5120,
+        intermediate_size=13824,
+        num_hidden_layers=40,
+        num_attention_heads=40,
+        num_key_value_heads=40,
+    )
+
+
+QWEN2_500M = {
+    "hidden_size": 896,
+    "intermediate_size": 4864,
+    "num_hidden_layers": 24,
+    "num_attention_heads": 14,
+    "num_key_value_heads": 2,
+}
+QWEN2_7B = {
+    "hidden_size": 3584,
+    "intermediate_size": 18944,
+    "num_hidden_layers": 28,
+    "num_attention_heads": 28,
+    "num_key_value_heads": 4,
+}
+ROPE = {"rope_type": "default", "rope_theta": 1e6}
+
+
+def onevision(llm: dict[str, int], vocabulary: int, *, tied: bool) -> LlavaOnevisionConfig:
+    """SigLIP-so400m/14 at 384 pixels without its last layer and its head, and a Qwen2."""
+    vision = SiglipVisionConfig(
+        hidden_size=1152,
+        intermediate_size=4304,
+        num_hidden_layers=26,
+        num_attention_heads=16,
+        image_size=384,
+        patch_size=14,
+        hidden_act="gelu_pytorch_tanh",
+        vision_use_head=False,
+    )
+    text = Qwen2Config(
+        vocab_size=vocabulary,
+        max_position_embeddings=32768,
+        rope_parameters=ROPE,
+        tie_word_embeddings=tied,
+        **llm,
+    )
+    return LlavaOnevisionConfig(
+        vision_config=vision,
+        text_config=text,
+        vision_feature_layer=-1,
+        vision_feature_select_strategy="full",
+        vision_aspect_ratio="anyres_max_9",
+        tie_word_embeddings=tied,
+    )
+
+
+def onevision_500m() -> LlavaOnevisionConfig:
+    return onevision(QWEN2_500M, 152000, tied=True)
+
+
+def onevision_7b() -> LlavaOnevisionConfig:
+    return onevision(QWEN2_7B, 152128, tied=False)
+
+
+def llava_video_7b() -> LlavaOnevisionConfig:
+    """OneVision's; the layout of clips is as its authors tell, not read from its file."""
+    config = onevision(QWEN2_7B, 152064, tied=False)
+    config.mm_spatial_pool_mode, config.mm_spatial_pool_stride = "average", 2
+    config.mm_newline_position, config.add_time_instruction = "grid", True
+    return config
+
+
+def qwen_2_5_vl(llm: dict[str, int], vocabulary: int, *, tied: bool) -> Qwen2_5_VLConfig:
+    """A windowed encoder of 32 layers, and a Qwen2 that numbers rows along three axes."""
+    vision = {
+        "depth": 32,
+        "hidden_size": 1280,
+        "intermediate_size": 3420,
+        "num_heads": 16,
+        "patch_size": 14,
+        "temporal_patch_size": 2,
+        "spatial_merge_size": 2,
+        "window_size": 112,
+        "fullatt_block_indexes": [7, 15, 23, 31],
+        "tokens_per_second": 2,
+        "out_hidden_size": llm["hidden_size"],
+    }
+    text = {
+        "vocab_size": vocabulary,
+        "max_position_embeddings": 128000,
+        "rms_norm_eps": 1e-6,
+        "rope_parameters": {**ROPE, "mrope_section": [16, 24, 24]},
+        "tie_word_embeddings": tied,
+        **llm,
+    }
+    return Qwen2_5_VLConfig(vision_config=vision, text_config=text, tie_word_embeddings=tied)
+
+
+def qwen_2_5_vl_3b() -> Qwen2_5_VLConfig:
+    llm = {
+        "hidden_size": 2048,
+        "intermediate_size": 11008,
+        "num_hidden_layers": 36,
+        "num_attention_heads": 16,
+        "num_key_value_heads": 2,
+    }
+    return qwen_2_5_vl(llm, 151936, tied=True)
+
+
+def qwen_2_5_vl_7b() -> Qwen2_5_VLConfig:
+    return qwen_2_5_vl(QWEN2_7B, 152064, tied=False)
+
+
+def qwen_3_vl_8b() -> Qwen3VLConfig:
+    """An encoder of 27 layers that also feeds the LLM's first ones, and a Qwen3."""
+    vision = {
+        "depth": 27,
+        "hidden_size": 1152,
+        "intermediate_size": 4304,
+        "num_heads": 16,
+        "patch_size": 16,
+        "temporal_patch_size": 2,
+        "spatial_merge_size": 2,
+        "num_position_embeddings": 2304,
+        "deepstack_visual_indexes": [8, 16, 24],
+        "out_hidden_size": 4096,
+    }
+    rope = {
+        "rope_type": "default",
+        "rope_theta": 5e6,
+        "mrope_section": [24, 20, 20],
+        "mrope_interleaved": True,
+    }
+    text = {
+        "vocab_size": 151936,
+        "hidden_size": 4096,
+        "intermediate_size": 12288,
+        "num_hidden_layers": 36,
+        "num_attention_heads": 32,
+        "num_key_value_heads": 8,
+        "head_dim": 128,
+        "max_position_embeddings": 262144,
+        "rope_parameters": rope,
+    }
+    return Qwen3VLConfig(vision_config=vision, text_config=text)
+
+
+SHAPES: dict[str, Callable[[], PreTrainedConfig]] = {
+    "llava-1.5-7b": llava_7b,
+    "llava-1.5-13b": llava_13b,
+    "llava-onevision-0.5b": onevision_500m,
+    "llava-onevision-7b": onevision_7b,
+    "llava-video-7b": llava_video_7b,
+    "qwen2.5-vl-3b": qwen_2_5_vl_3b,
+    "qwen2.5-vl-7b": qwen_2_5_vl_7b,
+    "qwen3-vl-8b": qwen_3_vl_8b,
+}

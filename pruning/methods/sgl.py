@@ -1,0 +1,50 @@
+"""SGL: a small model answers first; the large one keeps the visual tokens that it looked at."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pruning.base import CompressionMethod, Needs, knob
+from pruning.budget import Budget, one_stage, scaled_layer
+from pruning.ops.select import top
+from pruning.token_map import TokenMap
+from pruning.tokens import LayerView
+
+
+@dataclass(frozen=True)
+class SGL(CompressionMethod):
+    """After a few layers, keep the visual tokens that a small guide attends to as it answers.
+
+    All the guide's layers and heads count alike, and all its rows from the last visual one on:
+    those of the question, and of every token of its own answer.
+
+    Paper      Zhao et al., CVPR 2025, arXiv 2412.03324
+    Code       NUS-HPC-AI-Lab/SGL @ 7e76fd2, internvl/model, modeling_internvl_chat.py
+    Where      inside the LLM, by the attention of a guide that answered before it
+    Positions  PESP
+    Differs    the pruning layer scales with the LLM's depth, the count with N; a model without a
+               guide guides itself. A guide with another layout speaks for the tokens that lie under
+               the centres of the large model's, where the release wants equal layouts. Its early
+               exit, which takes a sure guide's answer for the large model's, is not built
+    """
+
+    name = "sgl"
+    title = "SGL"
+    summary = "A small model answers first; the large one keeps what that model looked at."
+    paper = "https://arxiv.org/abs/2412.03324"
+    code = "https://github.com/NUS-HPC-AI-Lab/SGL"
+
+    retention_ratio: float = knob(0.5, 0.01, 1.0, help="visual tokens averaged over LLM layers")
+    layer: int = knob(9, 1, 31, help="pruning layer, in a 32-layer LLM")
+
+    @property
+    def needs(self) -> Needs:
+        return Needs(llm=frozenset({"guidance"}))
+
+    def budget(self, num_tokens: int, num_layers: int) -> Budget:
+        layer = scaled_layer(self.layer, num_layers)
+        return one_stage(self.title, num_tokens, num_layers, self.retention_ratio, layer)
+
+    def prune(self, view: LayerView, keep: int) -> TokenMap:
+        assert view.guidance is not None
+        return TokenMap.select(top(view.guidance, keep), len(view), scores=view.guidance)

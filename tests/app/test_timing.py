@@ -1,0 +1,86 @@
+"""Lanes timed in turns: what is printed is what was measured, and nothing else."""
+
+import json
+
+import pytest
+
+from app import timing
+from app.__main__ import main
+from app.settings import Settings
+from tests.tiny import tiny_llava, tiny_onevision
+
+
+@pytest.fixture
+def timed(monkeypatch):
+    monkeypatch.setattr(timing, "load", lambda *_: tiny_llava())
+    return timing.timing(
+        "embedded-image", ["vanilla", "fastv"], [0.5, 0.05], 1, (48, 64), 3, 5, Settings()
+    )
+
+
+def test_every_lane_makes_as_many_tokens_as_every_other(monkeypatch):
+    made = []
+    monkeypatch.setattr(timing, "load", lambda *_: tiny_llava())
+    ran = timing.run_lane
+
+    def watched(*args, **options):
+        *_, result = ran(*args, **options)
+        made.append(result.new_tokens)
+        yield result
+
+    monkeypatch.setattr(timing, "run_lane", watched)
+    ended = frozenset(range(tiny_llava().decoder.head.out_features))
+    monkeypatch.setattr(type(tiny_llava()), "end_ids", ended)
+    timing.timing("embedded-image", ["vanilla"], [0.5], 1, (48, 64), 2, 7, Settings())
+    assert made == [7] * (2 + timing.WARM_UP), "whatever token ends an answer"
+
+
+def test_a_time_to_the_first_token_is_the_sum_of_what_comes_before_it(timed):
+    vanilla, half, refused = timed["rows"]
+    for row in (vanilla, half):
+        before = row["encode_ms"] + row["compress_ms"] + row["prefill_ms"]
+        assert row["ttft_ms"] == pytest.approx(before, rel=0.5)
+        assert row["token_ms"] > 0 and row["peak_mb"] is None
+    assert vanilla["visual_tokens"] == timed["visual_tokens"] == 36
+    assert half["tflops"] < vanilla["tflops"] and half["cache_mb"] < vanilla["cache_mb"]
+    assert "smallest retention ratio" in refused["refused"] and refused["tflops"] is None
+
+
+def test_the_table_has_a_line_for_every_lane_and_says_why_one_is_missing(timed):
+    printed = timing.table(timed)
+    assert printed.count("fastv") == 1 and "100.0%" in printed
+    assert timed["rows"][-1]["refused"] in printed
+    assert "medians of 3" in printed and "torch" in printed
+
+
+def test_a_drawn_clip_changes_a_little_from_frame_to_frame():
+    clip = timing.seen("video", 4, (32, 48))
+    assert clip.frames.shape == (4, 32, 48, 3)
+    change = abs(clip.frames[1:].astype(int) - clip.frames[:-1]).mean()
+    assert 0 < change < abs(clip.frames[0].astype(int) - clip.frames[0].mean()).mean()
+    assert timing.seen("image", 4, (32, 48)).frames.shape == (1, 32, 48, 3)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "why"),
+    [
+        (["--repeats", "0"], "Repeats: 0 came, wanted 1 to 1,000."),
+        (["--size", "0x20"], "Height: 0 came, wanted 1 to 4,096."),
+        (["--size", "wide"], "wanted height x width such as 336x336"),
+        (["--new-tokens", "1"], "1 new tokens came, wanted 2 to 128."),
+        (["--retention", "half"], "wanted numbers such as"),
+        (["--methods", "nobody"], "Unknown method 'nobody'"),
+    ],
+)
+def test_what_cannot_be_timed_is_refused_in_a_sentence(arguments, why, capsys):
+    assert main(["timing", *arguments]) == 2
+    assert why in capsys.readouterr().err
+
+
+def test_the_report_is_written_where_it_is_asked_for(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(timing, "load", lambda *_: tiny_onevision())
+    path = tmp_path / "timing.json"
+    small = ["--frames", "2", "--size", "48x64", "--repeats", "1", "--new-tokens", "2"]
+    asked = ["--model", "embedded-video", "--methods", "flashvid", "--retention", "0.5"]
+    assert main(["timing", *asked, *small, "--json", str(path)]) == 0
+    assert json.loads(path.read_text()) == json.loads(capsys.readouterr().out.splitlines()[-1])

@@ -1,0 +1,48 @@
+"""The hub's cache as its client lays it out, in a folder of the test, with a tiny model in it."""
+
+from __future__ import annotations
+
+import json
+from copy import deepcopy
+from pathlib import Path
+
+import pytest
+from huggingface_hub import constants
+
+from models.base import Adapter
+from models.catalog import ModelCard
+from models.shapes import SHAPES
+from tests.tiny import tiny_llava, tiny_onevision
+
+COMMIT = "0123456789abcdef0123456789abcdef01234567"
+TINY = {"llava-1.5-7b": tiny_llava, "llava-onevision-0.5b": tiny_onevision}
+
+
+def give_cache(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have the hub's client look in a folder, and let shapes be those of tiny models."""
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(folder))
+    for name, model in TINY.items():
+        monkeypatch.setitem(SHAPES, name, lambda model=model: deepcopy(model().model.config))
+
+
+def fetch(folder: Path, card: ModelCard, adapter: Adapter, shard: str = "1GB") -> Path:
+    """What `hf download` leaves in the cache `folder`: blobs, links to them, and the commit."""
+    repository = folder / f"models--{card.source.replace('/', '--')}"
+    blobs, snapshot = repository / "blobs", repository / "snapshots" / COMMIT
+    adapter.model.save_pretrained(blobs, max_shard_size=shard)
+    for part in (adapter.tokenizer, adapter.processor):
+        part.save_pretrained(blobs)
+    as_published(blobs)
+    snapshot.mkdir(parents=True)
+    for blob in blobs.iterdir():
+        (snapshot / blob.name).symlink_to(Path("../../blobs") / blob.name)
+    (repository / "refs").mkdir()
+    (repository / "refs" / card.revision).write_text(COMMIT)
+    return snapshot
+
+
+def as_published(blobs: Path) -> None:
+    """The chat template where the repositories of LLaVA have it: in the processor's old file."""
+    template = (blobs / "chat_template.jinja").read_text()
+    (blobs / "chat_template.json").write_text(json.dumps({"chat_template": template}))
+    (blobs / "chat_template.jinja").unlink()

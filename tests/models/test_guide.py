@@ -1,0 +1,150 @@
+"""A guide's importance is its own attention, by place; a lane under SGL keeps what it names."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import lru_cache
+
+import pytest
+import torch
+from torch import Tensor
+from transformers import CLIPVisionConfig, LlavaConfig, LlavaForConditionalGeneration
+from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
+
+from models import guide
+from models.base import Adapter
+from models.llava import LlavaAdapter
+from models.media import Media
+from models.pipeline import run_lane
+from pruning.methods import create
+from pruning.ops.select import top
+from tests.tiny import (
+    SETTINGS,
+    Setting,
+    clip,
+    picture,
+    prefilled,
+    randomised,
+    text_config,
+    tiny_llava,
+    tiny_onevision,
+    tiny_tokenizer,
+)
+
+QUESTION = "What is this?"
+each_setting = pytest.mark.parametrize("setting", SETTINGS, ids=lambda setting: setting.id)
+
+
+@pytest.fixture(autouse=True)
+def short_answers(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(guide, "LONGEST", 5)
+
+
+@lru_cache
+def tiny_guide() -> LlavaAdapter:
+    """2 layers instead of 8, half as wide, and 4 x 4 tokens instead of 6 x 6."""
+    text = text_config(kv_heads=2)
+    text.update({"hidden_size": 32, "num_hidden_layers": 2})
+    config = LlavaConfig(
+        vision_config=CLIPVisionConfig(
+            hidden_size=32,
+            intermediate_size=64,
+            num_hidden_layers=3,
+            num_attention_heads=2,
+            image_size=32,
+            patch_size=8,
+        ),
+        text_config=text,
+        image_token_id=tiny_tokenizer().convert_tokens_to_ids("<image>"),
+        vision_feature_layer=-2,
+        vision_feature_select_strategy="default",
+    )
+    torch.manual_seed(3)
+    model = LlavaForConditionalGeneration._from_config(config, attn_implementation="sdpa")
+    processor = CLIPImageProcessorPil(
+        size={"shortest_edge": 32}, crop_size={"height": 32, "width": 32}
+    )
+    return LlavaAdapter(randomised(model), tiny_tokenizer(), processor)
+
+
+def asked(adapter: Adapter, media: Media) -> Tensor:
+    """The importance (N,) that a model gives its own tokens."""
+    with torch.inference_mode():
+        layout = adapter.prepare(media, QUESTION).layout
+        return guide.ask(adapter, media, QUESTION, layout).importance
+
+
+@torch.inference_mode()
+def stock(setting: Setting) -> Tensor:
+    """The same, of prompt and answer read at once by the stock model."""
+    eager, media = setting.model(kernel="eager"), setting.upload()
+    lane = prefilled(eager, create("vanilla"), media, QUESTION)
+    answer = eager.generate(lane.prompt, guide.LONGEST)[0, -guide.LONGEST :]
+    rows = torch.cat([lane.sequence.embeds, eager.decoder.embed(answer)])
+    read = eager.model.model.language_model(inputs_embeds=rows[None], output_attentions=True)
+    visual = lane.sequence.visual
+    given = [layer[0, :, visual[-1] :][:, :, visual] for layer in read.attentions]  # (H, Q, V)
+    return torch.stack(given).sum(dim=(0, 1, 2))
+
+
+@each_setting
+def test_importance_is_the_attention_of_the_question_and_of_the_answer(setting: Setting) -> None:
+    importance, expected = asked(setting.model(), setting.upload()), stock(setting)
+    torch.testing.assert_close(importance, expected, atol=1e-4, rtol=1e-5)
+
+
+def test_the_end_of_an_answer_is_not_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    adapter, media = tiny_llava(), picture()
+    prompt = adapter.prepare(media, QUESTION)
+    answer = adapter.generate(prompt, guide.LONGEST)[0, -guide.LONGEST :].tolist()
+    end = max(answer, key=answer.index)  # the last token to appear for the first time
+    assert answer.index(end) > 0
+    monkeypatch.setattr(LlavaAdapter, "end_ids", frozenset({end}))
+    until_then = asked(adapter, media)
+    monkeypatch.setattr(LlavaAdapter, "end_ids", frozenset())
+    monkeypatch.setattr(guide, "LONGEST", answer.index(end))
+    assert torch.equal(until_then, asked(adapter, media))
+
+
+@pytest.mark.parametrize("name", ["sgl", "visionzip.before+sgl.inner"])
+def test_a_lane_keeps_what_a_smaller_guide_on_another_grid_looked_at(name: str) -> None:
+    guided = replace(tiny_llava(), guide=tiny_guide)
+    lane = prefilled(guided, create(name, retention_ratio=0.5), question=QUESTION)
+    theirs, (_, token_map) = asked(tiny_guide(), picture()), lane.inner_maps[0]
+    row, col = torch.arange(36) // 6, torch.arange(36) % 6
+    by_centre = theirs.view(4, 4)[(2 * row + 1) * 4 // 12, (2 * col + 1) * 4 // 12]  # (36,)
+    cls = len(lane.visual) - 36
+    known = torch.cat([torch.zeros(cls), by_centre])[lane.token_map.anchors]  # (V,)
+    assert token_map.anchors.tolist() == top(known, len(token_map)).tolist()
+    torch.testing.assert_close(token_map.scores, known)
+
+
+@each_setting
+def test_a_model_without_a_guide_keeps_what_it_looked_at_itself(setting: Setting) -> None:
+    lane = prefilled(setting.model(), create("sgl", retention_ratio=0.5), setting.upload())
+    (_, token_map), importance = lane.inner_maps[0], asked(setting.model(), setting.upload())
+    assert token_map.anchors.tolist() == top(importance, len(token_map)).tolist()
+
+
+def test_nobody_is_asked_where_no_method_wants_to_know(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(guide, "attend_and_answer")
+    for method in (create("vanilla"), create("fastv"), create("sgl", retention_ratio=1.0)):
+        assert prefilled(tiny_llava(), method).guidance is None
+
+
+def test_what_the_guide_computes_counts() -> None:
+    guided = replace(tiny_llava(), guide=tiny_guide)
+    fastv, sgl = (
+        list(run_lane(guided, picture(), QUESTION, method, max_new_tokens=2))[-1]
+        for method in (create("fastv", layer=9, retention_ratio=0.5), create("sgl"))
+    )
+    own = list(run_lane(tiny_guide(), picture(), QUESTION, create("vanilla"), max_new_tokens=2))[-1]
+    assert sgl.tflops > fastv.tflops + own.tflops  # its answer too
+    compress = sgl.timeline.phases[2]
+    assert compress.name == "compress" and compress.seconds < sgl.timeline.ttft
+
+
+def test_a_guide_that_cannot_take_the_upload_is_refused() -> None:
+    guided = replace(tiny_onevision(), guide=tiny_guide)
+    with pytest.raises(ValueError, match="This model's guide"):
+        prefilled(guided, create("sgl"), clip())

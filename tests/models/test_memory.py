@@ -1,0 +1,105 @@
+"""What a model takes is said before it is loaded, and refused where it cannot fit."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from models import memory
+from models.catalog import CATALOG, find
+from models.loading import load
+from models.memory import GIB, check_clip, free, needed, parameters
+from models.shapes import SHAPES
+from pruning.methods import create
+from tests.tiny import SETTINGS, Setting, prefilled, tiny_llava, tiny_onevision
+
+PUBLISHED = {  # parameters, in billions
+    "llava-1.5-7b": 7.063,
+    "llava-1.5-13b": 13.351,
+    "llava-onevision-0.5b": 0.894,
+    "llava-onevision-7b": 8.031,
+    "llava-video-7b": 8.030,
+    "qwen2.5-vl-3b": 3.755,
+    "qwen2.5-vl-7b": 8.292,
+    "qwen3-vl-8b": 8.767,
+}
+
+
+@pytest.mark.parametrize("name", SHAPES)
+def test_a_shape_has_as_many_parameters_as_its_checkpoint(name: str) -> None:
+    assert round(parameters(SHAPES[name]()) / 1e9, 3) == PUBLISHED[name]
+
+
+def test_the_weights_of_7b_in_half_precision_are_13_gib() -> None:
+    wanted = needed(SHAPES["llava-1.5-7b"](), 576, "bfloat16")
+    assert round(wanted.weights / GIB, 1) == 13.2
+    assert wanted.total == wanted.weights + wanted.cache + wanted.work
+
+
+@pytest.mark.parametrize("setting", SETTINGS, ids=lambda setting: setting.id)
+def test_the_cache_is_counted_as_it_is(setting: Setting) -> None:
+    lane = prefilled(setting.model(), create("vanilla"), setting.upload())
+    tokens, text = len(lane.prompt.layout), lane.prompt.num_text
+    config, rows = lane.adapter.model.config, tokens + text
+    cache, _ = memory.prompt(config, tokens + text - memory.TEXT, lanes=1)
+    assert cache * 4 == lane.state.kv_bytes and rows == lane.state.rows_per_layer[0]
+
+
+def test_what_is_free_is_what_the_system_tells(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = tmp_path / "meminfo"
+    told.write_text("MemTotal:       8000 kB\nMemFree:  9 kB\nMemAvailable:    4000 kB\n")
+    monkeypatch.setattr(memory, "MEMINFO", told)
+    assert free("cpu") == 4000 * 1024
+    told.unlink()
+    assert free("cpu") is None
+
+
+def test_what_torch_keeps_for_itself_is_free_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (5, 100))
+    monkeypatch.setattr(torch.cuda, "memory_reserved", lambda device: 30)
+    monkeypatch.setattr(torch.cuda, "memory_allocated", lambda device: 20)
+    assert free("cuda") == free("cuda:0") == 15
+
+
+@pytest.mark.parametrize("name", [card.name for card in CATALOG if card.revision])
+def test_what_cannot_fit_is_refused_before_it_is_built(
+    monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setattr(memory, "free", lambda device: 2 * GIB)
+    with pytest.raises(
+        ValueError, match=r"needs \d.* GiB \(weights .*, and 2.0 GiB is free on cpu"
+    ):
+        load(f"{name}@random", device="cpu")
+
+
+def test_a_refusal_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(memory, "free", lambda device: GIB)
+    for dtype, advice in (
+        ("float32", "choose a smaller model or set TOKENSCOPE_DTYPE=bfloat16."),
+        ("bfloat16", "choose a smaller model."),
+    ):
+        with pytest.raises(ValueError) as refused:
+            load("llava-1.5-7b@random", device="cpu", dtype=dtype)
+        assert str(refused.value).endswith(advice)
+
+
+def test_where_nothing_is_told_nothing_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(memory, "free", lambda device: None)
+    memory.check(find("llava-1.5-13b"), SHAPES["llava-1.5-13b"](), "cpu", "float32")
+
+
+def test_a_clip_of_too_many_frames_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    card, adapter = find("embedded-video"), tiny_onevision()
+    monkeypatch.setattr(memory, "free", lambda device: 64 * 2**20)
+    check_clip(card, adapter, frames=8, lanes=4)
+    with pytest.raises(ValueError, match=r"512 frames need .* ask for fewer frames or fewer met"):
+        check_clip(card, adapter, frames=512, lanes=4)
+
+
+def test_tied_parameters_are_counted_once_as_the_model_does() -> None:
+    config = tiny_llava().model.config
+    assert parameters(config) == tiny_llava().model.num_parameters()

@@ -1,0 +1,148 @@
+"""Weights in the hub's cache: found, or one sentence with the command that fetches them."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from models import weights
+from models.catalog import CATALOG, find
+from models.loading import load
+from tests.models import hub_cache
+from tests.models.hub_cache import COMMIT
+from tests.tiny import tiny_llava
+
+CARD = find("llava-1.5-7b")
+COMMAND = "`hf download llava-hf/llava-1.5-7b-hf --revision main`"
+
+
+@pytest.fixture
+def snapshot(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Of a tiny model in several files, under the name of a large one."""
+    hub_cache.give_cache(tmp_path, monkeypatch)
+    return hub_cache.fetch(tmp_path, CARD, tiny_llava(), shard="200kB")
+
+
+def refusal() -> str:
+    """What loading says, in one sentence."""
+    with pytest.raises(ValueError) as refused:
+        load(CARD.name, device="cpu")
+    said = str(refused.value)
+    assert "\n" not in said and len(said) < 300
+    return said
+
+
+def test_a_snapshot_in_the_cache_is_found_at_its_commit(snapshot: Path) -> None:
+    assert weights.folder(CARD) == snapshot and weights.is_here(CARD)
+    assert weights.commit(str(snapshot)) == f"llava-hf/llava-1.5-7b-hf at {COMMIT}"
+
+
+def test_what_is_no_snapshot_has_no_commit(tmp_path: Path) -> None:
+    assert weights.commit(str(tmp_path)) == weights.commit("") == ""
+
+
+def test_weights_that_are_not_here_come_with_the_command_that_fetches_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hub_cache.give_cache(tmp_path, monkeypatch)
+    assert refusal() == f"LLaVA-1.5 7B is not here; fetch it with {COMMAND}."
+    assert not weights.is_here(CARD)
+
+
+def test_the_command_is_one_that_the_hubs_client_has() -> None:
+    hf = Path(sys.executable).with_name("hf")
+    program, *arguments = weights.command(CARD).split()
+    assert program == "hf"
+    ran = subprocess.run(
+        [hf, *arguments, "--force-download", "--help"], capture_output=True, text=True, check=True
+    )
+    assert "hf download" in ran.stdout
+
+
+def test_the_cache_is_where_the_environment_says(snapshot: Path) -> None:
+    code = (
+        "from models.catalog import find; from models.weights import folder;"
+        f"print(folder(find({CARD.name!r})))"
+    )
+    moved = {"HF_HUB_CACHE": str(snapshot.parents[2]), "HF_HUB_OFFLINE": "1"}
+    ran = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        check=True,
+        env=os.environ | moved,
+    )
+    assert ran.stdout.strip() == str(snapshot)
+
+
+def test_a_gated_repository_asks_for_consent_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hub_cache.give_cache(tmp_path, monkeypatch)
+    with pytest.raises(ValueError, match=r"accepting its terms at .*7b-hf and `hf auth login`"):
+        weights.folder(replace(CARD, gated=True))
+
+
+def test_another_revision_does_not_stand_in(snapshot: Path) -> None:
+    asked = replace(CARD, revision="f" * 40)
+    with pytest.raises(ValueError, match=f"another revision than {'f' * 40}; fetch .* {'f' * 40}`"):
+        weights.folder(asked)
+
+
+def cut(path: Path) -> None:
+    data = path.read_bytes()
+    path.unlink()
+    path.write_bytes(data[: len(data) // 2])
+
+
+def replace_by(text: str) -> Callable[[Path], None]:
+    def replaced(path: Path) -> None:
+        path.unlink()
+        path.write_text(text)
+
+    return replaced
+
+
+@pytest.mark.parametrize(
+    ("name", "harm", "sentence"),
+    [
+        ("model-00002-of-*", Path.unlink, r"in part only, without model-00002-of-.*; fetch the"),
+        ("tokenizer_config.json", Path.unlink, "in part only, without tokenizer_config.json"),
+        ("model.safetensors.index.json", replace_by("{"), "in part only, without model.safetens"),
+        ("model-00001-of-*", cut, r"model-00001-of-\S+ of LLaVA-1.5 7B is damaged \(.*fetch it a"),
+        ("model-00001-of-*", replace_by("version https://git-lfs"), "is damaged"),
+        ("config.json", replace_by("{"), "config.json of LLaVA-1.5 7B is damaged; fetch it again"),
+        ("config.json", replace_by("{}"), "is a none here, wanted a LlavaForCond"),
+        (
+            "config.json",
+            replace_by('{"architectures": ["LlamaForCausalLM"]}'),
+            "is a LlamaForCausalLM here, wanted a LlavaForConditionalGeneration",
+        ),
+        ("tokenizer.json", replace_by("{"), "cannot be read"),
+        ("preprocessor_config.json", replace_by("{"), "cannot be read"),
+    ],
+    ids=lambda value: str(value)[:24],
+)
+def test_a_broken_download_is_one_sentence(
+    snapshot: Path, name: str, harm: Callable[[Path], None], sentence: str
+) -> None:
+    (path,) = snapshot.glob(name)
+    harm(path)
+    with pytest.raises(ValueError, match=sentence):
+        load(CARD.name, device="cpu")
+    assert refusal()
+
+
+def test_embedded_weights_that_are_missing_are_said_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(weights, "ROOT", tmp_path)
+    for card in CATALOG[:2]:
+        with pytest.raises(ValueError, match=f"has no weights in {card.source}; check them out"):
+            load(card.name)
