@@ -11,8 +11,9 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from models.base import Adapter
-from models.catalog import find, load
+from models.catalog import find
 from models.checks import checked
+from models.loading import load
 from models.media import Media, drawn, read_media, to_rgb
 from models.pipeline import run_lane
 from models.record import LaneResult
