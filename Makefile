@@ -3,7 +3,7 @@ PORT ?= 7860
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test lint format bench train-image train-video accuracy bench-methods probe curves findings methods gallery examples clean
+.PHONY: demo test eval-test lint format bench train-image train-video accuracy bench-methods probe curves findings methods gallery examples clean
 
 demo: .venv/installed
 	$(BIN)/python -m app demo --host $(HOST) --port $(PORT)
@@ -20,6 +20,10 @@ lint: .venv/installed-dev
 format: .venv/installed-dev
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+# The plug-in for lmms-eval, in an environment of its own.
+eval-test: .venv-eval/installed
+	.venv-eval/bin/python -m pytest tests/eval
 
 # Speed and memory of the page on this machine: printed, never asserted.
 bench: .venv/installed
@@ -86,5 +90,11 @@ examples: .venv/installed
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
 	touch $@
 
+.venv-eval/installed: requirements-eval.txt requirements.txt
+	$(PYTHON) -m venv .venv-eval
+	.venv-eval/bin/python -m pip install --quiet --disable-pip-version-check -r requirements-eval.txt pytest
+	.venv-eval/bin/python -m pip install --quiet --disable-pip-version-check --no-deps lmms-eval==0.7.3
+	touch $@
+
 clean:
-	rm -rf .venv
+	rm -rf .venv .venv-eval

@@ -22,6 +22,7 @@ FORBIDDEN = {
     "app/worker": {"app.ui", "app.render", "gradio"},
     "app/render": {"app.ui", "app.worker", "gradio", "torch", "transformers", "models.pipeline"},
     "app/ui": {"torch", "transformers"},
+    "app/evaluation": {"app.ui", "app.render", "app.worker", "gradio", "transformers"},
 }
 
 
@@ -55,6 +56,19 @@ def test_a_package_needs_no_more_from_outside_than_it_may(package):
     files = list((ROOT / package).rglob("*.py"))
     roots = {name.split(".")[0] for path in files for name in imported(path)}
     assert files and roots - {package} - sys.stdlib_module_names <= OUTSIDE[package]
+
+
+def test_lmms_eval_is_known_to_the_plug_in_alone():
+    """The core of the plug-in answers without it."""
+    files = [
+        path for package in ("pruning", "models", "app") for path in (ROOT / package).rglob("*.py")
+    ]
+    knowing = {
+        str(path.relative_to(ROOT))
+        for path in files
+        if any(name.split(".")[0] == "lmms_eval" for name in imported(path))
+    }
+    assert knowing == {"app/evaluation/__main__.py", "app/evaluation/lmms.py"}
 
 
 def test_only_the_list_of_methods_has_code_in_an_init_file():
