@@ -92,10 +92,13 @@ def _add_timing(commands: Any) -> None:
     timing.add_argument("--model", default=Settings.model)
     timing.add_argument("--methods", help=f"{PARTS}; default those of the model's media")
     timing.add_argument("--retention", help="comma-separated; default 33, 22 and 11 %% of pictures")
-    timing.add_argument("--frames", type=int, help="of the drawn clip; default: the model's own")
+    timing.add_argument(
+        "--frames", type=int, help="of a drawn clip, 0 for a picture; default: by model"
+    )
     timing.add_argument("--size", default="384x384", help="of the drawn upload, height x width")
     timing.add_argument("--repeats", type=int, default=20, help="that count, after a warm-up")
     timing.add_argument("--new-tokens", type=int, default=16)
+    timing.add_argument("--count", action="store_true", help="FLOPs and bytes only; nothing runs")
     timing.add_argument("--json", type=Path, help="also write the report here")
     timing.set_defaults(run=_timing)
 
@@ -234,16 +237,19 @@ def _timing(options: argparse.Namespace, settings: Settings) -> None:
     from models.catalog import find
 
     card = find(options.model)
-    kind = first_kind(card)
+    default = card.frames if first_kind(card) == "video" else 0
+    frames = default if options.frames is None else options.frames
+    kind = "video" if frames else "image"
     report = timing.timing(
         options.model,
         _names(options.methods or timing.METHODS[kind]),
         _ratios(options.retention or timing.RATIOS[kind]),
-        card.frames if options.frames is None else options.frames,
+        frames,
         _size(options.size),
         options.repeats,
         options.new_tokens,
         settings,
+        options.count,
     )
     print(timing.table(report))
     if options.json:

@@ -7,22 +7,23 @@ What is answered does not count, so a model of random weights does as well as a 
 from __future__ import annotations
 
 import statistics
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 
-from app.request import first_kind, lanes_at
+from app.request import lanes_at
 from app.settings import Settings
 from app.worker.conditions import conditions
 from models.base import Adapter
 from models.catalog import find
+from models.checks import check_kind
 from models.loading import load
 from models.media import Media
 from models.pipeline import run_lane
 from models.record import LaneResult
-from pruning.base import CompressionMethod
+from pruning.base import CompressionMethod, Seam
 from pruning.budget import BudgetError
 
 QUESTION = "Please describe what is shown here, and say where the largest thing is."
@@ -63,38 +64,88 @@ def timing(
     repeats: int,
     new_tokens: int,
     settings: Settings,
+    counts_only: bool = False,
 ) -> dict[str, Any]:
-    """Every method at every ratio on one drawn upload: `frames` of `size`, height by width."""
-    for name, number in zip(LIMITS, (frames, *size, repeats), strict=True):
+    """Every method at every ratio on one drawn upload of `size`, height by width.
+
+    It is a clip of so many `frames`, or a picture where they are 0.
+
+    Where it `counts_only`, nothing runs: operations and bytes follow from the model's shape.
+    """
+    kind = "video" if frames else "image"
+    check_kind(find(model).title, "model", find(model).media, kind)
+    for name, number in zip(LIMITS, (frames or 1, *size, repeats), strict=True):
         if not 1 <= number <= LIMITS[name]:
             raise ValueError(f"{name.title()}: {number} came, wanted 1 to {LIMITS[name]:,}.")
     if not 2 <= new_tokens <= settings.max_new_tokens:
         raise ValueError(f"{new_tokens} new tokens came, wanted 2 to {settings.max_new_tokens}.")
     lanes = list(lanes_at(methods, ratios, find(model).family))
+    media = seen(frames, size)
+    if counts_only:
+        adapter, dtype = load(model, "meta", settings.dtype or "bfloat16"), settings.dtype
+        told = {"device": "none: counted, not run", "dtype": dtype or "bfloat16"}
+        rows = [_counted(*lane, adapter, media) for lane in lanes]
+        return _report(model, adapter, media, 0, 0, told, rows)
     adapter = load(model, settings.device or None, settings.dtype or None)
-    media = seen(first_kind(find(model)), frames, size)
     runs: list[list[LaneResult] | str] = [[] for _ in lanes]
     for _ in range(WARM_UP + repeats):
         for index, (_, method) in enumerate(lanes):
             runs[index] = _again(runs[index], adapter, media, method, new_tokens)
+    rows = [_row(*lane, run) for lane, run in zip(lanes, runs, strict=True)]
+    return _report(model, adapter, media, new_tokens, repeats, conditions(adapter), rows)
+
+
+def _report(
+    model: str,
+    adapter: Adapter,
+    media: Media,
+    new_tokens: int,
+    repeats: int,
+    told: Mapping[str, str],
+    rows: Sequence[Row],
+) -> dict[str, Any]:
+    frames, height, width, _ = media.frames.shape
+    prompt = adapter.prepare(media, QUESTION)
     return {
         "model": model,
-        "upload": {"frames": len(media.frames), "height": size[0], "width": size[1]},
-        "visual_tokens": adapter.prepare(media, QUESTION).layout.num_placed,
+        "upload": {"frames": frames, "height": height, "width": width},
+        "visual_tokens": prompt.layout.num_placed,
+        "text_tokens": prompt.num_text,
         "new_tokens": new_tokens,
         "repeats": repeats,
-        "conditions": conditions(adapter),
-        "rows": [asdict(_row(*lane, run)) for lane, run in zip(lanes, runs, strict=True)],
+        "conditions": dict(told),
+        "rows": [asdict(row) for row in rows],
     }
 
 
-def seen(kind: str, frames: int, size: tuple[int, int]) -> Media:
+def _counted(name: str, method: CompressionMethod, adapter: Adapter, media: Media) -> Row:
+    """One method at one ratio on paper."""
+    prompt, decoder = adapter.prepare(media, QUESTION), adapter.decoder
+    ratio, n = getattr(method, "retention_ratio", None), prompt.layout.num_placed
+    try:
+        budget = method.budget(n, decoder.num_layers)
+    except BudgetError as error:
+        return Row(name, ratio, refused=str(error))
+    tokens, cached = budget.per_layer(decoder.num_layers), budget.in_cache(decoder.num_layers)
+    projected = n if method.seam is Seam.PROJECTED else budget.before
+    rows = tuple(count + prompt.num_text for count in tokens)
+    held = sum(count + prompt.num_text for count in cached)  # rows over all layers
+    return Row(
+        method=name,
+        retention_ratio=ratio,
+        measured_ratio=sum(tokens) / len(tokens) / n,
+        visual_tokens=budget.before,
+        tflops=adapter.flops(prompt, method.needs, projected, rows) / 1e12,
+        cache_mb=held * decoder.row_bytes / 1e6,
+    )
+
+
+def seen(frames: int, size: tuple[int, int]) -> Media:
     """Seeded noise: a picture, or a clip that changes a little from frame to frame."""
-    draw = np.random.default_rng(0)
-    count = frames if kind == "video" else 1
+    draw, kind = np.random.default_rng(0), "video" if frames else "image"
     still = draw.integers(0, 192, (*size, 3), dtype=np.uint8)
-    moving = draw.integers(0, 64, (count, *size, 3), dtype=np.uint8)
-    return Media(still + moving, np.arange(count, dtype=np.float64), kind, "drawn", 0.0)
+    moving = draw.integers(0, 64, (frames or 1, *size, 3), dtype=np.uint8)
+    return Media(still + moving, np.arange(len(moving), dtype=np.float64), kind, "drawn", 0.0)
 
 
 def _again(
@@ -175,10 +226,13 @@ def table(report: dict[str, Any]) -> str:
         for line in lines
     ]
     told = ", ".join(f"{name} {value}" for name, value in report["conditions"].items())
-    return "\n".join([*aligned, *refused, f"medians of {report['repeats']}; {told}"])
+    medians = f"medians of {report['repeats']}; " if report["repeats"] else ""
+    return "\n".join([*aligned, *refused, medians + told])
 
 
 def _number(value: float | None) -> str:
     if value is None:
         return "–"
-    return f"{value:,.1f}" if isinstance(value, float) and value >= 1 else f"{value:.3g}"
+    if isinstance(value, int):
+        return f"{value:,}"
+    return f"{value:,.1f}" if value >= 1 else f"{value:.3g}"

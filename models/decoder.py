@@ -30,6 +30,12 @@ class Decoder:
     def num_layers(self) -> int:
         return len(self.model.layers)
 
+    @property
+    def row_bytes(self) -> int:
+        """What a row takes in the cache of one layer: its keys and its values."""
+        weights = self.model.layers[0].self_attn.k_proj.weight  # (G·d, D)
+        return 2 * weights.shape[0] * weights.element_size()
+
     def new_cache(self) -> DynamicCache:
         return DynamicCache(config=self.model.config)
 

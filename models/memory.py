@@ -82,6 +82,8 @@ def free(device: str) -> int | None:
     if torch.device(device).type == "cuda":
         kept = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
         return torch.cuda.mem_get_info(device)[0] + kept  # which torch has, and would use again
+    if torch.device(device).type == "meta":
+        return None  # nothing is held there
     lines = MEMINFO.read_text().splitlines() if MEMINFO.is_file() else []
     told = [line.split()[1] for line in lines if line.startswith("MemAvailable:")]
     return int(told[0]) * 1024 if told else None

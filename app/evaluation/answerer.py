@@ -133,7 +133,7 @@ def answerer(
         knobs["retention_ratio"] = retention
     if positions != "published":
         knobs["numbering"] = positions
-    made = create(method, **knobs)
+    made = create(method, family=find(model).family, **knobs)
     return Answerer(load(model, device, dtype), made, frames or find(model).frames, boxes)
 
 

@@ -7,14 +7,15 @@ import pytest
 from app import timing
 from app.__main__ import main
 from app.settings import Settings
-from tests.tiny import tiny_llava, tiny_onevision
+from pruning.methods import create
+from tests.tiny import tiny_llava, tiny_onevision, tiny_qwen2_5_vl
 
 
 @pytest.fixture
 def timed(monkeypatch):
     monkeypatch.setattr(timing, "load", lambda *_: tiny_llava())
     return timing.timing(
-        "embedded-image", ["vanilla", "fastv"], [0.5, 0.05], 1, (48, 64), 3, 5, Settings()
+        "embedded-image", ["vanilla", "fastv"], [0.5, 0.05], 0, (48, 64), 3, 5, Settings()
     )
 
 
@@ -31,7 +32,7 @@ def test_every_lane_makes_as_many_tokens_as_every_other(monkeypatch):
     monkeypatch.setattr(timing, "run_lane", watched)
     ended = frozenset(range(tiny_llava().decoder.head.out_features))
     monkeypatch.setattr(type(tiny_llava()), "end_ids", ended)
-    timing.timing("embedded-image", ["vanilla"], [0.5], 1, (48, 64), 2, 7, Settings())
+    timing.timing("embedded-image", ["vanilla"], [0.5], 0, (48, 64), 2, 7, Settings())
     assert made == [7] * (2 + timing.WARM_UP), "whatever token ends an answer"
 
 
@@ -54,11 +55,34 @@ def test_the_table_has_a_line_for_every_lane_and_says_why_one_is_missing(timed):
 
 
 def test_a_drawn_clip_changes_a_little_from_frame_to_frame():
-    clip = timing.seen("video", 4, (32, 48))
+    clip = timing.seen(4, (32, 48))
     assert clip.frames.shape == (4, 32, 48, 3)
     change = abs(clip.frames[1:].astype(int) - clip.frames[:-1]).mean()
     assert 0 < change < abs(clip.frames[0].astype(int) - clip.frames[0].mean()).mean()
-    assert timing.seen("image", 4, (32, 48)).frames.shape == (1, 32, 48, 3)
+    assert timing.seen(0, (32, 48)).frames.shape == (1, 32, 48, 3)
+
+
+@pytest.mark.parametrize("model", [tiny_llava, tiny_onevision, tiny_qwen2_5_vl])
+@pytest.mark.parametrize("name", ["vanilla", "visionzip", "fastv", "nuwa", "ivcprune"])
+def test_what_is_counted_is_what_a_lane_that_runs_tells(model, name):
+    adapter, media = model(), timing.seen(0, (48, 64))
+    ratio = {} if name == "vanilla" else {"retention_ratio": 0.6}
+    method = create(name, **ratio)
+    if name == "nuwa" and model is tiny_onevision:
+        pytest.skip("crops have no grid")
+    counted = timing._counted(name, method, adapter, media)
+    *_, ran = timing.run_lane(adapter, media, timing.QUESTION, method, max_new_tokens=2)
+    assert counted.tflops == pytest.approx(ran.tflops)
+    assert counted.cache_mb == pytest.approx(ran.kv_bytes / 1e6)
+    assert counted.measured_ratio == pytest.approx(ran.trace.average, abs=0.01)
+
+
+def test_a_model_too_large_for_this_machine_can_be_counted(capsys):
+    asked = ["--model", "llava-1.5-7b@random", "--methods", "vanilla,fastv", "--count"]
+    assert main(["timing", *asked, "--retention", "0.111"]) == 0
+    told = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert [row["prefill_ms"] for row in told["rows"]] == [None, None]
+    assert told["conditions"]["device"] == "none: counted, not run"
 
 
 @pytest.mark.parametrize(
@@ -66,6 +90,7 @@ def test_a_drawn_clip_changes_a_little_from_frame_to_frame():
     [
         (["--repeats", "0"], "Repeats: 0 came, wanted 1 to 1,000."),
         (["--size", "0x20"], "Height: 0 came, wanted 1 to 4,096."),
+        (["--frames", "4"], "Embedded LLaVA takes a picture, and a clip came"),
         (["--size", "wide"], "wanted height x width such as 336x336"),
         (["--new-tokens", "1"], "1 new tokens came, wanted 2 to 128."),
         (["--retention", "half"], "wanted numbers such as"),
