@@ -33,8 +33,8 @@ def place_on_axes(
     time, *sides = places.clamp_min(0)  # (K,) each
     if strategy is PositionStrategy.PERC:
         ids = torch.stack([time, *map(rank, sides)])
-        across, down, along = (int(axis.max()) + 1 for axis in ids)
-        return start + ids, (across, down, along)
+        span, rows, cols = (int(axis.max()) + 1 for axis in ids)
+        return start + ids, (span, rows, cols)
     if strategy in STRETCHES:
         stretch = STRETCHES[strategy]
         sides = [stretch(side, extent - 1) for side, extent in zip(sides, extents[1:], strict=True)]

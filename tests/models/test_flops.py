@@ -16,6 +16,8 @@ from transformers import (
     LlavaForConditionalGeneration,
     LlavaOnevisionConfig,
     LlavaOnevisionForConditionalGeneration,
+    Qwen2_5_VLConfig,
+    Qwen2_5_VLForConditionalGeneration,
     Qwen2Config,
 )
 
@@ -24,6 +26,7 @@ from models.flops import LayerShape
 from models.llava import LlavaAdapter
 from models.llava_onevision import LlavaOnevisionAdapter
 from models.prefill import prefill
+from models.qwen2_5_vl import Qwen25VLAdapter
 from pruning.base import CompressionMethod, Needs
 from pruning.budget import Budget
 from pruning.tokens import TokenLayout
@@ -124,6 +127,36 @@ def test_onevision_7b_costs_what_its_layers_cost() -> None:
     total = adapter.flops(prompt, Needs(), 6272, (6313,) * 28)
     assert total == counted(counter)
     assert total / 1e12 == pytest.approx(98.39 + 20.54 + 0.79, abs=0.02)
+
+
+@torch.inference_mode()
+def test_qwen2_5_vl_7b_costs_what_its_layers_cost() -> None:
+    """A picture of 1008 x 1008 pixels, of which most blocks of the encoder see windows."""
+    config = Qwen2_5_VLConfig(
+        vision_config={"hidden_size": 1280, "out_hidden_size": 3584},
+        text_config={
+            "hidden_size": 3584,
+            "intermediate_size": 18944,
+            "num_hidden_layers": 28,
+            "num_attention_heads": 28,
+            "num_key_value_heads": 4,
+            "rope_parameters": {"rope_type": "default", "mrope_section": [16, 24, 24]},
+        },
+    )
+    with torch.device("meta"):
+        model = Qwen2_5_VLForConditionalGeneration(config).eval().requires_grad_(False)
+        pixels, embeds = torch.empty(72 * 72, 3 * 2 * 14 * 14), torch.empty(1336, 3584)
+        text, positions = torch.zeros(20, dtype=torch.int64), torch.zeros(3, 1336)
+    adapter, layout = Qwen25VLAdapter(model, None, None), TokenLayout.regular(1, 36, 36)
+    prompt = Prompt(text, text, pixels, layout, (0.0, 0.0, 1.0, 1.0))
+    visual, anchors = torch.arange(20, 1316), torch.arange(1296)
+    sequence = Sequence(embeds, positions, visual, 20, anchors, layout)
+    with FlopCounterMode(display=False) as counter:
+        assert adapter.encode(prompt, Needs()).features.shape == (1296, 3584)
+        prefill(adapter.decoder, sequence, Scatter(), Budget(1296))
+    rows = (1336,) * 28
+    assert adapter.flops(prompt, Needs(), 1296, rows) == counted(counter)
+    assert adapter.decoder.flops(rows) / 1e12 == pytest.approx(18.15, abs=0.01)
 
 
 @pytest.mark.parametrize("case", STAIRCASES)

@@ -67,8 +67,9 @@ def written_down(
 ) -> tuple[list[Tensor], list[Tensor], list[Tensor]]:
     """Dense attention (H, P, P), raw keys (P, Dv) and hidden states (P, Dv), in raster order."""
     encoder, tower = adapter.encoder_of(prompt), adapter.model.model.visual
-    cos, sin = (table[encoder.ordered(torch.arange(len(table))[:, None])[:, 0].argsort()]
-                for table in encoder.rope)  # fmt: skip
+    places = torch.arange(len(prompt.pixels))
+    raster = encoder.ordered(places[:, None]).squeeze(1).argsort()
+    cos, sin = (table[raster] for table in encoder.rope)  # (P, 1, d) each
     patches = tower.patch_embed(prompt.pixels)
     attentions, keys, states = [], [], [patches]
     for index, block in enumerate(tower.blocks):
@@ -243,16 +244,16 @@ def test_a_token_of_a_clip_lies_on_the_first_of_its_two_frames() -> None:
     layout = tiny_qwen2_5_vl().prepare(clip(5), "?").layout
     assert layout.grid == (3, 3, 4)
     assert np.unique(layout.frame).tolist() == [0, 2, 4]
-    assert layout.box[[0, 11]].tolist() == [[0, 0, 0.25, np.float32(1 / 3)],
-                                            [0.75, np.float32(2 / 3), 1, 1]]  # fmt: skip
+    first, last = layout.box[[0, 11]].tolist()
+    assert first == pytest.approx([0, 0, 1 / 4, 1 / 3])
+    assert last == pytest.approx([3 / 4, 2 / 3, 1, 1])
 
 
 def test_the_signs_around_a_picture_are_text() -> None:
-    prompt = tiny_qwen2_5_vl().prepare(picture(), "What?")
-    start, end = (tiny_qwen2_5_vl().model.config.vision_start_token_id,
-                  tiny_qwen2_5_vl().model.config.vision_end_token_id)  # fmt: skip
-    assert int(prompt.before[-1]) == start
-    assert end in prompt.after.tolist()
+    adapter = tiny_qwen2_5_vl()
+    prompt, config = adapter.prepare(picture(), "What?"), adapter.model.config
+    assert int(prompt.before[-1]) == config.vision_start_token_id
+    assert config.vision_end_token_id in prompt.after.tolist()
 
 
 def test_boxes_are_read_in_pixels_of_the_picture_as_it_was_seen() -> None:

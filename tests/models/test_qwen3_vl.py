@@ -55,11 +55,9 @@ def test_deep_states_join_the_survivors_of_the_first_layers_alone() -> None:
     adapter = tiny_qwen3_vl()
     sequence = prefilled(adapter, create("vanilla")).sequence
     hidden = torch.randn(sequence.embeds.shape)
-    first, second = sequence.deepstack
-    assert torch.equal(sequence.after(0, hidden).embeds[sequence.visual],
-                       hidden[sequence.visual] + first)  # fmt: skip
-    assert torch.equal(sequence.after(1, hidden).embeds[sequence.visual],
-                       hidden[sequence.visual] + second)  # fmt: skip
+    for layer, joining in enumerate(sequence.deepstack):
+        rows = sequence.after(layer, hidden).embeds[sequence.visual]
+        assert torch.equal(rows, hidden[sequence.visual] + joining)
     assert torch.equal(sequence.after(2, hidden).embeds, hidden)
     text = torch.ones(len(hidden), dtype=torch.bool).index_fill(0, sequence.visual, False)
     assert torch.equal(sequence.after(0, hidden).embeds[text], hidden[text])
