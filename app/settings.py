@@ -23,6 +23,12 @@ class Settings:
     queue_size: int = 16
     device: str = ""  # empty: CUDA where there is one
     dtype: str = ""  # empty: bfloat16 on CUDA, float32 on the CPU
+    max_megapixels: int = 50  # of a picture
+    max_clip_seconds: int = 300
+    max_clip_frames: int = 18_000
+    max_read_seconds: int = 120  # that reading one upload may take
+    max_read_cpu_seconds: int = 240  # over all cores
+    max_read_memory_mb: int = 3000
 
     @classmethod
     def from_environment(cls) -> Settings:
