@@ -12,10 +12,23 @@ from gradio.processing_utils import save_base64_to_cache
 from gradio_client.utils import is_http_url_like
 from pydantic import ConfigDict
 
+from app.settings import Settings
+from models.container import CONTAINERS
+from models.media import FORMATS
+
 NO_ADDRESS = "A web address came where a file is wanted. Upload the file instead."
 NO_FILE = "What came is not an uploaded file. Upload the file, then send what the upload returns."
 NO_DATA = "The file came as data that cannot be decoded. Upload the file instead."
 DESCRIPTION = "A picture or clip file, no web address."
+
+
+def limits_note(kind: str, settings: Settings) -> str:
+    """What may be uploaded, before somebody waits for an upload that is refused."""
+    formats, most = ", ".join(FORMATS), f"{settings.max_megapixels} megapixels"
+    if kind == "video":
+        formats = ", ".join(CONTAINERS)
+        most = f"{settings.max_clip_seconds} s and {settings.max_clip_frames:,} frames"
+    return f"<p>{formats}; at most {settings.max_upload_mb} MB, {most}</p>"
 
 
 class Described:
