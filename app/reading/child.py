@@ -30,7 +30,10 @@ def main(control: socket.socket) -> None:
     control.send(json.dumps(holds).encode())
     gc.freeze()  # else collecting would copy what the forks share
     while True:
-        message, descriptors, _, _ = socket.recv_fds(control, MAX_ORDER, 1)
+        try:
+            message, descriptors, _, _ = socket.recv_fds(control, MAX_ORDER, 1)
+        except ConnectionResetError:  # it went without having read our last word
+            return
         if not message:
             return
         reader = os.fork()

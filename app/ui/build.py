@@ -14,6 +14,7 @@ from starlette.middleware import Middleware
 from app.reading.reader import reader
 from app.settings import Settings
 from app.ui.api import compare_endpoint
+from app.ui.blocks import Blocks
 from app.ui.compare import DEVICE, compare_view
 from app.ui.door import Door
 from app.ui.held import HOUR
@@ -32,7 +33,7 @@ LINE = "What visual-token compression does to a picture and to the answer, side 
 
 def build(worker: Worker, settings: Settings) -> gr.Blocks:
     """The whole page around one worker."""
-    with gr.Blocks(title=TITLE, fill_width=True, delete_cache=(SWEEP, HOUR)) as demo:
+    with Blocks(title=TITLE, fill_width=True, delete_cache=(SWEEP, HOUR)) as demo:
         with gr.Row(elem_id="top", equal_height=True):
             gr.HTML(f"<h1>{TITLE}</h1><p>{LINE}</p>", elem_id="title", apply_default_css=False)
             model = gr.Dropdown(

@@ -13,6 +13,7 @@ from pathlib import Path
 import gradio as gr
 import pytest
 from gradio.route_utils import delete_files_created_by_app
+from gradio.utils import get_upload_folder
 from gradio_client import Client, handle_file
 
 from app.settings import Settings
@@ -73,6 +74,29 @@ def test_a_route_that_fetches_or_keeps_is_closed(server, path):
 def test_a_file_that_the_page_does_not_show_is_not_served(server, path):
     status, body = server.ask(f"gradio_api/file={path}")
     assert status in (403, 404) and "root:" not in body and "Settings" not in body
+
+
+META = {"meta": {"_type": "gradio.FileData"}}
+
+
+@pytest.mark.parametrize("described", [{}, META], ids=["as nothing", "as a file"])
+@pytest.mark.parametrize("named", ["{}", "{upload}/../../../..{}", "./README.md", "\x00"])
+def test_a_file_that_was_not_uploaded_is_not_read(server, picture, described, named):
+    path = named.format(picture, upload=get_upload_folder())
+    data = [{"path": path, **described}, QUESTION, "", None, 0.5, 64, 0, 0, "published", None]
+    body = json.dumps({"data": data}).encode()
+    kind = {"content_type": "application/json"}
+    _, told = server.ask("gradio_api/call/compare", body, **kind)
+    _, events = server.ask(f"gradio_api/call/compare/{json.loads(told)['event_id']}")
+    assert "event: error" in events
+    assert "not an uploaded file" in events or "files that were uploaded here" in events
+
+
+def test_a_program_that_sends_too_little_is_told_what_to_send(server):
+    kind = {"content_type": "application/json"}
+    _, told = server.ask("gradio_api/call/compare", b'{"data": [null]}', **kind)
+    _, events = server.ask(f"gradio_api/call/compare/{json.loads(told)['event_id']}")
+    assert "Send the arguments that /gradio_api/info describes" in events
 
 
 def test_a_run_is_not_monitored_recorded_or_started_beside_the_queue(server):
