@@ -11,6 +11,7 @@ import subprocess
 import sys
 import threading
 import time
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -20,8 +21,11 @@ from PIL import Image
 from app.reading.confinement import landlock_version
 from app.reading.reader import Reader
 from app.reading.wire import pack_media, unpack
+from app.request import read_job
 from app.settings import EXAMPLES, ROOT, Settings
+from app.ui.export import zip_recording
 from models.media import MediaError, drawn, read_media
+from tests.app.fake_worker import FakeWorker
 from tests.models.clips import write
 
 PICTURE = EXAMPLES / "scene-1.png"
@@ -237,3 +241,19 @@ def test_an_answer_that_breaks_off_is_none(end):
     line, pixels = pack_media(MEDIA)
     with pytest.raises(ValueError, match=re.compile("answer|reshape|buffer", re.I)):
         unpack(bytearray((line + pixels)[:end]))
+
+
+def test_where_and_by_what_a_photograph_was_taken_is_not_in_what_is_saved(tmp_path):
+    exif = Image.Exif()
+    exif[0x010F] = "Spy camera"
+    exif.get_ifd(0x8825).update({1: "N", 2: (52.0, 31.0, 12.0)})  # GPS
+    Image.new("RGB", (40, 30)).save(tmp_path / "a.jpg", exif=exif, comment=b"Spy remark")
+    assert b"Spy camera" in (tmp_path / "a.jpg").read_bytes()
+    job = read_job(tmp_path / "a.jpg", "Where?")
+    *_, done = FakeWorker().run(job)
+    with zipfile.ZipFile(zip_recording(done.comparison, tmp_path)) as saved:
+        for name in saved.namelist():
+            content = saved.read(name)
+            assert b"Spy" not in content and b"Exif" not in content and b"eXIf" not in content
+        with saved.open("tokenscope-comparison/frame_000.png") as frame:
+            assert not Image.open(frame).getexif()
