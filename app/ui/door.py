@@ -7,6 +7,7 @@ import re
 import time
 from collections.abc import Callable
 
+from gradio.route_utils import FnIndexInferError
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -23,6 +24,7 @@ COUNTED = re.compile(rf"{API}/(queue/join|call/|upload)|/login")  # jobs, files,
 AROUND = 100_000  # bytes that a request has around its file
 MOST_CLIENTS = 10_000  # whose rate is remembered
 
+NONE_SAID = "There is no function of this name here. /gradio_api/info lists those there are."
 SHUT_SAID = "This address is closed here."
 LENGTH_SAID = "The request does not say how long it is. Send it with a Content-Length."
 
@@ -47,7 +49,10 @@ class Door:
         elif refused := self._refused(scope):
             await _answer(send, *refused)
         else:
-            await self.app(scope, receive, _guarded(send))
+            try:
+                await self.app(scope, receive, _guarded(send))
+            except FnIndexInferError:  # before it has begun to answer
+                await _answer(send, 404, NONE_SAID)
 
     def _refused(self, scope: Scope) -> tuple[int, str] | None:
         """Status and sentence; None = come in."""

@@ -92,6 +92,15 @@ def test_a_file_that_was_not_uploaded_is_not_read(server, picture, described, na
     assert "not an uploaded file" in events or "files that were uploaded here" in events
 
 
+@pytest.mark.parametrize("name", ["call/predict", "run/%00", "call/gone"])
+def test_a_function_that_is_not_there_is_told_so(server, name):
+    status, body = server.ask(f"gradio_api/{name}", b'{"data": []}', content_type=JSON)
+    assert (status, "There is no function of this name" in body) == (404, True)
+
+
+JSON = "application/json"
+
+
 def test_a_program_that_sends_too_little_is_told_what_to_send(server):
     kind = {"content_type": "application/json"}
     _, told = server.ask("gradio_api/call/compare", b'{"data": [null]}', **kind)
