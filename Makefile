@@ -3,13 +3,17 @@ PORT ?= 7860
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test eval-test lint format bench train-image train-video accuracy bench-methods probe curves findings methods gallery examples clean
+.PHONY: demo test fuzz eval-test lint format bench train-image train-video accuracy bench-methods probe curves findings methods gallery examples clean
 
 demo: .venv/installed
 	$(BIN)/python -m app demo --host $(HOST) --port $(PORT)
 
 test: .venv/installed-dev
 	$(BIN)/python -m pytest
+
+# Damaged uploads and odd requests by the thousand; SEED=… repeats a run.
+fuzz: .venv/installed-dev
+	$(BIN)/python -m tests.fuzz $(if $(SEED),--seed $(SEED))
 
 lint: .venv/installed-dev
 	$(BIN)/ruff check .

@@ -9,12 +9,13 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from app.reading.reader import read_upload
 from app.settings import EXAMPLES, Settings
 from app.worker.protocol import Job
 from models.catalog import CATALOG, ModelCard, find
 from models.checks import checked
 from models.grounding import FORMATS
-from models.media import Media, read_media
+from models.media import Media
 from models.record import Truth
 from models.weights import is_here
 from pruning.base import CompressionMethod
@@ -63,7 +64,7 @@ def read_job(
     frames = _frames(num_frames, card or default_card("video", settings), settings.max_frames)
     if path is None or str(path) == "":
         raise RequestError("No picture or clip came. Upload one or choose an example first.")
-    media = read_media(path, frames)
+    media = read_upload(path, frames, settings)
     card = card or default_card(media.kind, settings)
     if media.kind not in card.media:
         raise RequestError(_misfit(card, media.kind))

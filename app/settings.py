@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -23,19 +23,39 @@ class Settings:
     queue_size: int = 16
     device: str = ""  # empty: CUDA where there is one
     dtype: str = ""  # empty: bfloat16 on CUDA, float32 on the CPU
+    max_megapixels: int = 50  # of a picture
+    max_clip_seconds: int = 300
+    max_clip_frames: int = 18_000
+    max_read_seconds: int = 120  # that reading one upload may take
+    max_read_cpu_seconds: int = 240  # over all cores
+    max_read_memory_mb: int = 3000
+    max_requests_per_minute: int = 60  # jobs, uploads and logins of one address; 0 = no limit
+    users: str = field(default="", repr=False)  # "name:password,…" asks for a login; empty: none
+    debug: int = 0  # 1 = the page shows errors that are not meant for strangers
 
     @classmethod
     def from_environment(cls) -> Settings:
         values = {}
-        for field in fields(cls):
-            text = os.environ.get(PREFIX + field.name.upper())
+        for one in fields(cls):
+            text = os.environ.get(PREFIX + one.name.upper())
             if text is None:
                 continue
             try:
-                values[field.name] = type(field.default)(text)
+                values[one.name] = type(one.default)(text)
             except ValueError:
-                wanted = type(field.default).__name__
+                wanted = type(one.default).__name__
                 raise ValueError(
-                    f"{PREFIX}{field.name.upper()} is {text!r}, wanted {wanted}."
+                    f"{PREFIX}{one.name.upper()} is {text!r}, wanted {wanted}."
                 ) from None
         return cls(**values)
+
+    def logins(self) -> list[tuple[str, str]]:
+        """Names and passwords; empty where nobody has to log in."""
+        pairs = [one.strip().partition(":") for one in self.users.split(",") if one.strip()]
+        for name, _, password in pairs:
+            if not name or not password:
+                raise ValueError(
+                    f"{PREFIX}USERS has an entry that is no name:password; wanted "
+                    f"name:password,name:password with neither , nor an empty part in it."
+                )
+        return [(name, password) for name, _, password in pairs]

@@ -15,9 +15,10 @@ import PIL
 from PIL import Image, ImageOps
 
 from models.container import CONTAINERS, is_clip
+from models.limits import LIMITS, Limits
+from models.polyglot import second_nature
 
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
-MAX_PIXELS = 50_000_000
 MAX_NAME = 80  # letters of a file's name that a refusal repeats
 
 Image.init()  # loads the readers now: else the first picture's time would be five times too long
@@ -51,26 +52,31 @@ class Media:
         return content.hexdigest()
 
 
-def read_media(path: str | Path, num_frames: int) -> Media:
-    """A picture, or `num_frames` frames of a clip: the content decides which, not the name."""
-    if not is_clip(local_file(path)):
-        return read_image(path)
+def read_media(path: str | Path, num_frames: int, limits: Limits = LIMITS) -> Media:
+    """A picture, or `num_frames` frames of a clip: the content decides which, not the name.
+
+    In this process: what strangers sent is read by `app.reading`, which calls this elsewhere.
+    """
+    file = local_file(path)
+    _check_file(file, limits)
+    if not is_clip(file):
+        return read_image(path, limits)
     from models.video import read_video  # here: who needs no clip needs no video library
 
-    return read_video(path, num_frames)
+    return read_video(path, num_frames, limits)
 
 
-def read_image(path: str | Path) -> Media:
+def read_image(path: str | Path, limits: Limits = LIMITS) -> Media:
     """The picture in a file, upright and in RGB; the first one where the file holds several."""
     started = time.perf_counter()
     file = local_file(path)
     name = said(file)
-    with open_picture(file) as picture:
+    with open_picture(file, limits) as picture:
         width, height = picture.size
-        if width * height > MAX_PIXELS:
+        if width * height > limits.pixels:
             raise MediaError(
                 f"{name} is {width} x {height} pixels, {width * height / 1e6:.1f} megapixels; "
-                f"at most {MAX_PIXELS / 1e6:.0f} can be read."
+                f"at most {limits.pixels / 1e6:g} can be read: scale it down first."
             )
         try:
             frame = np.asarray(to_rgb(ImageOps.exif_transpose(picture)))  # (H, W, 3)
@@ -96,6 +102,19 @@ def local_file(path: str | Path) -> Path:
     return Path(path)
 
 
+def _check_file(path: Path, limits: Limits) -> None:
+    size = path.stat().st_size
+    if size > limits.bytes:
+        raise MediaError(
+            f"{said(path)} is {size / 1e6:.1f} MB; at most {limits.bytes / 1e6:g} can be read: "
+            f"cut it, or save it smaller."
+        )
+    if hidden := second_nature(path):
+        raise MediaError(
+            f"{said(path)} is not a picture or a clip alone: it is or holds {hidden}; save it anew."
+        )
+
+
 def said(path: Path) -> str:
     """The file's name as a refusal repeats it."""
     return path.name[-MAX_NAME:]
@@ -106,14 +125,14 @@ def drawn(picture: np.ndarray) -> Media:
     return Media(picture[None], np.zeros(1), "image", "none", read_seconds=0.0)
 
 
-def open_picture(path: Path) -> Image.Image:
+def open_picture(path: Path, limits: Limits) -> Image.Image:
     """The header only: nothing is decoded before its size is known."""
     name = said(path)
     try:
         return Image.open(path, formats=FORMATS)
     except TOO_LARGE as error:
         raise MediaError(
-            f"{name} has far more than {MAX_PIXELS / 1e6:.0f} megapixels; scale it down first."
+            f"{name} has far more than {limits.pixels / 1e6:g} megapixels; scale it down first."
         ) from error
     except BROKEN as error:
         raise MediaError(

@@ -8,28 +8,26 @@ import av
 from av.container import InputContainer
 from av.video.stream import VideoStream
 
+from models.limits import Limits
 from models.media import MediaError, said
 
-MAX_BYTES = 200_000_000  # minutes of what a phone films
-MAX_SECONDS = 300.0  # at 1080p and 30 frames a second, about a minute of one core to decode
-MAX_FRAMES = 18_000  # that is 60 a second
+CODECS = ("h264", "hevc", "av1", "vp8", "vp9", "mpeg4", "mjpeg")  # no other decoder is run
 MAX_SIZE = (4096, 2304)  # pixels of a frame, either way up: any 4K
 MIN_SIDE = 16  # pixels: less is no picture
 MAX_ASPECT = 10  # longer side over shorter: beyond, scaling leaves nothing to see
 
-# Neither the network nor what a playlist names is opened.
-_OPTIONS = {"format_whitelist": "mov,matroska,avi", "protocol_whitelist": "file"}
+# Neither the network nor what a playlist names is opened, and probing runs no other decoder either.
+_DECODERS = (*CODECS, "libdav1d", "libvpx", "libvpx-vp9")
+_OPTIONS = {
+    "format_whitelist": "mov,matroska,avi",
+    "protocol_whitelist": "file",
+    "codec_whitelist": ",".join(_DECODERS),
+}
 
 
 def open_clip(path: Path) -> InputContainer:
     """The container, for a `with`."""
     name = said(path)
-    size = path.stat().st_size
-    if size > MAX_BYTES:
-        raise MediaError(
-            f"{name} is {size / 1e6:.1f} MB; at most {MAX_BYTES / 1e6:.0f} can be read: "
-            f"cut it, or save it smaller."
-        )
     try:
         return av.open(str(path.resolve()), options=_OPTIONS, metadata_errors="replace")
     except EOFError as error:
@@ -38,7 +36,7 @@ def open_clip(path: Path) -> InputContainer:
         raise MediaError(unreadable(name)) from error
 
 
-def video_stream(file: InputContainer, name: str) -> VideoStream:
+def video_stream(file: InputContainer, name: str, limits: Limits) -> VideoStream:
     """The main moving pictures, within the limits, ready to be decoded on all cores."""
     stream = file.streams.best("video")
     if (
@@ -47,11 +45,11 @@ def video_stream(file: InputContainer, name: str) -> VideoStream:
     ):
         held = "sound but no moving pictures" if file.streams.audio else "no frame"
         raise MediaError(f"{name} holds {held}; upload a clip with at least one.")
-    if stream.codec_context is None:
+    if stream.codec_context is None or stream.codec_context.codec.canonical_name not in CODECS:
         raise MediaError(f"{name} is coded in a way that is not known here; save it as H.264.")
     _check_size(stream, name)
-    if file.duration is not None and file.duration / av.time_base > MAX_SECONDS:
-        raise MediaError(too_long(name, f"{file.duration / av.time_base:.0f} s"))
+    if file.duration is not None and file.duration / av.time_base > limits.seconds:
+        raise MediaError(too_long(name, f"{file.duration / av.time_base:.0f} s", limits))
     stream.thread_type = "AUTO"
     return stream
 
@@ -61,10 +59,10 @@ def shown_size(stream: VideoStream) -> tuple[int, int]:
     return round(stream.width * (stream.sample_aspect_ratio or 1)), stream.height
 
 
-def too_long(name: str, length: str) -> str:
+def too_long(name: str, length: str, limits: Limits) -> str:
     return (
-        f"{name} lasts {length}; at most {MAX_SECONDS:.0f} s and {MAX_FRAMES} frames can be read: "
-        f"cut it first."
+        f"{name} lasts {length}; at most {limits.seconds:g} s and {limits.frames} frames "
+        f"can be read: cut it first."
     )
 
 

@@ -18,16 +18,9 @@ from av.video.frame import PictureType, VideoFrame
 from av.video.stream import VideoStream
 
 from models.container import is_cut_short
+from models.limits import Limits
 from models.media import MediaError, said
-from models.opening import (
-    MAX_FRAMES,
-    MAX_SECONDS,
-    open_clip,
-    shown_size,
-    too_long,
-    unreadable,
-    video_stream,
-)
+from models.opening import open_clip, shown_size, too_long, unreadable, video_stream
 
 MAX_SIDE = 1280  # pixels of a frame that is kept: above what models look at, and 32 fit in 160 MB
 
@@ -46,6 +39,7 @@ class Clip:
     quarters: int  # turns anticlockwise that set a decoded frame upright
     scaled: bool  # whether `size` differs from that of an upright decoded frame
     seekable: bool  # decoding may begin at any keyframe
+    limits: Limits  # that it was found to be within
 
 
 @dataclass
@@ -59,12 +53,12 @@ class _Sight:
     whole: bool = True
 
 
-def probe(path: Path) -> Clip:
+def probe(path: Path, limits: Limits) -> Clip:
     """Decode the clip once, keeping no frame; refuse in a sentence what cannot be used."""
     name = said(path)
     with open_clip(path) as file:
-        stream = video_stream(file, name)
-        sight = _watch(file, stream, name)
+        stream = video_stream(file, name, limits)
+        sight = _watch(file, stream, name, limits)
         if not sight.whole or is_cut_short(path):
             raise MediaError(_how_far(file, sight, name))
         if not sight.times:
@@ -79,10 +73,11 @@ def probe(path: Path) -> Clip:
             quarters=sight.quarters,
             scaled=(width, height) != (stream.width, stream.height),
             seekable=sight.seekable,
+            limits=limits,
         )
 
 
-def _watch(file: InputContainer, stream: VideoStream, name: str) -> _Sight:
+def _watch(file: InputContainer, stream: VideoStream, name: str, limits: Limits) -> _Sight:
     """Decode all of it, or as far as it is sound."""
     sight = _Sight()
     try:
@@ -93,8 +88,9 @@ def _watch(file: InputContainer, stream: VideoStream, name: str) -> _Sight:
             if not sight.times:
                 sight.quarters = round(frame.rotation / 90) % 4
             sight.times.append(frame.time)
-            if frame.time - sight.times[0] > MAX_SECONDS or len(sight.times) > MAX_FRAMES:
-                raise MediaError(too_long(name, "longer than its header says"))
+            late = frame.time - sight.times[0] > limits.seconds
+            if late or len(sight.times) > limits.frames:
+                raise MediaError(too_long(name, "longer than its header says", limits))
     except av.FFmpegError:
         sight.whole = False
     if stream.codec_context.name in _FRAME_EACH:

@@ -13,6 +13,7 @@ import av
 import numpy as np
 from av.video.frame import VideoFrame
 
+from models.limits import LIMITS, Limits
 from models.media import Media, said
 from models.opening import open_clip, video_stream
 from models.probe import Clip, probe
@@ -26,7 +27,7 @@ DECORD_CODECS = {"h264", "vp8", "vp9", "mpeg4"}  # AV1 it cannot open, HEVC it r
 CLOCK = 1e-3  # seconds by which two decoders may differ on when a frame is seen
 
 
-def read_video(path: str | Path, num_frames: int) -> Media:
+def read_video(path: str | Path, num_frames: int, limits: Limits = LIMITS) -> Media:
     """`num_frames` frames of the clip, upright, in RGB, with their true times.
 
     They are spread evenly over the frames, the first and the last included: of n frames the ones
@@ -35,7 +36,7 @@ def read_video(path: str | Path, num_frames: int) -> Media:
     if num_frames < 1:
         raise ValueError(f"{num_frames} frames were asked for; wanted at least 1.")
     started = time.perf_counter()
-    clip = probe(Path(path))
+    clip = probe(Path(path), limits)
     count = len(clip.times)
     indices = np.linspace(0, count - 1, min(num_frames, count)).astype(int)  # (T,)
     frames, decoder = _read_frames(clip, indices)
@@ -96,7 +97,7 @@ def _with_pyav(clip: Clip, indices: np.ndarray) -> np.ndarray:
     wanted = set(indices.tolist())
     frames = []
     with open_clip(clip.path) as file:
-        decoded = file.decode(video_stream(file, said(clip.path)))
+        decoded = file.decode(video_stream(file, said(clip.path), clip.limits))
         for number, frame in enumerate(decoded):
             if number in wanted:
                 frames.append(_upright(frame, clip))

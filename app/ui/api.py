@@ -11,6 +11,7 @@ from app.events import ComparisonDone
 from app.render.summary import conditions_line, lane_rows
 from app.request import RATIO, read_job
 from app.settings import Settings
+from app.ui.blocks import refusal
 from app.ui.handlers import in_words
 from app.ui.numbers import NumberInput
 from app.ui.uploads import PictureInput
@@ -96,7 +97,7 @@ class Endpoint:
             )
             *_, last = self.worker.run(job)
         except Exception as error:
-            raise gr.Error(in_words(error)) from error
+            raise refusal(in_words(error)) from error
         assert isinstance(last, ComparisonDone)
         return {
             "lanes": lane_rows(last.comparison),

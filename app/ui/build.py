@@ -9,14 +9,23 @@ from typing import Any
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # read when gradio is imported
 
 import gradio as gr
+from starlette.middleware import Middleware
 
+from app.reading.reader import reader
 from app.settings import Settings
 from app.ui.api import compare_endpoint
+from app.ui.blocks import Blocks
 from app.ui.choices import model_choices
 from app.ui.compare import DEVICE, compare_view
+from app.ui.door import Door
 from app.ui.held import HOUR
 from app.worker.protocol import Worker
 
+SWEEP = 300  # seconds between two looks for files that are an hour old
+PRIVACY = (
+    "Uploads and results stay on this server and are deleted after an hour, within five minutes. "
+    "Nothing is recorded of who came and what was asked. Do not upload what nobody else may see."
+)
 HERE = Path(__file__).parent
 TITLE = "TokenScope"
 LINE = "What visual-token compression does to a picture and to the answer, side by side"
@@ -24,7 +33,7 @@ LINE = "What visual-token compression does to a picture and to the answer, side 
 
 def build(worker: Worker, settings: Settings) -> gr.Blocks:
     """The whole page around one worker."""
-    with gr.Blocks(title=TITLE, fill_width=True, delete_cache=(HOUR, HOUR)) as demo:
+    with Blocks(title=TITLE, fill_width=True, delete_cache=(SWEEP, HOUR)) as demo:
         with gr.Row(elem_id="top", equal_height=True):
             gr.HTML(f"<h1>{TITLE}</h1><p>{LINE}</p>", elem_id="title", apply_default_css=False)
             model = gr.Dropdown(
@@ -37,13 +46,15 @@ def build(worker: Worker, settings: Settings) -> gr.Blocks:
             theme = gr.Button("Light or dark", size="sm", elem_id="theme", min_width=60)
         compare_view(worker, settings, model)
         compare_endpoint(worker, settings, **DEVICE)
+        gr.HTML(f"<p>{PRIVACY}</p>", elem_id="privacy", apply_default_css=False)
         theme.click(None, js="() => window.tokenscope.switchTheme()", api_visibility="private")
-    demo.queue(max_size=settings.queue_size)
+    demo.queue(max_size=settings.queue_size, api_open=False)  # nothing runs beside the queue
     return demo
 
 
 def launch(demo: gr.Blocks, settings: Settings, **options: Any) -> Any:
     """`demo.launch` with everything about it that is TokenScope's own; `options` go on top."""
+    reader(settings).start()
     return demo.launch(
         **{
             "theme": theme(),
@@ -51,11 +62,13 @@ def launch(demo: gr.Blocks, settings: Settings, **options: Any) -> Any:
             "head": f"<script>{(HERE / 'page.js').read_text()}</script>",
             "favicon_path": HERE / "favicon.svg",
             "footer_links": ["api"],
-            "max_file_size": f"{settings.max_upload_mb}mb",
+            "max_file_size": settings.max_upload_mb * 1_000_000,
+            "auth": settings.logins() or None,
+            "app_kwargs": {"middleware": [Middleware(Door, settings=settings)]},
             "ssr_mode": False,
             "enable_monitoring": False,
             "run_history": False,
-            "show_error": False,
+            "show_error": bool(settings.debug),
             "pwa": False,
         }
         | options

@@ -21,7 +21,7 @@ from app.ui.choices import (
 )
 from app.ui.lab import Lab
 from app.ui.numbers import NumberInput, RangeInput
-from app.ui.uploads import ClipInput, PictureInput
+from app.ui.uploads import ClipInput, PictureInput, limits_note
 from models.catalog import ModelCard, find
 
 CHIPS = 6  # questions offered at once
@@ -60,7 +60,7 @@ def declare(settings: Settings) -> Form:
     card = find(settings.model)
     kind = first_kind(card)
     with gr.Column(elem_id="ask", min_width=280):
-        upload_parts = _upload_parts(kind)
+        upload_parts = _upload_parts(kind, settings)
         question = gr.Textbox(
             label="Question",
             placeholder=placeholder(kind),
@@ -98,13 +98,14 @@ def declare(settings: Settings) -> Form:
     )
 
 
-def _upload_parts(kind: str) -> tuple:
+def _upload_parts(kind: str, settings: Settings) -> tuple:
     """A tab a kind, each with its input and its examples."""
     tab, uploads, galleries = {}, {}, {}
     with gr.Tabs(selected=kind, elem_id="kind") as tabs:
         for name, heading in (("image", "Image"), ("video", "Video")):
             with gr.Tab(heading, id=name) as tab[name]:
                 uploads[name] = _picture() if name == "image" else _clip()
+                gr.HTML(limits_note(name, settings), elem_classes="most", apply_default_css=False)
                 galleries[name] = _gallery(name)
     return tabs, tab, uploads, galleries
 

@@ -12,10 +12,24 @@ from gradio.processing_utils import save_base64_to_cache
 from gradio_client.utils import is_http_url_like
 from pydantic import ConfigDict
 
+from app.settings import Settings
+from app.ui.blocks import refusal
+from models.container import CONTAINERS
+from models.media import FORMATS
+
 NO_ADDRESS = "A web address came where a file is wanted. Upload the file instead."
 NO_FILE = "What came is not an uploaded file. Upload the file, then send what the upload returns."
 NO_DATA = "The file came as data that cannot be decoded. Upload the file instead."
 DESCRIPTION = "A picture or clip file, no web address."
+
+
+def limits_note(kind: str, settings: Settings) -> str:
+    """What may be uploaded, before somebody waits for an upload that is refused."""
+    formats, most = ", ".join(FORMATS), f"{settings.max_megapixels} megapixels"
+    if kind == "video":
+        formats = ", ".join(CONTAINERS)
+        most = f"{settings.max_clip_seconds} s and {settings.max_clip_frames:,} frames"
+    return f"<p>{formats}; at most {settings.max_upload_mb} MB, {most}</p>"
 
 
 class Described:
@@ -24,7 +38,7 @@ class Described:
     @classmethod
     def model_validate(cls, obj: Any, **options: Any) -> Any:
         if not isinstance(obj, (dict, FileData, ImageData)):
-            raise gr.Error(NO_ADDRESS if is_http_url_like(str(obj)) else NO_FILE)
+            raise refusal(NO_ADDRESS if is_http_url_like(str(obj)) else NO_FILE)
         return super().model_validate(obj, **options)  # type: ignore[misc]
 
 
@@ -39,7 +53,18 @@ class ClipData(Described, FileData):
 def no_address(file: str | Path | None) -> None:
     """Before `preprocess`, Gradio would download an address whole, past every size limit."""
     if file is not None and is_http_url_like(str(file)):
-        raise gr.Error(NO_ADDRESS)
+        raise refusal(NO_ADDRESS)
+
+
+def uploaded(path: str, folder: str) -> str:
+    """The path, where it lies in the folder of uploads.
+
+    Gradio checks that of what calls itself a file, by its `meta`, and takes the rest at its word:
+    a program could have any file of this machine read.
+    """
+    if not Path(path).resolve().is_relative_to(Path(folder).resolve()):
+        raise refusal(NO_FILE)
+    return path
 
 
 class PictureInput(gr.Image):
@@ -61,8 +86,8 @@ class PictureInput(gr.Image):
             try:
                 return save_base64_to_cache(payload.url, self.GRADIO_CACHE)
             except (binascii.Error, ValueError, LookupError) as error:
-                raise gr.Error(NO_DATA) from error
-        return payload.path
+                raise refusal(NO_DATA) from error
+        return uploaded(payload.path or "", self.GRADIO_CACHE)
 
 
 class ClipInput(gr.Video):
@@ -78,7 +103,7 @@ class ClipInput(gr.Video):
         return await super().async_move_resource_to_block_cache(url_or_file_path)
 
     def preprocess(self, payload: FileData | None) -> str | None:
-        return payload.path if payload is not None else None
+        return uploaded(payload.path, self.GRADIO_CACHE) if payload is not None else None
 
     def postprocess(self, value: str | Path | None) -> ClipData | None:
         return None if value is None else ClipData(path=str(value), orig_name=Path(value).name)

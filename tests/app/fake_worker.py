@@ -39,8 +39,10 @@ class FakeWorker:
         answer: Callable[[str], str] = lambda name: ANSWERS.get(name, "A ball."),
         failing: tuple[str, ...] = (),
         pause: float = 0.0,
+        reason: str = "It fell over. Ask for a larger ratio.",
     ) -> None:
         self.answer, self.failing, self.pause = answer, failing, pause
+        self.reason = reason
         self.jobs: list[Job] = []
         self.cancelled: list[threading.Event] = []
 
@@ -82,7 +84,7 @@ class FakeWorker:
 
     def _lane(self, method: CompressionMethod, job: Job) -> LaneResult | LaneFailure:
         if method.name in self.failing:
-            return LaneFailure(method.name, method.label, "It fell over. Ask for a larger ratio.")
+            return LaneFailure(method.name, method.label, self.reason)
         frame = job.media.frames[0]
         box = np.array([[0.55, 0.36, 0.81, 0.73]], dtype=np.float32)
         return factory.lane(

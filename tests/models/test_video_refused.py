@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import zipfile
 from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
-from models import opening, probe
+from models import probe
 from models.container import is_clip, is_cut_short
+from models.limits import LIMITS, Limits
 from models.media import MediaError, read_media
 from tests.models.clips import cut, spoil, write, write_sound
 from tests.models.codecs import SHORT, made
 
 
-def refusal(path: Path) -> str:
+def refusal(path: Path, limits: Limits = LIMITS) -> str:
     with pytest.raises(MediaError) as refused:
-        read_media(path, 8)
+        read_media(path, 8, limits)
     sentence = str(refused.value)
     assert sentence.endswith(".") and "\n" not in sentence
     assert str(path.parent) not in sentence  # a server's folders are its own business
@@ -93,19 +96,16 @@ def test_no_frame_is_decoded_of_a_clip_that_is_too_long(
     assert "at most 300 s and 18000 frames can be read: cut it first" in refusal(path)
 
 
-@pytest.mark.parametrize("limit", ["MAX_SECONDS", "MAX_FRAMES"])
-def test_a_clip_longer_than_its_header_says_is_too_long(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: str
-) -> None:
-    monkeypatch.setattr(probe, limit, 1)
+@pytest.mark.parametrize("limits", [Limits(seconds=1), Limits(frames=1)])
+def test_a_clip_longer_than_its_header_says_is_too_long(tmp_path: Path, limits: Limits) -> None:
     path = write(tmp_path / "a.webm", "libvpx", container={"live": "1"}, deadline="realtime")
-    assert "lasts longer than its header says" in refusal(path)
+    assert "lasts longer than its header says" in refusal(path, limits)
 
 
 def test_a_file_that_is_too_large_is_not_opened(tmp_path: Path) -> None:
     path = write(tmp_path / "a.mp4", count=1)
     with path.open("r+b") as file:
-        file.truncate(opening.MAX_BYTES + 100_000)  # a hole: nothing is written
+        file.truncate(LIMITS.bytes + 100_000)  # a hole: nothing is written
     assert "a.mp4 is 200.1 MB; at most 200 can be read" in refusal(path)
 
 
@@ -139,3 +139,43 @@ def test_what_only_begins_like_a_clip_is_refused(tmp_path: Path, head: bytes) ->
     path = tmp_path / "a.mp4"
     path.write_bytes(head + np.random.default_rng(0).bytes(5000))
     assert refusal(path)
+
+
+def test_a_codec_that_is_not_on_the_list_is_not_decoded(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.mkv", "ffv1", count=2)
+    assert "coded in a way that is not known here; save it as H.264" in refusal(path)
+
+
+def test_a_picture_beyond_the_limits_is_refused_with_the_limit(tmp_path: Path) -> None:
+    path = tmp_path / "a.png"
+    Image.new("RGB", (50, 40)).save(path)
+    assert "at most 0.001 can be read: scale it down" in refusal(path, Limits(pixels=1000))
+    assert "at most 1e-05 can be read: cut it" in refusal(path, Limits(bytes=10))
+
+
+@pytest.mark.parametrize(
+    ("hidden", "sentence"),
+    [
+        (b"<script>alert(1)</script>", "it is or holds a web page"),
+        (b"<SVG onload=alert(1)>", "it is or holds a web page"),
+        (b"%PDF-1.7\n", "it is or holds a PDF"),
+    ],
+)
+def test_a_picture_that_is_a_page_or_a_document_too_is_refused(
+    tmp_path: Path, hidden: bytes, sentence: str
+) -> None:
+    path = tmp_path / "a.jpg"
+    Image.new("RGB", (50, 40)).save(path, comment=hidden)
+    assert sentence in refusal(path)
+    Image.new("RGB", (50, 40)).save(path, comment=b"a <b>harmless</b> remark")
+    assert read_media(path, 8).kind == "image"
+
+
+def test_an_archive_behind_a_picture_or_a_clip_is_refused(tmp_path: Path) -> None:
+    Image.new("RGB", (50, 40)).save(tmp_path / "a.png")
+    write(tmp_path / "a.mp4", count=2)
+    for path in (tmp_path / "a.png", tmp_path / "a.mp4"):
+        assert read_media(path, 2)
+        with zipfile.ZipFile(path, "a") as archive:
+            archive.writestr("hidden.txt", "hidden")
+        assert "it is or holds an archive" in refusal(path)

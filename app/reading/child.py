@@ -1,0 +1,69 @@
+"""The process that reads what strangers sent: `python -m app.reading.child <socket>`.
+
+It imports the decoders once and opens no upload itself. For each it forks, and the fork gives away
+what it does not need, reads that one file and ends: a decoder that was taken over meets neither the
+page's memory nor the next visitor's file, and what it leaks is gone. A fork costs milliseconds, a
+fresh interpreter half a second. One thread only, as a fork needs.
+"""
+
+from __future__ import annotations
+
+import gc
+import json
+import os
+import socket
+import sys
+import traceback
+from typing import BinaryIO
+
+import models.video  # noqa: F401  (before the fork: afterwards no module can be opened)
+from app.reading.confinement import allow_one_file, close_network, landlock_version, limit_resources
+from app.reading.wire import Order, pack_failure, pack_media, pack_refusal
+from models.media import MediaError, read_media, said
+
+MAX_ORDER = 65_536  # bytes
+
+
+def main(control: socket.socket) -> None:
+    """Serve orders until the page's process has gone."""
+    holds = {"network": close_network(), "files": landlock_version() >= 1}
+    control.send(json.dumps(holds).encode())
+    gc.freeze()  # else collecting would copy what the forks share
+    while True:
+        try:
+            message, descriptors, _, _ = socket.recv_fds(control, MAX_ORDER, 1)
+        except ConnectionResetError:  # it went without having read our last word
+            return
+        if not message:
+            return
+        reader = os.fork()
+        if reader == 0:
+            control.close()
+            with open(descriptors[0], "wb", closefd=False) as answer:
+                _read(Order.unpack(message), answer)
+            os._exit(0)  # whatever the decoders would still like to do
+        os.close(descriptors[0])
+        _, status = os.waitpid(reader, 0)
+        control.send(json.dumps(os.waitstatus_to_exitcode(status)).encode())
+
+
+def _read(order: Order, answer: BinaryIO) -> None:
+    """Confine this process, read, and answer."""
+    name = said(order.path)
+    try:
+        limit_resources(order.memory, order.cpu_seconds, order.seconds)
+        allow_one_file(order.path)
+        media = read_media(order.path, order.num_frames, order.limits)
+        for part in pack_media(media):
+            answer.write(part)
+    except MediaError as error:
+        answer.write(pack_refusal(str(error)))
+    except MemoryError:
+        most = f"{order.memory / 1e6:.0f} MB of memory"
+        answer.write(pack_refusal(f"{name} takes more than {most} to read; save it smaller."))
+    except Exception:
+        answer.write(pack_failure(traceback.format_exc()))
+
+
+if __name__ == "__main__":
+    main(socket.socket(fileno=int(sys.argv[1])))

@@ -1,0 +1,176 @@
+"""Uploads into frames, in a process of their own: see `app.reading.child` for what that is for."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import os
+import selectors
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from functools import lru_cache
+from pathlib import Path
+
+from app.reading.wire import Order, unpack
+from app.settings import ROOT, Settings
+from models.limits import Limits
+from models.media import Media, MediaError, local_file, said
+
+log = logging.getLogger(__name__)
+
+START_SECONDS = 60  # for the child to import its decoders, on a busy machine
+GRACE_SECONDS = 2  # in which a fork that is out of time ends by itself, and leaves the child
+CHUNK = 1 << 20  # bytes
+ENVIRONMENT = {  # nothing else of ours: it may hold passwords and tokens
+    "PATH": os.defpath,
+    "PYTHONPATH": str(ROOT),
+    "OPENBLAS_NUM_THREADS": "1",  # a process that forks has one thread
+    "MALLOC_ARENA_MAX": "2",  # else each thread reserves address space, and that is limited
+}
+
+
+def read_upload(path: str | Path, num_frames: int, settings: Settings) -> Media:
+    """What `models.media.read_media` gives or refuses, read in a confined process.
+
+    Pages, programs and the command line alike read through here: a file that somebody has on a
+    disk came from somewhere too, and there is one way to read.
+    """
+    return reader(settings).read(path, num_frames)
+
+
+@lru_cache(maxsize=4)
+def reader(settings: Settings) -> Reader:
+    """The one of these settings."""
+    return Reader(settings)
+
+
+def limits_of(settings: Settings) -> Limits:
+    return Limits(
+        bytes=settings.max_upload_mb * 1_000_000,
+        pixels=settings.max_megapixels * 1_000_000,
+        seconds=settings.max_clip_seconds,
+        frames=settings.max_clip_frames,
+    )
+
+
+class Reader:
+    """Keeps one child ready, reads one file at a time, and replaces a child that has gone."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings, self.limits = settings, limits_of(settings)
+        self._turn = threading.Lock()
+        self._child: subprocess.Popen | None = None
+        self._control: socket.socket | None = None
+        self.confined: dict[str, bool] | None = None  # what holds of the child, once it is ready
+
+    def read(self, path: str | Path, num_frames: int) -> Media:
+        """Raises `MediaError` only, which also says so where the reading process ended."""
+        settings, file = self.settings, Path(os.path.abspath(local_file(path)))
+        order = Order(
+            file,
+            num_frames,
+            self.limits,
+            memory=settings.max_read_memory_mb * 1_000_000,
+            cpu_seconds=settings.max_read_cpu_seconds,
+            seconds=settings.max_read_seconds,
+        )
+        with self._turn:
+            answer, ended = self._send(order)
+        try:
+            return unpack(answer)
+        except MediaError:
+            raise
+        except (ValueError, KeyError, TypeError) as error:
+            log.error("no answer from the process that reads: %s, ended by %s", error, ended)
+            raise MediaError(self._why(said(file), ended)) from error
+
+    def start(self) -> None:
+        """Have a child import its decoders meanwhile."""
+        with self._turn:
+            self._start()
+
+    def _start(self) -> None:
+        if self._child is not None and self._child.poll() is None:
+            return
+        self._stop()
+        self._control, theirs = socket.socketpair()
+        self._control.settimeout(START_SECONDS)
+        with theirs:
+            self._child = subprocess.Popen(
+                [sys.executable, "-m", "app.reading.child", str(theirs.fileno())],
+                cwd=ROOT,
+                env=ENVIRONMENT,
+                pass_fds=[theirs.fileno()],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                start_new_session=True,  # so that it ends with its fork, and not on our Ctrl-C
+            )
+        self.confined = None
+
+    def _send(self, order: Order) -> tuple[bytearray, int]:
+        """The answer as it came, and how the fork ended: 0, or minus the signal."""
+        for _ in range(2):  # a child that went while idle has nothing to be told about
+            self._start()
+            with contextlib.suppress(OSError, ValueError):
+                self._greet()
+                out, into = os.pipe()
+                with open(out, "rb", buffering=0) as pipe:
+                    with open(into, "wb", buffering=0):
+                        socket.send_fds(self._control, [order.pack()], [into])
+                    return self._take(pipe.fileno(), order)
+            self._stop()
+        raise MediaError("The process that reads uploads does not start; try again later.")
+
+    def _greet(self) -> None:
+        if self.confined is None:
+            self.confined = json.loads(self._control.recv(CHUNK))
+            for what, holds in self.confined.items():
+                if not holds:
+                    log.warning("this system leaves %s to the process that reads uploads", what)
+
+    def _take(self, pipe: int, order: Order) -> tuple[bytearray, int]:
+        """All that comes within the time and the memory."""
+        answer, deadline = bytearray(), time.monotonic() + order.seconds + GRACE_SECONDS
+        with selectors.DefaultSelector() as ready:
+            ready.register(pipe, selectors.EVENT_READ)
+            while ready.select(max(deadline - time.monotonic(), 0)):
+                chunk = os.read(pipe, CHUNK)
+                answer += chunk
+                if not chunk or len(answer) > order.memory:
+                    break
+            else:
+                self._stop()
+                return bytearray(), -signal.SIGALRM
+        try:
+            return answer, json.loads(b"" if chunk else self._control.recv(CHUNK))
+        except (OSError, ValueError):  # the child went too, or has to
+            self._stop()
+            return answer, -signal.SIGKILL
+
+    def _stop(self) -> None:
+        """End the child and its fork, whatever they are at."""
+        if self._child is not None:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self._child.pid, signal.SIGKILL)
+            self._child.wait()
+            self._control.close()
+        self._child = self._control = None
+
+    def _why(self, name: str, ended: int) -> str:
+        settings = self.settings
+        if ended == -signal.SIGALRM:
+            return f"{name} takes longer than {settings.max_read_seconds} s to read; cut it first."
+        if ended == -signal.SIGXCPU:
+            most = f"{settings.max_read_cpu_seconds} s of a processor"
+            return f"{name} takes more than {most} to read; cut it, or save it smaller."
+        if ended == 0:
+            return f"{name} cannot be read: its reader failed on it; save the file anew."
+        return (
+            f"The process that reads uploads was stopped while it read {name}. It starts again "
+            f"by itself, and the upload is still there: try again, or save the file anew."
+        )

@@ -1,0 +1,247 @@
+"""What the page's server refuses before Gradio sees it, and how it is launched in public."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+import gradio as gr
+import pytest
+from gradio.route_utils import delete_files_created_by_app
+from gradio.utils import get_upload_folder
+from gradio_client import Client, handle_file
+
+from app.settings import Settings
+from app.ui.build import build, launch
+from app.ui.door import MOST_CLIENTS, Rate
+from tests.app.asking import QUESTION
+from tests.app.fake_worker import FakeWorker
+
+
+class Server:
+    """The page served on a made-up worker."""
+
+    def __init__(self, settings: Settings, worker: FakeWorker | None = None) -> None:
+        self.demo = build(worker or FakeWorker(), settings)
+        self.app, self.url, _ = launch(self.demo, settings, prevent_thread_lock=True, quiet=True)
+
+    def ask(self, path: str, data: bytes | None = None, **headers: str) -> tuple[int, str]:
+        """Status and body of an answer."""
+        headers = {name.replace("_", "-"): value for name, value in headers.items()}
+        request = urllib.request.Request(self.url + path, data, headers)
+        try:
+            with urllib.request.urlopen(request, timeout=30) as answer:
+                return answer.status, answer.read().decode()
+        except urllib.error.HTTPError as refused:
+            return refused.code, refused.read().decode()
+
+
+@pytest.fixture(scope="module")
+def server():
+    served = Server(Settings(max_upload_mb=1))
+    yield served
+    served.demo.close()
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "file=http://192.0.2.1/x.png",
+        "file=https://192.0.2.1/x.png",
+        "file=HTTP://192.0.2.1/x.png",
+        "file=%68ttp%3A//192.0.2.1/x.png",
+        "file/http://192.0.2.1/x.png",
+        "proxy=http://192.0.2.1/x.png",
+        "deep_link?session_hash=a",
+        "stream/a/b/1/playlist.m3u8",
+        "runs",
+    ],
+)
+def test_a_route_that_fetches_or_keeps_is_closed(server, path):
+    status, body = server.ask(f"gradio_api/{path}")
+    assert (status, json.loads(body)["detail"]) == (403, "This address is closed here.")
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/etc/passwd", "../../etc/passwd", "README.md", "app/settings.py", ".git/config", "%00"],
+)
+def test_a_file_that_the_page_does_not_show_is_not_served(server, path):
+    status, body = server.ask(f"gradio_api/file={path}")
+    assert status in (403, 404) and "root:" not in body and "Settings" not in body
+
+
+META = {"meta": {"_type": "gradio.FileData"}}
+
+
+@pytest.mark.parametrize("described", [{}, META], ids=["as nothing", "as a file"])
+@pytest.mark.parametrize("named", ["{}", "{upload}/../../../..{}", "./README.md", "\x00"])
+def test_a_file_that_was_not_uploaded_is_not_read(server, picture, described, named):
+    path = named.format(picture, upload=get_upload_folder())
+    data = [{"path": path, **described}, QUESTION, "", None, 0.5, 64, 0, 0, "published", None]
+    body = json.dumps({"data": data}).encode()
+    kind = {"content_type": "application/json"}
+    _, told = server.ask("gradio_api/call/compare", body, **kind)
+    _, events = server.ask(f"gradio_api/call/compare/{json.loads(told)['event_id']}")
+    assert "event: error" in events
+    assert "not an uploaded file" in events or "files that were uploaded here" in events
+
+
+@pytest.mark.parametrize("name", ["call/predict", "run/%00", "call/gone"])
+def test_a_function_that_is_not_there_is_told_so(server, name):
+    status, body = server.ask(f"gradio_api/{name}", b'{"data": []}', content_type=JSON)
+    assert (status, "There is no function of this name" in body) == (404, True)
+
+
+JSON = "application/json"
+
+
+def test_a_program_that_sends_too_little_is_told_what_to_send(server):
+    kind = {"content_type": "application/json"}
+    _, told = server.ask("gradio_api/call/compare", b'{"data": [null]}', **kind)
+    _, events = server.ask(f"gradio_api/call/compare/{json.loads(told)['event_id']}")
+    assert "Send the arguments that /gradio_api/info describes" in events
+
+
+def test_a_run_is_not_monitored_recorded_or_started_beside_the_queue(server):
+    assert "cpu" not in server.ask("monitoring")[1]
+    config = json.loads(server.ask("config")[1])
+    assert not config.get("run_history") and not config["analytics_enabled"]
+    body = json.dumps({"data": [None] * 10}).encode()
+    assert server.ask("gradio_api/run/compare", body, content_type="application/json")[0] == 404
+
+
+def test_a_request_larger_than_an_upload_may_be_is_refused_unread(server):
+    for path in ("gradio_api/upload", "gradio_api/call/compare", "gradio_api/queue/join"):
+        status, body = server.ask(path, b"x" * 1_200_000)
+        assert status == 413 and "larger than 1 MB" in body
+
+
+def test_a_request_that_hides_its_length_is_refused(server):
+    status, body = server.ask("gradio_api/upload", iter([b"x"]), transfer_encoding="chunked")
+    assert status == 411 and "Content-Length" in body
+
+
+def test_every_answer_forbids_what_could_carry_something_away(server):
+    with urllib.request.urlopen(server.url) as answer:
+        policy = answer.headers["Content-Security-Policy"]
+        assert "img-src 'self' data: blob:;" in policy and "connect-src 'self'" in policy
+        assert answer.headers["X-Content-Type-Options"] == "nosniff"
+        assert answer.headers["Referrer-Policy"] == "no-referrer"
+
+
+def test_too_many_requests_of_one_address_are_told_to_wait_and_looking_is_free(picture):
+    served = Server(Settings(max_requests_per_minute=3))
+    try:
+        statuses = [served.ask("gradio_api/upload", b"x")[0] for _ in range(5)]
+        assert 429 not in statuses[:3] and statuses[3:] == [429, 429]
+        assert served.ask("")[0] == 200 and served.ask("config")[0] == 200
+        assert "Try again in" in served.ask("gradio_api/call/compare", b"{}")[1]
+    finally:
+        served.demo.close()
+
+
+def test_a_rate_lets_a_minutes_worth_through_at_once_and_then_one_after_another():
+    now = [0.0]
+    rate = Rate(6, clock=lambda: now[0])
+    assert [rate.take("a") for _ in range(6)] == [0] * 6
+    assert rate.take("a") == pytest.approx(10) and rate.take("b") == 0
+    now[0] = 10.5
+    assert rate.take("a") == 0 and rate.take("a") > 9
+    now[0] = 1000
+    assert [rate.take("a") for _ in range(6)] == [0] * 6, "no more than a minute is saved up"
+    assert rate.take("a") > 0
+
+
+def test_a_rate_remembers_so_many_clients_and_no_more():
+    rate = Rate(6, clock=lambda: 0.0)
+    for client in range(MOST_CLIENTS + 10):
+        rate.take(str(client))
+    assert len(rate._spent) == MOST_CLIENTS
+    assert Rate(0).take("a") == 0
+
+
+def test_who_sets_users_is_asked_for_a_login(picture):
+    served = Server(Settings(users="ann:secret, bob:more:colons"))
+    try:
+        assert served.ask("config")[0] == 401
+        assert served.ask("gradio_api/upload", b"x")[0] == 401
+        assert served.ask("login", b"username=ann&password=guess", **FORM)[0] == 400
+        client = Client(served.url, auth=("bob", "more:colons"), verbose=False)
+        assert client.predict(handle_file(picture), QUESTION, api_name="/compare")["lanes"]
+    finally:
+        served.demo.close()
+
+
+FORM = {"content_type": "application/x-www-form-urlencoded"}
+
+
+@pytest.mark.parametrize("users", ["ann", "ann:", ":secret", "ann:secret,bob"])
+def test_a_login_that_is_none_is_refused_without_saying_it(users):
+    with pytest.raises(ValueError, match="wanted name:password") as refused:
+        Settings(users=users).logins()
+    assert "secret" not in str(refused.value)
+
+
+def test_a_password_is_not_printed_with_the_settings(monkeypatch):
+    monkeypatch.setenv("TOKENSCOPE_USERS", "ann:secret")
+    settings = Settings.from_environment()
+    assert settings.logins() == [("ann", "secret")] and "secret" not in repr(settings)
+
+
+class Talkative(FakeWorker):
+    def run(self, job, cancelled=None):
+        raise RuntimeError("a secret path")
+        yield
+
+
+def test_an_error_that_is_not_for_strangers_is_not_shown_to_them(picture, caplog):
+    served = Server(Settings(), Talkative())
+    try:
+        with (
+            caplog.at_level(logging.CRITICAL),
+            pytest.raises(Exception, match="internal error") as refused,
+        ):
+            Client(served.url, verbose=False).predict(
+                handle_file(picture), QUESTION, api_name="/compare"
+            )
+        assert "secret" not in str(refused.value)
+        assert served.demo.show_error is False
+    finally:
+        served.demo.close()
+
+
+def test_an_upload_is_deleted_an_hour_after_it_came_and_not_before(server, picture, monkeypatch):
+    client = Client(server.url, verbose=False)
+    client.predict(handle_file(picture), QUESTION, api_name="/compare")
+    uploaded = [Path(one) for one in server.demo.upload_file_set if Path(one).is_file()]
+    assert uploaded
+    frequency, age = server.demo.delete_cache
+    assert (frequency, age) == (300, 3600)
+    delete_files_created_by_app(server.demo, age)
+    assert all(one.is_file() for one in uploaded)
+    seen = os.lstat
+    hour_ago = time.time() - 3700
+
+    def older(path, **options):
+        status = list(seen(path, **options))
+        status[9] = hour_ago
+        return os.stat_result(status)
+
+    monkeypatch.setattr(os, "lstat", older)
+    monkeypatch.setattr(Path, "lstat", lambda path: older(path))
+    delete_files_created_by_app(server.demo, age)
+    monkeypatch.undo()
+    assert not any(one.is_file() for one in uploaded)
+
+
+def test_the_page_says_what_may_be_uploaded_and_what_becomes_of_it():
+    demo = build(FakeWorker(), Settings(max_upload_mb=7, max_clip_seconds=11))
+    said = " ".join(str(one.value) for one in demo.blocks.values() if isinstance(one, gr.HTML))
+    assert "at most 7 MB, 50 megapixels" in said and "at most 7 MB, 11 s" in said
+    assert "deleted after an hour" in said

@@ -1,0 +1,259 @@
+"""Uploads are read in a process of their own: the same frames, confined, replaced when it ends."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from app.reading.confinement import landlock_version
+from app.reading.reader import Reader
+from app.reading.wire import pack_media, unpack
+from app.request import read_job
+from app.settings import EXAMPLES, ROOT, Settings
+from app.ui.export import zip_recording
+from models.media import MediaError, drawn, read_media
+from tests.app.fake_worker import FakeWorker
+from tests.models.clips import write
+
+PICTURE = EXAMPLES / "scene-1.png"
+LINUX = pytest.mark.skipif(sys.platform != "linux", reason="it is Linux that confines")
+LANDLOCK = pytest.mark.skipif(landlock_version() < 1, reason="this kernel has no Landlock")
+
+
+@pytest.fixture(scope="module")
+def reader():
+    return Reader(Settings())
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory):
+    return write(tmp_path_factory.mktemp("clips") / "a.mp4", count=250)
+
+
+def children(pid: int) -> list[int]:
+    return [int(one) for one in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def refusal(reader: Reader, path: Path) -> str:
+    with pytest.raises(MediaError) as refused:
+        reader.read(path, 8)
+    assert "\n" not in str(refused.value) and str(path.parent) not in str(refused.value)
+    return str(refused.value)
+
+
+def test_what_comes_is_what_reading_in_this_process_gives(reader, clip):
+    for path, count in ((PICTURE, 1), (clip, 8)):
+        started = time.perf_counter()
+        media = reader.read(path, count)
+        took = time.perf_counter() - started
+        here = read_media(path, count)
+        assert media.digest == here.digest and (media.times == here.times).all()
+        assert (media.kind, media.decoder, media.note) == (here.kind, here.decoder, here.note)
+        assert 0 < media.read_seconds < took, "the time of the reading, not of the process"
+
+
+def test_a_refusal_comes_word_for_word(reader, tmp_path):
+    (tmp_path / "notes.png").write_text("not a picture")
+    with pytest.raises(MediaError) as here:
+        read_media(tmp_path / "notes.png", 1)
+    assert refusal(reader, tmp_path / "notes.png") == str(here.value)
+
+
+def test_the_limits_are_those_that_are_set(tmp_path, clip):
+    small = Reader(Settings(max_megapixels=1, max_clip_seconds=5, max_upload_mb=1))
+    Image.new("RGB", (1100, 1000)).save(tmp_path / "a.png")
+    assert "at most 1 can be read: scale it down" in refusal(small, tmp_path / "a.png")
+    assert "at most 5 s and 18000 frames" in refusal(small, clip)
+    with (tmp_path / "large.png").open("wb") as file:
+        file.truncate(1_100_000)
+    assert "is 1.1 MB; at most 1" in refusal(small, tmp_path / "large.png")
+
+
+@LINUX
+def test_a_picture_that_takes_too_much_memory_is_refused_and_reading_goes_on(tmp_path):
+    tight = Reader(Settings(max_read_memory_mb=60))
+    Image.new("RGB", (6000, 6000)).save(tmp_path / "bomb.png")  # 105 kB, and 108 MB unpacked
+    assert "takes more than 60 MB of memory to read" in refusal(tight, tmp_path / "bomb.png")
+    assert tight.read(PICTURE, 1).kind == "image"
+
+
+@LINUX
+def test_a_reading_that_is_killed_is_told_and_the_upload_is_still_there(reader, clip):
+    reader.read(PICTURE, 1)
+    child, told = reader._child.pid, []
+    running = threading.Thread(target=lambda: told.append(refusal(reader, clip)))
+    running.start()
+    while not (forks := children(child)):
+        assert running.is_alive()
+    os.kill(forks[0], signal.SIGKILL)
+    running.join(20)
+    assert "was stopped while it read a.mp4. It starts again" in told[0]
+    assert clip.is_file() and len(reader.read(clip, 8).frames) == 8
+    assert reader._child.pid == child, "what was killed was only the fork"
+
+
+@LINUX
+def test_a_child_that_is_killed_is_replaced(reader, clip):
+    reader.read(PICTURE, 1)
+    child, told = reader._child.pid, []
+    os.kill(child, signal.SIGKILL)
+    reader._child.wait()
+    assert reader.read(PICTURE, 1).kind == "image", "it was idle: nobody needs to be told"
+    child = reader._child.pid
+    running = threading.Thread(target=lambda: told.append(refusal(reader, clip)))
+    running.start()
+    while not (forks := children(child)):
+        assert running.is_alive()
+    for process in (child, forks[0]):
+        os.kill(process, signal.SIGKILL)
+    running.join(20)
+    assert "was stopped while it read a.mp4" in told[0]
+    assert reader.read(PICTURE, 1).kind == "image"
+
+
+@LINUX
+def test_a_reading_that_takes_too_long_is_ended(clip):
+    hasty = Reader(Settings(max_read_seconds=1))
+    hasty.read(PICTURE, 1)
+    os.kill(hasty._child.pid, signal.SIGSTOP)
+    assert "a.mp4 takes longer than 1 s to read" in refusal(hasty, clip)
+    assert hasty.read(PICTURE, 1).kind == "image"
+
+
+@LINUX
+def test_the_process_that_reads_knows_no_secret_of_the_pages_process(monkeypatch):
+    monkeypatch.setenv("TOKENSCOPE_USERS", "ann:secret")
+    fresh = Reader(Settings())
+    fresh.read(PICTURE, 1)
+    assert b"secret" not in Path(f"/proc/{fresh._child.pid}/environ").read_bytes()
+
+
+@LANDLOCK
+def test_the_fork_that_opens_the_upload_has_given_away_what_it_does_not_need(reader, clip):
+    reader.read(PICTURE, 1)
+    child, seen = reader._child.pid, ""
+    running = threading.Thread(target=lambda: reader.read(clip, 8))
+    running.start()
+    while "NoNewPrivs:\t1" not in seen:
+        assert running.is_alive()
+        for fork in children(child):
+            seen = Path(f"/proc/{fork}/status").read_text()
+    limits = Path(f"/proc/{fork}/limits").read_text()
+    running.join(20)
+    assert re.search(r"Max file size +0 ", limits) and re.search(r"Max cpu time +240 ", limits)
+    network = {os.readlink(f"/proc/{process}/ns/net") for process in ("self", child)}
+    assert len(network) == 1 + reader.confined["network"]
+
+
+def confined(program: str, *arguments: object) -> subprocess.CompletedProcess[str]:
+    """A program that confines itself, once it has ended."""
+    head = "from pathlib import Path; import sys, socket\nfrom app.reading.confinement import *\n"
+    return subprocess.run(
+        [sys.executable, "-c", head + program, *map(str, arguments)],
+        cwd=ROOT,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+
+
+def test_a_reading_that_takes_too_much_of_the_processor_is_ended(reader):
+    ended = confined("limit_resources(10**9, 1, 60)\nwhile True: pass").returncode
+    assert ended == -signal.SIGXCPU
+    assert "a.mp4 takes more than 240 s of a processor" in reader._why("a.mp4", ended)
+
+
+@LANDLOCK
+def test_no_file_but_the_upload_can_be_opened(tmp_path):
+    for name in ("mine", "yours"):
+        (tmp_path / name).write_text(name)
+    program = """
+print(allow_one_file(Path(sys.argv[1])), open(sys.argv[1]).read())
+other = sys.argv[2]
+for path, mode in ((other, "r"), (sys.argv[1], "w"), (other + "2", "w"), ("README.md", "r")):
+    try:
+        print(open(path, mode))
+    except PermissionError:
+        print("refused")
+"""
+    said = confined(program, tmp_path / "mine", tmp_path / "yours").stdout.splitlines()
+    assert said == ["True mine", *["refused"] * 4]
+
+
+@LINUX
+def test_no_server_can_be_reached_where_the_system_lets_us_see_to_it():
+    program = """
+closed = close_network()
+try:
+    socket.create_connection(("127.0.0.1", int(sys.argv[1])), 5)
+    print(closed, "reached")
+except OSError:
+    print(closed, "not reached")
+"""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        said = confined(program, server.getsockname()[1]).stdout.strip()
+    if said == "False reached":
+        pytest.skip("this system does not let a process leave its network")
+    assert said == "True not reached"
+
+
+MEDIA = drawn(np.full((4, 5, 3), 7, np.uint8))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"shape": [1, 4, 5, 4]},
+        {"shape": [10**9, 10**9, 10**9, 3]},
+        {"shape": "four"},
+        {"times": [0.0, 1.0]},
+        {"times": ["now"]},
+        {"kind": "page"},
+        {"read_seconds": None},
+    ],
+    ids=str,
+)
+def test_an_answer_that_does_not_hold_together_is_none(changes):
+    line, pixels = pack_media(MEDIA)
+    assert unpack(bytearray(line + pixels)).digest == MEDIA.digest
+    line = json.dumps(json.loads(line) | changes).encode() + b"\n"
+    with pytest.raises((ValueError, KeyError, TypeError)) as refused:
+        unpack(bytearray(line + pixels))
+    assert not isinstance(refused.value, MediaError)
+
+
+@pytest.mark.parametrize("end", [0, 10, -1])
+def test_an_answer_that_breaks_off_is_none(end):
+    line, pixels = pack_media(MEDIA)
+    with pytest.raises(ValueError, match=re.compile("answer|reshape|buffer", re.I)):
+        unpack(bytearray((line + pixels)[:end]))
+
+
+def test_where_and_by_what_a_photograph_was_taken_is_not_in_what_is_saved(tmp_path):
+    exif = Image.Exif()
+    exif[0x010F] = "Spy camera"
+    exif.get_ifd(0x8825).update({1: "N", 2: (52.0, 31.0, 12.0)})  # GPS
+    Image.new("RGB", (40, 30)).save(tmp_path / "a.jpg", exif=exif, comment=b"Spy remark")
+    assert b"Spy camera" in (tmp_path / "a.jpg").read_bytes()
+    job = read_job(tmp_path / "a.jpg", "Where?")
+    *_, done = FakeWorker().run(job)
+    with zipfile.ZipFile(zip_recording(done.comparison, tmp_path)) as saved:
+        for name in saved.namelist():
+            content = saved.read(name)
+            assert b"Spy" not in content and b"Exif" not in content and b"eXIf" not in content
+        with saved.open("tokenscope-comparison/frame_000.png") as frame:
+            assert not Image.open(frame).getexif()
