@@ -10,11 +10,14 @@ os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # read when gradio i
 
 import gradio as gr
 
+from app.logs import log_as_json
 from app.settings import Settings
 from app.ui.api import compare_endpoint
-from app.ui.compare import DEVICE, compare_view
+from app.ui.compare import compare_view
 from app.ui.held import HOUR
+from app.ui.visitors import Visitors
 from app.worker.protocol import Worker
+from app.worker.start import jobs_at_once, start_worker
 from models.catalog import CATALOG
 
 HERE = Path(__file__).parent
@@ -35,11 +38,27 @@ def build(worker: Worker, settings: Settings) -> gr.Blocks:
                 min_width=160,
             )
             theme = gr.Button("Light or dark", size="sm", elem_id="theme", min_width=60)
-        compare_view(worker, settings, model)
-        compare_endpoint(worker, settings, **DEVICE)
+        visitors, device = Visitors(), listening(settings)
+        compare_view(worker, settings, model, visitors, **device)
+        compare_endpoint(worker, settings, visitors, **device)
+        demo.unload(visitors.leave)
         theme.click(None, js="() => window.tokenscope.switchTheme()", api_visibility="private")
-    demo.queue(max_size=settings.queue_size)
+    demo.queue(max_size=4 * _held(settings))
     return demo
+
+
+def listening(settings: Settings) -> dict[str, Any]:
+    """What every listener that uses the device is declared with, each alike.
+
+    The worker's queue is the one that people wait in, and tells them so; Gradio's own lets in as
+    many as that one holds, and some more to be told that it is full.
+    """
+    return {"concurrency_id": "device", "concurrency_limit": 2 * _held(settings)}
+
+
+def _held(settings: Settings) -> int:
+    """Comparisons that wait or run."""
+    return settings.queue_size + jobs_at_once(settings)
 
 
 def launch(demo: gr.Blocks, settings: Settings, **options: Any) -> Any:
@@ -52,6 +71,7 @@ def launch(demo: gr.Blocks, settings: Settings, **options: Any) -> Any:
             "favicon_path": HERE / "favicon.svg",
             "footer_links": ["api"],
             "max_file_size": f"{settings.max_upload_mb}mb",
+            "max_threads": 40 + 2 * _held(settings),  # one waits for each comparison
             "ssr_mode": False,
             "enable_monitoring": False,
             "run_history": False,
@@ -63,10 +83,9 @@ def launch(demo: gr.Blocks, settings: Settings, **options: Any) -> Any:
 
 
 def serve(settings: Settings, *, host: str = "127.0.0.1", port: int = 7860) -> None:
-    """Serve the page on this process's own worker until interrupted."""
-    from app.worker.local import LocalWorker  # brings torch; a page around another worker does not
-
-    worker = LocalWorker(settings)
+    """Serve the page on the worker that is set until interrupted."""
+    log_as_json()
+    worker = start_worker(settings)
     worker.preload()
     launch(build(worker, settings), settings, server_name=host, server_port=port)
 
