@@ -10,6 +10,7 @@ import contextlib
 import logging
 import queue
 import threading
+import time
 from collections.abc import Iterable, Iterator
 
 import numpy as np
@@ -20,7 +21,7 @@ from app.settings import Settings
 from app.worker.conditions import conditions
 from app.worker.lanes import Lane, Limits, advance
 from app.worker.protocol import Health, Job
-from app.worker.stream import GivenUpError, Stream
+from app.worker.stream import Stream
 from models.base import Adapter
 from models.catalog import ModelCard, find, load
 from models.media import Media, drawn
@@ -31,7 +32,10 @@ from pruning.methods import METHODS
 
 log = logging.getLogger(__name__)
 
-STUCK = "The device is still busy with a step that was given up. Try again in some minutes."
+STUCK = (
+    "A step on the device has taken more than {:.0f} s and was given up. "
+    "Try again in some minutes, with fewer frames or a smaller model."
+)
 
 
 class LocalWorker:
@@ -43,20 +47,15 @@ class LocalWorker:
         self._jobs: queue.Queue[tuple[Job, Stream] | None] = queue.Queue()
         self._adapter: tuple[str, Adapter] | None = None
         self._warm: set[tuple] = set()
-        self._given_up: Stream | None = None  # of a job whose step may be under way still
+        self._step_began: float | None = None  # while lanes are under way
         threading.Thread(target=self._own_device, name="device", daemon=True).start()
 
     def run(self, job: Job, cancelled: threading.Event | None = None) -> Iterator[Event]:
         """Events of one job. Closing the iterator, or setting `cancelled`, stops the job."""
-        if not (health := self.health()).fit:
-            raise ValueError(health.reason)
-        stream = Stream(cancelled or threading.Event())
+        stream = Stream(cancelled or threading.Event(), failing=lambda: self.health().reason)
         self._jobs.put((job, stream))
         try:
             yield from stream
-        except GivenUpError:
-            self._given_up = stream
-            raise
         finally:
             if not stream.ended:
                 stream.cancelled.set()
@@ -66,10 +65,13 @@ class LocalWorker:
         self._jobs.put(None)
 
     def health(self) -> Health:
-        stuck = self._given_up is not None and not self._given_up.ended
+        began, most = self._step_began, 2 * self.limits.phase_seconds
+        stuck = began is not None and time.monotonic() - began > most
         device = torch.device(self.settings.device or "cuda")
         on_cuda = device.type == "cuda" and torch.cuda.is_initialized()
-        return Health(STUCK * stuck, torch.cuda.memory_allocated(device) if on_cuda else 0)
+        return Health(
+            STUCK.format(most) * stuck, torch.cuda.memory_allocated(device) if on_cuda else 0
+        )
 
     def _own_device(self) -> None:
         while True:
@@ -83,8 +85,7 @@ class LocalWorker:
     def _say(self, job: Job, stream: Stream) -> None:
         try:
             for event in self.steps(job, stream.cancelled):
-                if isinstance(event, LaneStarted):  # a model may take long to load, a step not
-                    stream.patience = 2 * self.limits.phase_seconds
+                self._step_began = time.monotonic()  # a model may take long to load, a step not
                 stream.put(event)
         except Exception as error:
             if not isinstance(error, ValueError):
@@ -92,6 +93,8 @@ class LocalWorker:
             stream.end(error)
         else:
             stream.end()
+        finally:
+            self._step_began = None
 
     def _preload(self, cancelled: threading.Event) -> None:
         name = self.settings.model

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import queue
 import threading
-import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from math import inf
 
 from app.events import Event
 
@@ -20,13 +18,20 @@ class _End:
 
 
 class Stream:
-    """What threads say of one job. It ends when all of them have, and at once when cancelled."""
+    """What threads say of one job. It ends when all of them have, and at once when cancelled.
 
-    def __init__(self, cancelled: threading.Event, producers: int = 1) -> None:
-        self.cancelled, self.producers = cancelled, producers
+    While nothing is said, `failing` is asked why nothing should be waited for any longer.
+    """
+
+    def __init__(
+        self,
+        cancelled: threading.Event,
+        producers: int = 1,
+        failing: Callable[[], str] = lambda: "",
+    ) -> None:
+        self.cancelled, self.producers, self.failing = cancelled, producers, failing
         self._ends = 0
         self._lock = threading.Lock()
-        self.patience = inf  # seconds without an event after which the job is given up
         self._said: queue.Queue[Event | _End] = queue.Queue()
 
     def put(self, event: Event) -> None:
@@ -43,14 +48,14 @@ class Stream:
         return self._ends >= self.producers
 
     def __iter__(self) -> Iterator[Event]:
-        """The events until the end. Raises `GivenUpError` when none came for too long."""
-        heard, running = time.monotonic(), self.producers
+        """The events until the end. Raises a `ValueError` where `failing` has a reason."""
+        running = self.producers
         while not self.cancelled.is_set():
             try:
                 said = self._said.get(timeout=SECONDS_BETWEEN_LOOKS)
             except queue.Empty:
-                if time.monotonic() - heard > self.patience:
-                    raise GivenUpError(self.patience) from None
+                if reason := self.failing():
+                    raise ValueError(reason) from None
                 continue
             if isinstance(said, _End):
                 if said.error is not None:
@@ -59,14 +64,3 @@ class Stream:
                     return
                 continue
             yield said
-            heard = time.monotonic()
-
-
-class GivenUpError(ValueError):
-    """A step that takes so long that nobody should wait for it."""
-
-    def __init__(self, seconds: float) -> None:
-        super().__init__(
-            f"A single step has taken more than {seconds:.0f} s, so the comparison was given up. "
-            "Try fewer frames or a smaller model."
-        )
