@@ -1,7 +1,7 @@
 HOST ?= 127.0.0.1
 PORT ?= 7860
 PYTHON ?= python3
-WORKER ?= local
+WORKER ?= $(or $(TOKENSCOPE_WORKER),local)
 BIN := .venv/bin
 
 .PHONY: demo test lint format bench load faults train-image train-video accuracy probe curves findings methods gallery examples clean

@@ -15,6 +15,7 @@ from dataclasses import replace
 from typing import Any
 
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # read when ray is imported
+os.environ.setdefault("RAY_worker_niceness", "0")  # by default 15, and lanes are timed
 
 import ray
 from ray import serve

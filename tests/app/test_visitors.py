@@ -80,7 +80,7 @@ def test_a_visitor_who_is_sent_away_comes_again_when_told(monkeypatch):
 def test_what_is_not_the_own_answer_is_counted_as_wrong(monkeypatch):
     said = ["a cat", "a dog", ConnectionError("gone")]
     clock = iter([0, 1, 1, 1, 2, 2, 3, 3, 9, 9, 9])  # the time is over after three questions
-    monkeypatch.setattr(load, "Client", lambda *_, **__: FakeClient(*said))
+    monkeypatch.setattr(load, "patient", lambda _: FakeClient(*said))
     monkeypatch.setattr(load.time, "monotonic", lambda: next(clock))
     made = load.visit("", 5, QUESTION, ["a cat"])
     assert len(made.waits) == 1
