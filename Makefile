@@ -1,12 +1,14 @@
 HOST ?= 127.0.0.1
 PORT ?= 7860
 PYTHON ?= python3
+WORKER ?= $(or $(TOKENSCOPE_WORKER),local)
 BIN := .venv/bin
 
-.PHONY: demo test fuzz eval-test lint format bench train-image train-video accuracy bench-methods probe curves findings methods gallery examples clean
+.PHONY: demo test fuzz eval-test lint format bench load faults train-image train-video accuracy bench-methods probe curves findings methods gallery examples clean
 
-demo: .venv/installed
-	$(BIN)/python -m app demo --host $(HOST) --port $(PORT)
+# WORKER=ray runs lanes on a Ray cluster: one started here, or the one that RAY_ADDRESS names.
+demo: .venv/installed $(if $(filter ray,$(WORKER)),.venv/installed-ray)
+	TOKENSCOPE_WORKER=$(WORKER) $(BIN)/python -m app demo --host $(HOST) --port $(PORT)
 
 test: .venv/installed-dev
 	$(BIN)/python -m pytest
@@ -34,6 +36,14 @@ bench: .venv/installed
 	$(BIN)/python -m app speed
 	$(BIN)/python -m app speed --model embedded-video
 	$(BIN)/python -m app compression
+
+# Fifty visitors for two minutes: whether each gets its own answer, how long it waits, memory.
+load: .venv/installed
+	$(BIN)/python -m app load
+
+# What breaks, on purpose: each fault survived, with what the person saw.
+faults: .venv/installed-ray .venv/installed-dev
+	$(BIN)/python -m pytest -m fault -rP
 
 # All stages of the embedded image model, from where they were stopped.
 train-image: .venv/installed
@@ -98,6 +108,10 @@ examples: .venv/installed
 	$(PYTHON) -m venv .venv-eval
 	.venv-eval/bin/python -m pip install --quiet --disable-pip-version-check -r requirements-eval.txt pytest
 	.venv-eval/bin/python -m pip install --quiet --disable-pip-version-check --no-deps lmms-eval==0.7.3
+	touch $@
+
+.venv/installed-ray: requirements-ray.txt .venv/installed
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-ray.txt
 	touch $@
 
 clean:

@@ -2,15 +2,17 @@
 
 import os
 
+from app.logs import log_as_json
 from app.settings import Settings
 from app.ui.build import build, launch
-from app.worker.local import LocalWorker
+from app.worker.start import start_worker
 
 settings = Settings.from_environment()
-worker = LocalWorker(settings)
+worker = start_worker(settings)
 demo = build(worker, settings)
 
 if __name__ == "__main__":
+    log_as_json()
     worker.preload()
     launch(
         demo,

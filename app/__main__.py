@@ -40,7 +40,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     for add in (_add_demo, _add_compare, _add_bench, _add_timing, _add_speed):
         add(commands)
-    for add in (_add_compression, _add_findings):
+    for add in (_add_compression, _add_findings, _add_load):
         add(commands)
     commands.add_parser("models", help="list the models there are").set_defaults(run=_models)
     for name, (module, about) in DRAWN.items():
@@ -133,6 +133,13 @@ def _add_findings(commands: Any) -> None:
     findings.set_defaults(run=_findings)
 
 
+def _add_load(commands: Any) -> None:
+    load = commands.add_parser("load", help="many visitors at once, on this machine")
+    load.add_argument("--visitors", type=int, default=50)
+    load.add_argument("--seconds", type=float, default=120)
+    load.set_defaults(run=_load)
+
+
 def _demo(options: argparse.Namespace, settings: Settings) -> None:
     from app.ui.build import serve
 
@@ -144,7 +151,7 @@ def _compare(options: argparse.Namespace, settings: Settings) -> None:
     from app.events import ComparisonDone
     from app.render import summary
     from app.request import read_job
-    from app.worker.local import LocalWorker
+    from app.worker.start import local_worker
     from models.catalog import find
     from models.record import LaneFailure
 
@@ -166,7 +173,7 @@ def _compare(options: argparse.Namespace, settings: Settings) -> None:
         print(job.question)
     if note := find(job.model).note_on(job.question):
         print(note)
-    *_, last = LocalWorker(settings).run(job)
+    *_, last = local_worker(settings).run(job)
     assert isinstance(last, ComparisonDone)
     comparison = last.comparison
     print(summary.table(comparison))
@@ -302,6 +309,16 @@ def _findings(options: argparse.Namespace, settings: Settings) -> None:
     from app.findings import write
 
     print(write.findings(options.pictures, options.clips, options.jobs, options.out, settings))
+
+
+def _load(options: argparse.Namespace, settings: Settings) -> None:
+    from app import load
+
+    report = load.load(options.visitors, options.seconds, settings)
+    print(load.table(report))
+    print(json.dumps(report))
+    if report["wrong"] or report["without_answer"]:
+        raise ValueError("A visitor was left without its own answer.")
 
 
 def _draw(module: str, options: argparse.Namespace, settings: Settings) -> None:

@@ -8,6 +8,14 @@ from models.record import Comparison, LaneFailure, LaneResult, Phase
 
 
 @dataclass(frozen=True)
+class Queued:
+    """Where a job stands in the queue."""
+
+    ahead: int  # jobs that come first, those that run among them; 0: it runs now
+    seconds: float | None = None  # until it runs, from how long the last jobs took, once known
+
+
+@dataclass(frozen=True)
 class LaneStarted:
     lane: int
 
@@ -41,4 +49,4 @@ class ComparisonDone:
     comparison: Comparison
 
 
-Event = LaneStarted | PhaseDone | TextDelta | LaneDone | LaneFailed | ComparisonDone
+Event = Queued | LaneStarted | PhaseDone | TextDelta | LaneDone | LaneFailed | ComparisonDone

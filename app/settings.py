@@ -21,7 +21,7 @@ class Settings:
     max_frames: int = 64  # that a person may have sampled of a clip
     max_upload_mb: int = 20
     queue_size: int = 16
-    device: str = ""  # empty: CUDA where there is one
+    device: str = ""  # empty: CUDA where there is one; "cuda:0,cuda:1" spreads lanes over both
     dtype: str = ""  # empty: bfloat16 on CUDA, float32 on the CPU
     max_megapixels: int = 50  # of a picture
     max_clip_seconds: int = 300
@@ -32,6 +32,15 @@ class Settings:
     max_requests_per_minute: int = 60  # jobs, uploads and logins of one address; 0 = no limit
     users: str = field(default="", repr=False)  # "name:password,…" asks for a login; empty: none
     debug: int = 0  # 1 = the page shows errors that are not meant for strangers
+    worker: str = "local"  # or "ray"
+    replicas: int = 1  # of a Ray worker, from the start
+    most_replicas: int = 0  # that Ray may start when many wait; 0: no more than `replicas`
+    replica_gpus: float = 0.0  # of the cluster's, for each replica
+    spread: int = 1  # replicas that the lanes of one job are spread over
+    visitor_jobs: int = 2  # that one visitor may have waiting or running
+    metrics_port: int = 0  # of Prometheus metrics, for this machine only; 0: none
+    phase_seconds: int = 120  # that a phase of a lane may take
+    job_seconds: int = 600  # that a comparison may take, once it runs
 
     @classmethod
     def from_environment(cls) -> Settings:

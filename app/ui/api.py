@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import gradio as gr
 
-from app.events import ComparisonDone
+from app.events import ComparisonDone, Event
 from app.render.summary import conditions_line, lane_rows
 from app.request import RATIO, read_job
 from app.settings import Settings
@@ -15,11 +16,12 @@ from app.ui.blocks import refusal
 from app.ui.handlers import in_words
 from app.ui.numbers import NumberInput
 from app.ui.uploads import PictureInput
-from app.worker.protocol import Worker
+from app.ui.visitors import Visitors
+from app.worker.protocol import Job, Worker
 from models.catalog import find
 
 
-def compare_endpoint(worker: Worker, settings: Settings, **device: Any) -> None:
+def compare_endpoint(worker: Worker, settings: Settings, visitors: Visitors, **device: Any) -> None:
     """Declare `/compare`. Its components are never shown; they type the endpoint's arguments."""
     with gr.Column(visible=False):
         inputs = [
@@ -36,15 +38,18 @@ def compare_endpoint(worker: Worker, settings: Settings, **device: Any) -> None:
         ]
         result = gr.JSON(label="comparison")
         trigger = gr.Button()
-    run = Endpoint(worker, settings).compare
+    run = Endpoint(worker, settings, visitors).compare
     trigger.click(run, inputs, result, api_name="compare", show_progress="hidden", **device)
 
 
 class Endpoint:
     """What stands behind `/compare`."""
 
-    def __init__(self, worker: Worker, settings: Settings) -> None:
+    def __init__(
+        self, worker: Worker, settings: Settings, visitors: Visitors | None = None
+    ) -> None:
         self.worker, self.settings = worker, settings
+        self.visitors = visitors or Visitors()
 
     def compare(
         self,
@@ -58,6 +63,7 @@ class Endpoint:
         seed: int = 0,
         positions: str = "published",
         num_frames: int | None = None,
+        request: gr.Request | None = None,
     ) -> dict[str, Any]:
         """Ask one question about a picture or clip, of vanilla and of each method, on one model.
 
@@ -95,12 +101,19 @@ class Endpoint:
                 seed=seed,
                 settings=self.settings,
             )
-            *_, last = self.worker.run(job)
+            last = self._last_event(job, request.session_hash if request else "")
         except Exception as error:
             raise refusal(in_words(error)) from error
-        assert isinstance(last, ComparisonDone)
+        if not isinstance(last, ComparisonDone):
+            raise refusal("The comparison was stopped, because whoever asked has left.")
         return {
             "lanes": lane_rows(last.comparison),
             "conditions": conditions_line(last.comparison),
             "note": find(job.model).note_on(job.question),
         }
+
+    def _last_event(self, job: Job, visitor: str) -> Event | None:
+        with self.visitors.job(visitor) as cancelled:
+            events = self.worker.run(replace(job, visitor=visitor), cancelled)
+            *_, last = (None, *events)
+        return last

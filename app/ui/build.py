@@ -11,15 +11,18 @@ os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # read when gradio i
 import gradio as gr
 from starlette.middleware import Middleware
 
+from app.logs import log_as_json
 from app.reading.reader import reader
 from app.settings import Settings
 from app.ui.api import compare_endpoint
 from app.ui.blocks import Blocks
 from app.ui.choices import model_choices
-from app.ui.compare import DEVICE, compare_view
+from app.ui.compare import compare_view
 from app.ui.door import Door
 from app.ui.held import HOUR
+from app.ui.visitors import Visitors
 from app.worker.protocol import Worker
+from app.worker.start import jobs_at_once, start_worker
 
 SWEEP = 300  # seconds between two looks for files that are an hour old
 PRIVACY = (
@@ -44,12 +47,28 @@ def build(worker: Worker, settings: Settings) -> gr.Blocks:
                 min_width=160,
             )
             theme = gr.Button("Light or dark", size="sm", elem_id="theme", min_width=60)
-        compare_view(worker, settings, model)
-        compare_endpoint(worker, settings, **DEVICE)
+        visitors, device = Visitors(), listening(settings)
+        compare_view(worker, settings, model, visitors, **device)
+        compare_endpoint(worker, settings, visitors, **device)
         gr.HTML(f"<p>{PRIVACY}</p>", elem_id="privacy", apply_default_css=False)
+        demo.unload(visitors.leave)
         theme.click(None, js="() => window.tokenscope.switchTheme()", api_visibility="private")
-    demo.queue(max_size=settings.queue_size, api_open=False)  # nothing runs beside the queue
+    demo.queue(max_size=4 * _held(settings), api_open=False)  # nothing runs beside the queue
     return demo
+
+
+def listening(settings: Settings) -> dict[str, Any]:
+    """What every listener that uses the device is declared with, each alike.
+
+    The worker's queue is the one that people wait in, and tells them so; Gradio's own lets in as
+    many as that one holds, and some more to be told that it is full.
+    """
+    return {"concurrency_id": "device", "concurrency_limit": 2 * _held(settings)}
+
+
+def _held(settings: Settings) -> int:
+    """Comparisons that wait or run."""
+    return settings.queue_size + jobs_at_once(settings)
 
 
 def launch(demo: gr.Blocks, settings: Settings, **options: Any) -> Any:
@@ -65,6 +84,7 @@ def launch(demo: gr.Blocks, settings: Settings, **options: Any) -> Any:
             "max_file_size": settings.max_upload_mb * 1_000_000,
             "auth": settings.logins() or None,
             "app_kwargs": {"middleware": [Middleware(Door, settings=settings)]},
+            "max_threads": 40 + 2 * _held(settings),  # one waits for each comparison
             "ssr_mode": False,
             "enable_monitoring": False,
             "run_history": False,
@@ -76,10 +96,9 @@ def launch(demo: gr.Blocks, settings: Settings, **options: Any) -> Any:
 
 
 def serve(settings: Settings, *, host: str = "127.0.0.1", port: int = 7860) -> None:
-    """Serve the page on this process's own worker until interrupted."""
-    from app.worker.local import LocalWorker  # brings torch; a page around another worker does not
-
-    worker = LocalWorker(settings)
+    """Serve the page on the worker that is set until interrupted."""
+    log_as_json()
+    worker = start_worker(settings)
     worker.preload()
     launch(build(worker, settings), settings, server_name=host, server_port=port)
 

@@ -14,20 +14,26 @@ from app.ui.choices import retention_note
 from app.ui.following import Following
 from app.ui.handlers import Handlers
 from app.ui.inspector import Inspector
+from app.ui.visitors import Visitors
 from app.worker.protocol import Worker
 
-DEVICE = {"concurrency_id": "device", "concurrency_limit": 1}  # on every listener that uses it
 QUIET = {"show_progress": "hidden", "api_visibility": "private", "queue": False}
 
 
-def compare_view(worker: Worker, settings: Settings, model: gr.Dropdown) -> None:
+def compare_view(
+    worker: Worker,
+    settings: Settings,
+    model: gr.Dropdown,
+    visitors: Visitors,
+    **device: Any,
+) -> None:
     """Build the view inside the current `gr.Blocks` and connect it to `worker`."""
     with gr.Row(elem_id="main", equal_height=False):
         asked = form.declare(settings)
         shown = board.declare(settings)
     _wire_form(asked, model, settings)
-    handlers = Handlers(worker, settings, asked, shown)
-    _wire_job(handlers, asked, model)
+    handlers = Handlers(worker, settings, asked, shown, visitors)
+    _wire_job(handlers, asked, model, **device)
     _wire_inspector(shown.inspector, shown.comparison)
     shown.save.click(
         handlers.keep,
@@ -93,7 +99,7 @@ def _wire_inspector(part: Inspector, comparison: gr.State) -> None:
     ).then(None, js="() => window.tokenscope.press('clip-file')", api_visibility="private")
 
 
-def _wire_job(handlers: Handlers, asked: form.Form, model: gr.Dropdown) -> None:
+def _wire_job(handlers: Handlers, asked: form.Form, model: gr.Dropdown, **device: Any) -> None:
     inputs = [
         asked.kind,
         asked.uploads["image"],
@@ -120,7 +126,7 @@ def _wire_job(handlers: Handlers, asked: form.Form, model: gr.Dropdown) -> None:
         show_progress_on=asked.status,
         trigger_mode="once",
         api_visibility="private",
-        **DEVICE,
+        **device,
     )
     asked.stop.click(
         handlers.stop,

@@ -7,12 +7,14 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from html import escape
+from math import ceil
 from typing import Any
 
 import gradio as gr
 
+from app.events import Queued
 from app.render.clip_timeline import clip_timeline_chart
 from app.render.latency import latency_chart
 from app.render.staircase import staircase_chart
@@ -26,11 +28,13 @@ from app.ui.form import Form
 from app.ui.held import held
 from app.ui.lab import composed
 from app.ui.screen import Screen
+from app.ui.visitors import Visitors
 from app.worker.protocol import Job, Worker
 from models.catalog import find
 from models.record import Comparison
 
 SECONDS_BETWEEN_UPDATES = 0.05
+NOT_WRITTEN = "The file could not be written, as when the server's disk is full. Try again later."
 log = logging.getLogger(__name__)
 
 Update = dict[Any, Any]
@@ -47,8 +51,11 @@ class Running:
 class Handlers:
     """What happens on Compare and on Stop, for the components of one page."""
 
-    def __init__(self, worker: Worker, settings: Settings, form: Form, board: Board) -> None:
+    def __init__(
+        self, worker: Worker, settings: Settings, form: Form, board: Board, visitors: Visitors
+    ) -> None:
         self.worker, self.settings, self.form, self.board = worker, settings, form, board
+        self.visitors = visitors
         self.running: dict[str, Running] = {}  # by browser session
 
     def outputs(self) -> list[Any]:
@@ -111,15 +118,16 @@ class Handlers:
         except ValueError as error:
             yield self._refusal(str(error))
             return
-        now = Running(Screen(job), threading.Event())
-        self.running[request.session_hash] = now
-        try:
-            yield self._opening(now.screen)
-            yield from self._stream(job, now)
-        finally:
-            now.cancelled.set()
-            if self.running.get(request.session_hash) is now:
-                del self.running[request.session_hash]
+        visitor = request.session_hash
+        with self.visitors.job(visitor) as cancelled:
+            now = Running(Screen(job), cancelled)
+            self.running[visitor] = now
+            try:
+                yield self._opening(now.screen)
+                yield from self._stream(replace(job, visitor=visitor), now)
+            finally:
+                if self.running.get(visitor) is now:
+                    del self.running[visitor]
 
     def stop(self, request: gr.Request) -> Update:
         """Free the device and leave on the screen what is there."""
@@ -137,13 +145,21 @@ class Handlers:
         board, kept = self.board, held(comparison)
         yield {board.save: gr.Button("Preparing the file", interactive=False)}
         with tempfile.TemporaryDirectory() as folder:
-            path = zip_recording(kept, folder)
+            try:
+                path = zip_recording(kept, folder)
+            except OSError as error:
+                log.error("recording not written", exc_info=error)
+                yield {board.save: gr.Button(SAVE, interactive=True)}
+                raise gr.Error(NOT_WRITTEN) from error
             yield {board.save: gr.Button(SAVE, interactive=True), board.file: path}
 
     def _stream(self, job: Job, now: Running) -> Iterator[Update]:
         screen, pending, sent = now.screen, set(), 0.0
         try:
             for event in self.worker.run(job, now.cancelled):
+                if isinstance(event, Queued):
+                    yield {self.form.status: note(position(event))}
+                    continue
                 pending |= screen.take(event)
                 if time.monotonic() - sent >= SECONDS_BETWEEN_UPDATES:
                     yield {self.board.parts[part]: screen.html(part) for part in pending}
@@ -243,6 +259,14 @@ def in_words(error: Exception) -> str:
         return str(error)
     log.error("comparison failed", exc_info=error)
     return "The comparison stopped on an internal error. The log has the rest."
+
+
+def position(queued: Queued) -> str:
+    """Where a job stands, for the status line."""
+    if not queued.ahead:
+        return "Comparing."
+    soon = "" if queued.seconds is None else f", about {max(1, ceil(queued.seconds))} s"
+    return f"Waiting: {queued.ahead} ahead{soon}."
 
 
 def _paragraphs(*sentences: str) -> str:

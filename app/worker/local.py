@@ -10,37 +10,34 @@ import contextlib
 import logging
 import queue
 import threading
-from collections.abc import Callable, Iterable, Iterator
-from typing import Any
+import time
+from collections.abc import Iterable, Iterator
 
 import numpy as np
+import torch
 
-from app.events import (
-    ComparisonDone,
-    Event,
-    LaneDone,
-    LaneFailed,
-    LaneStarted,
-    PhaseDone,
-    TextDelta,
-)
+from app.events import ComparisonDone, Event, LaneDone, LaneFailed, LaneStarted
 from app.settings import Settings
 from app.worker.conditions import conditions
-from app.worker.protocol import Job
+from app.worker.lanes import Lane, Limits, advance
+from app.worker.protocol import Health, Job
+from app.worker.stream import Stream
 from models import memory
 from models.base import Adapter
 from models.catalog import ModelCard, find
 from models.loading import load
 from models.media import Media, drawn
 from models.pipeline import run_lane
-from models.record import Comparison, LaneFailure, LaneResult, Phase
+from models.record import Comparison, LaneFailure, LaneResult
 from pruning.base import CompressionMethod
 from pruning.methods import METHODS
 
 log = logging.getLogger(__name__)
 
-Emit = Callable[[Event], None]
-_END = object()
+STUCK = (
+    "A step on the device has taken more than {:.0f} s and was given up. "
+    "Try again in some minutes, with fewer frames or a smaller model."
+)
 
 
 class LocalWorker:
@@ -48,43 +45,58 @@ class LocalWorker:
 
     def __init__(self, settings: Settings | None = None) -> None:
         self.settings = settings or Settings()
-        self._jobs: queue.Queue = queue.Queue()
+        self.limits = Limits(self.settings.phase_seconds, self.settings.job_seconds)
+        self._jobs: queue.Queue[tuple[Job, Stream] | None] = queue.Queue()
         self._adapter: tuple[str, Adapter] | None = None
         self._warm: set[tuple] = set()
+        self._step_began: float | None = None  # while lanes are under way
         threading.Thread(target=self._own_device, name="device", daemon=True).start()
 
     def run(self, job: Job, cancelled: threading.Event | None = None) -> Iterator[Event]:
         """Events of one job. Closing the iterator, or setting `cancelled`, stops the job."""
-        cancelled = cancelled or threading.Event()
-        events: queue.Queue = queue.Queue()
-        self._jobs.put((job, events, cancelled))
+        stream = Stream(cancelled or threading.Event(), failing=lambda: self.health().reason)
+        self._jobs.put((job, stream))
         try:
-            while (event := _next(events, cancelled)) is not _END:
-                if isinstance(event, Exception):
-                    raise event
-                yield event
+            yield from stream
         finally:
-            cancelled.set()
+            if not stream.ended:
+                stream.cancelled.set()
 
     def preload(self) -> None:
         """Load the default model and warm every method up, so that no visitor waits for either."""
-        self._jobs.put((None, None, threading.Event()))
+        self._jobs.put(None)
+
+    def health(self) -> Health:
+        began, most = self._step_began, 2 * self.limits.phase_seconds
+        stuck = began is not None and time.monotonic() - began > most
+        device = torch.device(self.settings.device or "cuda")
+        on_cuda = device.type == "cuda" and torch.cuda.is_initialized()
+        return Health(
+            STUCK.format(most) * stuck, torch.cuda.memory_allocated(device) if on_cuda else 0
+        )
 
     def _own_device(self) -> None:
         while True:
-            job, events, cancelled = self._jobs.get()
-            if job is None:
+            task = self._jobs.get()
+            if task is None:
                 with contextlib.suppress(Exception):  # the first job will say what is wrong
-                    self._preload(cancelled)
-                continue
-            try:
-                self._work(job, events.put, cancelled)
-            except Exception as error:
-                if not isinstance(error, ValueError):  # which says all there is in its sentence
-                    log.exception("job failed")
-                events.put(error.with_traceback(None))  # its frames would keep the model alive
-            finally:
-                events.put(_END)
+                    self._preload(threading.Event())
+            else:
+                self._say(*task)
+
+    def _say(self, job: Job, stream: Stream) -> None:
+        try:
+            for event in self.steps(job, stream.cancelled):
+                self._step_began = time.monotonic()  # a model may take long to load, a step not
+                stream.put(event)
+        except Exception as error:
+            if not isinstance(error, ValueError):
+                log.exception("job failed", extra={"job": job.number})
+            stream.end(error.with_traceback(None))  # its frames would keep the model alive
+        else:
+            stream.end()
+        finally:
+            self._step_began = None
 
     def _preload(self, cancelled: threading.Event) -> None:
         name = self.settings.model
@@ -118,35 +130,42 @@ class LocalWorker:
             self._adapter = (name, load(name, settings.device or None, settings.dtype or None))
         return self._adapter[1]
 
-    def _work(self, job: Job, emit: Emit, cancelled: threading.Event) -> None:
+    def steps(self, job: Job, cancelled: threading.Event) -> Iterator[Event]:
+        """The job on the calling thread, one step an event: all that touches the device."""
         if cancelled.is_set():
             return
-        adapter = self._model(job.model)
-        if job.media.kind == "video":
-            memory.check_clip(find(job.model), adapter, len(job.media.frames), len(job.methods))
+        adapter = self._loaded(job)
         self._warm_up(job.model, job.media, job.methods, cancelled)
-        lanes = {
-            lane: self._lane(adapter, job, lane) for lane in range(len(job.methods))
-        }  # still running
+        yield from (LaneStarted(index) for index in range(len(job.methods)))
+        lanes = [self._lane(adapter, job, index) for index in range(len(job.methods))]
         finished: dict[int, LaneResult | LaneFailure] = {}
-        for lane in lanes:
-            emit(LaneStarted(lane))
-        try:
-            while lanes and not cancelled.is_set():
-                for lane in list(lanes):
-                    if cancelled.is_set():
-                        break
-                    outcome = _advance(lanes[lane], lane, job, emit)
-                    if outcome is not None:
-                        finished[lane] = outcome
-                        del lanes[lane]
-        finally:
-            for running in lanes.values():
-                running.close()
-        if not lanes:
-            emit(ComparisonDone(self._comparison(adapter, job, finished)))
+        for event in advance(lanes, job, cancelled, self.limits):
+            if isinstance(event, LaneDone):
+                finished[event.lane] = event.result
+            elif isinstance(event, LaneFailed):
+                finished[event.lane] = event.failure
+            yield event
+        if len(finished) == len(lanes):
+            yield ComparisonDone(self._comparison(adapter, job, finished))
 
-    def _lane(self, adapter: Adapter, job: Job, lane: int) -> Iterator[Phase | str | LaneResult]:
+    def _loaded(self, job: Job) -> Adapter:
+        """The model of a job. Raises a `ValueError` for people where it cannot be loaded."""
+        try:
+            adapter = self._model(job.model)
+            if job.media.kind == "video":
+                count = len(job.media.frames), len(job.methods)
+                memory.check_clip(find(job.model), adapter, *count)
+            return adapter
+        except ValueError:
+            raise
+        except Exception as error:
+            log.exception("model not loaded", extra={"job": job.number, "model": job.model})
+            raise ValueError(
+                f"The model {job.model} could not be loaded ({type(error).__name__}). "
+                "Choose another one; the log has the rest."
+            ) from None
+
+    def _lane(self, adapter: Adapter, job: Job, lane: int) -> Lane:
         method = job.methods[lane]
         return run_lane(
             adapter,
@@ -184,40 +203,3 @@ def blank(card: ModelCard) -> Media:
     if "image" in card.media:
         return drawn(frames[0])
     return Media(frames, np.arange(card.frames, dtype=float), "video", "none", read_seconds=0.0)
-
-
-def _next(events: queue.Queue, cancelled: threading.Event) -> Any:
-    """The next event; the end once a job is cancelled, even while it waits behind another."""
-    while not cancelled.is_set():
-        with contextlib.suppress(queue.Empty):
-            return events.get(timeout=0.1)
-    return _END
-
-
-def _advance(
-    running: Iterator[Phase | str | LaneResult], lane: int, job: Job, emit: Emit
-) -> LaneResult | LaneFailure | None:
-    """One step of one lane. A lane that raises becomes a `LaneFailure`; the others go on."""
-    try:
-        step = next(running)
-    except Exception as error:
-        method = job.methods[lane]
-        if not isinstance(error, ValueError):
-            log.exception("lane %s failed", method.name)
-        failure = LaneFailure(method.name, method.label, reason(error))
-        emit(LaneFailed(lane, failure))
-        return failure
-    if isinstance(step, LaneResult):
-        emit(LaneDone(lane, step))
-        return step
-    emit(PhaseDone(lane, step) if isinstance(step, Phase) else TextDelta(lane, step))
-    return None
-
-
-def reason(error: Exception) -> str:
-    """What a person reads in the lane's column: our own sentences as they are, others named."""
-    if isinstance(error, ValueError):
-        return str(error)
-    if "out of memory" in str(error).lower():
-        return "The device ran out of memory. Ask for fewer tokens or a smaller model."
-    return f"The lane stopped on an internal error ({type(error).__name__}). The log has the rest."

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import threading
+import uuid
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from app.events import Event
@@ -25,9 +26,34 @@ class Job:
     temperature: float = 0.0  # 0 is greedy
     seed: int = 0
     truth: Truth | None = None
+    visitor: str = ""  # whose it is, for a fair queue; empty: this program's own
+    number: str = field(default_factory=lambda: uuid.uuid4().hex[:12])  # names it in the log
+
+
+@dataclass(frozen=True)
+class Health:
+    """How a worker is: fit to take a job, or why not."""
+
+    reason: str = ""  # why it is not fit
+    device_bytes: int = 0  # of device memory in use; 0 where there is no device but the CPU
+
+    @property
+    def fit(self) -> bool:
+        return not self.reason
 
 
 class Worker(Protocol):
-    """Runs jobs. The last event of a job that was not cancelled is `ComparisonDone`."""
+    """Runs jobs, in the order in which they come.
+
+    The last event of a job that was not cancelled is `ComparisonDone`. Where jobs wait for one
+    another, `Queued` events come first: the queue position, each time it changes. To cancel a job,
+    set `cancelled` or close the iterator: the device is free within one step, wherever the job
+    is. A `ValueError` says in a sentence for people why a job was not run or not finished.
+    """
 
     def run(self, job: Job, cancelled: threading.Event | None = None) -> Iterator[Event]: ...
+
+    def preload(self) -> None:
+        """Get ready, without making the caller wait, what the first visitor would wait for."""
+
+    def health(self) -> Health: ...

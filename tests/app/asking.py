@@ -9,6 +9,7 @@ import gradio as gr
 from app.settings import Settings
 from app.ui import board, form
 from app.ui.handlers import Handlers
+from app.ui.visitors import Visitors
 
 QUESTION = "Where is the red ball?"
 TAB = SimpleNamespace(session_hash="a tab")
@@ -17,7 +18,9 @@ TAB = SimpleNamespace(session_hash="a tab")
 def handlers(worker) -> Handlers:
     settings = Settings()
     with gr.Blocks():
-        return Handlers(worker, settings, form.declare(settings), board.declare(settings))
+        return Handlers(
+            worker, settings, form.declare(settings), board.declare(settings), Visitors()
+        )
 
 
 def ask(

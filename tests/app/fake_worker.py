@@ -17,7 +17,7 @@ from app.events import (
     PhaseDone,
     TextDelta,
 )
-from app.worker.protocol import Job
+from app.worker.protocol import Health, Job
 from models.record import Comparison, LaneFailure, LaneResult
 from pruning.base import CompressionMethod
 from pruning.tokens import TokenLayout
@@ -54,6 +54,12 @@ class FakeWorker:
             if cancelled.wait(self.pause):
                 return
             yield event
+
+    def preload(self) -> None:
+        pass
+
+    def health(self) -> Health:
+        return Health()
 
     def _events(self, job: Job) -> Iterator[Event]:
         lanes = [self._lane(method, job) for method in job.methods]

@@ -1,0 +1,51 @@
+"""The log: one JSON object a line, and nothing that a visitor sent."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+import traceback
+from pathlib import Path
+from typing import Any
+
+PACKAGES = ("app", "models", "pruning")
+PLAIN = set(logging.makeLogRecord({}).__dict__) | {"message", "taskName"}
+
+
+class JsonFormatter(logging.Formatter):
+    """Time, level, logger, message and whatever the caller gave as `extra`.
+
+    Of an error it writes the type and the places, not the message: that may quote a question.
+    """
+
+    def format(self, record: logging.LogRecord) -> str:
+        line: dict[str, Any] = {
+            "time": self.formatTime(record, "%Y-%m-%dT%H:%M:%S%z"),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": record.getMessage(),
+        }
+        line |= {name: value for name, value in record.__dict__.items() if name not in PLAIN}
+        if record.exc_info and record.exc_info[1] is not None:
+            line["error"] = type(record.exc_info[1]).__name__
+            line["places"] = _places(record.exc_info[1])
+        return json.dumps(line, default=str)
+
+
+def _places(error: BaseException) -> list[str]:
+    """Where it was raised, innermost last."""
+    return [
+        f"{Path(frame.filename).name}:{frame.lineno} {frame.name}"
+        for frame in traceback.extract_tb(error.__traceback__)
+    ]
+
+
+def log_as_json() -> None:
+    """From now on our own packages log so, to standard error."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(JsonFormatter())
+    for package in PACKAGES:
+        logger = logging.getLogger(package)
+        logger.handlers, logger.propagate = [handler], False
+        logger.setLevel(logging.INFO)

@@ -1,0 +1,57 @@
+"""A worker watched: each job counted and written to the log, by its number."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Iterator
+
+from app.events import ComparisonDone, Event, Queued
+from app.metrics import Metrics
+from app.worker.fair import FairWorker, RefusedError
+from app.worker.protocol import Health, Job
+from pruning.methods import METHODS
+
+log = logging.getLogger(__name__)
+KNOWN = {method.name for method in METHODS}
+
+
+class ObservedWorker:
+    """Passes on what `worker` says, and keeps count."""
+
+    def __init__(self, worker: FairWorker, metrics: Metrics) -> None:
+        self.worker, self.metrics = worker, metrics
+        metrics.watch(worker, lambda: worker.waiting)
+
+    def run(self, job: Job, cancelled: threading.Event | None = None) -> Iterator[Event]:
+        start, outcome, event = time.monotonic(), "stopped", None
+        _log("job came", job, model=job.model, frames=len(job.media.frames), lanes=_names(job))
+        try:
+            for event in self.worker.run(job, cancelled):
+                self.metrics.take(event, _names(job))
+                if event == Queued(0):
+                    self.metrics.waits.observe(time.monotonic() - start)
+                yield event
+            outcome = "done" if isinstance(event, ComparisonDone) else "stopped"
+        except Exception as error:
+            outcome = "refused" if isinstance(error, RefusedError) else "failed"
+            raise
+        finally:
+            self.metrics.jobs.labels(outcome).inc()
+            _log("job ended", job, outcome=outcome, seconds=round(time.monotonic() - start, 3))
+
+    def preload(self) -> None:
+        self.worker.preload()
+
+    def health(self) -> Health:
+        return self.worker.health()
+
+
+def _names(job: Job) -> list[str]:
+    """The lanes' methods; parts composed by a visitor go by one name, or they would never end."""
+    return [method.name if method.name in KNOWN else "composed" for method in job.methods]
+
+
+def _log(message: str, job: Job, **extra: object) -> None:
+    log.info(message, extra={"job": job.number, **extra})

@@ -1,0 +1,165 @@
+"""The worker on a Ray cluster: each replica owns a device, on this machine or on another.
+
+Frames travel through the object store, events come back as a stream by handle; nothing is served
+over HTTP. Needs requirements-ray.txt.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import threading
+from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import replace
+from typing import Any
+
+os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # read when ray is imported
+os.environ.setdefault("RAY_worker_niceness", "0")  # by default 15, and lanes are timed
+
+import ray
+from ray import serve
+from ray.exceptions import RayError
+from ray.serve.exceptions import BackPressureError, RayServeException
+
+from app.events import ComparisonDone, Event
+from app.settings import ROOT, Settings
+from app.worker.local import LocalWorker
+from app.worker.protocol import Health, Job, Worker
+from app.worker.spread import SpreadWorker
+from app.worker.stream import Stream
+from models.media import Media
+
+APPLICATION = "tokenscope"
+LOST = (
+    "The worker that ran this comparison was lost; another is being started. "
+    "Your upload is still here: compare again."
+)
+FULL = "Every worker is busy and more wait than are let in. Try again in a while."
+
+log = logging.getLogger(__name__)
+
+
+class Replica:
+    """One worker process on the cluster."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.worker = LocalWorker(settings)
+        self.worker.preload()
+
+    async def run(self, job: Job, media: Media) -> AsyncIterator[Event]:
+        """Events of one job. Ray cancels this at an await, and then the job stops within a step.
+
+        Ray lets the next request in before this one has cleaned up: it is the worker's own thread
+        that keeps two jobs from the device.
+        """
+        cancelled = threading.Event()
+        events = self.worker.run(replace(job, media=media), cancelled)
+        try:
+            while (event := await asyncio.to_thread(next, events, None)) is not None:
+                yield without_media(event, media)
+        finally:
+            cancelled.set()
+
+    def check_health(self) -> None:
+        """Ray replaces a replica that raises here."""
+        if not (health := self.worker.health()).fit:
+            raise RuntimeError(health.reason)
+
+
+class RayWorker:
+    """Runs each job on whichever replica is free."""
+
+    def __init__(self, handle: Any, ship: Callable[[Media], Any] = ray.put) -> None:
+        self.handle, self.ship = handle.options(stream=True), ship
+
+    def run(self, job: Job, cancelled: threading.Event | None = None) -> Iterator[Event]:
+        stream = Stream(cancelled or threading.Event())
+        empty = replace(job.media, frames=job.media.frames[:0])
+        events = self.handle.run.remote(replace(job, media=empty), self.ship(job.media))
+        threading.Thread(target=_listen, args=(events, stream), daemon=True).start()
+        try:
+            for event in stream:
+                yield with_media(event, job.media)
+        finally:  # a stream that is merely dropped would run on to its end
+            events.cancel()
+
+    def preload(self) -> None:
+        """Replicas do so when they start."""
+
+    def health(self) -> Health:
+        return Health()  # Ray looks after its replicas
+
+
+def _listen(events: Iterator[Event], stream: Stream) -> None:
+    try:
+        for event in events:
+            stream.put(event)
+    except Exception as error:
+        stream.end(in_words(error))
+    else:
+        stream.end()
+
+
+def in_words(error: Exception) -> Exception:
+    """What Ray raises as a sentence, where a person should read one."""
+    if isinstance(error, BackPressureError):
+        return ValueError(FULL)
+    cause = getattr(error, "cause", None)  # of what was raised in a replica
+    if isinstance(cause, ValueError):
+        return ValueError(str(cause))
+    if isinstance(error, RayError | RayServeException):
+        log.warning("replica lost", extra={"error": type(error).__name__})
+        return ValueError(LOST)
+    return error
+
+
+def without_media(event: Event, media: Media) -> Event:
+    """The upload is with whoever asked: it does not travel back."""
+    if not isinstance(event, ComparisonDone):
+        return event
+    empty = replace(media, frames=media.frames[:0])
+    return ComparisonDone(replace(event.comparison, media=empty))
+
+
+def with_media(event: Event, media: Media) -> Event:
+    if not isinstance(event, ComparisonDone):
+        return event
+    return ComparisonDone(replace(event.comparison, media=media))
+
+
+def start(settings: Settings) -> Worker:
+    """Deploy the replicas, on the cluster that RAY_ADDRESS names or on a new one here."""
+    connect(os.environ.get("RAY_ADDRESS", ""))
+    serve.start(proxy_location="Disabled")  # by handle only, nothing over HTTP
+    handle = serve.run(deployment(settings).bind(settings), name=APPLICATION, route_prefix=None)
+    worker = RayWorker(handle)
+    return worker if settings.spread == 1 else SpreadWorker([worker] * settings.spread)
+
+
+def connect(address: str) -> None:
+    """Join a cluster, which is sent our code, or start one whose dashboard stays off."""
+    options = {"log_to_driver": False, "logging_level": logging.WARNING}
+    if address:
+        code = {"working_dir": str(ROOT), "excludes": ["tests", "docs", ".git", ".venv", "out"]}
+        ray.init(address, ignore_reinit_error=True, runtime_env=code, **options)
+    else:
+        code = {"env_vars": {"PYTHONPATH": str(ROOT)}}
+        ray.init(ignore_reinit_error=True, include_dashboard=False, runtime_env=code, **options)
+
+
+def deployment(settings: Settings) -> Any:
+    """One job at a time on a replica, a bounded number before them, as many as are needed."""
+    fewest, most = settings.replicas, max(settings.replicas, settings.most_replicas)
+    number = {"num_replicas": fewest}
+    if most > fewest:
+        scaling = {"min_replicas": fewest, "max_replicas": most, "target_ongoing_requests": 1}
+        number = {"autoscaling_config": scaling}
+    return serve.deployment(
+        Replica,
+        max_ongoing_requests=1,
+        max_queued_requests=settings.queue_size,
+        health_check_period_s=5,
+        ray_actor_options={"num_gpus": settings.replica_gpus},
+        **number,
+    )

@@ -1,0 +1,75 @@
+"""Several workers as one: the lanes of a job are dealt out over them and run in parallel."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+from app.events import ComparisonDone, Event, Queued
+from app.worker.protocol import Health, Job, Worker
+from app.worker.stream import Stream
+from models.record import Comparison, LaneFailure, LaneResult
+
+
+class SpreadWorker:
+    """Gives lane i to worker i modulo their number; each worker owns a device."""
+
+    def __init__(self, workers: Sequence[Worker]) -> None:
+        self.workers = tuple(workers)
+
+    def run(self, job: Job, cancelled: threading.Event | None = None) -> Iterator[Event]:
+        count = min(len(self.workers), len(job.methods))
+        stream = Stream(cancelled or threading.Event(), producers=count)
+        parts = [Part(job, range(first, len(job.methods), count)) for first in range(count)]
+        threads = [
+            threading.Thread(target=part.run, args=(worker, stream), daemon=True)
+            for part, worker in zip(parts, self.workers, strict=False)
+        ]
+        for thread in threads:
+            thread.start()
+        try:
+            yield from stream
+        finally:
+            stream.cancelled.set()
+        if all(part.comparison for part in parts):
+            yield ComparisonDone(merged(parts))
+
+    def preload(self) -> None:
+        for worker in self.workers:
+            worker.preload()
+
+    def health(self) -> Health:
+        each = [worker.health() for worker in self.workers]
+        reasons = [health.reason for health in each if not health.fit]
+        return Health(" ".join(reasons), sum(health.device_bytes for health in each))
+
+
+class Part:
+    """The lanes of a job that one worker runs."""
+
+    def __init__(self, job: Job, lanes: range) -> None:
+        self.job = replace(job, methods=tuple(job.methods[lane] for lane in lanes))
+        self.lanes = lanes
+        self.comparison: Comparison | None = None
+
+    def run(self, worker: Worker, stream: Stream) -> None:
+        """Say what the worker says, of the lanes by their places in the whole job."""
+        try:
+            for event in worker.run(self.job, stream.cancelled):
+                if isinstance(event, ComparisonDone):
+                    self.comparison = event.comparison
+                elif not isinstance(event, Queued):
+                    stream.put(replace(event, lane=self.lanes[event.lane]))
+        except Exception as error:
+            stream.end(error)
+        else:
+            stream.end()
+
+
+def merged(parts: Sequence[Part]) -> Comparison:
+    """One comparison with every lane in its own place."""
+    lanes: dict[int, LaneResult | LaneFailure] = {}
+    for part in parts:
+        lanes |= zip(part.lanes, part.comparison.lanes, strict=True)
+    return replace(parts[0].comparison, lanes=tuple(lanes[lane] for lane in sorted(lanes)))

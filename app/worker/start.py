@@ -1,0 +1,48 @@
+"""The worker that the settings name, behind its queue, and watched."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from app.metrics import Metrics
+from app.settings import Settings
+from app.worker.fair import FairWorker
+from app.worker.observed import ObservedWorker
+from app.worker.protocol import Worker
+from app.worker.spread import SpreadWorker
+
+
+def start_worker(settings: Settings) -> Worker:
+    """What a page asks: a worker that queues, counts and logs."""
+    metrics = Metrics()
+    if settings.metrics_port:
+        metrics.serve(settings.metrics_port)
+    queue = FairWorker(engine(settings), settings, at_once=jobs_at_once(settings))
+    return ObservedWorker(queue, metrics)
+
+
+def engine(settings: Settings) -> Worker:
+    """What runs jobs: in this process, or on a Ray cluster, as `settings.worker` says."""
+    if settings.worker == "local":
+        return local_worker(settings)
+    if settings.worker == "ray":
+        from app.worker.ray_serve import start  # an optional requirement
+
+        return start(settings)
+    raise ValueError(f"TOKENSCOPE_WORKER is {settings.worker!r}, wanted local or ray.")
+
+
+def local_worker(settings: Settings) -> Worker:
+    """One thread a device; the lanes of a job are spread over the devices."""
+    from app.worker.local import LocalWorker  # brings torch
+
+    devices = settings.device.split(",")
+    workers = [LocalWorker(replace(settings, device=device.strip())) for device in devices]
+    return workers[0] if len(workers) == 1 else SpreadWorker(workers)
+
+
+def jobs_at_once(settings: Settings) -> int:
+    """One in this process; as many as the replicas of a cluster take, each on `spread` of them."""
+    if settings.worker == "local":
+        return 1
+    return max(1, max(settings.replicas, settings.most_replicas) // settings.spread)

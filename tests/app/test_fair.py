@@ -1,0 +1,178 @@
+"""The queue before a worker: bounded, in order, fair to visitors, and never silent."""
+
+from __future__ import annotations
+
+import threading
+from contextlib import closing
+
+import pytest
+
+from app.events import ComparisonDone, Queued
+from app.settings import Settings
+from app.ui.handlers import position
+from app.worker.fair import FairWorker, RefusedError
+from app.worker.protocol import Job
+from pruning.methods import create
+from tests.app.fake_worker import FakeWorker, wait_until
+from tests.tiny import picture
+
+
+class HeldWorker(FakeWorker):
+    """Ends no job before it is told to."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.go_on = threading.Event()
+
+    def run(self, job, cancelled=None):
+        yield from super().run(job, cancelled)
+        while not (self.go_on.wait(0.01) or cancelled.is_set()):
+            pass
+
+
+@pytest.fixture
+def held():
+    worker = HeldWorker()
+    yield worker
+    worker.go_on.set()
+
+
+def job(visitor=""):
+    return Job("a", picture(), "?", (create("vanilla"),), visitor=visitor)
+
+
+def start(worker, asked, told):
+    """Run a job in a thread of its own; what it says goes into `told`."""
+    cancelled = threading.Event()
+
+    def listen():
+        told.extend(worker.run(asked, cancelled))
+
+    thread = threading.Thread(target=listen, daemon=True)
+    thread.start()
+    return thread, cancelled
+
+
+def fill(worker, held, count):
+    """One job that runs and `count` that wait, in order."""
+    begun = []
+    for number in range(count + 1):
+        begun.append(start(worker, job(), []))
+        wait_until(lambda: worker.waiting == number and len(held.jobs) == 1)  # noqa: B023
+    return begun
+
+
+def test_jobs_run_one_after_another_in_the_order_in_which_they_came(held):
+    worker = FairWorker(held, Settings())
+    asked = [job(f"visitor {number}") for number in range(5)]
+    begun = []
+    for number, one in enumerate(asked):
+        begun.append(start(worker, one, [])[0])
+        wait_until(lambda: worker.waiting == number)  # noqa: B023
+    assert held.jobs == asked[:1], "the others wait"
+    held.go_on.set()
+    for thread in begun:
+        thread.join(5)
+    assert held.jobs == asked
+
+
+def test_as_many_jobs_run_at_once_as_the_worker_takes(held):
+    worker = FairWorker(held, Settings(), at_once=2)
+    for _ in range(3):
+        start(worker, job(), [])
+    wait_until(lambda: len(held.jobs) == 2 and worker.waiting == 1)
+
+
+def test_a_job_that_waits_is_told_its_position_each_time_it_changes(held):
+    worker = FairWorker(held, Settings())
+    first, second = fill(worker, held, 1)
+    told = []
+    last, _ = start(worker, job(), told)
+    wait_until(lambda: told == [Queued(2, None)])
+    second[1].set()
+    wait_until(lambda: len(told) == 2)
+    held.go_on.set()
+    last.join(5)
+    positions = [event.ahead for event in told if isinstance(event, Queued)]
+    assert positions == [2, 1, 0] and isinstance(told[-1], ComparisonDone)
+    first[0].join(5)
+
+
+def test_the_estimate_is_what_the_last_jobs_took(held):
+    worker = FairWorker(FakeWorker(pause=0.02), Settings())
+    list(worker.run(job()))
+    worker.worker = held
+    fill(worker, held, 2)
+    with closing(worker.run(job())) as waiting:
+        queued = next(waiting)
+    assert queued.ahead == 3 and queued.seconds == pytest.approx(3 * worker._took[0])
+
+
+def test_a_full_queue_says_how_many_are_ahead_and_when_to_come_again(held):
+    worker = FairWorker(FakeWorker(pause=0.01), Settings(queue_size=2))
+    list(worker.run(job()))
+    worker.worker = held
+    fill(worker, held, 2)
+    with pytest.raises(RefusedError, match=r"full: 3 ahead. Try again in about \d+ s"):
+        next(worker.run(job()))
+    assert worker.waiting == 2
+
+
+def test_one_visitor_cannot_fill_the_queue(held):
+    worker = FairWorker(held, Settings(visitor_jobs=2))
+    for _ in range(2):
+        start(worker, job("greedy"), [])
+    wait_until(lambda: worker.waiting == 1)
+    with pytest.raises(RefusedError, match="You have 2 comparisons under way"):
+        next(worker.run(job("greedy")))
+    with closing(worker.run(job("another"))) as stream:
+        assert next(stream).ahead == 2
+
+
+def test_a_job_that_is_cancelled_while_it_waits_leaves_its_place(held):
+    worker = FairWorker(held, Settings())
+    running, waiting = fill(worker, held, 1)
+    waiting[1].set()
+    waiting[0].join(2)
+    assert not waiting[0].is_alive() and worker.waiting == 0 and len(held.jobs) == 1
+    running[1].set()
+    running[0].join(2)
+    assert isinstance(_last(worker, held), ComparisonDone)
+
+
+def test_a_stream_that_is_closed_leaves_its_place(held):
+    worker = FairWorker(held, Settings())
+    stream = worker.run(job())
+    assert next(stream) == Queued(0) and next(stream)
+    stream.close()
+    assert isinstance(_last(worker, held), ComparisonDone)
+
+
+def test_a_job_that_fails_leaves_its_place():
+    class BrokenWorker(FakeWorker):
+        def run(self, job, cancelled=None):
+            raise RuntimeError
+            yield
+
+    worker = FairWorker(BrokenWorker(), Settings())
+    for _ in range(2):
+        with pytest.raises(RuntimeError):
+            list(worker.run(job()))
+
+
+@pytest.mark.parametrize(
+    ("queued", "sentence"),
+    [
+        (Queued(0), "Comparing."),
+        (Queued(3), "Waiting: 3 ahead."),
+        (Queued(3, 11.2), "Waiting: 3 ahead, about 12 s."),
+    ],
+)
+def test_the_status_line_says_where_a_job_stands(queued, sentence):
+    assert position(queued) == sentence
+
+
+def _last(worker, held):
+    held.go_on.set()
+    *_, last = worker.run(job())
+    return last

@@ -1,0 +1,166 @@
+"""Lanes within their limits: one that fails or takes too long ends alone, and frees what it had."""
+
+from __future__ import annotations
+
+import threading
+import time
+import weakref
+
+import pytest
+import torch
+
+from app.events import ComparisonDone, LaneFailed, PhaseDone, TextDelta
+from app.settings import Settings
+from app.worker import lanes, local
+from app.worker.lanes import Limits, advance
+from app.worker.local import LocalWorker
+from app.worker.protocol import Job
+from models.pipeline import run_lane
+from models.record import PHASES, LaneResult, Phase
+from pruning.methods import create
+from tests.app.fake_worker import wait_until
+from tests.tiny import picture, tiny_llava
+
+
+def job(*names, max_new_tokens=3):
+    methods = tuple(create(name) for name in names or ("vanilla", "random"))
+    return Job("a", picture(), "What is this?", methods, max_new_tokens)
+
+
+def lane(slow="", seconds=0.0, error=None):
+    """The phases of a lane; the one named `slow` takes its time, or raises."""
+    for name in PHASES:
+        if name == slow:
+            time.sleep(seconds)
+            if error:
+                raise error
+        yield Phase(name, 0.0, 0, 0)
+
+
+def failure(running, limits=Limits()):  # noqa: B008
+    events = advance(running, job(), threading.Event(), limits)
+    return next(event for event in events if isinstance(event, LaneFailed))
+
+
+@pytest.mark.parametrize("phase", PHASES)
+def test_a_phase_that_takes_too_long_ends_its_lane_by_name(phase):
+    failed = failure([lane(), lane(phase, 0.05)], Limits(phase_seconds=0.02))
+    assert failed.lane == 1 and f"The {phase} took more than" in failed.failure.reason
+
+
+def test_decode_is_timed_over_all_its_tokens():
+    def talking():
+        yield from (Phase(name, 0.0, 0, 0) for name in PHASES[:-1])
+        while True:
+            time.sleep(0.005)
+            yield "word"
+
+    failed = failure([talking(), talking()], Limits(phase_seconds=0.05))
+    assert "The decode took more than" in failed.failure.reason
+
+
+def test_a_comparison_that_takes_too_long_ends_with_what_is_there():
+    failed = failure([lane("encode", 0.05)], Limits(job_seconds=0.02))
+    assert "The comparison took more than the 0.02 s" in failed.failure.reason
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20 GiB"),
+        MemoryError(),
+        RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes"),
+    ],
+)
+def test_a_lane_that_runs_out_of_memory_says_so(error):
+    failed = failure([lane("prefill", 0, error)])
+    assert "ran out of memory" in failed.failure.reason
+
+
+@pytest.fixture
+def tiny(monkeypatch):
+    monkeypatch.setattr(local, "load", lambda *_: tiny_llava())
+
+
+def spoil(monkeypatch, at, do):
+    """Call `do` in the lane of "random" instead of phase `at`, in jobs, not in warm-ups."""
+
+    def run(adapter, media, question, method, **options):
+        steps = run_lane(adapter, media, question, method, **options)
+        for name, step in zip((*PHASES[:-1], *["decode"] * 10_000), steps, strict=False):
+            if method.name == "random" and name == at and options["max_new_tokens"] > 2:
+                do(step)
+            yield step
+
+    monkeypatch.setattr(local, "run_lane", run)
+
+
+@pytest.mark.parametrize("phase", PHASES)
+def test_out_of_memory_in_one_lane_frees_what_it_held_and_the_other_finishes(
+    tiny, monkeypatch, phase
+):
+    held = []
+
+    def fall_over(step):
+        big = torch.zeros(1000)
+        held.append(weakref.ref(big))
+        raise torch.OutOfMemoryError("out of memory")
+
+    spoil(monkeypatch, phase, fall_over)
+    monkeypatch.setattr(lanes.log, "disabled", True)  # pytest keeps what is logged, tensors too
+    worker = LocalWorker()
+    *_, last = worker.run(job())
+    ran, failed = last.comparison.lanes
+    assert isinstance(ran, LaneResult) and "ran out of memory" in failed.reason
+    assert len(held) == 1 and held[0]() is None
+
+
+@pytest.mark.parametrize("phase", PHASES)
+def test_stop_ends_a_lane_in_whatever_phase_and_the_next_job_starts_clean(tiny, monkeypatch, phase):
+    cancelled, begun, after = threading.Event(), threading.Event(), []
+
+    def wait_for_stop(step):
+        if begun.is_set():
+            after.append(step)
+        begun.set()
+        cancelled.wait(5)
+
+    worker = LocalWorker()
+    with monkeypatch.context() as patched:
+        spoil(patched, phase, wait_for_stop)
+        told = []
+        running = threading.Thread(
+            target=lambda: told.extend(worker.run(job("vanilla", "random"), cancelled))
+        )
+        running.start()
+        assert begun.wait(5)
+        stopped = time.monotonic()
+        cancelled.set()
+        running.join(2)
+        assert not running.is_alive() and time.monotonic() - stopped < 1
+    *_, last = worker.run(job("vanilla", "random"))
+    assert all(isinstance(one, LaneResult) for one in last.comparison.lanes)
+    assert not after, "the stopped lane took no further step"
+    assert not any(isinstance(event, ComparisonDone) for event in told)
+
+
+def test_a_step_that_never_ends_is_given_up_and_the_worker_says_that_it_is_stuck(tiny, monkeypatch):
+    free = threading.Event()
+    spoil(monkeypatch, "prefill", lambda step: free.wait(10))
+    worker = LocalWorker(Settings(phase_seconds=60))
+    worker.limits = Limits(phase_seconds=0.5)
+    with pytest.raises(ValueError, match="more than 1 s and was given up"):
+        list(worker.run(job()))
+    with pytest.raises(ValueError, match="Try again in some minutes"):
+        list(worker.run(job()))
+    assert not worker.health().fit
+    free.set()
+    wait_until(lambda: worker.health().fit)
+    worker.limits = Limits()
+    assert isinstance(list(worker.run(job("vanilla")))[-1], ComparisonDone)
+
+
+def test_events_come_in_the_order_of_steps():
+    events = list(advance([lane()], job("vanilla"), threading.Event(), Limits()))
+    assert [e.phase.name for e in events if isinstance(e, PhaseDone)] == list(PHASES)
+    assert not any(isinstance(event, TextDelta) for event in events)

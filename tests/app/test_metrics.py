@@ -1,0 +1,129 @@
+"""What can be counted and what is logged, and that neither quotes a visitor."""
+
+from __future__ import annotations
+
+import io
+import json
+import logging
+import socket
+import urllib.request
+
+import pytest
+
+from app.logs import JsonFormatter
+from app.metrics import Metrics
+from app.settings import Settings
+from app.worker.fair import FairWorker, RefusedError
+from app.worker.observed import ObservedWorker
+from app.worker.protocol import Job
+from pruning.methods import create
+from tests.app.fake_worker import FakeWorker
+from tests.tiny import picture
+
+SECRET = "What is on the letter to my doctor?"
+
+
+def job(*names):
+    methods = tuple(create(name) for name in names or ("vanilla", "visionzip"))
+    return Job("a", picture(), SECRET, methods)
+
+
+def observed(worker, **settings):
+    return ObservedWorker(FairWorker(worker, Settings(**settings)), Metrics())
+
+
+def count(worker, name, **labels):
+    return worker.metrics.registry.get_sample_value(name, labels) or 0
+
+
+@pytest.fixture
+def log():
+    """What the worker's log says, a dictionary a line."""
+    text, logger = io.StringIO(), logging.getLogger("app")
+    handler = logging.StreamHandler(text)
+    handler.setFormatter(JsonFormatter())
+    level = logger.level
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    yield lambda: [json.loads(line) for line in text.getvalue().splitlines()]
+    logger.removeHandler(handler)
+    logger.setLevel(level)
+
+
+def test_lanes_and_phases_are_counted_as_they_end():
+    worker = observed(FakeWorker(failing=("visionzip",)))
+    for _ in range(2):
+        list(worker.run(job()))
+    assert count(worker, "tokenscope_lanes_total", method="vanilla", outcome="answered") == 2
+    assert count(worker, "tokenscope_lanes_total", method="visionzip", outcome="failed") == 2
+    assert count(worker, "tokenscope_phase_seconds_count", phase="prefill") == 2
+    assert count(worker, "tokenscope_jobs_total", outcome="done") == 2
+    assert count(worker, "tokenscope_wait_seconds_count") == 2
+
+
+def test_parts_that_a_visitor_composed_share_one_name():
+    worker = observed(FakeWorker())
+    list(worker.run(job("vanilla", "visionzip.before+fastv.inner")))
+    assert count(worker, "tokenscope_lanes_total", method="composed", outcome="answered") == 1
+
+
+def test_how_a_job_ended_is_counted():
+    class BrokenWorker(FakeWorker):
+        def run(self, job, cancelled=None):
+            raise RuntimeError
+            yield
+
+    with pytest.raises(RefusedError):
+        list((full := observed(FakeWorker(), queue_size=0)).run(job()))
+    with pytest.raises(RuntimeError):
+        list((broken := observed(BrokenWorker())).run(job()))
+    stream = (closed := observed(FakeWorker())).run(job())
+    next(stream)
+    stream.close()
+    assert count(full, "tokenscope_jobs_total", outcome="refused") == 1
+    assert count(broken, "tokenscope_jobs_total", outcome="failed") == 1
+    assert count(closed, "tokenscope_jobs_total", outcome="stopped") == 1
+
+
+def test_the_queue_is_measured_at_each_scrape():
+    worker = observed(FakeWorker())
+    first, second = worker.run(job()), worker.run(job())
+    next(first), next(second)
+    assert count(worker, "tokenscope_queue_length") == 1
+    first.close(), second.close()
+    assert count(worker, "tokenscope_queue_length") == 0
+    assert count(worker, "tokenscope_worker_fit") == 1
+
+
+def test_metrics_are_served_to_this_machine_only():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    worker = observed(FakeWorker())
+    worker.metrics.serve(port)
+    list(worker.run(job()))
+    page = urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5).read().decode()
+    assert 'tokenscope_lanes_total{method="vanilla",outcome="answered"} 1.0' in page
+    assert "doctor" not in page
+    with pytest.raises(OSError):
+        urllib.request.urlopen(f"http://127.0.0.2:{port}/metrics", timeout=5)
+
+
+def test_every_line_of_a_job_bears_its_number_and_none_its_question(log):
+    asked = job()
+    list(observed(FakeWorker()).run(asked))
+    came, ended = log()
+    assert came["job"] == ended["job"] == asked.number
+    assert came["lanes"] == ["vanilla", "visionzip"] and ended["outcome"] == "done"
+    assert "doctor" not in json.dumps([came, ended])
+
+
+def test_an_error_is_logged_by_its_type_and_places_without_its_message(log):
+    try:
+        raise RuntimeError(SECRET)
+    except RuntimeError:
+        logging.getLogger("app.worker").exception("lane failed", extra={"job": "1"})
+    (line,) = log()
+    assert line["error"] == "RuntimeError" and line["job"] == "1"
+    assert line["places"][0].startswith("test_metrics.py:")
+    assert "doctor" not in json.dumps(line)

@@ -1,0 +1,157 @@
+"""The Ray worker: without a cluster as far as that goes, then on a real one of two replicas."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from dataclasses import replace
+from functools import lru_cache
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("ray", reason="ray is not installed: see requirements-ray.txt")
+
+import ray
+import torch
+from ray import serve
+
+from app.events import ComparisonDone, LaneStarted, TextDelta
+from app.request import examples, read_job
+from app.settings import EXAMPLES, Settings
+from app.worker import ray_serve
+from app.worker.local import LocalWorker
+from app.worker.ray_serve import RayWorker
+from app.worker.spread import SpreadWorker
+from models.record import LaneResult
+from tests.app.factory import same
+
+pytestmark = pytest.mark.checkpoint
+SETTINGS = Settings(device="cpu", replicas=2)
+
+
+@lru_cache(maxsize=1)
+def asked():
+    example = examples()[0]
+    question = example["questions"][0]["question"]
+    methods = ["visionzip", "nuwa"]
+    return read_job(EXAMPLES / example["file"], question, "embedded-image", methods, 1 / 3)
+
+
+def job(**changes):
+    return replace(asked(), **changes)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread():
+    """As many as a replica with one core has: sums come out alike to the last bit."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+def without_times(comparison):
+    """The record, but for what a clock or an allocator said."""
+    lanes = tuple(replace(lane, timeline=None, peak_bytes=None) for lane in comparison.lanes)
+    return replace(comparison, lanes=lanes)
+
+
+@pytest.fixture(scope="module")
+def in_process():
+    """The deployment without a cluster."""
+    app = ray_serve.deployment(SETTINGS).bind(SETTINGS)
+    handle = serve.run(app, name="here", route_prefix=None, _local_testing_mode=True)
+    return RayWorker(handle, ship=lambda media: media)
+
+
+@pytest.fixture(scope="module")
+def local():
+    *_, last = LocalWorker(SETTINGS).run(job())
+    return last.comparison
+
+
+def test_the_record_is_the_one_of_the_local_worker(in_process, local):
+    *_, last = in_process.run(job())
+    assert same(without_times(last.comparison), without_times(local))
+
+
+def test_lanes_stream_while_they_run(in_process):
+    events = list(in_process.run(job()))
+    assert [event.lane for event in events if isinstance(event, LaneStarted)] == [0, 1, 2]
+    assert sum(isinstance(event, TextDelta) for event in events) > 10
+
+
+def test_a_sentence_for_people_comes_through(in_process):
+    with pytest.raises(ValueError, match="There is no model 'gpt'"):
+        list(in_process.run(job(model="gpt")))
+
+
+def test_a_cancelled_job_stops_and_the_next_one_runs(in_process):
+    cancelled = threading.Event()
+    for event in in_process.run(job(max_new_tokens=100_000), cancelled):
+        if isinstance(event, TextDelta):
+            cancelled.set()
+    assert isinstance(list(in_process.run(job()))[-1], ComparisonDone)
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    """Two replicas in processes of their own."""
+    yield ray_serve.start(SETTINGS)
+    serve.shutdown()
+    ray.shutdown()
+
+
+def replicas():
+    """The ids of the processes of our own cluster's replicas, as Linux lists them."""
+    titles = {path.parent: path.read_bytes() for path in Path("/proc").glob("[0-9]*/cmdline")}
+    found = [folder for folder, title in titles.items() if b"ServeReplica:tokenscope" in title]
+    return {int(folder.name) for folder in found if parent(parent(int(folder.name))) == os.getpid()}
+
+
+def parent(pid):
+    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+
+
+@pytest.mark.slow
+def test_two_replicas_of_a_cluster_give_the_record_of_the_local_worker(cluster, local):
+    for worker in (cluster, SpreadWorker([cluster, cluster])):
+        *_, last = worker.run(job())
+        assert same(without_times(last.comparison), without_times(local))
+
+
+@pytest.mark.slow
+def test_on_a_cluster_stop_frees_the_replica(cluster):
+    for _ in range(4):
+        stream = cluster.run(job(max_new_tokens=100_000))
+        while not isinstance(next(stream), TextDelta):
+            pass
+        stream.close()
+    assert isinstance(list(cluster.run(job()))[-1], ComparisonDone)
+
+
+@pytest.mark.slow
+@pytest.mark.fault
+def test_a_replica_killed_in_mid_job_is_told_in_words_and_replaced(cluster):
+    before = replicas()
+    assert len(before) == 2
+    stream = cluster.run(job())
+    assert isinstance(next(stream), LaneStarted)
+    for pid in before:
+        os.kill(pid, signal.SIGKILL)
+    with pytest.raises(ValueError, match="was lost; another is being started") as told:
+        list(stream)
+    print(told.value)
+    deadline = time.monotonic() + 120
+    while True:
+        try:
+            *_, last = cluster.run(job())
+            break
+        except ValueError as error:
+            assert str(error) == ray_serve.LOST and time.monotonic() < deadline
+            time.sleep(1)
+    assert all(isinstance(lane, LaneResult) for lane in last.comparison.lanes)
+    assert not replicas() & before
