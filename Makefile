@@ -3,7 +3,7 @@ PORT ?= 7860
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test lint format bench train-image train-video accuracy probe curves findings methods gallery examples clean
+.PHONY: demo test lint format bench train-image train-video accuracy probe curves findings methods gallery examples space clean
 
 demo: .venv/installed
 	$(BIN)/python -m app demo --host $(HOST) --port $(PORT)
@@ -69,6 +69,10 @@ gallery: .venv/installed
 
 examples: .venv/installed
 	$(BIN)/python -m app examples
+
+# A folder ready to be pushed as a Space; ZERO=1 for ZeroGPU.
+space: .venv/installed
+	$(BIN)/python -m app space $(if $(ZERO),--zero)
 
 .venv/bin/python:
 	$(PYTHON) -m venv .venv

@@ -40,7 +40,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     for add in (_add_demo, _add_compare, _add_bench, _add_timing, _add_speed):
         add(commands)
-    for add in (_add_compression, _add_findings):
+    for add in (_add_compression, _add_findings, _add_space):
         add(commands)
     for name, (module, about) in DRAWN.items():
         commands.add_parser(name, help=about).set_defaults(run=partial(_draw, module))
@@ -125,6 +125,13 @@ def _add_findings(commands: Any) -> None:
         "--out", type=Path, help="folder of docs and results; default the checkout"
     )
     findings.set_defaults(run=_findings)
+
+
+def _add_space(commands: Any) -> None:
+    space = commands.add_parser("space", help="a folder ready to be pushed as a Space")
+    space.add_argument("--out", type=Path, default=Path("out/space"))
+    space.add_argument("--zero", action="store_true", help="for ZeroGPU")
+    space.set_defaults(run=_space)
 
 
 def _demo(options: argparse.Namespace, settings: Settings) -> None:
@@ -274,6 +281,12 @@ def _findings(options: argparse.Namespace, settings: Settings) -> None:
     from app.findings import write
 
     print(write.findings(options.pictures, options.clips, options.jobs, options.out, settings))
+
+
+def _space(options: argparse.Namespace, settings: Settings) -> None:
+    from app import space
+
+    print(space.build(options.out, options.zero))
 
 
 def _draw(module: str, options: argparse.Namespace, settings: Settings) -> None:

@@ -1,7 +1,7 @@
 """A folder ready to be pushed as a Hugging Face Space: what runs, and nothing else.
 
-The README's front matter says how a Space is started. On ZeroGPU the device is there for one call
-at a time, so the page starts from another file, and torch is of a release that is offered there.
+The README's front matter says how a Space is started. For ZeroGPU torch is of a release that is
+offered there; `main.py` sees by itself that it runs there.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ from app.settings import ROOT
 RUNS = ("app", "models", "pruning", "assets", "main.py", "requirements.txt", "README.md", "LICENSE")
 SEEN = ("docs",)  # what the README shows or points to
 LEFT = shutil.ignore_patterns("__pycache__", ".*_cache", "*.pyc")
-ZERO_START = "zero.py"
 ZERO_TORCH = "torch==2.11.0"  # the newest that ZeroGPU offers
 
 
@@ -31,8 +30,6 @@ def build(folder: Path, zero: bool = False) -> Path:
         else:
             shutil.copy2(source, copy)
     if zero:
-        shutil.copy2(ROOT / ZERO_START, folder / ZERO_START)
-        _replace(folder / "README.md", r"^app_file: .*$", f"app_file: {ZERO_START}")
         _replace(folder / "requirements.txt", r"^torch==.*$", ZERO_TORCH)
     return folder
 
