@@ -4,7 +4,7 @@ PYTHON ?= python3
 WORKER ?= $(or $(TOKENSCOPE_WORKER),local)
 BIN := .venv/bin
 
-.PHONY: demo test fuzz eval-test lint format bench load faults train-image train-video accuracy bench-methods probe curves findings methods gallery examples clean
+.PHONY: demo test fuzz eval-test lint format bench load faults train-image train-video accuracy bench-methods probe curves findings methods gallery examples space clean
 
 # WORKER=ray runs lanes on a Ray cluster: one started here, or the one that RAY_ADDRESS names.
 demo: .venv/installed $(if $(filter ray,$(WORKER)),.venv/installed-ray)
@@ -92,6 +92,10 @@ gallery: .venv/installed
 
 examples: .venv/installed
 	$(BIN)/python -m app examples
+
+# A folder ready to be pushed as a Space; ZERO=1 for ZeroGPU.
+space: .venv/installed
+	$(BIN)/python -m app space $(if $(ZERO),--zero)
 
 .venv/bin/python:
 	$(PYTHON) -m venv .venv

@@ -1,6 +1,7 @@
 """Where a Space starts. Elsewhere: `python main.py`, or `make demo`."""
 
 import os
+from dataclasses import replace
 
 from app.logs import log_as_json
 from app.settings import Settings
@@ -8,6 +9,8 @@ from app.ui.build import build, launch
 from app.worker.start import start_worker
 
 settings = Settings.from_environment()
+if os.environ.get("SPACES_ZERO_GPU"):
+    settings = replace(settings, worker="zero")
 worker = start_worker(settings)
 demo = build(worker, settings)
 

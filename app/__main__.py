@@ -40,7 +40,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     for add in (_add_demo, _add_compare, _add_bench, _add_timing, _add_speed):
         add(commands)
-    for add in (_add_compression, _add_findings, _add_load):
+    for add in (_add_compression, _add_findings, _add_load, _add_space):
         add(commands)
     commands.add_parser("models", help="list the models there are").set_defaults(run=_models)
     for name, (module, about) in DRAWN.items():
@@ -138,6 +138,13 @@ def _add_load(commands: Any) -> None:
     load.add_argument("--visitors", type=int, default=50)
     load.add_argument("--seconds", type=float, default=120)
     load.set_defaults(run=_load)
+
+
+def _add_space(commands: Any) -> None:
+    space = commands.add_parser("space", help="a folder ready to be pushed as a Space")
+    space.add_argument("--out", type=Path, default=Path("out/space"))
+    space.add_argument("--zero", action="store_true", help="for ZeroGPU")
+    space.set_defaults(run=_space)
 
 
 def _demo(options: argparse.Namespace, settings: Settings) -> None:
@@ -319,6 +326,12 @@ def _load(options: argparse.Namespace, settings: Settings) -> None:
     print(json.dumps(report))
     if report["wrong"] or report["without_answer"]:
         raise ValueError("A visitor was left without its own answer.")
+
+
+def _space(options: argparse.Namespace, settings: Settings) -> None:
+    from app import space
+
+    print(space.build(options.out, options.zero))
 
 
 def _draw(module: str, options: argparse.Namespace, settings: Settings) -> None:

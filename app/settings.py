@@ -32,7 +32,7 @@ class Settings:
     max_requests_per_minute: int = 60  # jobs, uploads and logins of one address; 0 = no limit
     users: str = field(default="", repr=False)  # "name:password,…" asks for a login; empty: none
     debug: int = 0  # 1 = the page shows errors that are not meant for strangers
-    worker: str = "local"  # or "ray"
+    worker: str = "local"  # or "ray"; "zero" on ZeroGPU
     replicas: int = 1  # of a Ray worker, from the start
     most_replicas: int = 0  # that Ray may start when many wait; 0: no more than `replicas`
     replica_gpus: float = 0.0  # of the cluster's, for each replica

@@ -102,7 +102,7 @@ class Reader:
         self._control.settimeout(START_SECONDS)
         with theirs:
             self._child = subprocess.Popen(
-                [sys.executable, "-m", "app.reading.child", str(theirs.fileno())],
+                [sys.executable, "-B", "-m", "app.reading.child", str(theirs.fileno())],
                 cwd=ROOT,
                 env=ENVIRONMENT,
                 pass_fds=[theirs.fileno()],

@@ -100,7 +100,7 @@ class LocalWorker:
 
     def _preload(self, cancelled: threading.Event) -> None:
         name = self.settings.model
-        self._model(name)
+        self.model(name)
         self._warm_up(name, blank(find(name)), [method() for method in METHODS], cancelled)
 
     def _warm_up(
@@ -115,12 +115,12 @@ class LocalWorker:
             if (model, method.name) in self._warm:
                 continue
             with contextlib.suppress(Exception):  # its lane will say what is wrong
-                for _ in run_lane(self._model(model), upload, "?", method, max_new_tokens=2):
+                for _ in run_lane(self.model(model), upload, "?", method, max_new_tokens=2):
                     if cancelled.is_set():
                         return
                 self._warm.add((model, method.name))
 
-    def _model(self, name: str) -> Adapter:
+    def model(self, name: str) -> Adapter:
         """The adapter of `name`; one model is on the device at a time."""
         if self._adapter is None or self._adapter[0] != name:
             self._adapter = None
@@ -151,7 +151,7 @@ class LocalWorker:
     def _loaded(self, job: Job) -> Adapter:
         """The model of a job. Raises a `ValueError` for people where it cannot be loaded."""
         try:
-            adapter = self._model(job.model)
+            adapter = self.model(job.model)
             if job.media.kind == "video":
                 count = len(job.media.frames), len(job.methods)
                 memory.check_clip(find(job.model), adapter, *count)

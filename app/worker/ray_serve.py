@@ -22,12 +22,13 @@ from ray import serve
 from ray.exceptions import RayError
 from ray.serve.exceptions import BackPressureError, RayServeException
 
-from app.events import ComparisonDone, Event
+from app.events import Event
 from app.settings import ROOT, Settings
 from app.worker.local import LocalWorker
 from app.worker.protocol import Health, Job, Worker
 from app.worker.spread import SpreadWorker
 from app.worker.stream import Stream
+from app.worker.travel import emptied, with_media, without_media
 from models.media import Media
 
 APPLICATION = "tokenscope"
@@ -75,8 +76,8 @@ class RayWorker:
 
     def run(self, job: Job, cancelled: threading.Event | None = None) -> Iterator[Event]:
         stream = Stream(cancelled or threading.Event())
-        empty = replace(job.media, frames=job.media.frames[:0])
-        events = self.handle.run.remote(replace(job, media=empty), self.ship(job.media))
+        empty = replace(job, media=emptied(job.media))
+        events = self.handle.run.remote(empty, self.ship(job.media))
         threading.Thread(target=_listen, args=(events, stream), daemon=True).start()
         try:
             for event in stream:
@@ -112,20 +113,6 @@ def in_words(error: Exception) -> Exception:
         log.warning("replica lost", extra={"error": type(error).__name__})
         return ValueError(LOST)
     return error
-
-
-def without_media(event: Event, media: Media) -> Event:
-    """The upload is with whoever asked: it does not travel back."""
-    if not isinstance(event, ComparisonDone):
-        return event
-    empty = replace(media, frames=media.frames[:0])
-    return ComparisonDone(replace(event.comparison, media=empty))
-
-
-def with_media(event: Event, media: Media) -> Event:
-    if not isinstance(event, ComparisonDone):
-        return event
-    return ComparisonDone(replace(event.comparison, media=media))
 
 
 def start(settings: Settings) -> Worker:

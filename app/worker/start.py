@@ -22,14 +22,18 @@ def start_worker(settings: Settings) -> Worker:
 
 
 def engine(settings: Settings) -> Worker:
-    """What runs jobs: in this process, or on a Ray cluster, as `settings.worker` says."""
+    """What runs jobs: this process, a Ray cluster, or ZeroGPU, as `settings.worker` says."""
     if settings.worker == "local":
         return local_worker(settings)
     if settings.worker == "ray":
         from app.worker.ray_serve import start  # an optional requirement
 
         return start(settings)
-    raise ValueError(f"TOKENSCOPE_WORKER is {settings.worker!r}, wanted local or ray.")
+    if settings.worker == "zero":
+        from app.worker.zero import ZeroWorker  # there is no `spaces` elsewhere
+
+        return ZeroWorker(settings)
+    raise ValueError(f"TOKENSCOPE_WORKER is {settings.worker!r}, wanted local, ray or zero.")
 
 
 def local_worker(settings: Settings) -> Worker:
@@ -43,6 +47,6 @@ def local_worker(settings: Settings) -> Worker:
 
 def jobs_at_once(settings: Settings) -> int:
     """One in this process; as many as the replicas of a cluster take, each on `spread` of them."""
-    if settings.worker == "local":
+    if settings.worker != "ray":
         return 1
     return max(1, max(settings.replicas, settings.most_replicas) // settings.spread)

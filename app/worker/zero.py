@@ -1,0 +1,57 @@
+"""The worker on ZeroGPU, where a device is lent for one call at a time, to a fork of the page.
+
+Arguments and events are pickled between the two, and what the fork changes is gone with it. So a
+whole comparison is one call, and its first lanes are warmed up in each. Imported there only: the
+platform brings `spaces`, which must be first to see CUDA.
+"""
+
+from __future__ import annotations
+
+import spaces  # isort: skip
+
+import threading
+from collections.abc import Iterator
+
+from app.events import Event
+from app.settings import Settings
+from app.worker.local import LocalWorker
+from app.worker.protocol import Health, Job
+from app.worker.travel import with_media, without_media
+
+# Seconds asked for, which a visitor's quota must hold; what a comparison leaves is given back.
+START, LANE, FRAME, TOKEN = 10.0, 3.0, 0.2, 0.1
+
+
+class ZeroWorker:
+    """Runs each job in one call that has a device."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.local = LocalWorker(settings)
+        self._lent = spaces.GPU(duration=seconds)(self._events)
+
+    def run(self, job: Job, cancelled: threading.Event | None = None) -> Iterator[Event]:
+        cancelled, events = cancelled or threading.Event(), self._lent(job)
+        try:
+            for event in events:
+                if cancelled.is_set():
+                    return
+                yield with_media(event, job.media)
+        finally:
+            events.close()  # the platform stops the fork after its next event
+
+    def _events(self, job: Job) -> Iterator[Event]:
+        for event in self.local.steps(job, threading.Event()):
+            yield without_media(event, job.media)
+
+    def preload(self) -> None:
+        """Weights that are on the device now are streamed to whichever is lent later."""
+        self.local.model(self.local.settings.model)
+
+    def health(self) -> Health:
+        return Health()  # the platform looks after its devices
+
+
+def seconds(job: Job) -> float:
+    """How long a device is asked for, by what the job holds."""
+    lane = LANE + FRAME * len(job.media.frames) + TOKEN * job.max_new_tokens
+    return START + len(job.methods) * lane
