@@ -144,16 +144,14 @@ def inner_oracle(lane: Lane) -> Tensor:
     embeds = torch.cat([entered.embeds, decoder.embed(torch.tensor(ANSWER))])  # (R, D)
     ids = torch.cat([entered.positions, entered.positions[-1] + 1 + torch.arange(len(ANSWER))])
     order, left = list(range(len(embeds))), entered.visual  # of the living rows
-    first = int(ids[left[0] - 1]) + 1
-    span = int(ids[left[-1] + 1]) - first
-    layers = []
+    visual, layers = set(left.tolist()), []
     for layer in range(decoder.num_layers):
         merged = None
         if layer in maps:
             before, left = left, left[maps[layer].anchors]
             merged = None if maps[layer].is_selection else (before, maps[layer], left)
-            order = arranged(order, before.tolist(), left.tolist())
-            ids = renumbered(ids, lane.method.positions.inner, order, left, first, span)
+            fixed = [row for row in order if row not in visual]
+            order, ids = renumbered(ids, lane.method.positions.inner, fixed, left)
         stood = torch.arange(len(order))
         rank = torch.full_like(ids, len(ids)).index_copy(0, torch.tensor(order), stood)
         layers.append(Standing(rank < len(ids), ids, rank=rank, merged=merged))
@@ -163,32 +161,33 @@ def inner_oracle(lane: Lane) -> Tensor:
     return masked(decoder, embeds, layers)[-1 - len(ANSWER) :]
 
 
-def arranged(order: list[int], before: list[int], left: list[int]) -> list[int]:
-    """Rows after a pruning layer: text and separators stand behind the survivors from before them.
+def renumbered(
+    ids: Tensor, strategy: PositionStrategy, fixed: list[int], left: Tensor
+) -> tuple[list[int], Tensor]:
+    """The living rows in order, and ids (R,) from a pruning layer on; the dead keep theirs.
+
+    Text and separators stand behind the survivors with lower numbers than theirs. The picture's
+    numbers are all that text and separators have not.
 
     Args:
-        order: all living rows, as they stood.
-        before: the visual ones among them.
-        left: those whose places survivors take, in the survivors' order.
+        ids: (R,) until then.
+        strategy: how to number survivors.
+        fixed: rows of text and separators.
+        left: (K,) rows whose places survivors take, in the survivors' order.
     """
-    visual, places = set(before), [order.index(row) for row in left]
-    arranged, survivors = [], iter(left)
-    for stood, row in enumerate(order):
-        if row not in visual:
-            waiting = sum(place < stood for place in places) - len(visual & set(arranged))
-            arranged += [*islice(survivors, waiting), row]
-    return arranged
-
-
-def renumbered(
-    ids: Tensor, strategy: PositionStrategy, order: list[int], left: Tensor, first: int, span: int
-) -> Tensor:
-    """Ids (R,) from a pruning layer on; the dead keep theirs."""
+    theirs = ids[fixed].tolist()
+    if strategy in {PositionStrategy.RPME, PositionStrategy.RPME_AFFINE}:
+        free = [number for number in range(theirs[-1]) if number not in theirs]
+        places = torch.tensor([free.index(number) for number in ids[left]])
+        stretched, _ = place(strategy, places, 0, len(free))
+        ids = ids.index_copy(0, left, torch.tensor(free)[stretched])
+    order, survivors = [], iter(left.tolist())
+    for row, number in zip(fixed, theirs, strict=True):
+        behind = int((ids[left] < number).sum()) - sum(stood not in fixed for stood in order)
+        order += [*islice(survivors, behind), row]
     if strategy is PositionStrategy.PERC:
-        return ids.index_copy(0, torch.tensor(order), torch.arange(len(order)))
-    if strategy is PositionStrategy.PESP:
-        return ids
-    return ids.index_copy(0, left, place(strategy, ids[left] - first, first, span)[0])
+        ids = ids.index_copy(0, torch.tensor(order), torch.arange(len(order)))
+    return order, ids
 
 
 PESP, PERC = PositionStrategy.PESP, PositionStrategy.PERC
