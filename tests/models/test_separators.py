@@ -99,8 +99,8 @@ TOKENS = free_rows(LINES, 14)
 
 def test_survivors_stretched_inside_pass_the_newlines_that_they_leave_behind() -> None:
     rows, ids = renumber(RPME, torch.arange(14), LINES, TOKENS[[1, 3, 4]])
-    assert rows.tolist() == [0, 2, 4, 6, 7]
-    assert ids.tolist() == [0, 1, 4, 7, 8, 11, 12, 13]  # 1, 3 and 4 of 0 to 8 go to 0, 6 and 8
+    assert rows.tolist() == [0, 2, 3, 6, 7]
+    assert ids.tolist() == [0, 1, 4, 8, 9, 11, 12, 13]  # 1, 3 and 4 of 0 to 8 go to 0, 6 and 8
 
 
 @pytest.mark.parametrize("strategy", PositionStrategy)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
+from dataclasses import fields, replace
 from functools import reduce
 
 import numpy as np
@@ -151,10 +151,23 @@ def test_equal_tokens_and_zeros_do_no_harm(case: Case, picture: Picture) -> None
     visual = visual_tokens(picture, method.needs)
     flat = {name: torch.zeros_like(tensor) for name, tensor in tensors_of(visual).items()}
     blank = type(visual)(layout=visual.layout, key_heads=visual.key_heads, **flat)
-    keep = method.budget(visual.layout.num_placed, 8).before
-    token_map = method.compress(blank, keep)
+    budget = method.budget(visual.layout.num_placed, 8)
+    token_map = method.compress(blank, budget.before)
+    check_sound(token_map, budget.before)
+    for fill in (torch.zeros_like, torch.ones_like):
+        anchors = token_map.anchors
+        for stage, (layer, keep) in enumerate(budget.inner):
+            view = layer_view(layer, stage, anchors, visual.layout, method.needs)
+            flat = {name: fill(tensor) for name, tensor in tensors_of(view).items()}
+            pruned = method.prune(replace(view, **{**flat, "anchors": anchors}), keep)
+            check_sound(pruned, keep)
+            anchors = anchors[pruned.anchors]
+
+
+def check_sound(token_map: TokenMap, keep: int) -> None:
     assert len(token_map) == keep
     assert token_map.weights.isfinite().all()
+    assert token_map.scores is None or token_map.scores.isfinite().all()
 
 
 @over_cases
