@@ -11,11 +11,10 @@ from transformers import DynamicCache
 from models.base import DecodeState, Sequence
 from models.capture import decoder_attention, decoder_heads
 from models.decoder import Decoder, Rope
-from models.separators import count_before, free_rows, weave
+from models.separators import count_before, free_rows, renumber, weave
 from pruning.axes import renumber_on_axes
 from pruning.base import CompressionMethod, Needs, PositionStrategy
 from pruning.budget import Budget
-from pruning.positions import renumber
 from pruning.token_map import TokenMap
 from pruning.tokens import LayerView
 
@@ -46,46 +45,46 @@ def prefill(
 
 
 def shrink(sequence: Sequence, token_map: TokenMap, strategy: PositionStrategy) -> Sequence:
-    """The sequence with its visual rows mapped; text and separators stay where they are."""
-    embeds, visual, places = sequence.embeds, sequence.visual, token_map.anchors.clamp_min(0)
-    stay, fixed, rows = arrange(sequence, token_map)
-    survivors = token_map.apply(embeds[visual])  # (K, D)
+    """The sequence with its visual rows mapped; text and separators stay as they are."""
+    places = token_map.anchors.clamp_min(0)
+    fixed, taken = surviving(sequence, token_map)
+    stay, positions = arrange(sequence, strategy, fixed, taken)
+    survivors = token_map.apply(sequence.embeds[sequence.visual])  # (K, D)
     return replace(
         sequence,
-        embeds=weave(stay, embeds[fixed], survivors),
-        positions=renumbered(sequence, strategy, rows),
-        visual=free_rows(stay, len(rows)),
+        embeds=weave(stay, sequence.embeds[fixed], survivors),
+        positions=positions,
+        visual=free_rows(stay, len(fixed) + len(taken)),
         anchors=torch.where(token_map.anchors >= 0, sequence.anchors[places], -1),
         deepstack=tuple(token_map.apply(each) for each in sequence.deepstack),
     )
 
 
-def renumbered(sequence: Sequence, strategy: PositionStrategy, rows: Tensor) -> Tensor:
-    """Ids (…, S') of the new rows, each of which takes the place of one of `rows` (S',)."""
-    ids, length = sequence.positions, len(sequence.embeds)
-    is_visual = torch.zeros(length, dtype=torch.bool, device=rows.device)
-    is_visual[sequence.visual] = True
-    if sequence.extents is None:
-        return renumber(strategy, ids, is_visual, rows)[0]
-    return renumber_on_axes(strategy, ids, is_visual, rows, sequence.extents)[0]
-
-
-def arrange(sequence: Sequence, token_map: TokenMap) -> tuple[Tensor, Tensor, Tensor]:
-    """New rows (O,) of text and separators, their old rows, and the old row of each new one (S',).
-
-    A survivor's old row is the one whose place it takes.
-    """
+def surviving(sequence: Sequence, token_map: TokenMap) -> tuple[Tensor, Tensor]:
+    """Rows (O,) of text and separators, and rows (K,) whose places the survivors take."""
     visual = sequence.visual
-    fixed = free_rows(visual, len(sequence.embeds))  # (O,)
-    taken = visual[token_map.anchors.clamp_min(0)]  # (K,)
+    fixed = free_rows(visual, len(sequence.embeds))
+    return fixed, visual[token_map.anchors.clamp_min(0)]
+
+
+def arrange(
+    sequence: Sequence, strategy: PositionStrategy, fixed: Tensor, taken: Tensor
+) -> tuple[Tensor, Tensor]:
+    """New rows (O,) of text and separators, and ids (…, S') of all new rows."""
+    ids, length = sequence.positions, len(sequence.embeds)
+    if sequence.extents is None:
+        return renumber(strategy, ids, fixed, taken)
     stay = count_before(fixed, taken) + torch.arange(len(fixed), device=fixed.device)  # (O,)
-    return stay, fixed, weave(stay, fixed, taken)
+    is_visual = torch.ones(length, dtype=torch.bool, device=fixed.device)
+    is_visual[fixed] = False
+    rows = weave(stay, fixed, taken)  # (S',)
+    return stay, renumber_on_axes(strategy, ids, is_visual, rows, sequence.extents)[0]
 
 
 def trim(cache: DynamicCache, layers: range, sequence: Sequence, token_map: TokenMap) -> None:
     """Take out of layers that have run already what the map drops: decode sees none of it."""
     assert token_map.is_selection, "what a layer has cached can be dropped, not merged"
-    _, _, rows = arrange(sequence, token_map)
+    rows = torch.cat(surviving(sequence, token_map)).sort().values
     for layer in cache.layers[layers.start : layers.stop]:
         layer.keys, layer.values = layer.keys[:, :, rows], layer.values[:, :, rows]
 

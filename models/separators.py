@@ -1,5 +1,7 @@
 """Separators (image_newline) among survivors: who stands where, and by which number.
 
+Before the LLM (`number`) and, with the text, inside it (`renumber`).
+
 A separator is a row like text: no method sees it, scores it or drops it. It stands after as many
 survivors as have their place before it. R separators, K survivors.
 """
@@ -35,6 +37,27 @@ def number(
     rows = count_before(stops, numbers) + count  # (R,)
     ids = numbers + torch.searchsorted(stops, numbers, right=True)  # (K,)
     return rows, weave(rows, stops + count, ids), end + len(stops)
+
+
+def renumber(
+    strategy: PositionStrategy, ids: Tensor, fixed: Tensor, taken: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Rows (O,) of what is not visual, and ids (O + K,) of all rows, from a pruning layer on.
+
+    Text is numbered as separators are: those before the picture have none of its tokens before
+    them, those after it all. PERC closes every gap, those left before the LLM too.
+
+    Args:
+        strategy: how to number survivors.
+        ids: (S,) int64 of the rows now alive, from 0 where none was dropped; the last row is text.
+        fixed: (O,) int64 rows of text and separators, ascending.
+        taken: (K,) int64 rows whose places the survivors take.
+    """
+    assert int(fixed[-1]) == len(ids) - 1, "text must follow the picture"
+    stops = ids[fixed] - torch.arange(len(fixed), device=ids.device)  # (O,)
+    places = ids[taken] - count_before(ids[taken], ids[fixed])  # (K,)
+    rows, renumbered, _ = number(strategy, places, int(stops[-1]), stops)
+    return rows, renumbered
 
 
 def raster_places(layout: TokenLayout, anchors: Tensor) -> Tensor:

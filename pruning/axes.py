@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from pruning.base import PositionStrategy
-from pruning.positions import STRETCHES, check_text_follows, picture_span
+from pruning.positions import STRETCHES
 
 Extents = tuple[int, int, int]  # ids between the first and one past the last, on each axis
 
@@ -44,7 +44,9 @@ def place_on_axes(
 def renumber_on_axes(
     strategy: PositionStrategy, ids: Tensor, visual: Tensor, rows: Tensor, extents: Extents
 ) -> tuple[Tensor, int]:
-    """Ids (3, S') from a pruning layer on, and its shift, as `renumber` gives them on one axis.
+    """Ids (3, S') from a pruning layer on, and its shift: how far later text and decode move up.
+
+    Shifts of several pruning layers add up. PERC closes every gap, those left before the LLM too.
 
     Args:
         strategy: how to number them.
@@ -53,7 +55,8 @@ def renumber_on_axes(
         rows: (S',) int64 old row whose place each new row takes; all text rows are among them.
         extents: that the picture was numbered in before the LLM: survivors alone do not tell.
     """
-    check_text_follows(visual)
+    if bool(visual[-1]):
+        raise ValueError("the last row is visual; text must follow the picture")
     moved, kept = ids[:, rows], visual[rows]
     if strategy is PositionStrategy.PESP:
         return moved, 0
@@ -62,6 +65,14 @@ def renumber_on_axes(
     shift = taken - max(spanned)
     moved = torch.where(moved < start, moved, moved - shift)
     return moved.masked_scatter(kept, numbered), shift
+
+
+def picture_span(ids: Tensor, visual: Tensor) -> tuple[int, int]:
+    """First id and number of ids between the text before the picture and the text after it."""
+    text, picture = ids[~visual], ids[visual]
+    before = text[text < picture.min()]
+    start = int(before.max()) + 1 if len(before) else 0
+    return start, int(text[text > picture.max()].min()) - start
 
 
 def rank(side: Tensor) -> Tensor:

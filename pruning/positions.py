@@ -1,4 +1,4 @@
-"""The ids of survivors for rotary embedding: before the LLM (`place`) and inside it (`renumber`).
+"""The ids of survivors for rotary embedding, before the LLM and inside it.
 
 Ids are int64 on one axis (plain RoPE; axes.py has the three of M-RoPE) and follow the rows: sorting
 is never needed, so rows may come in any order and may share a place.
@@ -13,7 +13,7 @@ from pruning.base import PositionStrategy
 
 
 def place(strategy: PositionStrategy, places: Tensor, start: int, n: int) -> tuple[Tensor, int]:
-    """Ids (K,) of the survivors before the LLM, and the id of the first text token after them.
+    """Ids (K,) of the survivors, and the id of the first text token after them.
 
     Args:
         strategy: how to number them.
@@ -27,39 +27,6 @@ def place(strategy: PositionStrategy, places: Tensor, start: int, n: int) -> tup
     if strategy is PositionStrategy.PESP:
         return start + places, start + n
     return start + STRETCHES[strategy](places, n - 1), start + n
-
-
-def renumber(
-    strategy: PositionStrategy, ids: Tensor, visual: Tensor, rows: Tensor
-) -> tuple[Tensor, int]:
-    """Ids (S',) from a pruning layer on, and its shift: how far later text and decode move up.
-
-    Shifts of several pruning layers add up. PERC closes every gap, those left before the LLM too.
-
-    Args:
-        strategy: how to number them.
-        ids: (S,) int64 of the rows now alive; the last row is text.
-        visual: (S,) bool, which rows are visual.
-        rows: (S',) int64 old row whose place each new row takes; all text rows are among them.
-    """
-    check_text_follows(visual)
-    if strategy is PositionStrategy.PESP:
-        return ids[rows], 0
-    if strategy is PositionStrategy.PERC:
-        renumbered = ids[0] + torch.arange(len(rows), device=ids.device)
-        return renumbered, int(ids[-1] - renumbered[-1])
-    start, n = picture_span(ids, visual)
-    kept = visual[rows]  # (S',)
-    stretched, _ = place(strategy, ids[rows][kept] - start, start, n)
-    return ids[rows].masked_scatter(kept, stretched), 0
-
-
-def picture_span(ids: Tensor, visual: Tensor) -> tuple[int, int]:
-    """First id and number of ids between the text before the picture and the text after it."""
-    text, picture = ids[~visual], ids[visual]
-    before = text[text < picture.min()]
-    start = int(before.max()) + 1 if len(before) else 0
-    return start, int(text[text > picture.max()].min()) - start
 
 
 def stretch_literal(places: Tensor, last: int) -> Tensor:
@@ -79,8 +46,3 @@ STRETCHES = {
     PositionStrategy.RPME: stretch_literal,
     PositionStrategy.RPME_AFFINE: stretch_affine,
 }
-
-
-def check_text_follows(visual: Tensor) -> None:
-    if bool(visual[-1]):
-        raise ValueError("the last row is visual; text must follow the picture")

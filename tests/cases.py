@@ -113,7 +113,7 @@ CASES = (
     Case(
         "sgl-hard",
         "sgl",
-        {"retention_ratio": 0.28, "layer": 1, "numbering": "rpme"},
+        {"retention_ratio": 0.28, "depth_share": 0.01, "numbering": "rpme"},
         "the guide alone decides, before the second layer",
     ),
     Case("nuwa", "nuwa", {"retention_ratio": 0.3}),

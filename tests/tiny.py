@@ -265,6 +265,11 @@ class Setting:
     family: str = "llava"
     cases: tuple[Case, ...] = CASES
 
+    @property
+    def on_one_axis(self) -> bool:
+        """Whether a row has one number, not one each for time, row and column."""
+        return "qwen" not in self.family
+
     def runs(self, method: CompressionMethod) -> bool:
         parts = method.parts.values() if isinstance(method, Composed) else [method]
         gridless = all(part.name in GRIDLESS for part in parts)

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 from PIL import Image, ImageDraw
 
-from app.render.boxes import ascii_label
 from app.render.canvas import Canvas
 from app.render.overlay import fate_counts, overlay
 from app.render.sheet import FAINT, GAP, GROUND, INK, LINE, TEXT, ZOOM, Sheet, font
@@ -32,7 +31,7 @@ class Run:
 
     @property
     def heading(self) -> str:
-        return f"{ascii_label(self.title)} · {percent(self.asked)}"
+        return f"{self.title} · {percent(self.asked)}"
 
     @property
     def notes(self) -> tuple[str, ...]:

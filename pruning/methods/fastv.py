@@ -7,7 +7,8 @@ from typing import ClassVar
 
 from pruning.base import CompressionMethod, Needs, knob
 from pruning.budget import Budget, one_stage, scaled_layer
-from pruning.ops.select import top
+from pruning.ops.attention import received
+from pruning.ops.select import best
 from pruning.token_map import TokenMap
 from pruning.tokens import LayerView
 
@@ -44,5 +45,4 @@ class FastV(CompressionMethod):
 
     def prune(self, view: LayerView, keep: int) -> TokenMap:
         assert view.attention is not None
-        received = view.attention.float().mean(dim=(0, 1))  # (V,) over heads and queries
-        return TokenMap.select(top(received, keep), len(view), scores=received)
+        return best(received(view.attention), keep)

@@ -12,12 +12,13 @@ from torch import Tensor
 from pruning.base import CompressionMethod, Needs, Positions, PositionStrategy, Seam, knob
 from pruning.budget import Budget, expanded, scaled_layer
 from pruning.ops.apportion import apportion, shared
+from pruning.ops.attention import received
 from pruning.ops.cluster import condense
 from pruning.ops.diverse import diverse, relevance
 from pruning.ops.grid import grid_of
 from pruning.ops.join import joined
 from pruning.ops.segment import segments
-from pruning.ops.select import top
+from pruning.ops.select import best
 from pruning.ops.tree import link_anywhere, loosen, trees
 from pruning.token_map import TokenMap
 from pruning.tokens import LayerView, VisualTokens
@@ -145,5 +146,4 @@ class FlashVID(CompressionMethod):
 
     def prune(self, view: LayerView, keep: int) -> TokenMap:
         assert view.attention is not None
-        received = view.attention.float().mean(dim=(0, 1))  # (V,) over heads and queries
-        return TokenMap.select(top(received, keep), len(view), scores=received)
+        return best(received(view.attention), keep)

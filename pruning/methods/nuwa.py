@@ -11,7 +11,7 @@ from torch import Tensor
 from pruning.base import CompressionMethod, Needs, knob
 from pruning.budget import Budget, scaled_layer, two_stage
 from pruning.ops.grid import cells, grid_of, proximity
-from pruning.ops.select import best_offered, top
+from pruning.ops.select import best, best_offered
 from pruning.ops.similarity import cosine, norm
 from pruning.token_map import TokenMap
 from pruning.tokens import LayerView, VisualTokens
@@ -33,8 +33,8 @@ class Nuwa(CompressionMethod):
     Positions  PESP as released, RPME as written
     Differs    paper and releases disagree: each difference is a knob, each of them a preset. Ours:
                an odd last row or column forms cells of its own, which LLaVA's never keeps;
-               nobody gathers when everything is kept, nor across the frames of a clip. Qwen2.5-VL's
-               compares hidden states in window, not raster order, and lets queries see later keys
+               nobody gathers when all is kept, nor across frames. Qwen2.5-VL's compares hidden
+               states in window order, lets queries see later keys, reaches over a grid made even
     """
 
     name = "nuwa"
@@ -122,7 +122,7 @@ class Nuwa(CompressionMethod):
             assert view.attention is not None
             by_head = view.attention.float().mean(dim=1)  # (H, V)
             relevance = by_head.mean(dim=0) if self.ranker == "attention" else by_head.amax(dim=0)
-        return TokenMap.select(top(relevance, keep), len(view), scores=relevance)
+        return best(relevance, keep)
 
 
 def signal(name: str, visual: VisualTokens) -> Tensor:

@@ -7,7 +7,8 @@ from typing import ClassVar
 
 from pruning.base import CompressionMethod, Needs, Positions, PositionStrategy, knob
 from pruning.budget import Budget, scaled_layers, staged_by_share
-from pruning.ops.select import top
+from pruning.ops.attention import received
+from pruning.ops.select import best
 from pruning.token_map import TokenMap
 from pruning.tokens import LayerView
 
@@ -53,5 +54,4 @@ class PyramidDrop(CompressionMethod):
 
     def prune(self, view: LayerView, keep: int) -> TokenMap:
         assert view.ahead is not None
-        awaited = view.ahead.float().mean(dim=(0, 1))  # (V,) over heads and queries
-        return TokenMap.select(top(awaited, keep), len(view), scores=awaited)
+        return best(received(view.ahead), keep)

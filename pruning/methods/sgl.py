@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from pruning.base import CompressionMethod, Needs, knob
-from pruning.budget import Budget, one_stage, scaled_layer
-from pruning.ops.select import top
+from pruning.budget import Budget, one_stage
+from pruning.ops.select import best
 from pruning.token_map import TokenMap
 from pruning.tokens import LayerView
 
@@ -22,10 +22,10 @@ class SGL(CompressionMethod):
     Code       NUS-HPC-AI-Lab/SGL @ 7e76fd2, internvl/model, modeling_internvl_chat.py
     Where      inside the LLM, by the attention of a guide that answered before it
     Positions  PESP
-    Differs    the pruning layer scales with the LLM's depth, the count with N; a model without a
-               guide guides itself. A guide with another layout speaks for the tokens that lie under
-               the centres of the large model's, where the release wants equal layouts. Its early
-               exit, which takes a sure guide's answer for the large model's, is not built
+    Differs    the count scales with N; a model without a guide guides itself. A guide with another
+               layout speaks for the tokens that lie under the centres of the large model's, where
+               the release wants equal layouts. Its early exit, which takes a sure guide's answer
+               for the large model's, is not built
     """
 
     name = "sgl"
@@ -35,16 +35,16 @@ class SGL(CompressionMethod):
     code = "https://github.com/NUS-HPC-AI-Lab/SGL"
 
     retention_ratio: float = knob(0.5, 0.01, 1.0, help="visual tokens averaged over LLM layers")
-    layer: int = knob(9, 1, 31, help="pruning layer, in a 32-layer LLM")
+    depth_share: float = knob(0.3, 0.01, 0.99, help="of the LLM's layers, those before pruning")
 
     @property
     def needs(self) -> Needs:
         return Needs(llm=frozenset({"guidance"}))
 
     def budget(self, num_tokens: int, num_layers: int) -> Budget:
-        layer = scaled_layer(self.layer, num_layers)
+        layer = max(1, int(self.depth_share * num_layers))
         return one_stage(self.title, num_tokens, num_layers, self.retention_ratio, layer)
 
     def prune(self, view: LayerView, keep: int) -> TokenMap:
         assert view.guidance is not None
-        return TokenMap.select(top(view.guidance, keep), len(view), scores=view.guidance)
+        return best(view.guidance, keep)

@@ -12,7 +12,7 @@ from pruning.base import CompressionMethod, Needs, Positions, PositionStrategy, 
 from pruning.budget import Budget, scaled_layers, staged
 from pruning.ops.attention import rotary_bias
 from pruning.ops.cluster import density_peaks, distances
-from pruning.ops.select import top
+from pruning.ops.select import best, top
 from pruning.token_map import TokenMap
 from pruning.tokens import LayerView
 
@@ -48,7 +48,7 @@ class SparseVLM(CompressionMethod):
                paper derives them from the rank; clusters take at most half of a stage; a question
                of words all alike has no raters, so every word rates; ties go to the earlier token,
                not to noise. "plus" is SparseVLM+ (v2.0): attention over what rotary embedding
-               alone would give, of the loudest heads, and nothing recycled
+               alone would give, kept off zero, of the loudest heads, and nothing recycled
     """
 
     name = "sparsevlm"
@@ -88,7 +88,7 @@ class SparseVLM(CompressionMethod):
         clusters = self.clusters(len(view), keep)
         kept = top(score, keep - clusters)
         if not clusters:
-            return TokenMap.select(kept, len(view), scores=score)
+            return best(score, keep)
         dropped = torch.ones_like(score, dtype=torch.bool).index_fill(0, kept, False)
         pool = self.recycled(len(view) - len(kept))
         pooled = top(score.masked_fill(~dropped, -torch.inf), pool)  # (R,)

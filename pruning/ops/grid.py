@@ -13,7 +13,10 @@ from pruning.tokens import LayerView, TokenLayout
 def grid_of(layout: TokenLayout, title: str) -> tuple[int, int, int]:
     """The grid, or a refusal in the name of the method that cannot work without one."""
     if layout.grid is None:
-        raise ValueError(f"{title} needs its visual tokens on a regular grid; this model has none.")
+        raise ValueError(
+            f"{title} needs its visual tokens on a regular grid, and a picture cut into crops has "
+            "none. Choose a method that needs no grid, or another model."
+        )
     return layout.grid
 
 

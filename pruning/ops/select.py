@@ -5,11 +5,18 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from pruning.token_map import TokenMap
+
 
 def top(scores: Tensor, k: int) -> Tensor:
     """The `k` best of `scores` (n,): their indices (k,), ascending."""
     best = scores.argsort(descending=True, stable=True)[:k]  # (k,)
     return best.sort().values
+
+
+def best(scores: Tensor, k: int) -> TokenMap:
+    """The `k` best of `scores` (n,), as they are."""
+    return TokenMap.select(top(scores, k), len(scores), scores=scores)
 
 
 def rank_within(groups: Tensor, scores: Tensor) -> Tensor:

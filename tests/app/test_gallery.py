@@ -10,7 +10,7 @@ from app.methods import gallery
 from app.methods.shown import RATIOS, SHOWN
 from app.render.gallery import CELL, COLUMNS, STRIP, Run, clip_gallery, picture_gallery
 from app.render.overlay import overlay
-from app.render.sheet import GROUND, ZOOM
+from app.render.sheet import GROUND, ZOOM, font
 from app.render.strip import strip
 from app.request import examples_of
 from models.media import Media
@@ -31,8 +31,14 @@ def found(whole: Image.Image, part: Image.Image, left: int, top: int) -> bool:
 
 def test_a_run_is_told_by_its_counts() -> None:
     run = Run("Nüwa", 1 / 9, FASTV)
-    assert run.heading == "Nuwa · 11.1 %"  # the font has no accents
+    assert run.heading == "Nüwa · 11.1 %"
     assert run.notes == ("64 kept, 0 merged", "512 dropped, 16.7 % run")
+
+
+def test_the_font_of_captions_has_every_letter_of_every_title() -> None:
+    missing = font(40).getmask("\u4e00")  # no Chinese: drawn as an empty box
+    for letter in {letter for method in METHODS for letter in method.title} - {" "}:
+        assert bytes(font(40).getmask(letter)) != bytes(missing), letter
 
 
 def test_a_refusal_is_told_by_the_smallest_ratio_with_a_picture_or_without() -> None:

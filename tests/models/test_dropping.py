@@ -172,14 +172,14 @@ def inner_oracle(lane: Lane) -> Tensor:
     ids = answered(entered.positions)  # (…, R)
     size = ids.shape[-1]
     order, left = list(range(size)), entered.visual  # of the living rows
-    layers = []
+    visual, layers = set(left.tolist()), []
     for layer in range(decoder.num_layers):
         merged = None
         if layer in maps:
             before, left = left, left[maps[layer].anchors]
             merged = None if maps[layer].is_selection else (before, maps[layer], left)
-            order = arranged(order, before.tolist(), left.tolist())
-            ids = renumbered(ids, lane.method.positions.inner, order, left, entered)
+            fixed = [row for row in order if row not in visual]
+            order, ids = renumbered(ids, lane.method.positions.inner, fixed, left, entered)
         stood = torch.arange(len(order))
         rank = torch.full((size,), size).index_copy(0, torch.tensor(order), stood)
         layers.append(Standing(rank < size, ids, rank=rank, merged=merged))
@@ -189,41 +189,53 @@ def inner_oracle(lane: Lane) -> Tensor:
     return masked(decoder, entered, layers)[-1 - len(ANSWER) :]
 
 
-def arranged(order: list[int], before: list[int], left: list[int]) -> list[int]:
-    """Rows after a pruning layer: text and separators stand behind the survivors from before them.
+def renumbered(
+    ids: Tensor, strategy: PositionStrategy, fixed: list[int], left: Tensor, entered: Sequence
+) -> tuple[list[int], Tensor]:
+    """The living rows in order, and ids (R,) from a pruning layer on; the dead keep theirs.
+
+    Text and separators stand behind the survivors with lower numbers than theirs. The picture's
+    numbers are all that text and separators have not.
 
     Args:
-        order: all living rows, as they stood.
-        before: the visual ones among them.
-        left: those whose places survivors take, in the survivors' order.
+        ids: (R,) until then.
+        strategy: how to number survivors.
+        fixed: rows of text and separators.
+        left: (K,) rows whose places survivors take, in the survivors' order.
+        entered: the sequence as it entered the LLM.
     """
-    visual, places = set(before), [order.index(row) for row in left]
-    arranged, survivors = [], iter(left)
-    for stood, row in enumerate(order):
-        if row not in visual:
-            waiting = sum(place < stood for place in places) - len(visual & set(arranged))
-            arranged += [*islice(survivors, waiting), row]
-    return arranged
-
-
-def renumbered(
-    ids: Tensor, strategy: PositionStrategy, order: list[int], left: Tensor, entered: Sequence
-) -> Tensor:
-    """Ids (…, R) from a pruning layer on; the dead keep theirs, or have any."""
-    if strategy is PositionStrategy.PESP:
-        return ids
-    if ids.dim() == 2 and strategy is PositionStrategy.PERC:
-        alive = torch.zeros(ids.shape[1], dtype=torch.bool).index_fill(0, torch.tensor(order), True)
-        return contiguous(ids, alive, entered.visual)
+    if ids.dim() == 2:
+        return renumbered_on_axes(ids, strategy, fixed, left, entered)
+    theirs = ids[fixed].tolist()
+    if strategy in {PositionStrategy.RPME, PositionStrategy.RPME_AFFINE}:
+        free = [number for number in range(theirs[-1]) if number not in theirs]
+        places = torch.tensor([free.index(number) for number in ids[left]])
+        stretched, _ = place(strategy, places, 0, len(free))
+        ids = ids.index_copy(0, left, torch.tensor(free)[stretched])
+    order, survivors = [], iter(left.tolist())
+    for row, number in zip(fixed, theirs, strict=True):
+        behind = int((ids[left] < number).sum()) - sum(stood not in fixed for stood in order)
+        order += [*islice(survivors, behind), row]
     if strategy is PositionStrategy.PERC:
-        return ids.index_copy(0, torch.tensor(order), torch.arange(len(order)))
-    start, behind = entered.visual[0] - 1, entered.visual[-1] + 1
-    first = int(torch.atleast_2d(ids)[0, start]) + 1
-    if ids.dim() == 1:
-        placed, _ = place(strategy, ids[left] - first, first, int(ids[behind]) - first)
-    else:
-        placed, _ = place_on_axes(strategy, ids[:, left] - first, first, entered.extents)
-    return ids.index_copy(-1, left, placed)
+        ids = ids.index_copy(0, torch.tensor(order), torch.arange(len(order)))
+    return order, ids
+
+
+def renumbered_on_axes(
+    ids: Tensor, strategy: PositionStrategy, fixed: list[int], left: Tensor, entered: Sequence
+) -> tuple[list[int], Tensor]:
+    """The same of ids (3, R), where no separators stand among the survivors."""
+    first = int(entered.visual[0])
+    text = [row for row in fixed if row < first], [row for row in fixed if row > first]
+    order = [*text[0], *left.tolist(), *text[1]]
+    if strategy is PositionStrategy.PESP:
+        return order, ids
+    if strategy is PositionStrategy.PERC:
+        alive = torch.zeros(ids.shape[1], dtype=torch.bool).index_fill(0, torch.tensor(order), True)
+        return order, contiguous(ids, alive, entered.visual)
+    start = int(ids[0, first - 1]) + 1
+    placed, _ = place_on_axes(strategy, ids[:, left] - start, start, entered.extents)
+    return order, ids.index_copy(-1, left, placed)
 
 
 PESP, PERC = PositionStrategy.PESP, PositionStrategy.PERC

@@ -206,7 +206,7 @@ def test_a_model_without_a_grid_is_refused_by_name(name: str) -> None:
     layout = TokenLayout(regular.frame, regular.box)
     signals = {"hidden": torch.ones(1, 6, 2), "received": torch.ones(1, 6)}
     visual = VisualTokens(torch.ones(6, 2), layout, torch.ones(6), **signals)
-    with pytest.raises(ValueError, match="needs its visual tokens on a regular grid"):
+    with pytest.raises(ValueError, match="regular grid, and a picture cut into crops has none"):
         create(name).compress(visual, 2)
 
 

@@ -57,3 +57,10 @@ def test_each_frame_takes_its_own_and_a_frame_left_out_that_before_it() -> None:
     source = TokenLayout(np.array([0, 2], dtype=np.int32), np.array([[0, 0, 1, 1]] * 2, np.float32))
     carried = by_place(torch.tensor([5.0, 6.0]), source, TokenLayout.regular(4, 1, 2))
     assert carried.tolist() == [5, 5, 5, 5, 6, 6, 6, 6]
+
+
+def test_a_frame_before_the_first_of_the_other_layout_takes_that_one() -> None:
+    box = np.array([[0, 0, 1, 1]], dtype=np.float32)
+    late = TokenLayout(np.array([3], dtype=np.int32), box)
+    carried = by_place(torch.tensor([7.0]), late, TokenLayout.regular(5, 1, 1))
+    assert carried.tolist() == [7.0] * 5

@@ -1,4 +1,4 @@
-"""Rotary ids, before the LLM and inside it."""
+"""Rotary ids of survivors, whichever rows stand among them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from pruning.base import PositionStrategy
-from pruning.positions import place, renumber
+from pruning.positions import place
 from tests.pruning.golden import cases
 
 PERC, PESP = PositionStrategy.PERC, PositionStrategy.PESP
@@ -73,50 +73,3 @@ def test_an_uncompressed_picture_is_numbered_alike_by_all(strategy: PositionStra
     ids, after = place(strategy, torch.arange(24), 5, 24)
     assert ids.tolist() == list(range(5, 29))
     assert after == 29
-
-
-#   two rows of text, four visual rows with ids 2, 5, 6, 9 of 8, two rows of text at 10 and 11
-IDS = torch.tensor([0, 1, 2, 5, 6, 9, 10, 11])
-VISUAL = torch.tensor([False, False, True, True, True, True, False, False])
-ROWS = torch.tensor([0, 1, 3, 4, 6, 7])  # the first and the last visual row are dropped
-
-
-@pytest.mark.parametrize(
-    ("strategy", "expected", "shift"),
-    [
-        (PESP, [0, 1, 5, 6, 10, 11], 0),
-        (PERC, [0, 1, 2, 3, 4, 5], 6),
-        (RPME, [0, 1, 2, 9, 10, 11], 0),
-        (AFFINE, [0, 1, 2, 9, 10, 11], 0),
-    ],
-    ids=lambda value: getattr(value, "value", ""),
-)
-def test_rows_left_inside_the_llm_are_renumbered(strategy, expected, shift) -> None:
-    assert renumber(strategy, IDS, VISUAL, ROWS)[0].tolist() == expected
-    assert renumber(strategy, IDS, VISUAL, ROWS)[1] == shift
-
-
-def test_stretching_inside_uses_the_whole_span_the_picture_had() -> None:
-    ids = torch.tensor([0, 1, 4, 5, 7, 12, 13])  # the picture had 2 to 11
-    visual = torch.tensor([False, False, True, True, True, False, False])
-    renumbered, _ = renumber(RPME, ids, visual, torch.tensor([0, 1, 2, 3, 5, 6]))
-    assert renumbered.tolist() == [0, 1, 2, 11, 12, 13]
-
-
-def test_contiguous_ids_move_later_text_up_by_the_number_dropped() -> None:
-    ids, visual = torch.arange(20), (torch.arange(20) >= 4) & (torch.arange(20) < 16)
-    rows = torch.cat([torch.arange(4), torch.tensor([5, 9, 15]), torch.arange(16, 20)])
-    renumbered, shift = renumber(PERC, ids, visual, rows)
-    assert shift == 9
-    assert renumbered.tolist() == list(range(11))
-
-
-def test_a_prompt_that_starts_with_the_picture_can_be_stretched() -> None:
-    visual = torch.tensor([True, True, True, False])
-    renumbered, _ = renumber(RPME, torch.tensor([1, 4, 6, 8]), visual, torch.tensor([0, 1, 3]))
-    assert renumbered.tolist() == [0, 7, 8]
-
-
-def test_a_prompt_without_text_after_the_picture_is_refused() -> None:
-    with pytest.raises(ValueError, match="text must follow"):
-        renumber(PERC, torch.arange(3), torch.tensor([False, True, True]), torch.tensor([0, 1]))

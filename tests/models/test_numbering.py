@@ -1,0 +1,56 @@
+"""Rows ascend by their numbers after every pruning, newlines or not, whatever the strategy."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor
+
+from models.base import Sequence
+from models.prefill import shrink
+from models.separators import free_rows
+from pruning.base import PositionStrategy
+from pruning.token_map import TokenMap
+from tests.cases import Case
+from tests.tiny import SETTINGS, Setting, prefilled
+
+RUNS = [
+    pytest.param(setting, case, id=f"{setting.id}-{case.id}")
+    for setting in SETTINGS
+    for case in setting.cases
+    if setting.runs(case.create()) and setting.on_one_axis
+]
+each_run = pytest.mark.parametrize(("setting", "case"), RUNS)
+each_strategy = pytest.mark.parametrize("strategy", PositionStrategy, ids=lambda s: s.value)
+
+
+def in_raster_order(token_map: TokenMap) -> bool:
+    """Whether survivors stand as the tokens did, each in a place of its own."""
+    anchors = token_map.anchors
+    return bool((anchors >= 0).all() and (anchors.diff() > 0).all())
+
+
+def others(sequence: Sequence) -> tuple[Tensor, Tensor]:
+    """Numbers (O,) and embeddings (O, D) of text and separators."""
+    rows = free_rows(sequence.visual, len(sequence.embeds))
+    return sequence.positions[rows], sequence.embeds[rows]
+
+
+@each_run
+@each_strategy
+def test_numbers_ascend_after_every_pruning_and_newlines_keep_their_order(
+    setting: Setting, case: Case, strategy: PositionStrategy
+) -> None:
+    lane = prefilled(setting.model(), case.create(numbering=strategy.value), setting.upload())
+    sequence, ran = lane.sequence, lane.token_map
+    for token_map in [None, *(inner for _, inner in lane.inner_maps)]:
+        if token_map is not None:
+            before, ran = others(sequence), ran.then(token_map)
+            sequence = shrink(sequence, token_map, strategy)
+            numbers, embeds = others(sequence)
+            assert torch.equal(embeds, before[1])
+            assert strategy is PositionStrategy.PERC or torch.equal(numbers, before[0])
+        if in_raster_order(ran):
+            assert (sequence.positions.diff() > 0).all()
+        if strategy is PositionStrategy.PERC:
+            assert sequence.positions.tolist() == list(range(len(sequence.embeds)))
