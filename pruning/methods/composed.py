@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from pruning.base import CompressionMethod, Needs, Positions, Seam, knob
-from pruning.budget import Budget, BudgetError, staged
+from pruning.budget import Budget, BudgetError, before_llm, staged
 from pruning.methods.vanilla import Vanilla
 from pruning.token_map import TokenMap
 from pruning.tokens import LayerView, VisualTokens
@@ -106,9 +106,8 @@ class Composed(CompressionMethod):
         """As many tokens into the LLM as its last layer allows; the layers between pay for them."""
         if self.before == NOTHING:
             return inside(self.inner, num_tokens, num_layers, self.retention_ratio)
-        at_ratio(self.before, self.retention_ratio).budget(num_tokens, num_layers)  # may refuse
-        low, high = max(1, round(self.retention_ratio * num_tokens)), num_tokens
-        best = Budget(before=low)
+        best = before_llm(self.before.title, num_tokens, self.retention_ratio)
+        low, high = best.before, num_tokens
         while low < high and self.inner != NOTHING:
             entering = (low + high + 1) // 2
             stages = self.stages(entering, num_tokens, num_layers)
@@ -137,10 +136,13 @@ class Composed(CompressionMethod):
 
 def inside(method: CompressionMethod, num_tokens: int, num_layers: int, ratio: float) -> Budget:
     """The method's pruning layers alone, where all `num_tokens` enter the LLM."""
-    own = at_ratio(method, ratio).budget(num_tokens, num_layers)
-    if own.before == num_tokens:
-        return own
-    layers, counts = zip(*own.inner, strict=True)
+    if not method.acts("before"):
+        return at_ratio(method, ratio).budget(num_tokens, num_layers)
+    # Of a ratio that the whole method can reach, only the layers and proportions count.
+    whole = at_ratio(method, max(ratio, 1 / num_tokens)).budget(num_tokens, num_layers)
+    if not whole.inner:  # all stay, or there is but one
+        return before_llm(method.title, num_tokens, ratio)
+    layers, counts = zip(*whole.inner, strict=True)
     return staged(method.title, num_tokens, num_layers, ratio, layers, counts)
 
 

@@ -9,6 +9,7 @@ import pytest
 from pruning.budget import (
     Budget,
     BudgetError,
+    at_least,
     before_llm,
     one_stage,
     scaled_layer,
@@ -103,7 +104,14 @@ def test_stages_keep_the_proportions_of_their_pattern(tokens, depth, pattern, co
 
 def test_a_stage_that_would_keep_more_than_everything_does_not_prune() -> None:
     budget = staged("Any", 100, 10, 0.8, (2, 5), (200, 100))
-    assert budget == Budget(100, ((5, 60),))
+    assert budget == Budget(100, ((5, 60),), first_stage=1)
+
+
+def test_the_token_that_a_last_stage_needs_comes_from_the_stages_before_it() -> None:
+    assert staged("Any", 100, 10, 0.26, (2, 5), (100, 1)) == Budget(100, ((2, 18), (5, 1)))
+    assert staged("Any", 100, 10, 0.24, (2, 4, 5), (100, 1, 1)) == Budget(
+        100, ((2, 17), (4, 1), (5, 1))
+    )
 
 
 @pytest.mark.parametrize("ratio", [0.13, 0.25, 0.41, 0.57, 0.58, 0.75, 0.99, 1.0])
@@ -157,6 +165,14 @@ def test_feather_expects_the_grid_to_add_to_its_first_stage(tokens, layers, shar
     assert budget.average(32) == pytest.approx(tokens, abs=0.5)
 
 
+@pytest.mark.parametrize("stride", [2, 3, 9])
+def test_feather_expects_of_the_grid_what_its_stride_leaves(stride: int) -> None:
+    budget = create("feather", stride=stride, retention_ratio=0.5).budget(5760, 32)
+    (_, union), (_, last) = budget.inner
+    share = (last / union) ** 0.5
+    assert union == pytest.approx(5760 * (share + (1 - share) / stride**2), rel=0.001)
+
+
 def test_ivcprune_trims_the_caches_that_it_paid_for() -> None:
     budget = create("ivcprune", retention_ratio=0.75).budget(576, 32)
     assert budget.per_layer(32) == [576] * 16 + [288] * 16
@@ -199,7 +215,7 @@ def test_two_stages_meet_any_ratio(ratio: float, num_layers: int, stage_ratio: f
 @pytest.mark.parametrize(
     "resolve",
     [
-        lambda ratio: before_llm("M", 144, ratio, smallest=2),
+        lambda ratio: before_llm("M", 144, ratio),
         lambda ratio: one_stage("M", 144, 6, ratio, 1),
         lambda ratio: two_stage("M", 144, 6, ratio, 3, 7),
         lambda ratio: staged("M", 144, 6, ratio, (1, 3), (2, 1)),
@@ -227,5 +243,6 @@ def test_a_refusal_is_one_sentence_a_person_can_act_on() -> None:
 def test_a_refusal_survives_the_way_to_another_process() -> None:
     with pytest.raises(BudgetError) as refusal:
         before_llm("Random", 16, 0.01)
+    assert at_least(refusal.value.smallest) == "6.3 %"
     copy = pickle.loads(pickle.dumps(refusal.value))
     assert (str(copy), copy.smallest) == (str(refusal.value), 1 / 16)
