@@ -69,6 +69,11 @@ class Composed(CompressionMethod):
         numbered = "" if strategy == "published" else f", {strategy.upper()} {variant}".rstrip()
         return " + ".join(acting).replace(",", "") + numbered
 
+    def title_of(self, budget: Budget) -> str:
+        """Says so where the part inside has nothing to do."""
+        idle = self.inner != NOTHING and not budget.inner
+        return f"{self.label} (nothing left to drop inside)" if idle else self.label
+
     @property
     def seam(self) -> Seam:  # type: ignore[override]
         return self.before.seam
