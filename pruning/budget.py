@@ -16,6 +16,15 @@ class BudgetError(ValueError):
 
 
 @dataclass(frozen=True)
+class Averages:
+    """Visual tokens averaged over LLM layers, counted in the three ways of `Budget`."""
+
+    processed: float
+    cached: float
+    handed_on: float
+
+
+@dataclass(frozen=True)
 class Budget:
     """How many visual tokens a method leaves, before the LLM and before each pruning layer.
 
@@ -54,6 +63,10 @@ class Budget:
 
     def average(self, num_layers: int) -> float:
         return sum(self.per_layer(num_layers)) / num_layers
+
+    def averages(self, num_layers: int) -> Averages:
+        ways = self.per_layer, self.in_cache, self.left_by
+        return Averages(*(sum(counted(num_layers)) / num_layers for counted in ways))
 
 
 def scaled_layer(reference: int, num_layers: int, reference_depth: int = 32) -> int:

@@ -7,6 +7,7 @@ import pickle
 import pytest
 
 from pruning.budget import (
+    Averages,
     Budget,
     BudgetError,
     at_least,
@@ -34,6 +35,7 @@ def test_a_budget_counts_what_is_processed_what_is_cached_and_what_is_left() -> 
     trimmed = Budget(before=10, inner=((3, 4),), trims_from=1)
     assert trimmed.per_layer(5) == [10, 10, 10, 4, 4]
     assert trimmed.in_cache(5) == [10, 4, 4, 4, 4]
+    assert trimmed.averages(5) == Averages(processed=7.6, cached=5.2, handed_on=6.4)
 
 
 @pytest.mark.parametrize(
@@ -49,7 +51,9 @@ def test_a_label_counts_less_than_is_processed(counts, processed: float, label: 
     """SparseVLM's lists: the authors' log prints 192.03125 for the first of them."""
     budget = Budget(576, tuple(zip((3, 7, 16), counts, strict=True)))
     assert budget.average(32) == pytest.approx(processed, abs=0.05)
-    assert sum(budget.left_by(32)) / 32 == pytest.approx(label, abs=0.005)
+    averages = budget.averages(32)
+    assert averages.processed == averages.cached == budget.average(32)
+    assert averages.handed_on == pytest.approx(label, abs=0.005)
 
 
 @pytest.mark.parametrize(
