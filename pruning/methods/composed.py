@@ -63,14 +63,12 @@ class Composed(CompressionMethod):
     @property
     def label(self) -> str:
         """What a person reads: "Nüwa paper before + FastV inside, RPME"."""
-        words = {"before": "before", "inner": "inside"}
-        acting = [f"{method.label} {words[place]}" for place, method in self.parts.items()]
+        words = [f"{part.label} {place}" for place, part in self.parts.items()]
         strategy, _, variant = self.numbering.partition("_")
         numbered = "" if strategy == "published" else f", {strategy.upper()} {variant}".rstrip()
-        return " + ".join(acting).replace(",", "") + numbered
+        return " + ".join(words).replace(",", "").replace(" inner", " inside") + numbered
 
     def title_of(self, budget: Budget) -> str:
-        """Says so where the part inside has nothing to do."""
         idle = self.inner != NOTHING and not budget.inner
         return f"{self.label} (nothing left to drop inside)" if idle else self.label
 
@@ -115,8 +113,7 @@ class Composed(CompressionMethod):
         low, high = best.before, num_tokens
         while low < high and self.inner != NOTHING:
             entering = (low + high + 1) // 2
-            stages = self.stages(entering, num_tokens, num_layers)
-            if stages is None:
+            if (stages := self.stages(entering, num_tokens, num_layers)) is None:
                 high = entering - 1
             else:
                 low, best = entering, stages
@@ -141,15 +138,13 @@ class Composed(CompressionMethod):
 
 def inside(method: CompressionMethod, num_tokens: int, num_layers: int, ratio: float) -> Budget:
     """The method's pruning layers alone, where all `num_tokens` enter the LLM."""
-    if not method.acts("before"):
-        return at_ratio(method, ratio).budget(num_tokens, num_layers)
-    # Of a ratio that the whole method can reach, only the layers and proportions count.
-    whole = at_ratio(method, max(ratio, 1 / num_tokens)).budget(num_tokens, num_layers)
-    if not whole.inner:  # all stay, or there is but one
+    both = method.acts("before")  # then its own counts tell only the layers and proportions
+    reachable = max(ratio, 1 / num_tokens) if both else ratio
+    own = replace(method, retention_ratio=reachable)  # type: ignore[call-arg]
+    budget = own.budget(num_tokens, num_layers)
+    if not both:
+        return budget
+    if not budget.inner:  # all stay, or there is but one
         return before_llm(method.title, num_tokens, ratio)
-    layers, counts = zip(*whole.inner, strict=True)
+    layers, counts = zip(*budget.inner, strict=True)
     return staged(method.title, num_tokens, num_layers, ratio, layers, counts)
-
-
-def at_ratio(method: CompressionMethod, ratio: float) -> CompressionMethod:
-    return replace(method, retention_ratio=ratio)  # type: ignore[call-arg]
