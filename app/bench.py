@@ -9,7 +9,7 @@ import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
@@ -33,7 +33,7 @@ from models.pipeline import run_lane
 from models.record import LaneResult
 from pruning import methods as known
 from pruning.base import CompressionMethod
-from pruning.budget import BudgetError
+from pruning.budget import Averages, BudgetError
 
 ACCURATE_IOU = 0.5
 MAX_NEW_TOKENS = 32
@@ -54,6 +54,7 @@ class Outcome:
     overlap: float | None  # IoU of the first box with the true one; None where no box was asked for
     exact: bool | None  # the answer is the true one; None where a box was asked for
     ratio: float  # measured
+    averages: Averages
     ttft: float  # seconds
     total: float
 
@@ -65,6 +66,7 @@ class Row:
     method: str
     retention_ratio: float | None
     measured_ratio: float | None = None
+    averages: dict[str, float] | None = None  # visual tokens a layer, in the three ways of counting
     grounding: float | None = None  # Acc@0.5
     mean_iou: float | None = None
     other: float | None = None  # exact answers
@@ -190,9 +192,9 @@ def _ask(
 
 def _outcome(question: Question, result: LaneResult) -> Outcome:
     (overlap, exact), timeline = judged(question, result), result.timeline
-    return Outcome(
-        question.sort, overlap, exact, result.trace.average, timeline.ttft, timeline.total
-    )
+    assert result.averages is not None  # of every lane that ran just now
+    ratio, averages = result.trace.average, result.averages
+    return Outcome(question.sort, overlap, exact, ratio, averages, timeline.ttft, timeline.total)
 
 
 def judged(question: Question, result: LaneResult) -> tuple[float | None, bool | None]:
@@ -214,6 +216,10 @@ def _row(name: str, method: CompressionMethod, outcomes: Sequence[Outcome | Budg
         method=name,
         retention_ratio=ratio,
         measured_ratio=statistics.mean(outcome.ratio for outcome in ran),
+        averages={
+            way.name: statistics.mean(getattr(outcome.averages, way.name) for outcome in ran)
+            for way in fields(Averages)
+        },
         grounding=_mean([overlap >= ACCURATE_IOU for overlap in boxed]),
         mean_iou=_mean(boxed),
         other=_mean([outcome.exact for outcome in worded]),

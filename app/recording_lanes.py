@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict, fields
 from enum import Enum
 from typing import Any
 
 import numpy as np
 
 from models.record import PHASES, LaneFailure, LaneResult, Phase, Timeline
+from pruning.budget import Averages
 from pruning.step import TraceStep
 from pruning.tokens import TokenLayout
 from pruning.trace import TokenTrace
@@ -51,6 +53,7 @@ def pack_lane(lane: LaneResult | LaneFailure, key: str, arrays: dict[str, np.nda
         "kv_bytes": int(lane.kv_bytes),
         "tflops": float(lane.tflops),
         "peak_bytes": None if lane.peak_bytes is None else int(lane.peak_bytes),
+        "averages": None if lane.averages is None else asdict(lane.averages),
     }
 
 
@@ -82,7 +85,17 @@ def load_lane(
         kv_bytes=int(lane["kv_bytes"]),
         tflops=float(lane["tflops"]),
         peak_bytes=None if lane["peak_bytes"] is None else int(lane["peak_bytes"]),
+        averages=_load_averages(lane.get("averages")),
     )
+
+
+def _load_averages(averages: Any) -> Averages | None:
+    """None where the recording is from before they were kept."""
+    if averages is None:
+        return None
+    counts = [float(averages[field.name]) for field in fields(Averages)]
+    check(all(0 <= count <= MOST_TOKENS for count in counts), "its averages are odd")
+    return Averages(*counts)
 
 
 def _load_trace(lane: Any, key: str, arrays: dict[str, np.ndarray], num_frames: int) -> TokenTrace:

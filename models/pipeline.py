@@ -155,13 +155,14 @@ class Lane:
             flops += self.guidance.flops
         return LaneResult(
             method=self.method.name,
-            title=self.method.label,
+            title=self.method.title_of(self.budget),
             knobs=knobs,
             asked_ratio=knobs.get("retention_ratio"),
             answer=self.stream.text,
             new_tokens=len(self.stream.ids),
             boxes=self.adapter.boxes(self.prompt, self.stream.text),
             trace=self.trace(),
+            averages=self.budget.averages(self.adapter.decoder.num_layers),
             timeline=Timeline(tuple(self.phases), self.first_token, cold),
             text_tokens=self.prompt.num_text,
             kv_bytes=self.kv_bytes,

@@ -30,7 +30,8 @@ def prefill(
     for layer in range(decoder.num_layers):
         if layer in keep:
             boundary = Boundary(decoder, layer, whole, sequence, entered, rope, cache)
-            token_map = method.prune(boundary.view(method.needs, len(maps)), keep[layer])
+            view = boundary.view(method.needs, budget.first_stage + len(maps))
+            token_map = method.prune(view, keep[layer])
             maps.append((layer, token_map))
             if budget.trims_from is not None:
                 trim(cache, range(budget.trims_from, layer), sequence, token_map)

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from models.media import Media
+from pruning.budget import Averages
 from pruning.trace import TokenTrace
 
 PHASES = ("read", "encode", "compress", "prefill", "decode")
@@ -66,6 +67,7 @@ class LaneResult:
     kv_bytes: int
     tflops: float  # encode + projector + prefill, see models/flops.py for the formula
     peak_bytes: int | None  # the most this lane added to the device allocator; None on the CPU
+    averages: Averages | None = None  # None in a recording of before they were kept
 
 
 @dataclass(frozen=True)

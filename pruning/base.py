@@ -104,6 +104,10 @@ class CompressionMethod:
         first, *_ = self.PRESETS
         return self.title if self.preset == first else f"{self.title}, {self.preset}"
 
+    def title_of(self, budget: Budget) -> str:
+        """The label of a run with these counts."""
+        return self.label
+
     @property
     def typed(self) -> str:
         """The name likewise: "nuwa", "nuwa:paper"."""

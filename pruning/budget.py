@@ -4,13 +4,24 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+
+ROUNDING = 1e-9  # of a ratio or a count that went through floating point
 
 
 class BudgetError(ValueError):
     """The asked ratio is below what the method can reach on this model; says the smallest."""
 
     smallest: float
+
+
+@dataclass(frozen=True)
+class Averages:
+    """Visual tokens averaged over LLM layers, counted in the three ways of `Budget`."""
+
+    processed: float
+    cached: float
+    handed_on: float
 
 
 @dataclass(frozen=True)
@@ -24,6 +35,7 @@ class Budget:
     before: int
     inner: tuple[tuple[int, int], ...] = ()  # (LLM layer, tokens from that layer on), ascending
     trims_from: int | None = None  # from this layer on, every cache ends with the last survivors
+    first_stage: int = 0  # which of the method's pruning layers `inner` begins with
 
     def per_layer(self, num_layers: int) -> list[int]:
         """Visual tokens that each LLM layer processes."""
@@ -52,9 +64,21 @@ class Budget:
     def average(self, num_layers: int) -> float:
         return sum(self.per_layer(num_layers)) / num_layers
 
+    def averages(self, num_layers: int) -> Averages:
+        ways = self.per_layer, self.in_cache, self.left_by
+        return Averages(*(sum(counted(num_layers)) / num_layers for counted in ways))
+
 
 def scaled_layer(reference: int, num_layers: int, reference_depth: int = 32) -> int:
-    """A pruning layer named for a `reference_depth` LLM, on one of another depth."""
+    """A pruning layer named for a `reference_depth` LLM, on one of another depth.
+
+    Raises ValueError for an LLM that has no layer with one before it.
+    """
+    if num_layers < 2:
+        raise ValueError(
+            f"An LLM of {num_layers} layer came, and pruning inside it wants at least 2 layers. "
+            "Choose a method that compresses before the LLM alone."
+        )
     return min(max(1, math.floor(reference * num_layers / reference_depth + 0.5)), num_layers - 1)
 
 
@@ -69,23 +93,32 @@ def scaled_layers(
     return tuple(layer for layer in layers if layer < num_layers)
 
 
-def refusal(title: str, why: str, smallest: float, asked: float) -> BudgetError:
-    shown = math.ceil(smallest * 1000 - 1e-9) / 1000  # rounded up, so that it can be asked for
-    ratios = f"{100 * shown:.1f} %, and {100 * asked:.1f} % came"
+def at_least(smallest: float) -> str:
+    """A smallest ratio as a person may ask for it: rounded up to a tenth of a per cent."""
+    return f"{math.ceil(1000 * smallest - ROUNDING) / 10:.1f} %"
+
+
+def require(title: str, why: str, smallest: float, asked: float) -> None:
+    """Raise the refusal of a ratio that is below the smallest."""
+    if asked >= smallest - ROUNDING:
+        return
+    ratios = f"{at_least(smallest)}, and {100 * asked:.1f} % came"
     error = BudgetError(
         f"{title} {why}: its smallest retention ratio here is {ratios}. Ask for more."
     )
     error.smallest = smallest
-    return error
+    raise error
 
 
-def before_llm(title: str, num_tokens: int, ratio: float, smallest: int = 1) -> Budget:
+def require_a_token(title: str, num_tokens: int, ratio: float) -> None:
+    """For a method that may leave a single token to every layer."""
+    require(title, f"needs 1 of {num_tokens} visual tokens", 1 / num_tokens, ratio)
+
+
+def before_llm(title: str, num_tokens: int, ratio: float) -> Budget:
     """A share of the N tokens, the same through every layer."""
-    keep = round(ratio * num_tokens)
-    if keep < smallest:
-        why = f"needs {smallest} of {num_tokens} visual tokens"
-        raise refusal(title, why, smallest / num_tokens, ratio)
-    return Budget(before=keep)
+    require_a_token(title, num_tokens, ratio)
+    return Budget(before=max(1, round(ratio * num_tokens)))
 
 
 def one_stage(
@@ -101,11 +134,9 @@ def one_stage(
         return Budget(before=num_tokens)
     before = num_tokens if before is None else before
     deep = num_layers - layer
-    keep = round((ratio * num_tokens * num_layers - layer * before) / deep)
-    if keep < 1:
-        why = f"prunes before layer {layer} of {num_layers} and keeps {before} tokens until then"
-        smallest = (layer * before + deep) / (num_layers * num_tokens)
-        raise refusal(title, why, smallest, ratio)
+    why = f"prunes before layer {layer} of {num_layers} and keeps {before} tokens until then"
+    require(title, why, (layer * before + deep) / (num_layers * num_tokens), ratio)
+    keep = max(1, round((ratio * num_tokens * num_layers - layer * before) / deep))
     return Budget(before=before, inner=((layer, min(keep, before)),))
 
 
@@ -113,11 +144,10 @@ def expanded(
     title: str, num_tokens: int, num_layers: int, ratio: float, layer: int, expansion: float
 ) -> Budget:
     """`expansion` times the asked average up to `layer`, as far as the layers after can pay."""
+    require_a_token(title, num_tokens, ratio)
     target, deep = ratio * num_tokens, num_layers - layer
-    payable = math.floor((target * num_layers - deep) / layer)
+    payable = math.floor((target * num_layers - deep) / layer + ROUNDING)
     before = min(num_tokens, round(expansion * target), payable)
-    if before < 1:
-        raise refusal(title, f"needs 1 of {num_tokens} visual tokens", 1 / num_tokens, ratio)
     return one_stage(title, num_tokens, num_layers, ratio, layer, before)
 
 
@@ -125,16 +155,16 @@ def two_stage(
     title: str, num_tokens: int, num_layers: int, ratio: float, layer: int, stage_ratio: float
 ) -> Budget:
     """`stage_ratio` times as many tokens before `layer` as from it on; at most all N."""
+    require_a_token(title, num_tokens, ratio)
     if ratio >= 1:
         return Budget(before=num_tokens)
     target, deep = ratio * num_tokens * num_layers, num_layers - layer
-    after = max(1, round(target / (stage_ratio * layer + deep)))
+    average = math.floor(target / num_layers + ROUNDING)  # no more than this can be left
+    after = max(1, min(average, round(target / (stage_ratio * layer + deep))))
     before = round((target - after * deep) / layer)
     if before > num_tokens:
         return one_stage(title, num_tokens, num_layers, ratio, layer)
-    if before < 1:
-        raise refusal(title, f"needs 1 of {num_tokens} visual tokens", 1 / num_tokens, ratio)
-    return Budget(before=before, inner=((layer, min(after, before)),))
+    return Budget(before=before, inner=((layer, after),))
 
 
 def staged(
@@ -153,15 +183,29 @@ def staged(
         return Budget(before=num_tokens)
     first, target = layers[0], ratio * num_tokens * num_layers
     payable, deep = target - first * num_tokens, num_layers - first
-    if round(payable / deep) < 1:
-        why = f"prunes first before layer {first} of {num_layers} and keeps {num_tokens} tokens"
-        smallest = (first * num_tokens + deep) / (num_layers * num_tokens)
-        raise refusal(title, f"{why} until then", smallest, ratio)
+    why = f"prunes first before layer {first} of {num_layers} and keeps {num_tokens} tokens"
+    smallest = (first * num_tokens + deep) / (num_layers * num_tokens)
+    require(title, f"{why} until then", smallest, ratio)
+    counts = shared(payable, pattern[: len(layers)], layers, num_layers)
+    if counts[0] > num_tokens:
+        later = staged(title, num_tokens, num_layers, ratio, layers[1:], pattern[1:])
+        return replace(later, first_stage=later.first_stage + 1)
+    return Budget(before=num_tokens, inner=tuple(zip(layers, map(round, counts), strict=True)))
+
+
+def shared(
+    payable: float, pattern: Sequence[float], layers: Sequence[int], num_layers: int
+) -> list[float]:
+    """Counts in the proportions of `pattern` that use up what is payable.
+
+    Where they would end below one token, the last stage has one and those before share the rest.
+    """
     scale = payable / weighed(pattern, layers, num_layers)
-    if scale * pattern[0] > num_tokens:
-        return staged(title, num_tokens, num_layers, ratio, layers[1:], pattern[1:])
-    counts = [max(1, round(scale * count)) for count in pattern]
-    return Budget(before=num_tokens, inner=tuple(zip(layers, counts, strict=False)))
+    *earlier, last = pattern
+    if scale * last >= 1 or not earlier:
+        return [max(1.0, scale * count) for count in pattern]
+    end = layers[len(earlier)]
+    return [*shared(payable - (num_layers - end), earlier, layers[: len(earlier)], end), 1.0]
 
 
 def staged_by_share(

@@ -106,7 +106,7 @@ CASES = (
     Case(
         "ivcprune-hard",
         "ivcprune",
-        {"retention_ratio": 0.15, "layer": 1, "position_share": 0.4, "seed_share": 0.2},
+        {"retention_ratio": 0.17, "layer": 1, "position_share": 0.4, "seed_share": 0.2},
         "a handful of survivors, nearly all of them for their place",
     ),
     Case("sgl", "sgl", {"retention_ratio": 0.6}),

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from app.methods.tables import table
+from pruning.budget import at_least
 
 Report = Mapping[str, Any]  # as app/bench.py writes it
 UNITS = ("scenes", "clips")
@@ -56,7 +57,7 @@ def _shares(report: Report) -> str:
 
 
 def _cell(row: Mapping[str, Any]) -> str:
-    """Acc@0.5 · exact, or the smallest ratio, rounded up so that it can be asked for."""
+    """Acc@0.5 · exact, or the smallest ratio."""
     if row["refused"]:
-        return f"from {math.ceil(1000 * row['smallest'] - 1e-9) / 10:.1f} %"
+        return f"from {at_least(row['smallest'])}"
     return f"{row['grounding']:.3f} · {row['other']:.3f}"

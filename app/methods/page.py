@@ -14,8 +14,10 @@ from app.methods.tables import table
 from app.methods.words import Method, Row, place, positions, rows
 from app.request import NOUNS
 from pruning.base import CompressionMethod
+from pruning.budget import Budget
 from pruning.description import describe
 from pruning.methods import METHODS
+from pruning.methods.sparsevlm import LAYERS, RECYCLING
 
 SPELLED = {"llm": "LLM", "cls": "[CLS]"}
 TEMPLATE = Path(__file__).with_name("page.md")
@@ -25,6 +27,7 @@ def markdown(tested: Mapping[str, Any], answered: Sequence[Report]) -> str:
     """The page; `tested` is what tests/methods_report.py writes, `answered` what bench does."""
     return Template(TEMPLATE.read_text(encoding="utf-8")).substitute(
         overview=_overview(),
+        counted=_counted(),
         picture_question=SHOWN["image"].question,
         clip_question=SHOWN["video"].question,
         answers="\n\n".join(map(answers, answered)),
@@ -46,6 +49,22 @@ def short_table() -> str:
         for method in METHODS
     ]
     return table(("name", "what it does", "where", "for"), lines)
+
+
+def _counted() -> str:
+    """What SparseVLM released under the label of 192 tokens, in the three ways of counting."""
+    tokens, num_layers, counts = 576, 32, RECYCLING[1 / 3]
+    ways = Budget(tokens, tuple(zip(LAYERS, counts, strict=True))).averages(num_layers)
+    return (
+        f"SparseVLM keeps {_listed(counts)} of {tokens} tokens from layers {_listed(LAYERS)} of "
+        f"{num_layers} on: {ways.processed:.1f} processed, {ways.cached:.1f} cached, "
+        f"{ways.handed_on:.1f} handed on."
+    )
+
+
+def _listed(numbers: Sequence[int]) -> str:
+    *most, last = map(str, numbers)
+    return f"{', '.join(most)} and {last}"
 
 
 def _overview() -> str:

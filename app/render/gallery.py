@@ -13,6 +13,7 @@ from app.render.sheet import FAINT, GAP, GROUND, INK, LINE, TEXT, ZOOM, Sheet, f
 from app.render.strip import strip
 from app.render.summary import percent
 from models.media import Media
+from pruning.budget import at_least
 from pruning.trace import TokenTrace
 
 CELL = 150  # width of a picture, pixels of the page
@@ -38,11 +39,11 @@ class Run:
         """What came of it, on two lines."""
         if self.trace is None:
             assert self.smallest is not None
-            return (f"refused: {percent(self.smallest)} at least",)
+            return (f"refused: {at_least(self.smallest)} at least",)
         counts = fate_counts(self.trace)
         kept, merged = (f"{counts[fate]:,} {fate}" for fate in ("kept", "merged"))
         if self.smallest is not None:
-            return f"refused, so {percent(self.smallest)}:", f"{kept}, {merged}"
+            return f"refused, so {at_least(self.smallest)}:", f"{kept}, {merged}"
         ran = percent(self.trace.average)
         return f"{kept}, {merged}", f"{counts['dropped']:,} dropped, {ran} run"
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import unicodedata
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -112,6 +113,7 @@ def table(comparison: Comparison, answer_width: int = 48) -> str:
         "method": "Method",
         "asked_ratio": "asked",
         "measured_ratio": "run",
+        "averages": "processed · cached · handed on",
         "tokens": "visual tokens",
         "ttft_ms": "first token",
         "total_ms": "total",
@@ -180,6 +182,7 @@ def _numbers(comparison: Comparison, lane: LaneResult) -> dict[str, Any]:
     return {
         "asked_ratio": lane.asked_ratio,
         "measured_ratio": trace.average,
+        "averages": None if lane.averages is None else asdict(lane.averages),
         "tokens_before_llm": per_layer[0],
         "stages": stages,
         "ttft_ms": 1e3 * timeline.ttft,
@@ -243,6 +246,7 @@ def _texts(row: Mapping[str, Any]) -> dict[str, str]:
         "measured_ratio": percent(row["measured_ratio"]),
         "ratio": said("asked_ratio", lambda asked: f"{percent(asked)} asked · ")
         + f"{percent(row['measured_ratio'])} run",
+        "averages": said("averages", lambda counts: " · ".join(map(figures, counts.values()))),
         "tokens": " → ".join(f"{count:,}" for count in row["stages"]),
         "ttft_ms": milliseconds(row["ttft_ms"] / 1e3) + (" (cold)" if row["cold"] else ""),
         "total_ms": milliseconds(row["total_ms"] / 1e3),

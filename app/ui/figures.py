@@ -13,6 +13,11 @@ COLUMNS = {  # key of a row's texts: heading, definition
         "Run",
         "Visual tokens, averaged over LLM layers, over all visual tokens: measured",
     ),
+    "averages": (
+        "Processed · cached · handed on",
+        "Visual tokens, averaged over LLM layers: each layer's input, what its cache holds after "
+        "prefill, and what it hands to the next, which is the label of many papers",
+    ),
     "tokens": ("Visual tokens", "All, then what is left after each stage"),
     "ttft_ms": (
         "First token",

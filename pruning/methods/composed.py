@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from pruning.base import CompressionMethod, Needs, Positions, Seam, knob
-from pruning.budget import Budget, BudgetError, staged
+from pruning.budget import Budget, BudgetError, before_llm, staged
 from pruning.methods.vanilla import Vanilla
 from pruning.token_map import TokenMap
 from pruning.tokens import LayerView, VisualTokens
@@ -63,11 +63,14 @@ class Composed(CompressionMethod):
     @property
     def label(self) -> str:
         """What a person reads: "Nüwa paper before + FastV inside, RPME"."""
-        words = {"before": "before", "inner": "inside"}
-        acting = [f"{method.label} {words[place]}" for place, method in self.parts.items()]
+        words = [f"{part.label} {place}" for place, part in self.parts.items()]
         strategy, _, variant = self.numbering.partition("_")
         numbered = "" if strategy == "published" else f", {strategy.upper()} {variant}".rstrip()
-        return " + ".join(acting).replace(",", "") + numbered
+        return " + ".join(words).replace(",", "").replace(" inner", " inside") + numbered
+
+    def title_of(self, budget: Budget) -> str:
+        idle = self.inner != NOTHING and not budget.inner
+        return f"{self.label} (nothing left to drop inside)" if idle else self.label
 
     @property
     def seam(self) -> Seam:  # type: ignore[override]
@@ -106,13 +109,11 @@ class Composed(CompressionMethod):
         """As many tokens into the LLM as its last layer allows; the layers between pay for them."""
         if self.before == NOTHING:
             return inside(self.inner, num_tokens, num_layers, self.retention_ratio)
-        at_ratio(self.before, self.retention_ratio).budget(num_tokens, num_layers)  # may refuse
-        low, high = max(1, round(self.retention_ratio * num_tokens)), num_tokens
-        best = Budget(before=low)
+        best = before_llm(self.before.title, num_tokens, self.retention_ratio)
+        low, high = best.before, num_tokens
         while low < high and self.inner != NOTHING:
             entering = (low + high + 1) // 2
-            stages = self.stages(entering, num_tokens, num_layers)
-            if stages is None:
+            if (stages := self.stages(entering, num_tokens, num_layers)) is None:
                 high = entering - 1
             else:
                 low, best = entering, stages
@@ -137,12 +138,13 @@ class Composed(CompressionMethod):
 
 def inside(method: CompressionMethod, num_tokens: int, num_layers: int, ratio: float) -> Budget:
     """The method's pruning layers alone, where all `num_tokens` enter the LLM."""
-    own = at_ratio(method, ratio).budget(num_tokens, num_layers)
-    if own.before == num_tokens:
-        return own
-    layers, counts = zip(*own.inner, strict=True)
+    both = method.acts("before")  # then its own counts tell only the layers and proportions
+    reachable = max(ratio, 1 / num_tokens) if both else ratio
+    own = replace(method, retention_ratio=reachable)  # type: ignore[call-arg]
+    budget = own.budget(num_tokens, num_layers)
+    if not both:
+        return budget
+    if not budget.inner:  # all stay, or there is but one
+        return before_llm(method.title, num_tokens, ratio)
+    layers, counts = zip(*budget.inner, strict=True)
     return staged(method.title, num_tokens, num_layers, ratio, layers, counts)
-
-
-def at_ratio(method: CompressionMethod, ratio: float) -> CompressionMethod:
-    return replace(method, retention_ratio=ratio)  # type: ignore[call-arg]

@@ -18,7 +18,6 @@ from pruning.tokens import LayerView
 
 LAYERS = {"published": (8, 16), "early": (2, 8)}  # of 32
 SIDE = 27  # tokens of the grid that `stride` is named for
-GRID_SHARE = 1 / 9  # of all tokens, at the published stride of 3
 
 
 @dataclass(frozen=True)
@@ -58,7 +57,7 @@ class Feather(CompressionMethod):
 
         def expected(share: float) -> tuple[float, float]:
             """Tokens by attention and those that the grid adds; then twice the same share."""
-            union = num_tokens * (share + (1 - share) * GRID_SHARE)
+            union = num_tokens * (share + (1 - share) / self.stride**2)
             return union, union * share**2
 
         ratio = self.retention_ratio

@@ -9,7 +9,6 @@ import torch
 from torch import Tensor
 
 from pruning.base import BeforeLLM, Needs, Positions, PositionStrategy, knob
-from pruning.budget import Budget, before_llm
 from pruning.ops.join import frame_by_frame
 from pruning.ops.select import top
 from pruning.ops.similarity import cosine
@@ -28,8 +27,9 @@ class VisionZip(BeforeLLM):
     Where      before the LLM, on encoder tokens; [CLS], where there is one, is dominant itself
     Positions  PERC; in preset "fix", which is VisionZip-fix of Nüwa's paper (2602.02951), RPME
     Differs    counts scale with N instead of being fixed at 576; an encoder without [CLS] is scored
-               by received attention; at ratio 1 every patch is kept and [CLS] is not. On video
-               as its users run it: frame by frame, on pooled tokens
+               by received attention; at ratio 1 every patch is kept and [CLS] is not, nor
+               is it where one token stays. On video as its users run it: frame by frame, on pooled
+               tokens
     """
 
     name = "visionzip"
@@ -46,9 +46,6 @@ class VisionZip(BeforeLLM):
     def needs(self) -> Needs:
         return Needs(encoder=frozenset({"cls", "attention", "keys"}))
 
-    def budget(self, num_tokens: int, num_layers: int) -> Budget:
-        return before_llm(self.title, num_tokens, self.retention_ratio, smallest=2)
-
     def compress(self, visual: VisualTokens, keep: int) -> TokenMap:
         assert visual.attention is not None and visual.keys is not None
         scores = visual.attention.float()  # (N,)
@@ -56,10 +53,11 @@ class VisionZip(BeforeLLM):
         if keep >= visual.layout.num_placed:
             return TokenMap.select(placed.nonzero().squeeze(1), len(visual), scores=scores)
         keys = visual.keys.float().view(len(visual), visual.key_heads, -1).mean(dim=1)  # (N, d)
-        weighed = scores.masked_fill(~placed, torch.inf)  # [CLS] is dominant
 
         def fold(frame: slice, count: int) -> TokenMap:
-            return self.fold(weighed[frame], keys[frame], count)
+            first = torch.inf if count > 1 else -torch.inf  # [CLS] is dominant, but not alone
+            weighed = scores[frame].masked_fill(~placed[frame], first)
+            return self.fold(weighed, keys[frame], count)
 
         return frame_by_frame(visual.layout, keep, fold, scores)
 

@@ -11,6 +11,7 @@ from PIL import Image, ImageDraw, ImageFilter
 
 from models.media import Media, drawn
 from models.record import Comparison, LaneFailure, LaneResult, Phase, Timeline, Truth
+from pruning.budget import Averages
 from pruning.step import TraceStep
 from pruning.tokens import TokenLayout
 from pruning.trace import TokenTrace
@@ -250,6 +251,7 @@ def lane(method: str, title: str, trace: TokenTrace, answer: str, **changes) -> 
         "kv_bytes": int(LAYERS * 2 * 2 * 4096 * (share * 576 + 54)),
         "tflops": 0.35 + 7.9 * share,
         "peak_bytes": None,
+        "averages": Averages(*[576 * share] * 3),
     }
     return LaneResult(**(values | changes))
 

@@ -11,13 +11,15 @@ from app.bench import Outcome
 from app.request import lanes_at
 from app.settings import Settings
 from models.embedded.questions import Question
+from pruning.budget import Averages
 from pruning.methods import METHODS, create
 from tests.tiny import tiny_onevision
 
 
 def outcome(**changes):
     values = {"sort": "last", "overlap": None, "exact": True}
-    return Outcome(**{**values, "ratio": 0.25, "ttft": 0.1, "total": 0.2, **changes})
+    values |= {"ratio": 0.25, "averages": Averages(36, 30, 24), "ttft": 0.1, "total": 0.2}
+    return Outcome(**{**values, **changes})
 
 
 def test_every_clip_is_asked_for_a_box_and_for_something_else():
@@ -52,6 +54,12 @@ def test_every_method_of_clips_answers_or_says_the_smallest_ratio(monkeypatch):
     assert all(isinstance(told, Outcome) for told in bench._ask(case, least))
 
 
+def test_a_row_has_the_mean_of_each_way_of_counting():
+    told = [outcome(), outcome(averages=Averages(38, 30, 20))]
+    row = bench._row("sparsevlm", create("sparsevlm"), told)
+    assert row.averages == {"processed": 37, "cached": 30, "handed_on": 22}
+
+
 def test_rates_are_taken_over_the_questions_that_they_are_about():
     told = [
         outcome(overlap=0.6, exact=None),
@@ -70,6 +78,7 @@ def test_a_right_answer_is_the_true_one_to_the_letter_and_a_box_is_measured(monk
     class Lane:
         answer, boxes = " left ", np.array([[0.0, 0.0, 0.5, 1.0]])
         trace = type("Trace", (), {"average": 0.5})
+        averages = Averages(72, 72, 72)
         timeline = type("Timeline", (), {"ttft": 0.1, "total": 0.2})
 
     assert bench._outcome(Question("Which way?", "motion", "left"), Lane).exact is True

@@ -42,8 +42,8 @@ def test_the_font_of_captions_has_every_letter_of_every_title() -> None:
 
 
 def test_a_refusal_is_told_by_the_smallest_ratio_with_a_picture_or_without() -> None:
-    assert Run("FastV", 1 / 9, FASTV, 0.131).notes == ("refused, so 13.1 %:", "64 kept, 0 merged")
-    assert Run("FastV", 1 / 9, None, 0.131).notes == ("refused: 13.1 % at least",)
+    assert Run("FastV", 1 / 9, FASTV, 0.1301).notes == ("refused, so 13.1 %:", "64 kept, 0 merged")
+    assert Run("FastV", 1 / 9, None, 0.1301).notes == ("refused: 13.1 % at least",)
 
 
 def test_every_picture_is_in_its_cell_and_a_refused_one_is_empty() -> None:

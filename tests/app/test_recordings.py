@@ -10,6 +10,7 @@ from PIL import Image
 
 from app import drawings, recordings
 from app.recordings import RecordingError
+from app.render.summary import table
 from models.media import read_media
 from pruning.base import PositionStrategy
 from pruning.tokens import TokenLayout
@@ -64,6 +65,24 @@ def test_a_video_and_odd_values_come_back(tmp_path):
         options={"stop": ["a", ("b", 1)], "top_p": None, "nested": {"tuple": 3}},
     )  # fmt: skip
     assert factory.same(recordings.load(recordings.save(odd, tmp_path / "odd")), odd)
+
+
+def test_a_recording_of_before_the_averages_were_kept_has_none(copy, comparison):
+    def age(record):
+        for lane in record["lanes"]:
+            lane.pop("averages", None)
+
+    edit(copy, age)
+    assert comparison.lanes[1].averages is not None
+    loaded = recordings.load(copy)
+    assert loaded.lanes[1].averages is None
+    assert "handed on" not in table(loaded) and "handed on" in table(comparison)
+
+
+def test_averages_that_no_run_has_are_refused(copy):
+    edit(copy, lambda record: record["lanes"][1]["averages"].update(cached=-1))
+    with pytest.raises(RecordingError, match="averages are odd"):
+        recordings.load(copy)
 
 
 def test_a_recording_of_version_1_is_read_as_the_picture_it_was(copy, comparison):

@@ -41,7 +41,7 @@ class Witness(CompressionMethod):
         return Needs(llm_queries=self.asking, llm=LLM, llm_rope=self.rope)
 
     def budget(self, num_tokens: int, num_layers: int) -> Budget:
-        return Budget(num_tokens, ((2, num_tokens), (5, num_tokens)))
+        return Budget(num_tokens, ((2, num_tokens), (5, num_tokens)), first_stage=1)
 
     def prune(self, view: LayerView, keep: int) -> TokenMap:
         self.seen[view.layer] = view
@@ -122,6 +122,13 @@ def deepened(lane: Lane) -> dict[str, object]:
     rows = torch.zeros(1, len(sequence.embeds), dtype=torch.bool)
     rows[0, sequence.visual] = True
     return {"visual_pos_masks": rows, "deepstack_visual_embeds": list(sequence.deepstack)}
+
+
+@each_setting
+def test_a_stage_is_counted_from_the_methods_own_first_pruning_layer(setting: Setting) -> None:
+    seen: dict[int, LayerView] = {}
+    prefilled(setting.model(), Witness(seen), setting.upload())
+    assert {layer: view.stage for layer, view in seen.items()} == {2: 1, 5: 2}
 
 
 @each_setting

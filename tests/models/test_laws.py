@@ -62,6 +62,9 @@ def test_the_trace_agrees_with_the_budget(lane: Lane) -> None:
     assert lane.trace().per_layer.tolist() == lane.budget.per_layer(num_layers)
     cached = [layer.get_seq_length() - num_text for layer in lane.state.cache.layers]
     assert cached == lane.budget.in_cache(num_layers)
+    averages = lane.budget.averages(num_layers)
+    assert averages.processed == pytest.approx(lane.trace().per_layer.mean())
+    assert averages.cached == pytest.approx(sum(cached) / num_layers)
 
 
 def test_text_follows_the_picture_and_decode_follows_the_text(lane: Lane) -> None:

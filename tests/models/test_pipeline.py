@@ -165,3 +165,21 @@ def test_any_shape_of_clip_can_be_asked_about(frames: int, height: int, width: i
         tiny_onevision(), create("flashvid"), clip(frames, height, width), max_new_tokens=2
     )
     assert result.trace.layout.grid == (frames, 3, 3)
+
+
+def test_a_result_tells_what_was_processed_what_is_cached_and_what_was_handed_on(
+    adapter: LlavaAdapter,
+) -> None:
+    result = finished(adapter, create("ivcprune", retention_ratio=0.8), max_new_tokens=1)
+    counts = result.trace.per_layer.tolist()
+    assert result.averages is not None
+    assert result.averages.processed == pytest.approx(sum(counts) / len(counts))
+    assert result.averages.handed_on == pytest.approx(sum([*counts[1:], counts[-1]]) / len(counts))
+    assert result.averages.cached < result.averages.processed
+
+
+def test_a_result_says_where_the_part_inside_had_nothing_to_drop(adapter: LlavaAdapter) -> None:
+    method = create("random.before+fastv.inner", retention_ratio=0.5, stage_ratio=1.0)
+    result = finished(adapter, method, max_new_tokens=1)
+    assert len({*result.trace.per_layer}) == 1
+    assert result.title == "Random before + FastV inside (nothing left to drop inside)"

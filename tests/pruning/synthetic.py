@@ -121,7 +121,7 @@ def run(
     budget = method.budget(visual.layout.num_placed, num_layers)
     token_map = method.compress(visual, budget.before)
     maps, anchors = [(0, token_map)], token_map.anchors
-    for stage, (layer, keep) in enumerate(budget.inner):
+    for stage, (layer, keep) in enumerate(budget.inner, budget.first_stage):
         view = layer_view(layer, stage, anchors, visual.layout, method.needs, dtype)
         token_map = method.prune(view, keep)
         maps.append((layer, token_map))

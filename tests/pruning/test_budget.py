@@ -7,8 +7,10 @@ import pickle
 import pytest
 
 from pruning.budget import (
+    Averages,
     Budget,
     BudgetError,
+    at_least,
     before_llm,
     one_stage,
     scaled_layer,
@@ -33,6 +35,7 @@ def test_a_budget_counts_what_is_processed_what_is_cached_and_what_is_left() -> 
     trimmed = Budget(before=10, inner=((3, 4),), trims_from=1)
     assert trimmed.per_layer(5) == [10, 10, 10, 4, 4]
     assert trimmed.in_cache(5) == [10, 4, 4, 4, 4]
+    assert trimmed.averages(5) == Averages(processed=7.6, cached=5.2, handed_on=6.4)
 
 
 @pytest.mark.parametrize(
@@ -48,7 +51,9 @@ def test_a_label_counts_less_than_is_processed(counts, processed: float, label: 
     """SparseVLM's lists: the authors' log prints 192.03125 for the first of them."""
     budget = Budget(576, tuple(zip((3, 7, 16), counts, strict=True)))
     assert budget.average(32) == pytest.approx(processed, abs=0.05)
-    assert sum(budget.left_by(32)) / 32 == pytest.approx(label, abs=0.005)
+    averages = budget.averages(32)
+    assert averages.processed == averages.cached == budget.average(32)
+    assert averages.handed_on == pytest.approx(label, abs=0.005)
 
 
 @pytest.mark.parametrize(
@@ -103,7 +108,14 @@ def test_stages_keep_the_proportions_of_their_pattern(tokens, depth, pattern, co
 
 def test_a_stage_that_would_keep_more_than_everything_does_not_prune() -> None:
     budget = staged("Any", 100, 10, 0.8, (2, 5), (200, 100))
-    assert budget == Budget(100, ((5, 60),))
+    assert budget == Budget(100, ((5, 60),), first_stage=1)
+
+
+def test_the_token_that_a_last_stage_needs_comes_from_the_stages_before_it() -> None:
+    assert staged("Any", 100, 10, 0.26, (2, 5), (100, 1)) == Budget(100, ((2, 18), (5, 1)))
+    assert staged("Any", 100, 10, 0.24, (2, 4, 5), (100, 1, 1)) == Budget(
+        100, ((2, 17), (4, 1), (5, 1))
+    )
 
 
 @pytest.mark.parametrize("ratio", [0.13, 0.25, 0.41, 0.57, 0.58, 0.75, 0.99, 1.0])
@@ -157,6 +169,14 @@ def test_feather_expects_the_grid_to_add_to_its_first_stage(tokens, layers, shar
     assert budget.average(32) == pytest.approx(tokens, abs=0.5)
 
 
+@pytest.mark.parametrize("stride", [2, 3, 9])
+def test_feather_expects_of_the_grid_what_its_stride_leaves(stride: int) -> None:
+    budget = create("feather", stride=stride, retention_ratio=0.5).budget(5760, 32)
+    (_, union), (_, last) = budget.inner
+    share = (last / union) ** 0.5
+    assert union == pytest.approx(5760 * (share + (1 - share) / stride**2), rel=0.001)
+
+
 def test_ivcprune_trims_the_caches_that_it_paid_for() -> None:
     budget = create("ivcprune", retention_ratio=0.75).budget(576, 32)
     assert budget.per_layer(32) == [576] * 16 + [288] * 16
@@ -199,7 +219,7 @@ def test_two_stages_meet_any_ratio(ratio: float, num_layers: int, stage_ratio: f
 @pytest.mark.parametrize(
     "resolve",
     [
-        lambda ratio: before_llm("M", 144, ratio, smallest=2),
+        lambda ratio: before_llm("M", 144, ratio),
         lambda ratio: one_stage("M", 144, 6, ratio, 1),
         lambda ratio: two_stage("M", 144, 6, ratio, 3, 7),
         lambda ratio: staged("M", 144, 6, ratio, (1, 3), (2, 1)),
@@ -227,5 +247,6 @@ def test_a_refusal_is_one_sentence_a_person_can_act_on() -> None:
 def test_a_refusal_survives_the_way_to_another_process() -> None:
     with pytest.raises(BudgetError) as refusal:
         before_llm("Random", 16, 0.01)
+    assert at_least(refusal.value.smallest) == "6.3 %"
     copy = pickle.loads(pickle.dumps(refusal.value))
     assert (str(copy), copy.smallest) == (str(refusal.value), 1 / 16)

@@ -122,6 +122,17 @@ def test_any_two_parts_share_one_budget(
         assert last < ratio * num_tokens < budget.before <= 3 * last
 
 
+def test_a_run_says_where_the_part_inside_has_nothing_to_do() -> None:
+    idle = create("random.before+fastv.inner", retention_ratio=0.2, stage_ratio=1.0)
+    assert idle.budget(144, 8).inner == ()
+    said = "Random before + FastV inside (nothing left to drop inside)"
+    assert idle.title_of(idle.budget(144, 8)) == said
+    busy = create("random.before+fastv.inner", retention_ratio=0.2)
+    assert busy.title_of(busy.budget(144, 8)) == busy.label
+    alone = create("random.before", retention_ratio=0.2)
+    assert alone.title_of(alone.budget(144, 8)) == alone.label
+
+
 def test_what_one_method_does_in_both_places_has_nearly_its_own_budget() -> None:
     parts = create("nuwa.before+nuwa.inner", retention_ratio=1 / 9, stage_ratio=7.0)
     assert create("nuwa", retention_ratio=1 / 9).budget(576, 32).per_layer(32)[::31] == [112, 16]
@@ -140,14 +151,14 @@ def test_caches_are_trimmed_where_the_inner_part_trims_them() -> None:
 
 @pytest.mark.parametrize(
     ("name", "ratio", "who"),
-    [("fastv.inner", 0.05, "FastV prunes before"), ("visionzip.before", 0.01, "VisionZip needs 2")],
+    [("fastv.inner", 0.05, "FastV prunes before"), ("visionzip.before", 0.01, "VisionZip needs 1")],
 )
 def test_below_what_a_part_can_do_the_part_says_the_smallest_ratio(name, ratio, who) -> None:
     with pytest.raises(
         BudgetError, match=f"{who}.*its smallest retention ratio here is"
     ) as refusal:
-        create(name, retention_ratio=ratio).budget(100, 8)
-    create(name, retention_ratio=refusal.value.smallest).budget(100, 8)
+        create(name, retention_ratio=ratio).budget(50, 8)
+    create(name, retention_ratio=refusal.value.smallest).budget(50, 8)
 
 
 def test_a_grid_marks_places_whatever_else_is_in_the_layout() -> None:

@@ -111,7 +111,7 @@ def test_a_method_writes_into_nothing_it_is_given(case: Case, picture: Picture) 
     anchors = method.compress(visual, budget.before).anchors
     for name, before in tensors_of(visual_tokens(picture, method.needs)).items():
         assert torch.equal(before, tensors_of(visual)[name]), name
-    for stage, (layer, keep) in enumerate(budget.inner):
+    for stage, (layer, keep) in enumerate(budget.inner, budget.first_stage):
         view = layer_view(layer, stage, anchors.clone(), visual.layout, method.needs)
         method.prune(view, keep)
         untouched = layer_view(layer, stage, anchors, visual.layout, method.needs)

@@ -129,10 +129,11 @@ def test_pooling_reaches_every_count_in_raster_order(picture) -> None:
 def test_visionzip_can_keep_any_count(picture, contextual_share: float) -> None:
     method = create("visionzip", contextual_share=contextual_share)
     visual = visual_tokens(picture, method.needs)
-    for keep in range(2, visual.layout.num_placed + 1):
+    for keep in range(1, visual.layout.num_placed + 1):
         token_map = method.compress(visual, keep)
         assert len(token_map) == keep
         assert token_map.weights.isfinite().all()
+        assert visual.layout.placed[token_map.anchors[token_map.anchors >= 0]].any()
 
 
 @pytest.mark.parametrize("picture", PICTURES, ids=lambda picture: picture.id)
