@@ -12,7 +12,7 @@ from typing import Any
 
 from app.settings import Settings
 
-POSITIONS = "published (default), perc, pesp, rpme or rpme_affine"
+POSITIONS = "published (default), perc, pesp, rpme or rpme_affine (ours)"
 PARTS = "such as nuwa,nuwa:paper or parts composed: visionzip.before+fastv.inner+rpme"
 SPLITS = "plain (default), sizes, crowd, clutter, alike, or hard: all four"
 DRAWN = {  # command: the module whose `draw` does it, and what for
