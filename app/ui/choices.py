@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Sequence
 from functools import lru_cache
 from html import escape
 
-from app.methods.words import Method, Row, rows
 from app.render.summary import percent
 from app.request import LANES, NOUNS
 from models.catalog import CATALOG, find
 from models.weights import command, is_here
 from pruning.base import CompressionMethod
-from pruning.description import describe
 from pruning.methods import METHODS, create
 
 # Presets that follow a source where sources differ, or that papers name as methods of their own.
@@ -23,7 +19,7 @@ POSITIONS = (
     ("PERC: re-indexed contiguously", "perc"),
     ("PESP: the sparse original ids", "pesp"),
     ("RPME: stretched over the full range", "rpme"),
-    ("RPME, affine", "rpme_affine"),
+    ("RPME, affine (ours): the full range, every gap stretched alike", "rpme_affine"),
 )
 
 
@@ -66,39 +62,6 @@ def default_lanes(model: str, kind: str, most: int) -> list[str]:
     """The methods that show most on such an upload, `most` lanes with vanilla."""
     names = [name for name, _ in method_choices(model)]
     return [name for name in LANES[kind] if name in names][: most - 1]
-
-
-def methods_note(chosen: Sequence[str]) -> str:
-    """What the chosen methods do, a sentence each, and folded in what docs/methods.md says."""
-    by_name = {method.name: method for method in METHODS}
-    lines = []
-    for name in dict.fromkeys(choice.split(":")[0] for choice in chosen):
-        method = by_name[name]
-        said = f"{escape(method.summary)}{_more(method)}"
-        lines.append(f"<div><dt>{escape(method.title)}</dt><dd>{said}</dd></div>")
-    return f"<dl>{''.join(lines)}</dl>" if lines else ""
-
-
-def _more(method: Method) -> str:
-    told = describe(method)
-    paragraphs = [_html(f"{told.idea} {told.more}".rstrip())]
-    paragraphs += [f"<b>{escape(row.label)}</b> {_linked(row)}" for row in rows(method)]
-    text = "".join(f"<p>{paragraph}</p>" for paragraph in paragraphs)
-    label = f'aria-label="More of {escape(method.title)}"'
-    return f"<details><summary {label}>More</summary>{text}</details>"
-
-
-def _linked(row: Row) -> str:
-    if row.link is None:
-        return _html(row.text)
-    words, address = row.link
-    link = f'<a href="{escape(address)}" target="_blank" rel="noopener">{escape(words)}</a>'
-    return _html(row.text).replace(escape(words), link, 1)
-
-
-def _html(text: str) -> str:
-    """Escaped, and what stands between backticks as code."""
-    return re.sub(r"`([^`]+)`", r"<code>\1</code>", escape(text))
 
 
 def retention_note(ratio: float | None, model: str, num_frames: int | None = None) -> str:

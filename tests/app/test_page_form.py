@@ -152,4 +152,17 @@ def test_the_lab_follows_the_kind_of_upload_and_its_tab_hides_what_is_said_of_me
     assert values == lab.suggested("video", 3)
     opened = follow.open_way("lab")
     assert opened[follow.form.way] == "lab" and not opened[follow.form.methods_note].visible
-    assert follow.open_way("methods")[follow.form.methods_note].visible
+    assert opened[follow.form.lab.note].visible
+    back = follow.open_way("methods")
+    assert back[follow.form.methods_note].visible and not back[follow.form.lab.note].visible
+
+
+def test_what_the_lab_says_of_its_parts_follows_them_and_the_kind_of_upload():
+    follow = following()
+    note = follow.form.lab.note
+    assert "<dt>FastV</dt>" in note.value and "<dt>PERC</dt>" not in note.value
+    chosen = follow.choose_part("pooling", "", "perc", "", "", "published", "", "", "published")
+    assert "<dt>Average pooling</dt>" in chosen[note] and "<dt>FastV</dt>" not in chosen[note]
+    assert "re-indexed contiguously" in chosen[note]
+    moved = follow.open_tab("video", "image", "embedded-image", ["nuwa"], 0.111)
+    assert "<dt>FlashVID</dt>" in moved[note] and note in follow.outputs()
