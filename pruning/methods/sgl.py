@@ -22,10 +22,11 @@ class SGL(CompressionMethod):
     Code       NUS-HPC-AI-Lab/SGL @ 7e76fd2, internvl/model, modeling_internvl_chat.py
     Where      inside the LLM, by the attention of a guide that answered before it
     Positions  PESP
-    Differs    the pruning layer scales with the LLM's depth, the count with N; a model whose
-               card names no guide guides itself, and its lane says so. A guide with another layout speaks for the tokens that lie under
-               the centres of the large model's, where the release wants equal layouts. Its early
-               exit, which takes a sure guide's answer for the large model's, is not built
+    Differs    the pruning layer scales with the LLM's depth, the count with N; a model whose card
+               names no guide guides itself, and its lane says so. A guide with another layout
+               speaks for the tokens that lie under the centres of the large model's, where the
+               release wants equal layouts. Its early exit, which takes a sure guide's answer for
+               the large model's, is not built
     """
 
     name = "sgl"
