@@ -8,6 +8,7 @@ from html import escape
 from app.render.summary import percent
 from app.request import LANES, NOUNS
 from models.catalog import CATALOG, find
+from models.grounding import FORMATS
 from models.weights import command, is_here
 from pruning.base import CompressionMethod
 from pruning.methods import METHODS, create
@@ -84,11 +85,12 @@ def tokens_per_frame(model: str) -> int | None:
 
 
 def answers_note(model: str) -> str:
-    """What the model was made for, so that nobody asks it for more."""
+    """What the model was made for, so that nobody asks it for more, and how it writes a box."""
     card = find(model)
     if card.random:
         return card.note_on("")
-    return f"{card.title} answers {', '.join(card.answers)}." if card.answers else ""
+    answers = f"{card.title} answers {', '.join(card.answers)}. " if card.answers else ""
+    return f"{answers}Boxes are written {FORMATS[card.grounding].written}."
 
 
 def model_choices(chosen: str) -> list[tuple[str, str]]:

@@ -11,7 +11,8 @@ from app.settings import Settings
 from app.ui import choices, form, lab
 from app.ui.following import Following
 from app.ui.uploads import ClipInput, PictureInput
-from models.catalog import CATALOG
+from models.catalog import CATALOG, find
+from models.grounding import FORMATS
 from pruning.methods import create
 
 
@@ -105,6 +106,11 @@ def test_the_model_that_is_set_is_offered_whether_its_weights_are_here_or_not(mo
 
 def test_of_a_model_with_random_weights_the_form_says_that_its_answers_are_noise():
     assert "its answers are noise" in choices.answers_note("llava-1.5-7b@random")
+
+
+def test_the_form_says_how_a_model_writes_a_box():
+    for name in ("embedded-image", "llava-onevision-7b"):
+        assert FORMATS[find(name).grounding].written in choices.answers_note(name)
 
 
 def test_tokens_of_a_clip_are_counted_a_frame(monkeypatch):
