@@ -3,7 +3,7 @@ PORT ?= 7860
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test lint format bench train-image train-video accuracy bench-methods probe curves findings methods gallery examples clean
+.PHONY: demo test lint format bench train-image train-video accuracy bench-methods probe curves findings methods matrix gallery examples clean
 
 demo: .venv/installed
 	$(BIN)/python -m app demo --host $(HOST) --port $(PORT)
@@ -67,6 +67,11 @@ findings: .venv/installed
 methods: .venv/installed-dev
 	$(BIN)/python -m pytest -m "law or parity" --methods-report=assets/results/methods-tests.json
 	$(BIN)/python -m app methods
+
+# docs/models.md: from the cards, and from every method on a tiny model of every family.
+matrix: .venv/installed-dev
+	$(BIN)/python -m tests.matrix
+	$(BIN)/python -m app catalogue
 
 # What every method does to one picture, and those for clips to one clip.
 gallery: .venv/installed

@@ -19,6 +19,7 @@ DRAWN = {  # command: the module whose `draw` does it, and what for
     "examples": ("app.examples", "draw the example pictures and clips again"),
     "curves": ("app.curves", "draw how the embedded models were trained"),
     "methods": ("app.methods.write", "write docs/methods.md from the classes"),
+    "catalogue": ("app.catalogue.write", "write docs/models.md from the cards"),
     "gallery": ("app.methods.gallery", "draw what every method does to one upload"),
     "figure": ("app.figure", "draw the README's picture of trees again"),
 }

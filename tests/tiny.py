@@ -180,6 +180,7 @@ class Setting:
     id: str
     model: Callable[..., Adapter]
     upload: Callable[[], Media]
+    family: str  # of the model, as its card says
     has_grid: bool = True  # on which its tokens lie
 
     def runs(self, method: CompressionMethod) -> bool:
@@ -189,9 +190,9 @@ class Setting:
 
 
 SETTINGS = (
-    Setting("llava", tiny_llava, picture),
-    Setting("crops", tiny_onevision, picture, has_grid=False),
-    Setting("clip", tiny_onevision, clip),
+    Setting("llava", tiny_llava, picture, family="llava"),
+    Setting("crops", tiny_onevision, picture, family="llava-onevision", has_grid=False),
+    Setting("clip", tiny_onevision, clip, family="llava-onevision"),
 )
 
 
@@ -229,4 +230,4 @@ def tiny_llava_video(
     return LlavaVideoAdapter(randomised(model), like.tokenizer, like.processor)
 
 
-SETTINGS += (Setting("rows", tiny_llava_video, clip),)
+SETTINGS += (Setting("rows", tiny_llava_video, clip, family="llava-video"),)
