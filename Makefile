@@ -4,7 +4,7 @@ PYTHON ?= python3
 WORKER ?= $(or $(TOKENSCOPE_WORKER),local)
 BIN := .venv/bin
 
-.PHONY: demo test fuzz eval-test lint format bench load faults train-image train-video accuracy bench-methods probe curves findings methods gallery examples space clean
+.PHONY: demo test fuzz eval-test lint format bench load faults train-image train-video accuracy bench-methods probe curves findings methods matrix gallery examples space clean
 
 # WORKER=ray runs lanes on a Ray cluster: one started here, or the one that RAY_ADDRESS names.
 demo: .venv/installed $(if $(filter ray,$(WORKER)),.venv/installed-ray)
@@ -85,6 +85,11 @@ findings: .venv/installed
 methods: .venv/installed-dev
 	$(BIN)/python -m pytest -m "law or parity" --methods-report=assets/results/methods-tests.json
 	$(BIN)/python -m app methods
+
+# docs/models.md: from the cards, and from every method on a tiny model of every family.
+matrix: .venv/installed-dev
+	$(BIN)/python -m tests.matrix
+	$(BIN)/python -m app catalogue
 
 # What every method does to one picture, and those for clips to one clip.
 gallery: .venv/installed

@@ -12,13 +12,14 @@ from typing import Any
 
 from app.settings import Settings
 
-POSITIONS = "published (default), perc, pesp, rpme or rpme_affine"
+POSITIONS = "published (default), perc, pesp, rpme or rpme_affine (ours)"
 PARTS = "such as nuwa,nuwa:paper or parts composed: visionzip.before+fastv.inner+rpme"
 SPLITS = "plain (default), sizes, crowd, clutter, alike, or hard: all four"
 DRAWN = {  # command: the module whose `draw` does it, and what for
     "examples": ("app.examples", "draw the example pictures and clips again"),
     "curves": ("app.curves", "draw how the embedded models were trained"),
     "methods": ("app.methods.write", "write docs/methods.md from the classes"),
+    "catalogue": ("app.catalogue.write", "write docs/models.md from the cards"),
     "gallery": ("app.methods.gallery", "draw what every method does to one upload"),
     "figure": ("app.figure", "draw the README's picture of trees again"),
 }

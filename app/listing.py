@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from models.catalog import CATALOG, RANDOM, ModelCard
+from models.grounding import FORMATS
 from models.loading import config_of
 from models.memory import GIB, needed
 from models.weights import command, is_here
 
-HEAD = ("name", "takes", "parameters", "GiB in bf16", "in fp32", "weights", "licence")
+HEAD = ("name", "takes", "parameters", "GiB in bf16", "in fp32", "weights", "licence", "boxes")
 NOTE = (
     "Memory is for four lanes on the largest upload a model is made for. "
     f"A name with {RANDOM} after it, such as llava-1.5-7b{RANDOM}, is the same shape with random "
@@ -38,4 +39,5 @@ def _row(card: ModelCard) -> tuple[str, ...]:
         f"{single.total / GIB:.3g}",
         "here" if is_here(card) else command(card),
         card.licence,
+        FORMATS[card.grounding].written,
     )

@@ -83,6 +83,14 @@ class DecodeState:
         return sum(layer.keys.nbytes + layer.values.nbytes for layer in self.cache.layers)
 
 
+@dataclass(frozen=True, eq=False)
+class Guide:
+    """A smaller model whose attention tells SGL what matters."""
+
+    title: str  # what a person reads
+    load: Callable[[], Adapter]
+
+
 class Adapter(Protocol):
     """A model family. Stateless: any number of lanes may share one."""
 
@@ -96,8 +104,8 @@ class Adapter(Protocol):
     def decoder(self) -> Decoder: ...
 
     @property
-    def guide(self) -> Callable[[], Adapter] | None:
-        """Gives the model whose attention tells SGL what matters; None = it asks itself."""
+    def guide(self) -> Guide | None:
+        """The model that tells SGL what matters; None = it asks itself."""
 
     @property
     def conditions(self) -> dict[str, str]:

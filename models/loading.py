@@ -77,8 +77,11 @@ def make(card: ModelCard, device: str | None = None, dtype: str | None = None) -
     made = family.adapter(model, tokenizer, processor, grounding=FORMATS[card.grounding])
     if not card.guide:
         return made
+    from models.base import Guide
+
     guide = find(card.guide + RANDOM if card.random else card.guide)
-    return replace(made, guide=cache(partial(make, guide, device, dtype)))  # loaded when asked
+    asked = cache(partial(make, guide, device, dtype))  # loaded when asked
+    return replace(made, guide=Guide(guide.title, asked))
 
 
 def _check_device(device: str) -> None:

@@ -88,7 +88,7 @@ class Lane:
             self.token_map = self.method.compress(self.visual, self.budget.before)
             self.tokens = self.token_map.apply(self.visual.features)
             if self.budget.inner and "guidance" in self.method.needs.llm:
-                guide = self.adapter.guide() if self.adapter.guide else self.adapter
+                guide = self.adapter.guide.load() if self.adapter.guide else self.adapter
                 self.guidance = ask(guide, self.media, self.question, self.visual.layout)
         return self.ended("compress", len(self.visual), len(self.token_map))
 
@@ -145,6 +145,15 @@ class Lane:
         steps = tuple(TraceStep.of(layer, token_map) for layer, token_map in ran)
         return TokenTrace(self.visual.layout, steps, self.adapter.decoder.num_layers)
 
+    @property
+    def title(self) -> str:
+        """What was run, and who guided it where somebody did."""
+        title = self.method.title_of(self.budget)
+        if self.guidance is None:
+            return title
+        guide = self.adapter.guide.title if self.adapter.guide else "itself"
+        return f"{title}, guided by {guide}"
+
     def result(self, cold: bool) -> LaneResult:
         knobs = self.method.knobs
         projected = self.visual if self.method.seam is Seam.PROJECTED else self.token_map
@@ -155,7 +164,7 @@ class Lane:
             flops += self.guidance.flops
         return LaneResult(
             method=self.method.name,
-            title=self.method.title_of(self.budget),
+            title=self.title,
             knobs=knobs,
             asked_ratio=knobs.get("retention_ratio"),
             answer=self.stream.text,

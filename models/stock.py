@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import KW_ONLY, dataclass
 from typing import Any, ClassVar
 
@@ -12,7 +11,7 @@ from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from transformers.image_processing_backends import PilBackend
 
-from models.base import Adapter, Prompt
+from models.base import Guide, Prompt
 from models.chat import turn
 from models.decoder import Decoder
 from models.encoder import VisionEncoder
@@ -30,7 +29,7 @@ class StockAdapter:
     processor: PilBackend
     _: KW_ONLY
     grounding: Format = FORMATS["padded"]
-    guide: Callable[[], Adapter] | None = None
+    guide: Guide | None = None
 
     encoded: ClassVar[type[VisualTokens]] = VisualTokens
 

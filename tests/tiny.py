@@ -168,6 +168,27 @@ def tiny_onevision(
     return LlavaOnevisionAdapter(randomised(model), tokenizer, processor)
 
 
+@lru_cache
+def tiny_llava_video(
+    dtype: torch.dtype = torch.float32,
+    kv_heads: int = 2,
+    kernel: str = "sdpa",
+    pool: str = "average",
+    newlines: str = "grid",
+    times: bool = False,
+) -> LlavaVideoAdapter:
+    """Views of 5 x 5 patches; frames of 2 x 2 tokens where pooling averages, else of 3 x 3."""
+    like = tiny_onevision(dtype, kv_heads, kernel, Qwen2Config)
+    clips = {"mm_spatial_pool_mode": pool, "mm_spatial_pool_stride": 2}
+    asked = {"mm_newline_position": newlines, "add_time_instruction": times}
+    config = LlavaOnevisionConfig.from_dict({**like.model.config.to_dict(), **clips, **asked})
+    torch.manual_seed(2)
+    model = LlavaOnevisionForConditionalGeneration._from_config(
+        config, dtype=dtype, attn_implementation=kernel
+    )
+    return LlavaVideoAdapter(randomised(model), like.tokenizer, like.processor)
+
+
 def qwen_config(config: type, kv_heads: int, vision: dict[str, Any], rotary: dict[str, Any]) -> Any:
     """A Qwen of 8 layers behind an encoder of 4, with tokens of 16 x 16 pixels."""
     tokenizer = tiny_tokenizer(QWEN_SIGNS, QWEN_TEMPLATE)
@@ -261,8 +282,8 @@ class Setting:
     id: str
     model: Callable[..., Adapter]
     upload: Callable[[], Media]
+    family: str  # of the model, as its card says
     has_grid: bool = True  # on which its tokens lie
-    family: str = "llava"
     cases: tuple[Case, ...] = CASES
 
     @property
@@ -277,12 +298,13 @@ class Setting:
 
 
 SETTINGS = (
-    Setting("llava", tiny_llava, picture),
-    Setting("crops", tiny_onevision, picture, has_grid=False),
-    Setting("clip", tiny_onevision, clip),
-    Setting("qwen2.5-picture", tiny_qwen2_5_vl, picture, family="qwen", cases=ONE_EACH),
-    Setting("qwen2.5-clip", tiny_qwen2_5_vl, clip, family="qwen", cases=ONE_EACH),
-    Setting("qwen3-picture", tiny_qwen3_vl, picture, family="qwen", cases=ONE_EACH),
+    Setting("llava", tiny_llava, picture, family="llava"),
+    Setting("crops", tiny_onevision, picture, family="llava-onevision", has_grid=False),
+    Setting("clip", tiny_onevision, clip, family="llava-onevision"),
+    Setting("rows", tiny_llava_video, clip, family="llava-video"),
+    Setting("qwen2.5-picture", tiny_qwen2_5_vl, picture, family="qwen2.5-vl", cases=ONE_EACH),
+    Setting("qwen2.5-clip", tiny_qwen2_5_vl, clip, family="qwen2.5-vl", cases=ONE_EACH),
+    Setting("qwen3-picture", tiny_qwen3_vl, picture, family="qwen3-vl", cases=ONE_EACH),
 )
 
 
@@ -297,27 +319,3 @@ def prefilled(
     for step in (lane.read, lane.encode, lane.compress, lane.prefill):
         step()
     return lane
-
-
-@lru_cache
-def tiny_llava_video(
-    dtype: torch.dtype = torch.float32,
-    kv_heads: int = 2,
-    kernel: str = "sdpa",
-    pool: str = "average",
-    newlines: str = "grid",
-    times: bool = False,
-) -> LlavaVideoAdapter:
-    """Views of 5 x 5 patches; frames of 2 x 2 tokens where pooling averages, else of 3 x 3."""
-    like = tiny_onevision(dtype, kv_heads, kernel, Qwen2Config)
-    clips = {"mm_spatial_pool_mode": pool, "mm_spatial_pool_stride": 2}
-    asked = {"mm_newline_position": newlines, "add_time_instruction": times}
-    config = LlavaOnevisionConfig.from_dict({**like.model.config.to_dict(), **clips, **asked})
-    torch.manual_seed(2)
-    model = LlavaOnevisionForConditionalGeneration._from_config(
-        config, dtype=dtype, attn_implementation=kernel
-    )
-    return LlavaVideoAdapter(randomised(model), like.tokenizer, like.processor)
-
-
-SETTINGS += (Setting("rows", tiny_llava_video, clip),)

@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import Field, fields
 from pathlib import Path
 from string import Template
 from typing import Any
 
 from app.methods.answers import Report, answers
+from app.methods.knobs import knobs
 from app.methods.shown import SHOWN
 from app.methods.tables import table
+from app.methods.tested import holds, sentence
 from app.methods.words import Method, Row, place, positions, rows
 from app.request import NOUNS
-from pruning.base import CompressionMethod
 from pruning.budget import Budget
 from pruning.description import describe
 from pruning.methods import METHODS
 from pruning.methods.sparsevlm import LAYERS, RECYCLING
 
-SPELLED = {"llm": "LLM", "cls": "[CLS]"}
 TEMPLATE = Path(__file__).with_name("page.md")
 
 
@@ -87,8 +86,7 @@ def _media(method: Method) -> str:
 
 def _section(method: Method, tested: Mapping[str, Any]) -> str:
     told = describe(method)
-    lines = [(row.label, linked(row)) for row in rows(method)]
-    lines += [*_presets(method), *_tests(tested[method.name])]
+    lines = [(row.label, linked(row)) for row in rows(method, tested)]
     parts = [
         f'<a id="{method.name}"></a>\n\n## {method.title}',
         f"**{method.summary}**",
@@ -106,48 +104,10 @@ def linked(row: Row) -> str:
     return row.text.replace(words, f"[{words}]({address})", 1)
 
 
-def _presets(method: Method) -> list[tuple[str, str]]:
-    """Which there are, and the knobs that each turns."""
-    told = []
-    for name, knobs in method.PRESETS.items():
-        turned = ", ".join(f"`{knob}` {_value(value)}" for knob, value in knobs.items())
-        told.append(f"`{method.name}:{name}`: {turned or 'every knob at its default'}")
-    return [("Presets", "; ".join(told))] if len(told) > 1 else []
-
-
 def _knobs(method: Method) -> list[str]:
-    """A table of the knobs that are the method's own."""
-    common = {knob.name for knob in fields(CompressionMethod)}
-    own = [knob for knob in fields(method) if knob.name not in common]
-    lines = [
-        (f"`{knob.name}`", _value(knob.default), _range(knob), knob.metadata["help"])
-        for knob in own
-    ]
+    """A table, if there are any."""
+    lines = [(f"`{knob.name}`", knob.default, knob.limits, knob.meaning) for knob in knobs(method)]
     return [table(("knob", "default", "range", "what it is"), lines)] if lines else []
-
-
-def _range(knob: Field[Any]) -> str:
-    limits = knob.metadata
-    if limits["choices"]:
-        return ", ".join(_value(choice) for choice in limits["choices"])
-    return f"{_value(limits['low'])} to {_value(limits['high'])}"
-
-
-def _value(value: Any) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
-
-
-def _tests(ran: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """What of the laws and of the parity tests held."""
-    parity = [
-        f"{sentence(test)} ({_share(counts)} stored outputs)"
-        for test, counts in ran["parity"].items()
-    ]
-    passed = [test for test, counts in ran["laws"].items() if _holds(counts)]
-    laws = f"{len(passed)} of {len(ran['laws'])} pass"
-    if broken := [sentence(test) for test in ran["laws"] if test not in passed]:
-        laws += f"; broken: {', '.join(broken)}"
-    return [("Parity", "; ".join(parity) or "no stored outputs"), ("Laws", laws)]
 
 
 def _laws(tested: Mapping[str, Any]) -> str:
@@ -157,7 +117,7 @@ def _laws(tested: Mapping[str, Any]) -> str:
     lines = []
     for law in laws:
         ran = {name: tested[name]["laws"].get(law, {}) for name in known}
-        passed = [name for name in known if _holds(ran[name])]
+        passed = [name for name in known if holds(ran[name])]
         broken = [name for name in known if ran[name] and name not in passed]
         runs = sum(sum(counts.values()) for counts in ran.values())
         lines.append((sentence(law), _who(passed, known), ", ".join(broken) or "–", f"{runs:,}"))
@@ -170,17 +130,3 @@ def _who(names: Sequence[str], known: Sequence[str]) -> str:
     if not others:
         return f"all {len(known)}"
     return f"all but {', '.join(others)}" if len(others) < len(names) else ", ".join(names) or "–"
-
-
-def _holds(counts: Mapping[str, int]) -> bool:
-    return set(counts) == {"passed"}
-
-
-def _share(counts: Mapping[str, int]) -> str:
-    return f"{counts.get('passed', 0)} of {sum(counts.values())}"
-
-
-def sentence(test: str) -> str:
-    """What a test's name says."""
-    words = test.removeprefix("test_").split("_")
-    return " ".join(SPELLED.get(word, word) for word in words)

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
+from app.methods.knobs import presets
 from app.methods.signals import signals
+from app.methods.tested import NOT_RUN, laws, parity
 from pruning.base import CompressionMethod
 from pruning.description import describe
 from pruning.methods import create
@@ -23,9 +26,14 @@ class Row:
     link: tuple[str, str] | None = None
 
 
-def rows(method: Method) -> tuple[Row, ...]:
-    """What is told of a method wherever more is told than its summary."""
-    told = describe(method)
+def rows(method: Method, tested: Mapping[str, Any]) -> tuple[Row, ...]:
+    """What is told of a method wherever more is told than its summary; then come its knobs.
+
+    Args:
+        method: any of METHODS.
+        tested: how every method fared, by name, in laws and parity tests.
+    """
+    told, ran = describe(method), tested.get(method.name, NOT_RUN)
     arxiv, pinned = method.paper.rpartition("/")[2], re.match(r"\S+ @ (\w+)", told.code)
     return (
         Row("Paper", told.paper, (f"arXiv {arxiv}", method.paper) if arxiv else None),
@@ -34,6 +42,9 @@ def rows(method: Method) -> tuple[Row, ...]:
         Row("Signals", _by_preset(method, lambda made: signals(made.needs))),
         Row("Positions", told.positions),
         Row("Ours differs", told.differs),
+        *([Row("Presets", turned)] if (turned := presets(method)) else []),
+        Row("Parity", parity(ran)),
+        Row("Laws", laws(ran)),
     )
 
 

@@ -7,12 +7,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from app.methods import page
+from app.methods.tested import results
 from app.settings import ROOT
 
 PAGE = ROOT / "docs" / "methods.md"
 README = ROOT / "README.md"
 RESULTS = ROOT / "assets" / "results"
-TESTED = RESULTS / "methods-tests.json"
 ANSWERED = RESULTS / "bench-scenes.json", RESULTS / "bench-clips.json"
 BEGIN, END = "<!-- methods: by make methods -->\n", "<!-- end of methods -->\n"
 
@@ -31,10 +31,8 @@ def written() -> dict[Path, str]:
     _, _, after = rest.partition(END)
     if not rest or not after:
         raise ValueError(f"README.md has no {BEGIN.strip()} before {END.strip()}.")
-    tested, *answered = (
-        json.loads(path.read_text(encoding="utf-8")) for path in (TESTED, *ANSWERED)
-    )
+    answered = [json.loads(path.read_text(encoding="utf-8")) for path in ANSWERED]
     return {
-        PAGE: page.markdown(tested, answered),
+        PAGE: page.markdown(results(), answered),
         README: f"{before}{BEGIN}{page.short_table()}\n{END}{after}",
     }

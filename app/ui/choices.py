@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Sequence
 from functools import lru_cache
 from html import escape
 
-from app.methods.words import Method, Row, rows
 from app.render.summary import percent
 from app.request import LANES, NOUNS
 from models.catalog import CATALOG, find
+from models.grounding import FORMATS
 from models.weights import command, is_here
 from pruning.base import CompressionMethod
-from pruning.description import describe
 from pruning.methods import METHODS, create
 
 # Presets that follow a source where sources differ, or that papers name as methods of their own.
@@ -23,7 +20,7 @@ POSITIONS = (
     ("PERC: re-indexed contiguously", "perc"),
     ("PESP: the sparse original ids", "pesp"),
     ("RPME: stretched over the full range", "rpme"),
-    ("RPME, affine", "rpme_affine"),
+    ("RPME, affine (ours): the full range, every gap stretched alike", "rpme_affine"),
 )
 
 
@@ -68,39 +65,6 @@ def default_lanes(model: str, kind: str, most: int) -> list[str]:
     return [name for name in LANES[kind] if name in names][: most - 1]
 
 
-def methods_note(chosen: Sequence[str]) -> str:
-    """What the chosen methods do, a sentence each, and folded in what docs/methods.md says."""
-    by_name = {method.name: method for method in METHODS}
-    lines = []
-    for name in dict.fromkeys(choice.split(":")[0] for choice in chosen):
-        method = by_name[name]
-        said = f"{escape(method.summary)}{_more(method)}"
-        lines.append(f"<div><dt>{escape(method.title)}</dt><dd>{said}</dd></div>")
-    return f"<dl>{''.join(lines)}</dl>" if lines else ""
-
-
-def _more(method: Method) -> str:
-    told = describe(method)
-    paragraphs = [_html(f"{told.idea} {told.more}".rstrip())]
-    paragraphs += [f"<b>{escape(row.label)}</b> {_linked(row)}" for row in rows(method)]
-    text = "".join(f"<p>{paragraph}</p>" for paragraph in paragraphs)
-    label = f'aria-label="More of {escape(method.title)}"'
-    return f"<details><summary {label}>More</summary>{text}</details>"
-
-
-def _linked(row: Row) -> str:
-    if row.link is None:
-        return _html(row.text)
-    words, address = row.link
-    link = f'<a href="{escape(address)}" target="_blank" rel="noopener">{escape(words)}</a>'
-    return _html(row.text).replace(escape(words), link, 1)
-
-
-def _html(text: str) -> str:
-    """Escaped, and what stands between backticks as code."""
-    return re.sub(r"`([^`]+)`", r"<code>\1</code>", escape(text))
-
-
 def retention_note(ratio: float | None, model: str, num_frames: int | None = None) -> str:
     """The ratio as a count of visual tokens, where the model's count is fixed."""
     if not isinstance(ratio, (int, float)) or not 0 < ratio <= 1:
@@ -121,11 +85,12 @@ def tokens_per_frame(model: str) -> int | None:
 
 
 def answers_note(model: str) -> str:
-    """What the model was made for, so that nobody asks it for more."""
+    """What the model was made for, so that nobody asks it for more, and how it writes a box."""
     card = find(model)
     if card.random:
         return card.note_on("")
-    return f"{card.title} answers {', '.join(card.answers)}." if card.answers else ""
+    answers = f"{card.title} answers {', '.join(card.answers)}. " if card.answers else ""
+    return f"{answers}Boxes are written {FORMATS[card.grounding].written}."
 
 
 def model_choices(chosen: str) -> list[tuple[str, str]]:

@@ -57,7 +57,15 @@ def _wire_form(asked: form.Form, model: gr.Dropdown, settings: Settings) -> None
         )
         asked.uploads[kind].upload(lambda: form.chips_of(None), None, asked.chips, **QUIET)
     for way, tab in asked.ways.items():
-        tab.select(partial(follow.open_way, way), None, [asked.way, asked.methods_note], **QUIET)
+        notes = [asked.way, asked.methods_note, asked.lab.note]
+        tab.select(partial(follow.open_way, way), None, notes, **QUIET)
+    gr.on(
+        [selector.input for selector in asked.lab.selectors],
+        follow.choose_part,
+        [*asked.lab.selectors],
+        asked.lab.note,
+        **QUIET,
+    )
     model.input(follow.choose_model, [*given, follow.followed], followers, **QUIET)
     asked.chips.click(lambda sample: sample[0], asked.chips, asked.question, **QUIET)
     asked.methods.input(

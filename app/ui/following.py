@@ -12,12 +12,13 @@ from app.ui.choices import (
     answers_note,
     default_lanes,
     method_choices,
-    methods_note,
     placeholder,
     retention_note,
 )
 from app.ui.form import Form, chips_of
 from app.ui.handlers import alert
+from app.ui.lab import note_on
+from app.ui.notes import methods_note
 from models.catalog import ModelCard, find
 
 Update = dict[Any, Any]
@@ -42,6 +43,7 @@ class Following:
             form.chips,
             form.methods,
             *form.lab.selectors,
+            form.lab.note,
             form.methods_note,
             form.retention_note,
             form.num_frames,
@@ -56,8 +58,13 @@ class Following:
         return self._changed(card, kind, tab, methods, ratio)
 
     def open_way(self, way: str) -> Update:
-        """What is said of whole methods is said beside them only."""
-        return {self.form.way: way, self.form.methods_note: gr.HTML(visible=way == "methods")}
+        """What is said of whole methods is said beside them only, and of parts beside those."""
+        notes = {"methods": self.form.methods_note, "lab": self.form.lab.note}
+        shown = {note: gr.HTML(visible=way == one) for one, note in notes.items()}
+        return {self.form.way: way, **shown}
+
+    def choose_part(self, *selected: str) -> Update:
+        return {self.form.lab.note: note_on(selected)}
 
     def choose_model(
         self, kind: str, model: str, methods: list[str], ratio: float, followed: str

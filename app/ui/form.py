@@ -15,11 +15,11 @@ from app.ui.choices import (
     answers_note,
     default_lanes,
     method_choices,
-    methods_note,
     placeholder,
     retention_note,
 )
 from app.ui.lab import Lab
+from app.ui.notes import methods_note
 from app.ui.numbers import NumberInput, RangeInput
 from app.ui.uploads import ClipInput, PictureInput, limits_note
 from models.catalog import ModelCard, find
@@ -78,9 +78,10 @@ def declare(settings: Settings) -> Form:
             layout="gallery",
             elem_id="chips",
         )
-        lanes, note = _lane_parts(card, kind, settings)
+        ways, methods, composed, note = _lane_parts(card, kind, settings)
         retention, retained = _retention_parts(card)
         note.render()  # below: the ratio is asked for, this is only read
+        composed.note.render()
         advanced = _advanced(card, kind, settings)
         actions = _actions()
     return Form(
@@ -89,7 +90,9 @@ def declare(settings: Settings) -> Form:
         question,
         chips,
         gr.State("methods"),
-        *lanes,
+        ways,
+        methods,
+        composed,
         note,
         retention,
         retained,
@@ -153,8 +156,8 @@ def _gallery(kind: str) -> gr.Gallery:
     )
 
 
-def _lane_parts(card: ModelCard, kind: str, settings: Settings) -> tuple[tuple, gr.HTML]:
-    """Whole methods, or parts put together: a tab each."""
+def _lane_parts(card: ModelCard, kind: str, settings: Settings) -> tuple:
+    """Whole methods, or parts put together: a tab each; and what is said of the methods."""
     chosen, ways = default_lanes(card.name, kind, settings.max_lanes), {}
     with gr.Tabs(selected="methods", elem_id="way"):
         with gr.Tab("Methods", id="methods") as ways["methods"]:
@@ -167,9 +170,13 @@ def _lane_parts(card: ModelCard, kind: str, settings: Settings) -> tuple[tuple, 
         with gr.Tab("Lab", id="lab") as ways["lab"]:
             composed = lab.declare(kind, settings)
     note = gr.HTML(
-        methods_note(chosen), elem_id="methods-note", apply_default_css=False, render=False
+        methods_note(chosen),
+        elem_id="methods-note",
+        elem_classes="method-notes",
+        apply_default_css=False,
+        render=False,
     )
-    return (ways, methods, composed), note
+    return ways, methods, composed, note
 
 
 def _retention_parts(card: ModelCard) -> tuple[gr.Slider, gr.HTML]:

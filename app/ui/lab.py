@@ -10,6 +10,7 @@ import gradio as gr
 
 from app.settings import Settings
 from app.ui.choices import POSITIONS, part_choices
+from app.ui.notes import parts_note
 
 LINE = "A lane is one method's part before the LLM, another's inside it, and how they number."
 NO_PART = ("Nothing", "")
@@ -36,25 +37,37 @@ class Lab:
     """The Lab's components."""
 
     selectors: tuple[gr.Dropdown, ...]  # lane by lane: before, inner, positions
+    note: gr.HTML  # what they do, to be laid out where the methods' own note is
 
     def follow(self, kind: str) -> Update:
         """The parts that there are for such an upload, and those suggested."""
         lanes = len(self.selectors) // len(LABELS)
-        filled = zip(self.selectors, choices(kind) * lanes, suggested(kind, lanes), strict=True)
-        return {selector: gr.Dropdown(offers, value=value) for selector, offers, value in filled}
+        values = suggested(kind, lanes)
+        filled = zip(self.selectors, choices(kind) * lanes, values, strict=True)
+        update: Update = {self.note: note_on(values)}
+        return update | {part: gr.Dropdown(offers, value=value) for part, offers, value in filled}
 
 
 def declare(kind: str, settings: Settings) -> Lab:
     """Lay out a row of selectors for each lane beside vanilla."""
     lanes = settings.max_lanes - 1
     gr.HTML(f"<p>{LINE}</p>", elem_id="lab-line", apply_default_css=False)
-    values, selectors = iter(suggested(kind, lanes)), []
+    first, selectors = suggested(kind, lanes), []
+    values = iter(first)
     for lane in range(1, lanes + 1):
         with gr.Row(elem_classes="lab-lane", elem_id=f"lab-{lane}"):
             for label, offers in zip(LABELS, choices(kind), strict=True):
                 named = f"Lane {lane}: {label}"
                 selectors.append(gr.Dropdown(offers, value=next(values), label=named, min_width=80))
-    return Lab(tuple(selectors))
+    note = gr.HTML(
+        note_on(first),
+        elem_id="lab-note",
+        elem_classes="method-notes",
+        apply_default_css=False,
+        visible=False,
+        render=False,
+    )
+    return Lab(tuple(selectors), note)
 
 
 def choices(kind: str) -> list[list[tuple[str, str]]]:
@@ -67,6 +80,13 @@ def suggested(kind: str, lanes: int) -> list[str]:
     """What every selector says at first; a lane too many says nothing."""
     filled = SUGGESTED[kind] + (("", "", "published"),) * lanes
     return [value for lane in filled[:lanes] for value in lane]
+
+
+def note_on(selected: Sequence[str]) -> str:
+    """What the chosen parts and position strategies do, lane by lane, each told once."""
+    every = len(LABELS)
+    parts = [name for lane in range(0, len(selected), every) for name in selected[lane : lane + 2]]
+    return parts_note(parts, selected[2::every])
 
 
 def composed(selected: Sequence[str]) -> list[str]:

@@ -1,4 +1,4 @@
-"""SGL: a small model answers first; the large one keeps the visual tokens that it looked at."""
+"""SGL: a guide answers first; the model keeps the visual tokens that the guide looked at."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pruning.tokens import LayerView
 
 @dataclass(frozen=True)
 class SGL(CompressionMethod):
-    """After a few layers, keep the visual tokens that a small guide attends to as it answers.
+    """After a few layers, keep the visual tokens that a guide attends to as it answers.
 
     All the guide's layers and heads count alike, and all its rows from the last visual one on:
     those of the question, and of every token of its own answer.
@@ -22,15 +22,17 @@ class SGL(CompressionMethod):
     Code       NUS-HPC-AI-Lab/SGL @ 7e76fd2, internvl/model, modeling_internvl_chat.py
     Where      inside the LLM, by the attention of a guide that answered before it
     Positions  PESP
-    Differs    the count scales with N; a model without a guide guides itself. A guide with another
-               layout speaks for the tokens that lie under the centres of the large model's, where
-               the release wants equal layouts. Its early exit, which takes a sure guide's answer
-               for the large model's, is not built
+    Differs    the count scales with N; a model whose card names no guide guides itself, and its
+               lane says so. A guide with another layout speaks for the tokens that lie under the
+               centres of the large model's, where the release wants equal layouts. Its early exit,
+               which takes a sure guide's answer for the large model's, is not built
     """
 
     name = "sgl"
     title = "SGL"
-    summary = "A small model answers first; the large one keeps what that model looked at."
+    summary = (
+        "Keeps what a guide, a smaller model where the card names one, looked at as it answered."
+    )
     paper = "https://arxiv.org/abs/2412.03324"
     code = "https://github.com/NUS-HPC-AI-Lab/SGL"
 

@@ -12,6 +12,7 @@ from app.request import examples
 from app.settings import EXAMPLES
 from app.worker import local
 from models.catalog import CATALOG, find
+from models.grounding import FORMATS
 from tests.app import factory
 from tests.models import hub_cache
 from tests.tiny import tiny_llava, tiny_onevision
@@ -184,6 +185,7 @@ def test_the_models_are_listed_with_their_sizes_and_what_fetches_them(
     assert set(told) == {card.name for card in CATALOG}
     assert f"{tiny_llava().model.num_parameters():,}" in told["llava-1.5-7b"]
     assert " here " in told["llava-1.5-7b"] and " here " in told["embedded-image"]
+    assert all(FORMATS[card.grounding].written in told[card.name] for card in CATALOG)
     assert "13,351,494,656  29.9 " in told["llava-1.5-13b"]
     assert "hf download llava-hf/llava-1.5-13b-hf --revision main" in told["llava-1.5-13b"]
 

@@ -14,16 +14,20 @@ import pytest
 from app.bench import every_method
 from app.methods import page, write
 from app.methods.answers import answers, half_width
+from app.methods.knobs import knobs, presets
 from app.methods.signals import ENCODER, GUIDE, LLM, ROWS, signals
+from app.methods.tested import laws, parity, results
 from app.methods.words import place, positions, rows
 from app.settings import ROOT
-from app.ui.choices import methods_note
+from app.ui.choices import POSITIONS
+from app.ui.lab import note_on
+from app.ui.notes import methods_note
 from pruning.base import CompressionMethod, Needs
 from pruning.description import describe
 from pruning.methods import METHODS, create
 
 each_method = pytest.mark.parametrize("method", METHODS, ids=lambda method: method.name)
-TESTED = json.loads(write.TESTED.read_text())
+TESTED = results()
 ANSWERED = [json.loads(path.read_text()) for path in write.ANSWERED]
 
 
@@ -172,10 +176,54 @@ def test_the_note_of_the_page_says_what_the_docs_say(method: type[CompressionMet
     note, told = methods_note([method.name]), describe(method)
     assert escape(method.summary) in note
     words = re.sub(r"</?(code|a|b)\b[^>]*>", "", note)
-    for text in (told.idea, told.more, *(row.text for row in rows(method))):
+    told_of = rows(method, TESTED["methods"])
+    for text in (told.idea, told.more, *(row.text for row in told_of)):
         assert escape(text.replace("`", "")) in words
-    for row in rows(method):
+    for row in told_of:
         assert row.link is None or f'<a href="{row.link[1]}"' in note
+
+
+@each_method
+def test_the_note_of_the_page_has_every_knob_its_range_and_the_presets(
+    method: type[CompressionMethod],
+) -> None:
+    words = re.sub(r"</?(code|a|b)\b[^>]*>", "", methods_note([method.name]))
+    for knob in knobs(method):
+        told = f"{knob.name} {knob.default} ({knob.limits}): {knob.meaning}"
+        assert f"Knob {escape(told)}" in words
+    assert words.count("<p>Knob ") == len(knobs(method))
+    assert (
+        len(method.PRESETS) == 1 or f"Presets {escape(presets(method))}".replace("`", "") in words
+    )
+
+
+@each_method
+def test_the_note_of_the_page_says_which_laws_and_parity_tests_pass(
+    method: type[CompressionMethod],
+) -> None:
+    ran, words = TESTED["methods"][method.name], methods_note([method.name])
+    assert f"<b>Laws</b> {laws(ran)}" in words
+    assert f"<b>Parity</b> {escape(parity(ran))}" in words
+
+
+def test_a_method_that_no_test_has_run_on_says_so() -> None:
+    told = {row.label: row.text for row in rows(METHODS[1], {})}
+    assert told["Laws"] == "not run yet" and told["Parity"] == "no stored outputs"
+
+
+def test_the_lab_says_of_its_parts_what_is_said_of_their_methods_each_once() -> None:
+    selected = ["nuwa:paper", "fastv", "rpme", "", "fastv", "rpme", "pooling", "", "published"]
+    note = note_on(selected)
+    assert re.findall("<dt>(.*?)</dt>", note) == ["Nüwa", "FastV", "Average pooling", "RPME"]
+    assert methods_note(["fastv"]).removeprefix("<dl>").removesuffix("</dl>") in note
+    assert note_on(["", "", "published"]) == ""
+
+
+def test_what_is_ours_of_positions_is_said_to_be_on_the_page_and_in_the_docs(docs: str) -> None:
+    (affine,) = (title for title, value in POSITIONS if value == "rpme_affine")
+    assert "(ours)" in affine and "RPME_AFFINE (ours)" in docs
+    assert "axes of M-RoPE" in docs and "so these are ours" in docs
+    assert "M-RoPE" in write.README.read_text()
 
 
 def test_the_note_tells_of_a_method_once_whatever_its_presets() -> None:

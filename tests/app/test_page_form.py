@@ -11,7 +11,8 @@ from app.settings import Settings
 from app.ui import choices, form, lab
 from app.ui.following import Following
 from app.ui.uploads import ClipInput, PictureInput
-from models.catalog import CATALOG
+from models.catalog import CATALOG, find
+from models.grounding import FORMATS
 from pruning.methods import create
 
 
@@ -107,6 +108,11 @@ def test_of_a_model_with_random_weights_the_form_says_that_its_answers_are_noise
     assert "its answers are noise" in choices.answers_note("llava-1.5-7b@random")
 
 
+def test_the_form_says_how_a_model_writes_a_box():
+    for name in ("embedded-image", "llava-onevision-7b"):
+        assert FORMATS[find(name).grounding].written in choices.answers_note(name)
+
+
 def test_tokens_of_a_clip_are_counted_a_frame(monkeypatch):
     monkeypatch.setattr(choices, "tokens_per_frame", lambda model: 36)
     assert "<b>32</b> of 288 visual tokens (8 frames × 36)" in choices.retention_note(
@@ -152,4 +158,17 @@ def test_the_lab_follows_the_kind_of_upload_and_its_tab_hides_what_is_said_of_me
     assert values == lab.suggested("video", 3)
     opened = follow.open_way("lab")
     assert opened[follow.form.way] == "lab" and not opened[follow.form.methods_note].visible
-    assert follow.open_way("methods")[follow.form.methods_note].visible
+    assert opened[follow.form.lab.note].visible
+    back = follow.open_way("methods")
+    assert back[follow.form.methods_note].visible and not back[follow.form.lab.note].visible
+
+
+def test_what_the_lab_says_of_its_parts_follows_them_and_the_kind_of_upload():
+    follow = following()
+    note = follow.form.lab.note
+    assert "<dt>FastV</dt>" in note.value and "<dt>PERC</dt>" not in note.value
+    chosen = follow.choose_part("pooling", "", "perc", "", "", "published", "", "", "published")
+    assert "<dt>Average pooling</dt>" in chosen[note] and "<dt>FastV</dt>" not in chosen[note]
+    assert "re-indexed contiguously" in chosen[note]
+    moved = follow.open_tab("video", "image", "embedded-image", ["nuwa"], 0.111)
+    assert "<dt>FlashVID</dt>" in moved[note] and note in follow.outputs()

@@ -28,7 +28,9 @@ def test_names_are_told_apart_and_every_card_can_be_loaded_by_its_family() -> No
 
 def test_a_model_comes_with_the_guide_that_its_card_names() -> None:
     guided = replace(find("embedded-image"), name="guided", guide="embedded-video")
-    guide = make(guided, device="cpu").guide()
+    named = make(guided, device="cpu").guide
+    guide = named.load()
+    assert named.title == find("embedded-video").title
     assert guide.media == find("embedded-video").media
     assert guide.guide is None
 

@@ -12,7 +12,7 @@ from transformers import CLIPVisionConfig, LlavaConfig, LlavaForConditionalGener
 from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
 
 from models import guide
-from models.base import Adapter
+from models.base import Adapter, Guide
 from models.llava import LlavaAdapter
 from models.media import Media
 from models.pipeline import run_lane
@@ -117,7 +117,7 @@ def test_the_end_of_an_answer_is_not_asked(monkeypatch: pytest.MonkeyPatch) -> N
 
 @pytest.mark.parametrize("name", ["sgl", "visionzip.before+sgl.inner"])
 def test_a_lane_keeps_what_a_smaller_guide_on_another_grid_looked_at(name: str) -> None:
-    guided = replace(tiny_llava(), guide=tiny_guide)
+    guided = replace(tiny_llava(), guide=Guide("Tiny LLaVA", tiny_guide))
     lane = prefilled(guided, create(name, retention_ratio=0.5), question=QUESTION)
     theirs, (_, token_map) = asked(tiny_guide(), picture()), lane.inner_maps[0]
     row, col = torch.arange(36) // 6, torch.arange(36) % 6
@@ -142,7 +142,7 @@ def test_nobody_is_asked_where_no_method_wants_to_know(monkeypatch: pytest.Monke
 
 
 def test_what_the_guide_computes_counts() -> None:
-    guided = replace(tiny_llava(), guide=tiny_guide)
+    guided = replace(tiny_llava(), guide=Guide("Tiny LLaVA", tiny_guide))
     fastv, sgl = (
         list(run_lane(guided, picture(), QUESTION, method, max_new_tokens=2))[-1]
         for method in (create("fastv", layer=9, retention_ratio=0.5), create("sgl"))
@@ -153,7 +153,21 @@ def test_what_the_guide_computes_counts() -> None:
     assert compress.name == "compress" and compress.seconds < sgl.timeline.ttft
 
 
+@pytest.mark.parametrize(
+    ("name", "guide", "title"),
+    [
+        ("sgl", None, "SGL, guided by itself"),
+        ("sgl", Guide("Tiny LLaVA", tiny_guide), "SGL, guided by Tiny LLaVA"),
+        ("fastv", Guide("Tiny LLaVA", tiny_guide), "FastV"),
+    ],
+)
+def test_a_lane_says_who_guided_it(name: str, guide: Guide | None, title: str) -> None:
+    guided, method = replace(tiny_llava(), guide=guide), create(name, retention_ratio=0.5)
+    *_, result = run_lane(guided, picture(), QUESTION, method, max_new_tokens=1)
+    assert result.title == title
+
+
 def test_a_guide_that_cannot_take_the_upload_is_refused() -> None:
-    guided = replace(tiny_onevision(), guide=tiny_guide)
+    guided = replace(tiny_onevision(), guide=Guide("Tiny LLaVA", tiny_guide))
     with pytest.raises(ValueError, match="This model's guide"):
         prefilled(guided, create("sgl"), clip())
