@@ -7,21 +7,27 @@ import torch
 from torch import Tensor
 
 from models.base import Sequence
+from models.pipeline import Lane
 from models.prefill import shrink
 from models.separators import free_rows
 from pruning.base import PositionStrategy
 from pruning.token_map import TokenMap
-from tests.cases import Case
-from tests.tiny import SETTINGS, Setting, prefilled
+from tests.tiny import SETTINGS, prefilled
 
 RUNS = [
-    pytest.param(setting, case, id=f"{setting.id}-{case.id}")
+    pytest.param((setting, case), id=f"{setting.id}-{case.id}")
     for setting in SETTINGS
     for case in setting.cases
     if setting.runs(case.create()) and setting.on_one_axis
 ]
-each_run = pytest.mark.parametrize(("setting", "case"), RUNS)
 each_strategy = pytest.mark.parametrize("strategy", PositionStrategy, ids=lambda s: s.value)
+
+
+@pytest.fixture(scope="module", params=RUNS)
+def lane(request: pytest.FixtureRequest) -> Lane:
+    """Any run; whatever it was numbered by, each strategy numbers what its maps leave."""
+    setting, case = request.param
+    return prefilled(setting.model(), case.create(), setting.upload())
 
 
 def in_raster_order(token_map: TokenMap) -> bool:
@@ -36,13 +42,12 @@ def others(sequence: Sequence) -> tuple[Tensor, Tensor]:
     return sequence.positions[rows], sequence.embeds[rows]
 
 
-@each_run
 @each_strategy
 def test_numbers_ascend_after_every_pruning_and_newlines_keep_their_order(
-    setting: Setting, case: Case, strategy: PositionStrategy
+    lane: Lane, strategy: PositionStrategy
 ) -> None:
-    lane = prefilled(setting.model(), case.create(numbering=strategy.value), setting.upload())
-    sequence, ran = lane.sequence, lane.token_map
+    ran, tokens = lane.token_map, lane.tokens
+    sequence = lane.adapter.splice(lane.prompt, lane.visual, ran, tokens, strategy)
     for token_map in [None, *(inner for _, inner in lane.inner_maps)]:
         if token_map is not None:
             before, ran = others(sequence), ran.then(token_map)

@@ -48,7 +48,7 @@ def test_sgl_keeps_what_the_guide_attended_to_and_nothing_else_counts() -> None:
     [(32, 9), (48, 14), (2, 1), (4, 1), (6, 1), (40, 12), (60, 18), (80, 24)],
 )
 def test_sgl_at_its_published_share_prunes_as_released(layers: int, first: int) -> None:
-    """30 % of 256 tokens from 30 % of the layers on, rounded down; 48 as in InternVL2's 26B."""
+    """30 % of 256 tokens from 30 % of the layers on; in 48 layers as in InternVL2's 26B."""
     average = (first * 256 + (layers - first) * int(0.3 * 256)) / layers / 256
     budget = create("sgl", retention_ratio=average).budget(256, layers)
     assert (budget.before, budget.inner) == (256, ((first, 76),))
