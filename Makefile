@@ -4,7 +4,7 @@ PYTHON ?= python3
 WORKER ?= $(or $(TOKENSCOPE_WORKER),local)
 BIN := .venv/bin
 
-.PHONY: demo test fuzz eval-test lint format bench load faults train-image train-video accuracy bench-methods probe curves findings methods matrix gallery examples space clean
+.PHONY: demo test fuzz eval-test lint format bench load faults train-image train-video accuracy bench-methods probe curves findings methods matrix costs gallery examples space clean
 
 # WORKER=ray runs lanes on a Ray cluster: one started here, or the one that RAY_ADDRESS names.
 demo: .venv/installed $(if $(filter ray,$(WORKER)),.venv/installed-ray)
@@ -89,6 +89,18 @@ methods: .venv/installed-dev
 # docs/models.md: from the cards, and from every method on a tiny model of every family.
 matrix: .venv/installed-dev
 	$(BIN)/python -m tests.matrix
+	$(BIN)/python -m app catalogue
+
+# FLOPs and caches of published shapes, counted; times of the embedded models, measured.
+COUNT := $(BIN)/python -m app timing --count
+TIME := $(BIN)/python -m app timing
+costs: .venv/installed
+	$(COUNT) --model llava-1.5-7b@random --json assets/results/costs/llava-1.5-7b.json
+	$(COUNT) --model llava-onevision-7b@random --frames 32 --json assets/results/costs/llava-onevision-7b.json
+	$(COUNT) --model llava-video-7b@random --frames 64 --json assets/results/costs/llava-video-7b.json
+	$(COUNT) --model qwen2.5-vl-7b@random --size 1008x1008 --json assets/results/costs/qwen2.5-vl-7b.json
+	$(TIME) --json assets/results/timing/embedded-image.json
+	$(TIME) --model embedded-video --json assets/results/timing/embedded-video.json
 	$(BIN)/python -m app catalogue
 
 # What every method does to one picture, and those for clips to one clip.

@@ -6,15 +6,20 @@
 from __future__ import annotations
 
 import json
+import math
+from dataclasses import replace
 from typing import Any
 
 from app.catalogue.write import MATRIX
 from models.pipeline import run_lane
+from models.record import LaneResult
 from pruning.base import CompressionMethod
+from pruning.budget import BudgetError
 from pruning.methods import METHODS, create
 from tests.tiny import SETTINGS, Setting
 
-RATIO = 0.6  # that every method can reach in 8 layers
+QUESTION = "What is this?"
+RATIO = 0.3  # or the smallest that a method can reach in 8 layers
 
 
 def matrix() -> dict[str, Any]:
@@ -26,14 +31,23 @@ def matrix() -> dict[str, Any]:
 def cell(setting: Setting, method: type[CompressionMethod]) -> dict[str, Any]:
     """A lane of two tokens from end to end: the ratio measured, or the sentence that refuses."""
     knobs = {"retention_ratio": RATIO} if hasattr(method, "retention_ratio") else {}
-    made, upload = create(method.name, family=setting.family, **knobs), setting.upload()
+    made = create(method.name, family=setting.family, **knobs)
     told = {"method": method.name, "preset": made.preset, "setting": setting.id}
-    told |= {"family": setting.family, "kind": upload.kind}
+    told |= {"family": setting.family, "kind": setting.upload().kind}
     try:
-        *_, result = run_lane(setting.model(), upload, "What is this?", made, max_new_tokens=2)
+        result = run(setting, made)
     except ValueError as error:
         return {**told, "measured_ratio": None, "refused": str(error)}
     return {**told, "measured_ratio": round(result.trace.average, 3), "refused": ""}
+
+
+def run(setting: Setting, method: CompressionMethod) -> LaneResult:
+    """At its smallest ratio where it cannot go as low."""
+    try:
+        *_, result = run_lane(setting.model(), setting.upload(), QUESTION, method, max_new_tokens=2)
+    except BudgetError as error:
+        return run(setting, replace(method, retention_ratio=math.ceil(1e3 * error.smallest) / 1e3))
+    return result
 
 
 if __name__ == "__main__":

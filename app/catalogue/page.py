@@ -9,7 +9,7 @@ from typing import Any
 
 from app.methods.tables import table
 from app.request import NOUNS
-from models.catalog import CATALOG, ModelCard, find
+from models.catalog import CATALOG, RANDOM, ModelCard, find
 from models.grounding import FORMATS
 from models.loading import config_of
 from models.memory import GIB, LANES, needed
@@ -27,8 +27,8 @@ SHORT = {  # words of a refusal, and what stands for it in a cell
 Cell = Mapping[str, Any]  # of the matrix, as tests/matrix.py writes it
 
 
-def markdown(matrix: Mapping[str, Any], timing: str = "") -> str:
-    """The page; `matrix` is what tests/matrix.py writes, `timing` a table of times, if any."""
+def markdown(matrix: Mapping[str, Any], timing: str) -> str:
+    """The page; `matrix` is what tests/matrix.py writes, `timing` the tables of costs."""
     cells = matrix["cells"]
     measured = [cell["measured_ratio"] for cell in cells if not cell["refused"]]
     ratios = [ratio for ratio in measured if ratio < 1]
@@ -43,7 +43,8 @@ def markdown(matrix: Mapping[str, Any], timing: str = "") -> str:
         highest=_share(max(ratios)),
         matrix=_matrix(cells),
         reasons=_reasons(cells),
-        timing=f"\n{timing}\n" if timing else "",
+        timing=timing,
+        random=RANDOM,
     )
 
 
