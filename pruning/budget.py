@@ -70,16 +70,24 @@ class Budget:
 
 
 def scaled_layer(reference: int, num_layers: int, reference_depth: int = 32) -> int:
-    """A pruning layer named for a `reference_depth` LLM, on one of another depth.
+    """A pruning layer named for a `reference_depth` LLM, on one of another depth."""
+    check_depth(num_layers)
+    return min(max(1, math.floor(reference * num_layers / reference_depth + 0.5)), num_layers - 1)
 
-    Raises ValueError for an LLM that has no layer with one before it.
-    """
+
+def layer_behind(share: float, num_layers: int) -> int:
+    """A pruning layer behind a share below 1 of an LLM's layers."""
+    check_depth(num_layers)
+    return max(1, int(share * num_layers))
+
+
+def check_depth(num_layers: int) -> None:
+    """Raise ValueError for an LLM that has no layer with one before it."""
     if num_layers < 2:
         raise ValueError(
             f"An LLM of {num_layers} layer came, and pruning inside it wants at least 2 layers. "
             "Choose a method that compresses before the LLM alone."
         )
-    return min(max(1, math.floor(reference * num_layers / reference_depth + 0.5)), num_layers - 1)
 
 
 def scaled_layers(

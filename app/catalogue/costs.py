@@ -1,4 +1,4 @@
-"""What the published shapes cost, counted, beside what the papers print; and times measured here."""
+"""What published shapes cost, counted, beside what papers print; and times that were measured."""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ SHORT = {  # words of a refusal, and what stands for it in a cell
 Cell = Mapping[str, Any]  # of the matrix, as tests/matrix.py writes it
 
 
-def markdown(matrix: Mapping[str, Any], timing: str) -> str:
+def markdown(matrix: Mapping[str, Any], timing: str = "") -> str:
     """The page; `matrix` is what tests/matrix.py writes, `timing` the tables of costs."""
     cells = matrix["cells"]
     measured = [cell["measured_ratio"] for cell in cells if not cell["refused"]]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from pruning.base import CompressionMethod, Needs, knob
-from pruning.budget import Budget, one_stage
+from pruning.budget import Budget, layer_behind, one_stage
 from pruning.ops.select import best
 from pruning.token_map import TokenMap
 from pruning.tokens import LayerView
@@ -44,7 +44,7 @@ class SGL(CompressionMethod):
         return Needs(llm=frozenset({"guidance"}))
 
     def budget(self, num_tokens: int, num_layers: int) -> Budget:
-        layer = max(1, int(self.depth_share * num_layers))
+        layer = layer_behind(self.depth_share, num_layers)
         return one_stage(self.title, num_tokens, num_layers, self.retention_ratio, layer)
 
     def prune(self, view: LayerView, keep: int) -> TokenMap:

@@ -18,7 +18,7 @@ from app.request import examples
 from app.settings import EXAMPLES, Settings
 from app.worker import local
 from app.worker.local import LocalWorker
-from models import catalog
+from models import catalog, weights
 from models.pipeline import run_lane
 from models.record import PHASES
 from tests.app.asking import TAB, ask, handlers
@@ -111,13 +111,13 @@ def test_a_full_disk_loses_the_file_and_not_the_comparison(page, monkeypatch):
 
 def test_a_checkpoint_that_is_corrupt_is_told_and_the_next_model_loads(page, monkeypatch, tmp_path):
     card = catalog.find("embedded-image")
-    folder = shutil.copytree(catalog.ROOT / card.source, tmp_path / card.source)
+    folder = shutil.copytree(weights.ROOT / card.source, tmp_path / card.source)
     (folder / "model.safetensors").write_bytes(b"\xff" * 1000)
     broken = handlers(LocalWorker(Settings(device="cpu")))
     with monkeypatch.context() as patched:
-        patched.setattr(catalog, "ROOT", tmp_path)
+        patched.setattr(weights, "ROOT", tmp_path)
         print("corrupt checkpoint:", seen := status(broken, compare(broken)))
-    assert "could not be loaded" in seen
+    assert "model.safetensors" in seen and "is damaged" in seen
     assert "2 of 2 lanes answered" in status(broken, compare(broken))
 
 

@@ -49,7 +49,7 @@ def test_a_closed_tab_stops_the_job_that_it_waited_for(picture):
 
 
 def test_a_worker_of_no_known_kind_is_one_sentence():
-    with pytest.raises(ValueError, match="TOKENSCOPE_WORKER is 'slurm', wanted local or ray"):
+    with pytest.raises(ValueError, match="TOKENSCOPE_WORKER is 'slurm', wanted local, ray or zero"):
         start_worker(Settings(worker="slurm"))
 
 
