@@ -14,9 +14,9 @@ COLUMNS = {  # key of a row's texts: heading, definition
         "Visual tokens, averaged over LLM layers, over all visual tokens: measured",
     ),
     "averages": (
-        "Processed · cached · handed on",
-        "Visual tokens, averaged over LLM layers: each layer's input, what its cache holds after "
-        "prefill, and what it hands to the next, which is the label of many papers",
+        "Average tokens",
+        "Visual tokens, averaged over LLM layers: processed, as each layer's input · cached, after "
+        "prefill · handed on to the next layer, which is the label of many papers",
     ),
     "tokens": ("Visual tokens", "All, then what is left after each stage"),
     "ttft_ms": (
