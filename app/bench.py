@@ -27,7 +27,7 @@ from models.embedded.clips import as_media
 from models.embedded.hard import PLAIN, Split, find_split, hard_clip, hard_scene
 from models.embedded.questions import Question
 from models.grounding import iou
-from models.loading import load
+from models.loading import check, load
 from models.media import Media, drawn
 from models.pipeline import run_lane
 from models.record import LaneResult
@@ -99,7 +99,8 @@ def bench(
     draw = _clips if unit == "clips" else _scenes
     cases = list(draw(count, seed, find_split(split)))
     lanes = list(lanes_at(methods, ratios, find(model).family, positions))
-    jobs = jobs or os.cpu_count() or 1
+    check(find(model), settings.device or None, settings.dtype or None)  # a pool would not say why
+    jobs = jobs or (1 if find(model).revision else os.cpu_count()) or 1
     ask = partial(_ask, methods=[method for _, method in lanes])
     with ProcessPoolExecutor(
         jobs, get_context("spawn"), initializer=_start, initargs=(model, settings)

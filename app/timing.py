@@ -72,6 +72,8 @@ def timing(
 
     Where it `counts_only`, nothing runs: operations and bytes follow from the model's shape.
     """
+    if frames < 0:
+        raise ValueError(f"Frames: {frames} came, wanted 0 for a picture, or more.")
     kind = "video" if frames else "image"
     check_kind(find(model).title, "model", find(model).media, kind)
     for name, number in zip(LIMITS, (frames or 1, *size, repeats), strict=True):
@@ -123,8 +125,10 @@ def _counted(name: str, method: CompressionMethod, adapter: Adapter, media: Medi
     prompt, decoder = adapter.prepare(media, QUESTION), adapter.decoder
     ratio, n = getattr(method, "retention_ratio", None), prompt.layout.num_placed
     try:
+        check_kind(method.label, "method", method.media, media.kind)
+        check_countable(method)
         budget = method.budget(n, decoder.num_layers)
-    except BudgetError as error:
+    except ValueError as error:
         return Row(name, ratio, refused=str(error))
     tokens, cached = budget.per_layer(decoder.num_layers), budget.in_cache(decoder.num_layers)
     projected = n if method.seam is Seam.PROJECTED else budget.before
@@ -138,6 +142,12 @@ def _counted(name: str, method: CompressionMethod, adapter: Adapter, media: Medi
         tflops=adapter.flops(prompt, method.needs, projected, rows) / 1e12,
         cache_mb=held * decoder.row_bytes / 1e6,
     )
+
+
+def check_countable(method: CompressionMethod) -> None:
+    """Refuse a method whose cost hangs on what its guide answers."""
+    if "guidance" in method.needs.llm:
+        raise ValueError(f"{method.title} asks a guide, whose answer decides its cost: run it.")
 
 
 def seen(frames: int, size: tuple[int, int]) -> Media:

@@ -26,6 +26,7 @@ class ModelCard:
     media: frozenset[str]  # of {"image", "video"}
     grounding: str  # how it is asked for a box and writes one: see models/grounding.py
     tokens: int  # visual tokens of its largest picture, or of a clip of `frames`
+    each: int | None = None  # of every picture, or of every frame; None: it depends on their sizes
     revision: str = ""  # of the repository; "" for a folder
     licence: str = SEE  # of the weights
     frames: int = 1  # that it samples of a clip
@@ -51,6 +52,7 @@ EMBEDDED = (
         media=frozenset({"image"}),
         grounding="scene",
         tokens=144,
+        each=144,
         licence="Apache-2.0",
         answers=(
             "where something is",
@@ -69,6 +71,7 @@ EMBEDDED = (
         media=frozenset({"video"}),
         grounding="clip",
         tokens=288,
+        each=36,
         licence="Apache-2.0",
         frames=8,
         answers=(
@@ -93,6 +96,7 @@ LLAVA = tuple(
         media=frozenset({"image"}),
         grounding="padded",
         tokens=576,
+        each=576,
         licence="Llama 2 Community License",
         guide=guide,
     )
@@ -165,7 +169,6 @@ QWEN_3 = (
     ),
 )
 
-# QWEN_2_5 and QWEN_3 join as soon as their families can be loaded.
 CATALOG: tuple[ModelCard, ...] = (
     *EMBEDDED,
     *LLAVA,

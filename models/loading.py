@@ -56,18 +56,7 @@ def load(name: str, device: str | None = None, dtype: str | None = None) -> Adap
 
 def make(card: ModelCard, device: str | None = None, dtype: str | None = None) -> Adapter:
     """The model of a card, likewise."""
-    import torch
-
-    device = device or ("cuda" if torch.cuda.is_available() else "cpu")
-    _check_device(device)
-    dtype = dtype or ("float32" if torch.device(device).type == "cpu" else "bfloat16")
-    if dtype not in memory.UNITS:
-        raise ValueError(f"The dtype is {dtype!r}, wanted one of {', '.join(memory.UNITS)}.")
-    family = FAMILIES[card.family](card)
-    found = None if card.random else weights.folder(card)
-    if found is not None:
-        weights.check_whole(card, found, family.architecture)
-    memory.check(card, config_of(card), device, dtype)
+    device, dtype, family, found = check(card, device, dtype)
     if found is None:
         parts = without_weights(card, family, device, dtype)
     else:
@@ -82,6 +71,25 @@ def make(card: ModelCard, device: str | None = None, dtype: str | None = None) -
     guide = find(card.guide + RANDOM if card.random else card.guide)
     asked = cache(partial(make, guide, device, dtype))  # loaded when asked
     return replace(made, guide=Guide(guide.title, asked))
+
+
+def check(
+    card: ModelCard, device: str | None = None, dtype: str | None = None
+) -> tuple[str, str, Family, Path | None]:
+    """Refuse in a sentence, before anything is loaded, what cannot be; where all else will be."""
+    import torch
+
+    device = device or ("cuda" if torch.cuda.is_available() else "cpu")
+    _check_device(device)
+    dtype = dtype or ("float32" if torch.device(device).type == "cpu" else "bfloat16")
+    if dtype not in memory.UNITS:
+        raise ValueError(f"The dtype is {dtype!r}, wanted one of {', '.join(memory.UNITS)}.")
+    family = FAMILIES[card.family](card)
+    found = None if card.random else weights.folder(card)
+    if found is not None:
+        weights.check_whole(card, found, family.architecture)
+    memory.check(card, config_of(card), device, dtype)
+    return device, dtype, family, found
 
 
 def _check_device(device: str) -> None:
@@ -228,7 +236,8 @@ def qwen_2_5_vl(card: ModelCard) -> Family:
 
     from models.qwen2_5_vl import Qwen25VLAdapter
 
-    return qwen(Qwen2_5_VLForConditionalGeneration, Qwen25VLAdapter)
+    sizes = {"shortest_edge": 3_136, "longest_edge": 12_845_056}  # pixels of a picture
+    return qwen(Qwen2_5_VLForConditionalGeneration, Qwen25VLAdapter, size=sizes)
 
 
 def qwen_3_vl(card: ModelCard) -> Family:
@@ -237,7 +246,9 @@ def qwen_3_vl(card: ModelCard) -> Family:
     from models.qwen3_vl import Qwen3VLAdapter
 
     half = [0.5, 0.5, 0.5]
-    return qwen(Qwen3VLForConditionalGeneration, Qwen3VLAdapter, image_mean=half, image_std=half)
+    sizes = {"shortest_edge": 65_536, "longest_edge": 16_777_216}  # pixels of a picture
+    pixels = {"image_mean": half, "image_std": half, "size": sizes}
+    return qwen(Qwen3VLForConditionalGeneration, Qwen3VLAdapter, **pixels)
 
 
 FAMILIES: dict[str, Callable[[ModelCard], Family]] = {

@@ -42,13 +42,18 @@ def folder(card: ModelCard) -> Path:
     if not card.revision:
         return _of_the_checkout(card)
     found = _of_the_cache(card)
-    missing = [name for name in (*NEEDED, *shards(found)) if not (found / name).is_file()]
+    missing = [name for name in (*needed(card), *shards(found)) if not (found / name).is_file()]
     if missing:
         raise ValueError(
             f"{card.title} is here in part only, without {missing[0]}; "
             f"fetch the rest with `{command(card)}`."
         )
     return found
+
+
+def needed(card: ModelCard) -> tuple[str, ...]:
+    """Files beside the weights; LLaVA-Video's repository has nothing of its pictures."""
+    return NEEDED if card.family == "llava-video" else (*NEEDED, "preprocessor_config.json")
 
 
 def shards(found: Path) -> list[str]:
@@ -74,10 +79,14 @@ def check_whole(card: ModelCard, found: Path, architecture: str) -> None:
     """Refuse a file that is cut or damaged, and a config of another class than the family's."""
     from safetensors import SafetensorError, safe_open
 
-    try:
-        named = json.loads((found / "config.json").read_text()).get("architectures") or ["none"]
-    except (ValueError, AttributeError):
-        raise ValueError(f"config.json of {card.title} is damaged; {again(card)}.") from None
+    told = {}
+    for name in ("config.json", "tokenizer_config.json", "generation_config.json"):
+        try:
+            told[name] = json.loads((found / name).read_text()) if (found / name).is_file() else {}
+        except ValueError:
+            raise ValueError(f"{name} of {card.title} is damaged; {again(card)}.") from None
+    config = told["config.json"]
+    named = (config.get("architectures") if isinstance(config, dict) else None) or ["none"]
     if named != [architecture]:
         raise ValueError(
             f"{card.title} is a {named[0]} here, wanted a {architecture}; {again(card)}."

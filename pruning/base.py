@@ -95,8 +95,10 @@ class CompressionMethod:
             if choices and value not in choices:
                 wanted = ", ".join(map(str, choices))
                 raise ValueError(f"{label} is {value!r}, wanted one of {wanted}")
-            if low is not None and not low <= value <= high:
-                raise ValueError(f"{label} is {value}, wanted a number from {low} to {high}")
+            kind = (int,) if isinstance(knob_field.default, int) else (int, float)
+            if low is not None and not (isinstance(value, kind) and low <= value <= high):
+                number = "a number" if float in kind else "a whole number"
+                raise ValueError(f"{label} is {value!r}, wanted {number} from {low} to {high}")
 
     @property
     def label(self) -> str:

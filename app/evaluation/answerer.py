@@ -129,12 +129,18 @@ def answerer(
     **knobs: Any,
 ) -> Answerer:
     """Of names, as a person types them; `knobs` are the method's. Raises `ValueError`s only."""
+    card = find(model)
+    sampled = card.frames if frames is None else frames
+    if not isinstance(sampled, int) or sampled < 1:
+        raise ValueError(f"Frames are {frames!r}, wanted a whole number from 1.")
+    if retention is not None and method == "vanilla":
+        raise ValueError("Vanilla keeps every visual token: leave retention out.")
     if retention is not None:
         knobs["retention_ratio"] = retention
     if positions != "published":
         knobs["numbering"] = positions
-    made = create(method, family=find(model).family, **knobs)
-    return Answerer(load(model, device, dtype), made, frames or find(model).frames, boxes)
+    made = create(method, family=card.family, **knobs)
+    return Answerer(load(model, device, dtype), made, sampled, boxes)
 
 
 def upload(visuals: Sequence[Any], frames: int) -> Media:

@@ -69,19 +69,14 @@ def retention_note(ratio: float | None, model: str, num_frames: int | None = Non
     """The ratio as a count of visual tokens, where the model's count is fixed."""
     if not isinstance(ratio, (int, float)) or not 0 < ratio <= 1:
         return "<p>above 0, at most 1</p>"  # half-typed
-    each, card = tokens_per_frame(model), find(model)
+    card = find(model)
+    each = card.each
     if each is None:
         return f"<p>{percent(ratio)} of the visual tokens, averaged over LLM layers</p>"
     frames = card.frames if not isinstance(num_frames, int) or "image" in card.media else num_frames
     made = f" ({frames} frames × {each})" if frames > 1 else ""
     kept, total = round(ratio * each * frames), each * frames
     return f"<p>= <b>{kept}</b> of {total} visual tokens{made}, averaged over LLM layers</p>"
-
-
-def tokens_per_frame(model: str) -> int | None:
-    """How many visual tokens the model makes of a picture or a frame, if always as many."""
-    card = find(model)
-    return None if len(card.media) > 1 else card.tokens // card.frames
 
 
 def answers_note(model: str) -> str:

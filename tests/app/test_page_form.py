@@ -74,10 +74,11 @@ def test_the_tab_follows_the_model_and_then_changes_nothing():
 
 
 def test_the_tokens_of_a_picture_or_a_frame_are_told_where_they_are_always_as_many():
-    told = {name: choices.tokens_per_frame(name) for name in ("embedded-image", "embedded-video")}
-    assert told == {"embedded-image": 144, "embedded-video": 36}
-    assert choices.tokens_per_frame("llava-1.5-7b@random") == 576
-    assert choices.tokens_per_frame("llava-onevision-7b") is None, "crops follow the picture's form"
+    assert "of 144 visual tokens," in choices.retention_note(0.5, "embedded-image")
+    assert "of 288 visual tokens (8 frames × 36)" in choices.retention_note(0.5, "embedded-video")
+    assert "of 576 visual tokens," in choices.retention_note(0.5, "llava-1.5-7b@random")
+    for name in ("llava-onevision-7b", "llava-video-7b", "qwen2.5-vl-7b", "qwen3-vl-8b"):
+        assert "50.0 % of the visual tokens" in choices.retention_note(0.5, name)
 
 
 def test_models_whose_weights_are_here_are_offered_and_of_the_others_what_fetches_them(
@@ -113,13 +114,12 @@ def test_the_form_says_how_a_model_writes_a_box():
         assert FORMATS[find(name).grounding].written in choices.answers_note(name)
 
 
-def test_tokens_of_a_clip_are_counted_a_frame(monkeypatch):
-    monkeypatch.setattr(choices, "tokens_per_frame", lambda model: 36)
+def test_tokens_of_a_clip_are_counted_a_frame():
     assert "<b>32</b> of 288 visual tokens (8 frames × 36)" in choices.retention_note(
         0.111, "embedded-video"
     )
     assert "of 576 visual tokens (16 frames" in choices.retention_note(0.1, "embedded-video", 16)
-    assert "of 36 visual tokens," in choices.retention_note(0.1, "embedded-image", 16)
+    assert "of 144 visual tokens," in choices.retention_note(0.1, "embedded-image", 16)
 
 
 @pytest.mark.parametrize("upload", [PictureInput, ClipInput])
