@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +19,15 @@ from transformers import (
 )
 from transformers.models.siglip.image_processing_pil_siglip import SiglipImageProcessorPil
 
+from models import loading
+from models.catalog import find
 from models.chat import load_tokenizer
 from models.llava_video import LlavaVideoAdapter
+from models.loading import make
 from models.original_config import TOWERS, pinpoints, translate_config
 from models.original_layout import load_original, processor_of
+from models.pipeline import run_lane
+from pruning.methods import create
 from tests.models.hub import PINPOINTS, TEXT, qwen_tokenizer, save_json, save_shards
 from tests.models.test_exactness import assert_equal
 from tests.tiny import clip, picture, randomised
@@ -58,7 +64,7 @@ CONFIG = {  # of lmms-lab/LLaVA-Video-7B-Qwen2, but for sizes
     "mm_vision_select_feature": "patch",
     "mm_vision_select_layer": -2,
     "mm_vision_tower": "nobody/siglip-tiny",
-    "model_type": "llava",
+    "model_type": "llava_qwen",
     "num_key_value_heads": 2,
     "rms_norm_eps": 1e-06,
     "rope_scaling": None,
@@ -208,6 +214,18 @@ def test_vanilla_is_generate_on_a_checkpoint_of_the_original_layout(
     assert adapter.end_ids == {258, 256}
     assert model.dtype == getattr(torch, dtype)
     assert adapter.decoder.model.rotary_emb.inv_freq.dtype == torch.float32
+
+
+def test_a_checkpoint_of_the_original_layout_is_loaded_by_its_card(
+    tensors: dict[str, Tensor], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save_original(tmp_path, tensors)
+    monkeypatch.setattr(loading, "config_of", lambda card: translate_config(CONFIG))
+    card = replace(find("llava-video-7b"), source=str(tmp_path), revision="")
+    loaded = make(replace(card, tokens=100), "cpu")
+    *_, result = run_lane(loaded, clip(), "What moves?", create("vanilla"), max_new_tokens=2)
+    assert result.trace.layout.num_placed == 8 * 4, "eight frames of 2 x 2 pooled tokens"
+    assert loaded.model.name_or_path == str(tmp_path)
 
 
 def test_rotary_frequencies_are_those_of_the_config(
