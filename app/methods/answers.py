@@ -1,4 +1,4 @@
-"""What each method answers at each ratio: a table for pictures and one for clips, from `bench`."""
+"""What each method answers at each ratio, from `bench`."""
 
 from __future__ import annotations
 

@@ -22,14 +22,14 @@ from pruning.methods.sparsevlm import LAYERS, RECYCLING
 TEMPLATE = Path(__file__).with_name("page.md")
 
 
-def markdown(tested: Mapping[str, Any], answered: Sequence[Report]) -> str:
+def markdown(tested: Mapping[str, Any], answered: Report) -> str:
     """The page; `tested` is what tests/methods_report.py writes, `answered` what bench does."""
     return Template(TEMPLATE.read_text(encoding="utf-8")).substitute(
         overview=_overview(),
         counted=_counted(),
         picture_question=SHOWN["image"].question,
         clip_question=SHOWN["video"].question,
-        answers="\n\n".join(map(answers, answered)),
+        answers=answers(answered),
         sections="\n".join(_section(method, tested["methods"]) for method in METHODS),
         versions=", ".join(f"{name} {told}" for name, told in tested.items() if name != "methods"),
         laws=_laws(tested["methods"]),

@@ -13,7 +13,7 @@ from app.settings import ROOT
 PAGE = ROOT / "docs" / "methods.md"
 README = ROOT / "README.md"
 RESULTS = ROOT / "assets" / "results"
-ANSWERED = RESULTS / "bench-scenes.json", RESULTS / "bench-clips.json"
+ANSWERED = RESULTS / "bench-scenes.json"
 BEGIN, END = "<!-- methods: by make methods -->\n", "<!-- end of methods -->\n"
 
 
@@ -31,7 +31,7 @@ def written() -> dict[Path, str]:
     _, _, after = rest.partition(END)
     if not rest or not after:
         raise ValueError(f"README.md has no {BEGIN.strip()} before {END.strip()}.")
-    answered = [json.loads(path.read_text(encoding="utf-8")) for path in ANSWERED]
+    answered = json.loads(ANSWERED.read_text(encoding="utf-8"))
     return {
         PAGE: page.markdown(results(), answered),
         README: f"{before}{BEGIN}{page.short_table()}\n{END}{after}",
