@@ -75,12 +75,15 @@ class FairWorker:
         self, place: Place, job: Job, cancelled: threading.Event | None = None
     ) -> Iterator[Event]:
         cancelled = cancelled or threading.Event()
-        yield from self._wait(place, cancelled)
-        if not cancelled.is_set():
-            start = time.monotonic()
-            yield from self.worker.run(job, cancelled)
-            if not cancelled.is_set():  # else it says nothing of how long jobs take
-                self._took.append(time.monotonic() - start)
+        try:
+            yield from self._wait(place, cancelled)
+            if not cancelled.is_set():
+                start = time.monotonic()
+                yield from self.worker.run(job, cancelled)
+                if not cancelled.is_set():  # else it says nothing of how long jobs take
+                    self._took.append(time.monotonic() - start)
+        finally:
+            self._leave(place)  # what a page draws of the job keeps nobody waiting
 
     def _join(self, place: Place) -> None:
         with self._changed:
@@ -96,8 +99,9 @@ class FairWorker:
 
     def _leave(self, place: Place) -> None:
         with self._changed:
-            self._places.remove(place)
-            self._changed.notify_all()
+            if place in self._places:
+                self._places.remove(place)
+                self._changed.notify_all()
 
     def _wait(self, place: Place, cancelled: threading.Event) -> Iterator[Queued]:
         """The position each time it changes, until it is the job's turn: that is position 0."""

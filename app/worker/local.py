@@ -72,10 +72,8 @@ class LocalWorker:
         stuck = time.monotonic() - began > most
         device = torch.device(self.settings.device or "cuda")
         on_cuda = device.type == "cuda" and torch.cuda.is_initialized()
-        return Health(
-            STUCK.format(most) if stuck else "",
-            torch.cuda.memory_allocated(device) if on_cuda else 0,
-        )
+        reason = STUCK.format(most) if stuck else ""
+        return Health(reason, torch.cuda.memory_allocated(device) if on_cuda else 0)
 
     def _own_device(self) -> None:
         while True:

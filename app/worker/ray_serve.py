@@ -19,7 +19,13 @@ os.environ.setdefault("RAY_worker_niceness", "0")  # by default 15, and lanes ar
 
 import ray
 from ray import serve
-from ray.exceptions import NodeDiedError, OutOfMemoryError, RayActorError, WorkerCrashedError
+from ray.exceptions import (
+    NodeDiedError,
+    ObjectLostError,
+    OutOfMemoryError,
+    RayActorError,
+    WorkerCrashedError,
+)
 from ray.serve.exceptions import BackPressureError, RayServeException
 
 from app.events import Event
@@ -36,7 +42,14 @@ LOST = (
     "The worker that ran this comparison was lost; another is being started. "
     "Your upload is still here: compare again."
 )
-GONE = (RayActorError, WorkerCrashedError, NodeDiedError, OutOfMemoryError, RayServeException)
+GONE = (  # a replica's process or machine; what it raised itself is an error like any other
+    RayActorError,
+    WorkerCrashedError,
+    NodeDiedError,
+    ObjectLostError,
+    OutOfMemoryError,
+    RayServeException,
+)
 FULL = "Every worker is busy and more wait than are let in. Try again in a while."
 
 log = logging.getLogger(__name__)

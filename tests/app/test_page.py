@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import threading
 import time
 
 import gradio as gr
 import pytest
 
+from app import request
 from app.events import ComparisonDone
+from app.reading.reader import reader
 from app.render.summary import conditions_line, lane_rows
-from app.settings import Settings
+from app.settings import EXAMPLES, Settings
+from app.ui.api import Endpoint
 from app.ui.build import build
+from app.worker.fair import FairWorker
 from tests.app.asking import TAB, ask, handlers
 from tests.app.fake_worker import FakeWorker, wait_until
 
@@ -146,6 +152,57 @@ def test_stop_frees_the_device_and_leaves_what_is_there(picture):
     assert "Stopped" in stopped[page.form.status]
     assert 'data-phase="stopped"' in stopped[page.board.parts["text0"]]
     assert not page.running
+
+
+@pytest.fixture
+def stalled():
+    """The page's reader, whose child takes its whole time for whatever is asked of it."""
+    reading = reader(Settings())
+    reading.read(EXAMPLES / "scene-1.png", 1)
+    os.kill(reading._child.pid, signal.SIGSTOP)
+    yield reading
+    reading._stop()
+
+
+def test_stop_reaches_a_reading_and_the_next_comparison_reads(picture, stalled):
+    worker, updates = FakeWorker(), []
+    page = handlers(worker)
+    running = threading.Thread(target=lambda: updates.extend(ask(page, picture)))
+    running.start()
+    wait_until(stalled._turn.locked)
+    assert "Reading the upload." in updates[0][page.form.status]
+    assert updates[0][page.form.stop].interactive
+    assert "Stopped." in page.stop(TAB)[page.form.status]
+    running.join(5)
+    assert not running.is_alive() and not worker.jobs and not page.running
+    assert (
+        "Stopped." in updates[-1][page.form.status] and updates[-1][page.form.compare].interactive
+    )
+    assert page.board.results in list(ask(page, picture))[-1]
+
+
+def test_a_tab_that_is_closed_as_its_upload_is_read_ends_the_reading(picture, stalled):
+    page = handlers(FakeWorker())
+    running = threading.Thread(target=lambda: list(ask(page, picture)))
+    running.start()
+    wait_until(stalled._turn.locked)
+    page.visitors.leave(TAB)
+    running.join(5)
+    assert not running.is_alive() and not stalled._turn.locked()
+
+
+@pytest.mark.parametrize(
+    ("settings", "sentence"),
+    [(Settings(queue_size=0), "queue is full"), (Settings(visitor_jobs=0), "You have 0")],
+)
+def test_who_is_refused_has_had_nothing_read(picture, settings, sentence, monkeypatch):
+    monkeypatch.setattr(request, "read_upload", lambda *_: pytest.fail("it was read"))
+    worker = FairWorker(FakeWorker(), settings)
+    page = handlers(worker)
+    (only,) = ask(page, picture)
+    assert sentence in only[page.form.status] and only[page.form.compare].interactive
+    with pytest.raises(gr.Error, match=sentence):
+        Endpoint(worker, settings).compare(picture, "Where?", request=TAB)
 
 
 def test_a_closed_tab_frees_the_device(picture):
