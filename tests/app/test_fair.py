@@ -165,11 +165,13 @@ def test_a_job_that_still_reads_has_its_place_and_holds_up_nobody():
     worker = FairWorker(FakeWorker(), Settings(visitor_jobs=1))
     with worker.admit("slow") as run:
         assert worker.waiting == 1
-        assert isinstance(list(worker.run(job("quick")))[-1], ComparisonDone)
+        with closing(worker.run(job("quick"))) as stream:
+            assert next(stream) == Queued(0)
         with pytest.raises(RefusedError, match="You have 1 comparisons"), worker.admit("slow"):
             pass
         assert isinstance(list(run(job("slow")))[-1], ComparisonDone)
-        assert worker.waiting == 0, "what is done with the answer keeps nobody waiting"
+        with closing(worker.run(job("slow"))) as stream:
+            assert next(stream) == Queued(0), "what is done with the answer keeps nobody waiting"
     with pytest.raises(MediaError), worker.admit("slow"):
         raise MediaError
     assert worker.waiting == 0, "a reading that was refused leaves its place"
