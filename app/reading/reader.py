@@ -157,6 +157,7 @@ class Reader:
                     self._check(ended)
                     return answer, ended
             self._stop()
+        log.error("no process that reads: `python -m app.reading.child 0` shows what it lacks")
         raise MediaError("The process that reads uploads does not start; try again later.")
 
     def _greet(self) -> None:
