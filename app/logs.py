@@ -29,11 +29,11 @@ class JsonFormatter(logging.Formatter):
         line |= {name: value for name, value in record.__dict__.items() if name not in PLAIN}
         if record.exc_info and record.exc_info[1] is not None:
             line["error"] = type(record.exc_info[1]).__name__
-            line["places"] = _places(record.exc_info[1])
+            line["places"] = places(record.exc_info[1])
         return json.dumps(line, default=str)
 
 
-def _places(error: BaseException) -> list[str]:
+def places(error: BaseException) -> list[str]:
     """Where it was raised, innermost last."""
     return [
         f"{Path(frame.filename).name}:{frame.lineno} {frame.name}"

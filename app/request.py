@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import threading
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -45,8 +46,9 @@ def read_job(
     seed: int = 0,
     locate: str | None = None,
     settings: Settings | None = None,
+    cancelled: threading.Event | None = None,
 ) -> Job:
-    """Check every part and read the upload. Raises `ValueError`s only.
+    """Check every part and read the upload, unless `cancelled`. Raises `ValueError`s only.
 
     `locate` names what to find, instead of a question: the model is asked as it was trained to be.
     No model means the one that takes such an upload, no methods those that show most on it, and no
@@ -64,7 +66,7 @@ def read_job(
     frames = _frames(num_frames, card or default_card("video", settings), settings.max_frames)
     if path is None or str(path) == "":
         raise RequestError("No picture or clip came. Upload one or choose an example first.")
-    media = read_upload(path, frames, settings)
+    media = read_upload(path, frames, settings, cancelled)
     card = card or default_card(media.kind, settings)
     if media.kind not in card.media:
         raise RequestError(_misfit(card, media.kind))

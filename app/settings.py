@@ -41,6 +41,7 @@ class Settings:
     metrics_port: int = 0  # of Prometheus metrics, for this machine only; 0: none
     phase_seconds: int = 120  # that a phase of a lane may take
     job_seconds: int = 600  # that a comparison may take, once it runs
+    load_seconds: int = 600  # that a model may take to load, or a method's first run
 
     @classmethod
     def from_environment(cls) -> Settings:

@@ -13,12 +13,11 @@ import json
 import os
 import socket
 import sys
-import traceback
 from typing import BinaryIO
 
 import models.video  # noqa: F401  (before the fork: afterwards no module can be opened)
 from app.reading.confinement import allow_one_file, close_network, landlock_version, limit_resources
-from app.reading.wire import Order, pack_failure, pack_media, pack_refusal
+from app.reading.wire import UNCONFINED, Order, pack_failure, pack_media, pack_refusal
 from models.media import MediaError, read_media, said
 
 MAX_ORDER = 65_536  # bytes
@@ -40,19 +39,19 @@ def main(control: socket.socket) -> None:
         if reader == 0:
             control.close()
             with open(descriptors[0], "wb", closefd=False) as answer:
-                _read(Order.unpack(message), answer)
-            os._exit(0)  # whatever the decoders would still like to do
+                held = _read(Order.unpack(message), answer)
+            os._exit(0 if held else UNCONFINED)  # whatever the decoders would still like to do
         os.close(descriptors[0])
         _, status = os.waitpid(reader, 0)
         control.send(json.dumps(os.waitstatus_to_exitcode(status)).encode())
 
 
-def _read(order: Order, answer: BinaryIO) -> None:
-    """Confine this process, read, and answer."""
-    name = said(order.path)
+def _read(order: Order, answer: BinaryIO) -> bool:
+    """Confine this process, read, and answer; False where it read with every file in reach."""
+    name, held = said(order.path), True
     try:
         limit_resources(order.memory, order.cpu_seconds, order.seconds)
-        allow_one_file(order.path)
+        held = allow_one_file(order.path)
         media = read_media(order.path, order.num_frames, order.limits)
         for part in pack_media(media):
             answer.write(part)
@@ -61,8 +60,9 @@ def _read(order: Order, answer: BinaryIO) -> None:
     except MemoryError:
         most = f"{order.memory / 1e6:.0f} MB of memory"
         answer.write(pack_refusal(f"{name} takes more than {most} to read; save it smaller."))
-    except Exception:
-        answer.write(pack_failure(traceback.format_exc()))
+    except Exception as error:
+        answer.write(pack_failure(error))
+    return held
 
 
 if __name__ == "__main__":

@@ -13,10 +13,11 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
 
-from app.reading.wire import Order, unpack
+from app.reading.wire import UNCONFINED, FailedError, Order, unpack
 from app.settings import ROOT, Settings
 from models.limits import Limits
 from models.media import Media, MediaError, local_file, said
@@ -26,6 +27,9 @@ log = logging.getLogger(__name__)
 START_SECONDS = 60  # for the child to import its decoders, on a busy machine
 GRACE_SECONDS = 2  # in which a fork that is out of time ends by itself, and leaves the child
 CHUNK = 1 << 20  # bytes
+SECONDS_BETWEEN_LOOKS = 0.1  # for a reading that is cancelled
+STOPPED = "The reading was stopped."
+LEFT = "this system leaves %s to the process that reads uploads"
 ENVIRONMENT = {  # nothing else of ours: it may hold passwords and tokens
     "PATH": os.defpath,
     "PYTHONPATH": str(ROOT),
@@ -34,13 +38,18 @@ ENVIRONMENT = {  # nothing else of ours: it may hold passwords and tokens
 }
 
 
-def read_upload(path: str | Path, num_frames: int, settings: Settings) -> Media:
+def read_upload(
+    path: str | Path,
+    num_frames: int,
+    settings: Settings,
+    cancelled: threading.Event | None = None,
+) -> Media:
     """What `models.media.read_media` gives or refuses, read in a confined process.
 
     Pages, programs and the command line alike read through here: a file that somebody has on a
     disk came from somewhere too, and there is one way to read.
     """
-    return reader(settings).read(path, num_frames)
+    return reader(settings).read(path, num_frames, cancelled)
 
 
 @lru_cache(maxsize=4)
@@ -68,9 +77,15 @@ class Reader:
         self._control: socket.socket | None = None
         self.confined: dict[str, bool] | None = None  # what holds of the child, once it is ready
 
-    def read(self, path: str | Path, num_frames: int) -> Media:
-        """Raises `MediaError` only, which also says so where the reading process ended."""
+    def read(
+        self, path: str | Path, num_frames: int, cancelled: threading.Event | None = None
+    ) -> Media:
+        """Raises `MediaError` only, which also says so where the reading process ended.
+
+        Once `cancelled` is set it raises too: it waits no longer, and the fork is killed.
+        """
         settings, file = self.settings, Path(os.path.abspath(local_file(path)))
+        cancelled = cancelled or threading.Event()
         order = Order(
             file,
             num_frames,
@@ -79,20 +94,35 @@ class Reader:
             cpu_seconds=settings.max_read_cpu_seconds,
             seconds=settings.max_read_seconds,
         )
-        with self._turn:
-            answer, ended = self._send(order)
+        with self._turn_unless(cancelled):
+            answer, ended = self._send(order, cancelled)
+        if cancelled.is_set():
+            raise MediaError(STOPPED)
         try:
             return unpack(answer)
         except MediaError:
             raise
+        except FailedError as error:
+            log.error("reading failed", extra={"failed": str(error), "ended": ended})
+            raise MediaError(self._why(said(file), ended)) from error
         except (ValueError, KeyError, TypeError) as error:
-            log.error("no answer from the process that reads: %s, ended by %s", error, ended)
+            log.error("no answer of a reading", extra={"ended": ended}, exc_info=error)
             raise MediaError(self._why(said(file), ended)) from error
 
     def start(self) -> None:
         """Have a child import its decoders meanwhile."""
         with self._turn:
             self._start()
+
+    @contextlib.contextmanager
+    def _turn_unless(self, cancelled: threading.Event) -> Iterator[None]:
+        while not self._turn.acquire(timeout=SECONDS_BETWEEN_LOOKS):
+            if cancelled.is_set():
+                raise MediaError(STOPPED)
+        try:
+            yield
+        finally:
+            self._turn.release()
 
     def _start(self) -> None:
         if self._child is not None and self._child.poll() is None:
@@ -108,12 +138,13 @@ class Reader:
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,  # decoders and tracebacks quote what they read
                 start_new_session=True,  # so that it ends with its fork, and not on our Ctrl-C
             )
         self.confined = None
 
-    def _send(self, order: Order) -> tuple[bytearray, int]:
-        """The answer as it came, and how the fork ended: 0, or minus the signal."""
+    def _send(self, order: Order, cancelled: threading.Event) -> tuple[bytearray, int]:
+        """The answer as it came, and how the fork ended: its status, or minus the signal."""
         for _ in range(2):  # a child that went while idle has nothing to be told about
             self._start()
             with contextlib.suppress(OSError, ValueError):
@@ -122,8 +153,11 @@ class Reader:
                 with open(out, "rb", buffering=0) as pipe:
                     with open(into, "wb", buffering=0):
                         socket.send_fds(self._control, [order.pack()], [into])
-                    return self._take(pipe.fileno(), order)
+                    answer, ended = self._take(pipe.fileno(), order, cancelled)
+                    self._check(ended)
+                    return answer, ended
             self._stop()
+        log.error("no process that reads: `python -m app.reading.child 0` shows what it lacks")
         raise MediaError("The process that reads uploads does not start; try again later.")
 
     def _greet(self) -> None:
@@ -131,14 +165,22 @@ class Reader:
             self.confined = json.loads(self._control.recv(CHUNK))
             for what, holds in self.confined.items():
                 if not holds:
-                    log.warning("this system leaves %s to the process that reads uploads", what)
+                    log.warning(LEFT, what)
 
-    def _take(self, pipe: int, order: Order) -> tuple[bytearray, int]:
-        """All that comes within the time and the memory."""
+    def _check(self, ended: int) -> None:
+        """Warn once of each child whose forks read unconfined although the kernel could."""
+        if ended == UNCONFINED and self.confined["files"]:
+            self.confined["files"] = False
+            log.warning(LEFT, "files")
+
+    def _take(self, pipe: int, order: Order, cancelled: threading.Event) -> tuple[bytearray, int]:
+        """All that comes within the time and the memory, or until cancelled."""
         answer, deadline = bytearray(), time.monotonic() + order.seconds + GRACE_SECONDS
         with selectors.DefaultSelector() as ready:
             ready.register(pipe, selectors.EVENT_READ)
-            while ready.select(max(deadline - time.monotonic(), 0)):
+            while time.monotonic() < deadline and not cancelled.is_set():
+                if not ready.select(SECONDS_BETWEEN_LOOKS):
+                    continue
                 chunk = os.read(pipe, CHUNK)
                 answer += chunk
                 if not chunk or len(answer) > order.memory:
@@ -168,7 +210,7 @@ class Reader:
         if ended == -signal.SIGXCPU:
             most = f"{settings.max_read_cpu_seconds} s of a processor"
             return f"{name} takes more than {most} to read; cut it, or save it smaller."
-        if ended == 0:
+        if ended in (0, UNCONFINED):
             return f"{name} cannot be read: its reader failed on it; save the file anew."
         return (
             f"The process that reads uploads was stopped while it read {name}. It starts again "

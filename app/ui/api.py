@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import gradio as gr
@@ -17,11 +18,13 @@ from app.ui.handlers import in_words
 from app.ui.numbers import NumberInput
 from app.ui.uploads import PictureInput
 from app.ui.visitors import Visitors
-from app.worker.protocol import Job, Worker
+from app.worker.protocol import AdmittingWorker, Job
 from models.catalog import find
 
 
-def compare_endpoint(worker: Worker, settings: Settings, visitors: Visitors, **device: Any) -> None:
+def compare_endpoint(
+    worker: AdmittingWorker, settings: Settings, visitors: Visitors, **device: Any
+) -> None:
     """Declare `/compare`. Its components are never shown; they type the endpoint's arguments."""
     with gr.Column(visible=False):
         inputs = [
@@ -46,7 +49,7 @@ class Endpoint:
     """What stands behind `/compare`."""
 
     def __init__(
-        self, worker: Worker, settings: Settings, visitors: Visitors | None = None
+        self, worker: AdmittingWorker, settings: Settings, visitors: Visitors | None = None
     ) -> None:
         self.worker, self.settings = worker, settings
         self.visitors = visitors or Visitors()
@@ -88,7 +91,8 @@ class Endpoint:
         """
         names = [methods] if isinstance(methods, str) else methods
         try:
-            job = read_job(
+            reading = partial(
+                read_job,
                 upload,
                 question,
                 model,
@@ -101,7 +105,7 @@ class Endpoint:
                 seed=seed,
                 settings=self.settings,
             )
-            last = self._last_event(job, request.session_hash if request else "")
+            job, last = self._answered(reading, request.session_hash if request else "")
         except Exception as error:
             raise refusal(in_words(error)) from error
         if not isinstance(last, ComparisonDone):
@@ -112,8 +116,9 @@ class Endpoint:
             "note": find(job.model).note_on(job.question),
         }
 
-    def _last_event(self, job: Job, visitor: str) -> Event | None:
-        with self.visitors.job(visitor) as cancelled:
-            events = self.worker.run(replace(job, visitor=visitor), cancelled)
-            *_, last = (None, *events)
-        return last
+    def _answered(self, reading: Callable[..., Job], visitor: str) -> tuple[Job, Event | None]:
+        """What was asked, and the last event of it."""
+        with self.visitors.job(visitor) as cancelled, self.worker.admit(visitor) as run:
+            job = replace(reading(cancelled=cancelled), visitor=visitor)
+            *_, last = (None, *run(job, cancelled))
+        return job, last

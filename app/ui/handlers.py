@@ -6,15 +6,16 @@ import logging
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from html import escape
 from math import ceil
 from typing import Any
 
 import gradio as gr
 
-from app.events import Queued
+from app.events import Event, Queued
 from app.render.clip_timeline import clip_timeline_chart
 from app.render.latency import latency_chart
 from app.render.staircase import staircase_chart
@@ -29,7 +30,7 @@ from app.ui.held import held
 from app.ui.lab import composed
 from app.ui.screen import Screen
 from app.ui.visitors import Visitors
-from app.worker.protocol import Job, Worker
+from app.worker.protocol import AdmittingWorker, Job, Run
 from models.catalog import find
 from models.record import Comparison
 
@@ -44,15 +45,20 @@ Update = dict[Any, Any]
 class Running:
     """A comparison under way in one browser tab."""
 
-    screen: Screen
     cancelled: threading.Event
+    screen: Screen | None = None  # from when its upload has been read
 
 
 class Handlers:
     """What happens on Compare and on Stop, for the components of one page."""
 
     def __init__(
-        self, worker: Worker, settings: Settings, form: Form, board: Board, visitors: Visitors
+        self,
+        worker: AdmittingWorker,
+        settings: Settings,
+        form: Form,
+        board: Board,
+        visitors: Visitors,
     ) -> None:
         self.worker, self.settings, self.form, self.board = worker, settings, form, board
         self.visitors = visitors
@@ -101,40 +107,36 @@ class Handlers:
         """One comparison from the button to the last chart; `parts` are what the Lab says."""
         if way == "lab":
             methods, positions = composed(parts), "published"  # each name says its own
-        try:
-            job = read_job(
-                clip if kind == "video" else picture,
-                question,
-                model,
-                methods,
-                retention_ratio,
-                positions=positions,
-                num_frames=num_frames if kind == "video" else None,
-                max_new_tokens=max_new_tokens,
-                temperature=temperature,
-                seed=seed,
-                settings=self.settings,
-            )
-        except ValueError as error:
-            yield self._refusal(str(error))
-            return
         visitor = request.session_hash
+        reading = partial(
+            read_job,
+            clip if kind == "video" else picture,
+            question,
+            model,
+            methods,
+            retention_ratio,
+            positions=positions,
+            num_frames=num_frames if kind == "video" else None,
+            max_new_tokens=max_new_tokens,
+            temperature=temperature,
+            seed=seed,
+            settings=self.settings,
+        )
         with self.visitors.job(visitor) as cancelled:
-            now = Running(Screen(job), cancelled)
-            self.running[visitor] = now
             try:
-                yield self._opening(now.screen)
-                yield from self._stream(replace(job, visitor=visitor), now)
-            finally:
-                if self.running.get(visitor) is now:
-                    del self.running[visitor]
+                with self.worker.admit(visitor) as run:
+                    yield from self._admitted(visitor, reading, run, cancelled)
+            except ValueError as error:
+                yield self._stopped() if cancelled.is_set() else self._refusal(str(error))
 
     def stop(self, request: gr.Request) -> Update:
         """Free the device and leave on the screen what is there."""
         now = self.running.pop(request.session_hash, None)
         if now is None:
-            return self._buttons(running=False) | {self.form.status: note("Stopped.")}
+            return self._stopped()
         now.cancelled.set()
+        if now.screen is None:
+            return self._stopped()
         now.screen.stop()
         for _ in now.screen.draw():
             pass
@@ -153,10 +155,30 @@ class Handlers:
                 raise gr.Error(NOT_WRITTEN) from error
             yield {board.save: gr.Button(SAVE, interactive=True), board.file: path}
 
-    def _stream(self, job: Job, now: Running) -> Iterator[Update]:
-        screen, pending, sent = now.screen, set(), 0.0
+    def _admitted(
+        self,
+        visitor: str,
+        reading: Callable[..., Job],
+        run: Run,
+        cancelled: threading.Event,
+    ) -> Iterator[Update]:
+        """Read and run, in a place of the queue. Raises the reading's `ValueError`s only."""
+        now = Running(cancelled)
+        self.running[visitor] = now
         try:
-            for event in self.worker.run(job, now.cancelled):
+            yield self._buttons(running=True) | {self.form.status: note("Reading the upload.")}
+            job = replace(reading(cancelled=cancelled), visitor=visitor)
+            now.screen = Screen(job)
+            yield self._opening(now.screen)
+            yield from self._stream(run(job, cancelled), now.screen)
+        finally:
+            if self.running.get(visitor) is now:
+                del self.running[visitor]
+
+    def _stream(self, events: Iterator[Event], screen: Screen) -> Iterator[Update]:
+        pending, sent = set(), 0.0
+        try:
+            for event in events:
                 if isinstance(event, Queued):
                     yield {self.form.status: note(position(event))}
                     continue
@@ -187,6 +209,7 @@ class Handlers:
             board.results: gr.Column(visible=False),
             board.outside: "",
             board.empty: gr.HTML(visible=True),
+            **self._buttons(running=False),
             self.form.status: alert(sentence),
         }
 
@@ -242,6 +265,9 @@ class Handlers:
     def _closing(self, screen: Screen) -> Update:
         status = {self.form.status: note(screen.in_words())}
         return self._parts(screen) | self._buttons(running=False) | status
+
+    def _stopped(self) -> Update:
+        return self._buttons(running=False) | {self.form.status: note("Stopped.")}
 
     def _parts(self, screen: Screen) -> Update:
         return {self.board.parts[name]: html for name, html in screen.parts().items()}

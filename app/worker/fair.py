@@ -6,38 +6,55 @@ import threading
 import time
 from collections import deque
 from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
 from math import ceil
 
 from app.events import Event, Queued
 from app.settings import Settings
-from app.worker.protocol import Health, Job, Worker
+from app.worker.protocol import Health, Job, Run, Worker
 from app.worker.stream import SECONDS_BETWEEN_LOOKS
 
 MEASURED = 16  # jobs that an estimate is made from, the last ones
 
 
+@dataclass(eq=False)
+class Place:
+    """A job's place in the queue, from before its upload is read until the job has ended."""
+
+    visitor: str
+    ready: bool = False  # read; until then it holds up nobody who came later
+    running: bool = False
+
+
 class FairWorker:
-    """Lets so many jobs at once through to `worker`; the others wait here, first come first."""
+    """Lets so many jobs at once through to `worker`; the others wait here, first come first.
+
+    A place comes first and the upload is read in it: who is refused has had nothing read, and
+    nobody has more files read at once than places. So at most `queue_size` waiting jobs hold
+    their frames.
+    """
 
     def __init__(self, worker: Worker, settings: Settings, at_once: int = 1) -> None:
         self.worker, self.settings, self.at_once = worker, settings, at_once
-        self._jobs: list[Job] = []  # in order of arrival, those that run among them
-        self._running: set[str] = set()  # their numbers
+        self._places: list[Place] = []  # in order of arrival, those that run among them
         self._took: deque[float] = deque(maxlen=MEASURED)  # seconds
         self._changed = threading.Condition()
 
-    def run(self, job: Job, cancelled: threading.Event | None = None) -> Iterator[Event]:
+    @contextmanager
+    def admit(self, visitor: str) -> Iterator[Run]:
         """Raises `RefusedError` at once where the queue, or the visitor's share of it, is full."""
-        cancelled = cancelled or threading.Event()
-        self._join(job)
+        place = Place(visitor)
+        self._join(place)
         try:
-            yield from self._wait(job, cancelled)
-            if not cancelled.is_set():
-                start = time.monotonic()
-                yield from self.worker.run(job, cancelled)
-                self._took.append(time.monotonic() - start)
+            yield partial(self._run, place)
         finally:
-            self._leave(job)
+            self._leave(place)
+
+    def run(self, job: Job, cancelled: threading.Event | None = None) -> Iterator[Event]:
+        with self.admit(job.visitor) as run:
+            yield from run(job, cancelled)
 
     def preload(self) -> None:
         self.worker.preload()
@@ -49,48 +66,64 @@ class FairWorker:
     def waiting(self) -> int:
         """Jobs that do not run yet."""
         with self._changed:
-            return len(self._jobs) - len(self._running)
+            return self._waiting()
 
-    def _join(self, job: Job) -> None:
+    def _waiting(self) -> int:
+        return sum(not place.running for place in self._places)
+
+    def _run(
+        self, place: Place, job: Job, cancelled: threading.Event | None = None
+    ) -> Iterator[Event]:
+        cancelled = cancelled or threading.Event()
+        try:
+            yield from self._wait(place, cancelled)
+            if not cancelled.is_set():
+                start = time.monotonic()
+                yield from self.worker.run(job, cancelled)
+                if not cancelled.is_set():  # else it says nothing of how long jobs take
+                    self._took.append(time.monotonic() - start)
+        finally:
+            self._leave(place)  # what a page draws of the job keeps nobody waiting
+
+    def _join(self, place: Place) -> None:
         with self._changed:
-            waiting = len(self._jobs) - len(self._running)
-            if waiting >= self.settings.queue_size:
-                raise RefusedError(_full(len(self._jobs), self._estimate(len(self._jobs))))
-            own = sum(other.visitor == job.visitor for other in self._jobs)
-            if job.visitor and own >= self.settings.visitor_jobs:
+            if self._waiting() >= self.settings.queue_size:
+                raise RefusedError(_full(len(self._places), self._estimate(len(self._places))))
+            own = sum(other.visitor == place.visitor for other in self._places)
+            if place.visitor and own >= self.settings.visitor_jobs:
                 raise RefusedError(
                     f"You have {own} comparisons under way, which is the most for one visitor. "
                     "Stop one, or wait for it."
                 )
-            self._jobs.append(job)
+            self._places.append(place)
 
-    def _leave(self, job: Job) -> None:
+    def _leave(self, place: Place) -> None:
         with self._changed:
-            self._jobs.remove(job)
-            self._running.discard(job.number)
-            self._changed.notify_all()
+            if place in self._places:
+                self._places.remove(place)
+                self._changed.notify_all()
 
-    def _wait(self, job: Job, cancelled: threading.Event) -> Iterator[Queued]:
+    def _wait(self, place: Place, cancelled: threading.Event) -> Iterator[Queued]:
         """The position each time it changes, until it is the job's turn: that is position 0."""
-        told = None
+        told, place.ready = None, True
         while not cancelled.is_set():
             with self._changed:
-                place = self._place(job)
-                if place.ahead == told:
+                queued = self._queued(place)
+                if queued.ahead == told:
                     self._changed.wait(SECONDS_BETWEEN_LOOKS)
                     continue
-                if place.ahead == 0:
-                    self._running.add(job.number)
-            told = place.ahead
-            yield place
-            if not place.ahead:
+                if queued.ahead == 0:
+                    place.running = True
+            told = queued.ahead
+            yield queued
+            if not queued.ahead:
                 return
 
-    def _place(self, job: Job) -> Queued:
-        """Where a job stands; it may run while fewer than `at_once` of those before it do."""
-        before = self._jobs[: self._jobs.index(job)]
-        free = self.at_once - len(self._running)
-        if sum(other.number not in self._running for other in before) < free:
+    def _queued(self, place: Place) -> Queued:
+        """Where a job stands; it may run while fewer than `at_once` do or come before it."""
+        running = sum(other.running for other in self._places)
+        before = self._places[: self._places.index(place)]
+        if sum(other.ready and not other.running for other in before) < self.at_once - running:
             return Queued(0)
         return Queued(len(before), self._estimate(len(before)))
 

@@ -12,6 +12,7 @@ import queue
 import threading
 import time
 from collections.abc import Iterable, Iterator
+from math import inf
 
 import numpy as np
 import torch
@@ -49,7 +50,7 @@ class LocalWorker:
         self._jobs: queue.Queue[tuple[Job, Stream] | None] = queue.Queue()
         self._adapter: tuple[str, Adapter] | None = None
         self._warm: set[tuple] = set()
-        self._step_began: float | None = None  # while lanes are under way
+        self._step: tuple[float, float] | None = None  # when it began and the most it may take
         threading.Thread(target=self._own_device, name="device", daemon=True).start()
 
     def run(self, job: Job, cancelled: threading.Event | None = None) -> Iterator[Event]:
@@ -67,13 +68,12 @@ class LocalWorker:
         self._jobs.put(None)
 
     def health(self) -> Health:
-        began, most = self._step_began, 2 * self.limits.phase_seconds
-        stuck = began is not None and time.monotonic() - began > most
+        began, most = self._step or (inf, inf)
+        stuck = time.monotonic() - began > most
         device = torch.device(self.settings.device or "cuda")
         on_cuda = device.type == "cuda" and torch.cuda.is_initialized()
-        return Health(
-            STUCK.format(most) * stuck, torch.cuda.memory_allocated(device) if on_cuda else 0
-        )
+        reason = STUCK.format(most) if stuck else ""
+        return Health(reason, torch.cuda.memory_allocated(device) if on_cuda else 0)
 
     def _own_device(self) -> None:
         while True:
@@ -81,13 +81,15 @@ class LocalWorker:
             if task is None:
                 with contextlib.suppress(Exception):  # the first job will say what is wrong
                     self._preload(threading.Event())
+                self._step = None
             else:
                 self._say(*task)
 
     def _say(self, job: Job, stream: Stream) -> None:
         try:
+            self._allow(self.settings.load_seconds)  # a model may take long to load, a step not
             for event in self.steps(job, stream.cancelled):
-                self._step_began = time.monotonic()  # a model may take long to load, a step not
+                self._allow(2 * self.limits.phase_seconds)
                 stream.put(event)
         except Exception as error:
             if not isinstance(error, ValueError):
@@ -96,10 +98,15 @@ class LocalWorker:
         else:
             stream.end()
         finally:
-            self._step_began = None
+            self._step = None
+
+    def _allow(self, seconds: float) -> None:
+        """A step begins that may take so long before the worker says that it is stuck."""
+        self._step = time.monotonic(), seconds
 
     def _preload(self, cancelled: threading.Event) -> None:
         name = self.settings.model
+        self._allow(self.settings.load_seconds)
         self.model(name)
         self._warm_up(name, blank(find(name)), [method() for method in METHODS], cancelled)
 
@@ -114,6 +121,7 @@ class LocalWorker:
         for method in methods:
             if (model, method.name) in self._warm:
                 continue
+            self._allow(self.settings.load_seconds)
             with contextlib.suppress(Exception):  # its lane will say what is wrong
                 for _ in run_lane(self.model(model), upload, "?", method, max_new_tokens=2):
                     if cancelled.is_set():

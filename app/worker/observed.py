@@ -6,11 +6,13 @@ import logging
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
 
 from app.events import ComparisonDone, Event, Queued
 from app.metrics import Metrics
 from app.worker.fair import FairWorker, RefusedError
-from app.worker.protocol import Health, Job
+from app.worker.protocol import Health, Job, Run
 from pruning.methods import METHODS
 
 log = logging.getLogger(__name__)
@@ -24,18 +26,32 @@ class ObservedWorker:
         self.worker, self.metrics = worker, metrics
         metrics.watch(worker, lambda: worker.waiting)
 
+    @contextmanager
+    def admit(self, visitor: str) -> Iterator[Run]:
+        try:
+            with self.worker.admit(visitor) as run:
+                yield partial(self._run, run)
+        except RefusedError:
+            self.metrics.jobs.labels("refused").inc()
+            log.info("job refused")
+            raise
+
     def run(self, job: Job, cancelled: threading.Event | None = None) -> Iterator[Event]:
+        with self.admit(job.visitor) as run:
+            yield from run(job, cancelled)
+
+    def _run(self, run: Run, job: Job, cancelled: threading.Event | None = None) -> Iterator[Event]:
         start, outcome, event = time.monotonic(), "stopped", None
         _log("job came", job, model=job.model, frames=len(job.media.frames), lanes=_names(job))
         try:
-            for event in self.worker.run(job, cancelled):
+            for event in run(job, cancelled):
                 self.metrics.take(event, _names(job))
                 if event == Queued(0):
                     self.metrics.waits.observe(time.monotonic() - start)
                 yield event
             outcome = "done" if isinstance(event, ComparisonDone) else "stopped"
-        except Exception as error:
-            outcome = "refused" if isinstance(error, RefusedError) else "failed"
+        except Exception:
+            outcome = "failed"
             raise
         finally:
             self.metrics.jobs.labels(outcome).inc()

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import threading
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -57,3 +58,16 @@ class Worker(Protocol):
         """Get ready, without making the caller wait, what the first visitor would wait for."""
 
     def health(self) -> Health: ...
+
+
+Run = Callable[[Job, threading.Event], Iterator[Event]]  # what `Worker.run` is
+
+
+class AdmittingWorker(Worker, Protocol):
+    """A worker that visitors are let in to: before there is a job, and before a file is read."""
+
+    def admit(self, visitor: str) -> AbstractContextManager[Run]:
+        """A place for one job, for as long as this is open; what it gives runs the job there.
+
+        Raises a `ValueError` for people where there is none.
+        """

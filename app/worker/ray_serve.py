@@ -19,7 +19,13 @@ os.environ.setdefault("RAY_worker_niceness", "0")  # by default 15, and lanes ar
 
 import ray
 from ray import serve
-from ray.exceptions import RayError
+from ray.exceptions import (
+    NodeDiedError,
+    ObjectLostError,
+    OutOfMemoryError,
+    RayActorError,
+    WorkerCrashedError,
+)
 from ray.serve.exceptions import BackPressureError, RayServeException
 
 from app.events import Event
@@ -35,6 +41,14 @@ APPLICATION = "tokenscope"
 LOST = (
     "The worker that ran this comparison was lost; another is being started. "
     "Your upload is still here: compare again."
+)
+GONE = (  # a replica's process or machine; what it raised itself is an error like any other
+    RayActorError,
+    WorkerCrashedError,
+    NodeDiedError,
+    ObjectLostError,
+    OutOfMemoryError,
+    RayServeException,
 )
 FULL = "Every worker is busy and more wait than are let in. Try again in a while."
 
@@ -109,10 +123,10 @@ def in_words(error: Exception) -> Exception:
     cause = getattr(error, "cause", None)  # of what was raised in a replica
     if isinstance(cause, ValueError):
         return ValueError(str(cause))
-    if isinstance(error, RayError | RayServeException):
+    if isinstance(error, GONE):
         log.warning("replica lost", extra={"error": type(error).__name__})
         return ValueError(LOST)
-    return error
+    return error  # whoever shows it says "internal error"
 
 
 def start(settings: Settings) -> Worker:

@@ -8,11 +8,11 @@ from app.metrics import Metrics
 from app.settings import Settings
 from app.worker.fair import FairWorker
 from app.worker.observed import ObservedWorker
-from app.worker.protocol import Worker
+from app.worker.protocol import AdmittingWorker, Worker
 from app.worker.spread import SpreadWorker
 
 
-def start_worker(settings: Settings) -> Worker:
+def start_worker(settings: Settings) -> AdmittingWorker:
     """What a page asks: a worker that queues, counts and logs."""
     metrics = Metrics()
     if settings.metrics_port:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import numpy as np
 
@@ -17,7 +18,7 @@ from app.events import (
     PhaseDone,
     TextDelta,
 )
-from app.worker.protocol import Health, Job
+from app.worker.protocol import Health, Job, Run
 from models.record import Comparison, LaneFailure, LaneResult
 from pruning.base import CompressionMethod
 from pruning.tokens import TokenLayout
@@ -54,6 +55,10 @@ class FakeWorker:
             if cancelled.wait(self.pause):
                 return
             yield event
+
+    @contextmanager
+    def admit(self, visitor: str) -> Iterator[Run]:
+        yield self.run
 
     def preload(self) -> None:
         pass

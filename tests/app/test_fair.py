@@ -12,6 +12,7 @@ from app.settings import Settings
 from app.ui.handlers import position
 from app.worker.fair import FairWorker, RefusedError
 from app.worker.protocol import Job
+from models.media import MediaError
 from pruning.methods import create
 from tests.app.fake_worker import FakeWorker, wait_until
 from tests.tiny import picture
@@ -158,6 +159,34 @@ def test_a_job_that_fails_leaves_its_place():
     for _ in range(2):
         with pytest.raises(RuntimeError):
             list(worker.run(job()))
+
+
+def test_a_job_that_still_reads_has_its_place_and_holds_up_nobody():
+    worker = FairWorker(FakeWorker(), Settings(visitor_jobs=1))
+    with worker.admit("slow") as run:
+        assert worker.waiting == 1
+        with closing(worker.run(job("quick"))) as stream:
+            assert next(stream) == Queued(0)
+        with pytest.raises(RefusedError, match="You have 1 comparisons"), worker.admit("slow"):
+            pass
+        assert isinstance(list(run(job("slow")))[-1], ComparisonDone)
+        with closing(worker.run(job("slow"))) as stream:
+            assert next(stream) == Queued(0), "what is done with the answer keeps nobody waiting"
+    with pytest.raises(MediaError), worker.admit("slow"):
+        raise MediaError
+    assert worker.waiting == 0, "a reading that was refused leaves its place"
+
+
+def test_a_job_that_was_stopped_says_nothing_of_how_long_jobs_take():
+    worker, cancelled = FairWorker(FakeWorker(), Settings()), threading.Event()
+    for _ in worker.run(job(), cancelled):
+        cancelled.set()
+    assert worker.worker.jobs == [], "it was stopped as it waited"
+    cancelled.clear()
+    for event in worker.run(job(), cancelled):
+        if not isinstance(event, Queued):
+            cancelled.set()
+    assert len(worker.worker.jobs) == 1 and not worker._took
 
 
 @pytest.mark.parametrize(

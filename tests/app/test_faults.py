@@ -6,7 +6,9 @@ The loss of a replica is in test_ray.py, broken uploads are where uploads are re
 from __future__ import annotations
 
 import errno
+import os
 import shutil
+import signal
 import threading
 
 import gradio as gr
@@ -14,15 +16,17 @@ import pytest
 import torch
 
 from app import recordings
+from app.reading.reader import reader
 from app.request import examples
 from app.settings import EXAMPLES, Settings
 from app.worker import local
+from app.worker.fair import FairWorker
 from app.worker.local import LocalWorker
 from models import catalog, weights
 from models.pipeline import run_lane
 from models.record import PHASES
 from tests.app.asking import TAB, ask, handlers
-from tests.app.fake_worker import FakeWorker, wait_until
+from tests.app.fake_worker import wait_until
 
 pytestmark = [pytest.mark.fault, pytest.mark.checkpoint]
 EXAMPLE = examples()[0]
@@ -30,7 +34,7 @@ EXAMPLE = examples()[0]
 
 @pytest.fixture(scope="module")
 def page():
-    return handlers(LocalWorker(Settings(device="cpu")))
+    return handlers(FairWorker(LocalWorker(Settings(device="cpu")), Settings()))
 
 
 def compare(page):
@@ -113,7 +117,7 @@ def test_a_checkpoint_that_is_corrupt_is_told_and_the_next_model_loads(page, mon
     card = catalog.find("embedded-image")
     folder = shutil.copytree(weights.ROOT / card.source, tmp_path / card.source)
     (folder / "model.safetensors").write_bytes(b"\xff" * 1000)
-    broken = handlers(LocalWorker(Settings(device="cpu")))
+    broken = handlers(FairWorker(LocalWorker(Settings(device="cpu")), Settings()))
     with monkeypatch.context() as patched:
         patched.setattr(weights, "ROOT", tmp_path)
         print("corrupt checkpoint:", seen := status(broken, compare(broken)))
@@ -121,15 +125,18 @@ def test_a_checkpoint_that_is_corrupt_is_told_and_the_next_model_loads(page, mon
     assert "2 of 2 lanes answered" in status(broken, compare(broken))
 
 
-def test_a_worker_that_is_lost_leaves_the_upload_and_the_last_comparison(page):
-    class LostWorker(FakeWorker):
-        def run(self, job, cancelled=None):
-            raise ValueError("The worker that ran this comparison was lost.")
-            yield
-
-    lost = handlers(LostWorker())
-    last = compare(lost)
-    print("worker lost:", status(lost, last))
-    assert "was lost" in status(lost, last)
-    assert lost.board.comparison not in last, "what was held is held still"
-    assert not set(last) & set(lost.form.uploads.values()), "nor is the upload touched"
+def test_a_reader_that_is_killed_is_told_and_the_next_comparison_reads_again(page):
+    last = compare(page)
+    uploads, reading = set(page.form.uploads.values()), reader(Settings())
+    os.kill(reading._child.pid, signal.SIGSTOP)  # so that it is killed while it reads
+    updates = []
+    running = threading.Thread(target=lambda: updates.extend(_asked(page)))
+    running.start()
+    wait_until(reading._turn.locked)
+    os.kill(reading._child.pid, signal.SIGKILL)
+    running.join(20)
+    print("reader killed:", seen := status(page, updates[-1]))
+    assert "was stopped while it read" in seen and "the upload is still there" in seen
+    assert not set(updates[-1]) & uploads, "the upload is not touched"
+    assert "2 of 2 lanes answered" in status(page, compare(page))
+    assert last[page.board.comparison]

@@ -160,6 +160,18 @@ def test_a_step_that_never_ends_is_given_up_and_the_worker_says_that_it_is_stuck
     assert isinstance(list(worker.run(job("vanilla")))[-1], ComparisonDone)
 
 
+def test_a_model_that_never_loads_is_given_up_and_the_worker_says_that_it_is_stuck(monkeypatch):
+    free = threading.Event()
+    monkeypatch.setattr(local, "load", lambda *_: free.wait(10) and tiny_llava())
+    worker = LocalWorker(Settings(load_seconds=1))
+    worker.preload()
+    wait_until(lambda: not worker.health().fit)
+    with pytest.raises(ValueError, match="more than 1 s and was given up"):
+        list(worker.run(job()))
+    free.set()
+    wait_until(lambda: worker.health().fit)
+
+
 def test_events_come_in_the_order_of_steps():
     events = list(advance([lane()], job("vanilla"), threading.Event(), Limits()))
     assert [e.phase.name for e in events if isinstance(e, PhaseDone)] == list(PHASES)

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import threading
 import time
 
 import gradio as gr
 import pytest
 
+from app import request
 from app.events import ComparisonDone
+from app.reading.reader import reader
 from app.render.summary import conditions_line, lane_rows
-from app.settings import Settings
+from app.settings import EXAMPLES, Settings
+from app.ui.api import Endpoint
 from app.ui.build import build
+from app.worker.fair import FairWorker
 from tests.app.asking import TAB, ask, handlers
 from tests.app.fake_worker import FakeWorker, wait_until
 
@@ -43,7 +49,7 @@ def test_words_that_vanilla_did_not_say_are_marked(picture):
 
 def test_only_what_changed_is_sent_while_answers_stream(picture):
     page = handlers(FakeWorker(pause=0.06))
-    first, *middle, _last = list(ask(page, picture))
+    _reading, first, *middle, _last = list(ask(page, picture))
     assert len(first) > 8
     assert all(0 < len(update) <= 4 for update in middle)
     assert sum(len(update) == 1 for update in middle) > len(middle) / 2
@@ -82,7 +88,7 @@ def test_a_request_that_cannot_run_is_one_sentence_and_never_reaches_the_worker(
 ):
     worker = FakeWorker()
     page = handlers(worker)
-    (only,) = ask(page, picture, **changes)
+    _, only = ask(page, picture, **changes)
     assert sentence in only[page.form.status] and 'role="alert"' in only[page.form.status]
     assert not worker.jobs
     assert page.board.results in list(ask(page, picture))[-1], "the page lives on"
@@ -92,14 +98,14 @@ def test_a_file_that_is_no_picture_is_one_sentence(tmp_path):
     path = tmp_path / "<img onerror=alert(1)>.png"
     path.write_text("not a picture")
     page = handlers(FakeWorker())
-    (only,) = ask(page, str(path))
+    _, only = ask(page, str(path))
     assert "not a picture" in only[page.form.status]
     assert "<img" not in only[page.form.status]
 
 
 def test_no_picture_is_one_sentence():
     page = handlers(FakeWorker())
-    (only,) = ask(page, None)
+    _, only = ask(page, None)
     assert "No picture" in only[page.form.status]
 
 
@@ -148,11 +154,62 @@ def test_stop_frees_the_device_and_leaves_what_is_there(picture):
     assert not page.running
 
 
+@pytest.fixture
+def stalled():
+    """The page's reader, whose child takes its whole time for whatever is asked of it."""
+    reading = reader(Settings())
+    reading.read(EXAMPLES / "scene-1.png", 1)
+    os.kill(reading._child.pid, signal.SIGSTOP)
+    yield reading
+    reading._stop()
+
+
+def test_stop_reaches_a_reading_and_the_next_comparison_reads(picture, stalled):
+    worker, updates = FakeWorker(), []
+    page = handlers(worker)
+    running = threading.Thread(target=lambda: updates.extend(ask(page, picture)))
+    running.start()
+    wait_until(stalled._turn.locked)
+    assert "Reading the upload." in updates[0][page.form.status]
+    assert updates[0][page.form.stop].interactive
+    assert "Stopped." in page.stop(TAB)[page.form.status]
+    running.join(5)
+    assert not running.is_alive() and not worker.jobs and not page.running
+    assert (
+        "Stopped." in updates[-1][page.form.status] and updates[-1][page.form.compare].interactive
+    )
+    assert page.board.results in list(ask(page, picture))[-1]
+
+
+def test_a_tab_that_is_closed_as_its_upload_is_read_ends_the_reading(picture, stalled):
+    page = handlers(FakeWorker())
+    running = threading.Thread(target=lambda: list(ask(page, picture)))
+    running.start()
+    wait_until(stalled._turn.locked)
+    page.visitors.leave(TAB)
+    running.join(5)
+    assert not running.is_alive() and not stalled._turn.locked()
+
+
+@pytest.mark.parametrize(
+    ("settings", "sentence"),
+    [(Settings(queue_size=0), "queue is full"), (Settings(visitor_jobs=0), "You have 0")],
+)
+def test_who_is_refused_has_had_nothing_read(picture, settings, sentence, monkeypatch):
+    monkeypatch.setattr(request, "read_upload", lambda *_: pytest.fail("it was read"))
+    worker = FairWorker(FakeWorker(), settings)
+    page = handlers(worker)
+    (only,) = ask(page, picture)
+    assert sentence in only[page.form.status] and only[page.form.compare].interactive
+    with pytest.raises(gr.Error, match=sentence):
+        Endpoint(worker, settings).compare(picture, "Where?", request=TAB)
+
+
 def test_a_closed_tab_frees_the_device(picture):
     worker = FakeWorker(pause=0.05)
     page = handlers(worker)
     updates = ask(page, picture)
-    next(updates), next(updates)
+    next(updates), next(updates), next(updates)
     updates.close()
     assert worker.cancelled[0].is_set() and not page.running
 
@@ -203,6 +260,6 @@ def test_what_the_lab_says_runs_in_place_of_the_methods_and_of_their_positions(p
 
 def test_a_refusal_takes_the_comparison_before_it_off_the_page(picture):
     page = handlers(FakeWorker())
-    (refused,) = ask(page, picture, question=" ")
+    _, refused = ask(page, picture, question=" ")
     assert not refused[page.board.results].visible and refused[page.board.empty].visible
     assert not any(refused[column].visible for column in page.board.columns)

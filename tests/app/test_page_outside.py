@@ -16,9 +16,9 @@ from tests.app.fake_worker import FakeWorker
 OUTSIDE = "What is the mood of this picture?"
 
 
-def test_the_note_comes_with_the_first_update_and_the_lanes_answer_all_the_same(picture):
+def test_the_note_comes_with_the_lanes_and_the_lanes_answer_all_the_same(picture):
     page = handlers(FakeWorker())
-    first, *_, last = list(ask(page, picture, OUTSIDE))
+    _, first, *_, last = list(ask(page, picture, OUTSIDE))
     note = first[page.board.outside]
     assert "does not know the word “mood”" in note and "Where is the red car?" in note
     assert last[page.board.outside] == note
@@ -27,21 +27,21 @@ def test_the_note_comes_with_the_first_update_and_the_lanes_answer_all_the_same(
 
 def test_the_model_of_clips_has_a_note_of_its_own(clip):
     page = handlers(FakeWorker())
-    first, *_ = list(ask_of_clip(page, clip))
+    _, first, *_ = list(ask_of_clip(page, clip))
     assert "Which way does the car move?" in first[page.board.outside]
 
 
 def test_a_question_inside_and_a_refusal_take_the_note_away(picture):
     page = handlers(FakeWorker())
-    first, *_ = ask(page, picture, QUESTION)
+    _, first, *_ = ask(page, picture, QUESTION)
     assert first[page.board.outside] == ""
-    (refused,) = ask(page, picture, " ")
+    _, refused = ask(page, picture, " ")
     assert refused[page.board.outside] == ""
 
 
 def test_markup_in_a_question_outside_stays_text(picture):
     page = handlers(FakeWorker())
-    first, *_ = ask(page, picture, "<img src=x onerror=alert(1)> & more?")
+    _, first, *_ = ask(page, picture, "<img src=x onerror=alert(1)> & more?")
     note = first[page.board.outside]
     assert "“img”" in note and "<img" not in note
 

@@ -17,6 +17,7 @@ pytest.importorskip("ray", reason="ray is not installed: see requirements-ray.tx
 import ray
 import torch
 from ray import serve
+from ray.exceptions import ActorDiedError, RayTaskError
 
 from app.events import ComparisonDone, LaneStarted, TextDelta
 from app.request import examples, read_job
@@ -95,6 +96,12 @@ def test_a_cancelled_job_stops_and_the_next_one_runs(in_process):
         if isinstance(event, TextDelta):
             cancelled.set()
     assert isinstance(list(in_process.run(job()))[-1], ComparisonDone)
+
+
+def test_only_a_replica_that_died_is_told_as_lost():
+    fell = RayTaskError("run", "", RuntimeError("a secret"))
+    assert ray_serve.in_words(fell) is fell, "an error of its own: the page says internal error"
+    assert str(ray_serve.in_words(ActorDiedError())) == ray_serve.LOST
 
 
 @pytest.fixture(scope="module")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import re
@@ -12,20 +13,23 @@ import sys
 import threading
 import time
 import zipfile
+from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from app.reading import child
 from app.reading.confinement import landlock_version
 from app.reading.reader import Reader
-from app.reading.wire import pack_media, unpack
+from app.reading.wire import UNCONFINED, FailedError, Order, pack_failure, pack_media, unpack
 from app.request import read_job
 from app.settings import EXAMPLES, ROOT, Settings
 from app.ui.export import zip_recording
-from models.media import MediaError, drawn, read_media
-from tests.app.fake_worker import FakeWorker
+from models.limits import LIMITS
+from models.media import Media, MediaError, drawn, read_media
+from tests.app.fake_worker import FakeWorker, wait_until
 from tests.models.clips import write
 
 PICTURE = EXAMPLES / "scene-1.png"
@@ -60,9 +64,12 @@ def test_what_comes_is_what_reading_in_this_process_gives(reader, clip):
         media = reader.read(path, count)
         took = time.perf_counter() - started
         here = read_media(path, count)
-        assert media.digest == here.digest and (media.times == here.times).all()
-        assert (media.kind, media.decoder, media.note) == (here.kind, here.decoder, here.note)
+        for one in fields(Media):
+            if one.name == "read_seconds":
+                continue
+            assert np.array_equal(getattr(media, one.name), getattr(here, one.name)), one.name
         assert 0 < media.read_seconds < took, "the time of the reading, not of the process"
+    assert media.seconds > media.times[-1], "how long a clip lasts is told to some models"
 
 
 def test_a_refusal_comes_word_for_word(reader, tmp_path):
@@ -131,6 +138,79 @@ def test_a_reading_that_takes_too_long_is_ended(clip):
     os.kill(hasty._child.pid, signal.SIGSTOP)
     assert "a.mp4 takes longer than 1 s to read" in refusal(hasty, clip)
     assert hasty.read(PICTURE, 1).kind == "image"
+
+
+@LINUX
+def test_a_reading_that_is_cancelled_frees_the_reader_at_once(reader, clip):
+    reader.read(PICTURE, 1)
+    os.kill(reader._child.pid, signal.SIGSTOP)  # it would take its 120 seconds
+    told, cancelled = [], [threading.Event() for _ in range(2)]
+
+    def read(event):
+        with pytest.raises(MediaError) as refused:
+            reader.read(clip, 8, event)
+        told.append(str(refused.value))
+
+    first, second = (threading.Thread(target=read, args=(event,)) for event in cancelled)
+    first.start()
+    wait_until(reader._turn.locked)
+    second.start()
+    cancelled[1].set()
+    second.join(5)
+    assert told == ["The reading was stopped."] and first.is_alive(), "one waited, one reads"
+    cancelled[0].set()
+    first.join(5)
+    assert len(told) == 2 and reader.read(PICTURE, 1).kind == "image"
+
+
+def test_a_reading_that_ends_as_it_is_cancelled_gives_nothing(reader):
+    cancelled = threading.Event()
+    cancelled.set()
+    with pytest.raises(MediaError, match="was stopped"):
+        reader.read(PICTURE, 1, cancelled)
+
+
+def test_what_a_reading_fails_with_is_logged_by_type_and_places_only(caplog):
+    def fall():
+        raise RuntimeError("/private/a letter.png")
+
+    with pytest.raises(RuntimeError) as fell:
+        fall()
+    with pytest.raises(FailedError, match=r"RuntimeError at test_reading\.py.* fall") as failed:
+        unpack(bytearray(pack_failure(fell.value)))
+    assert "letter" not in str(failed.value)
+    forged = json.dumps({"failed": "/private/a letter.png"}).encode() + b"\n"
+    with pytest.raises(FailedError, match="what no reading says"):
+        unpack(bytearray(forged))
+
+
+def test_a_file_that_the_reader_fails_on_is_told_without_its_name_in_the_log(
+    reader, caplog, monkeypatch
+):
+    answer = json.dumps({"failed": "RuntimeError at media.py:1 read_media"}).encode() + b"\n"
+    monkeypatch.setattr(reader, "_send", lambda *_: (bytearray(answer), 0))
+    assert "its reader failed on it" in refusal(reader, PICTURE)
+    assert caplog.records[-1].failed == "RuntimeError at media.py:1 read_media"
+    assert "scene-1" not in str(caplog.records[-1].__dict__)
+
+
+@LINUX
+def test_a_fork_that_reads_unconfined_is_reported_once(reader, caplog, monkeypatch):
+    reader.read(PICTURE, 1)
+    monkeypatch.setitem(reader.confined, "files", True)
+    for _ in range(2):
+        reader._check(UNCONFINED)
+    assert [record.getMessage() for record in caplog.records] == [
+        "this system leaves files to the process that reads uploads"
+    ]
+
+
+@pytest.mark.parametrize("held", [True, False])
+def test_a_fork_says_whether_it_could_be_confined(held, monkeypatch):
+    monkeypatch.setattr(child, "allow_one_file", lambda path: held)
+    monkeypatch.setattr(child, "limit_resources", lambda *_: None)
+    order = Order(PICTURE, 1, LIMITS, memory=10**9, cpu_seconds=60, seconds=60)
+    assert child._read(order, io.BytesIO()) == held
 
 
 @LINUX
@@ -223,7 +303,10 @@ MEDIA = drawn(np.full((4, 5, 3), 7, np.uint8))
         {"times": [0.0, 1.0]},
         {"times": ["now"]},
         {"kind": "page"},
+        {"times": [float("nan")]},
         {"read_seconds": None},
+        {"read_seconds": float("inf")},
+        {"seconds": float("nan")},
     ],
     ids=str,
 )
