@@ -20,7 +20,7 @@ from gradio_client import Client, handle_file
 
 from app.settings import Settings
 from app.ui.build import build, launch
-from app.ui.door import MOST_CLIENTS, Rate
+from app.ui.door import MOST_CLIENTS, Rate, network
 from tests.app.asking import QUESTION
 from tests.app.fake_worker import FakeWorker
 
@@ -162,6 +162,22 @@ def test_a_rate_lets_a_minutes_worth_through_at_once_and_then_one_after_another(
     now[0] = 1000
     assert [rate.take("a") for _ in range(6)] == [0] * 6, "no more than a minute is saved up"
     assert rate.take("a") > 0
+
+
+@pytest.mark.parametrize("route", ["run/compare", "api/compare", "call/compare", "call/v2/compare"])
+def test_every_route_that_could_run_something_is_counted(route):
+    served = Server(Settings(max_requests_per_minute=1))
+    try:
+        served.ask("gradio_api/upload", b"x")
+        assert served.ask(f"gradio_api/{route}", b"{}", content_type=JSON)[0] == 429
+    finally:
+        served.demo.close()
+
+
+def test_a_customers_addresses_share_one_rate():
+    assert network("2001:db8:1:2:3::4") == network("2001:db8:1:2::9") != network("2001:db8:1:3::4")
+    assert network("::ffff:192.0.2.1") == network("192.0.2.1") != network("192.0.2.2")
+    assert network("fe80::1%eth0") == network("fe80::2%eth0") and network("unix:") == "unix:"
 
 
 def test_a_rate_remembers_so_many_clients_and_no_more():
