@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # read when gradio is imported
+os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")  # the log is JSON: no bar in it
 os.environ.setdefault("GRADIO_HEARTBEAT_INTERVAL", "1")  # seconds until a closed tab is noticed
 # A folder of our own: it is swept, and other pages of Gradio on this machine have theirs.
 os.environ.setdefault("GRADIO_TEMP_DIR", str(Path(tempfile.gettempdir()).resolve() / "tokenscope"))
@@ -106,7 +107,14 @@ def serve(settings: Settings, *, host: str = "127.0.0.1", port: int = 7860) -> N
     log_as_json()
     worker = start_worker(settings)
     worker.preload()
-    launch(build(worker, settings), settings, server_name=host, server_port=port)
+    stay(build(worker, settings), settings, server_name=host, server_port=port)
+
+
+def stay(demo: Blocks, settings: Settings, **options: Any) -> None:
+    """`launch`, and serve until interrupted."""
+    launch(demo, settings, prevent_thread_lock=True, **options)
+    log_as_json()  # again: the server and transformers have brought logs of their own
+    demo.block_thread()
 
 
 def theme() -> gr.themes.Base:
