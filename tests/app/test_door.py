@@ -262,6 +262,15 @@ def test_an_upload_is_deleted_an_hour_after_it_came_and_not_before(server, pictu
     assert not any(one.is_file() for one in uploaded)
 
 
+def test_what_one_visitor_has_made_keeps_no_other_waiting():
+    demo = build(FakeWorker(), Settings())
+    queued = [
+        one for one in demo.fns.values() if one.fn and one.queue and one.targets[0][1] != "unload"
+    ]
+    assert {one.concurrency_id for one in queued} == {"device", "files"}
+    assert all(one.concurrency_limit > 1 for one in queued)
+
+
 def test_the_page_says_what_may_be_uploaded_and_what_becomes_of_it():
     demo = build(FakeWorker(), Settings(max_upload_mb=7, max_clip_seconds=11))
     said = " ".join(str(one.value) for one in demo.blocks.values() if isinstance(one, gr.HTML))
