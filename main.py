@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from app.logs import log_as_json
 from app.settings import Settings
-from app.ui.build import build, launch
+from app.ui.build import build, stay
 from app.worker.start import start_worker
 
 settings = Settings.from_environment()
@@ -17,7 +17,7 @@ demo = build(worker, settings)
 if __name__ == "__main__":
     log_as_json()
     worker.preload()
-    launch(
+    stay(
         demo,
         settings,
         server_name=os.environ.get("HOST"),

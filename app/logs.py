@@ -10,13 +10,15 @@ from pathlib import Path
 from typing import Any
 
 PACKAGES = ("app", "models", "pruning")
+OTHERS = ("uvicorn", "uvicorn.access", "transformers")  # that bring a handler of their own
 PLAIN = set(logging.makeLogRecord({}).__dict__) | {"message", "taskName"}
 
 
 class JsonFormatter(logging.Formatter):
     """Time, level, logger, message and whatever the caller gave as `extra`.
 
-    Of an error it writes the type and the places, not the message: that may quote a question.
+    Of an error it writes the type and the places, not the message: that may quote a question. What
+    another package says beside an error may quote it as well.
     """
 
     def format(self, record: logging.LogRecord) -> str:
@@ -30,6 +32,8 @@ class JsonFormatter(logging.Formatter):
         if record.exc_info and record.exc_info[1] is not None:
             line["error"] = type(record.exc_info[1]).__name__
             line["places"] = places(record.exc_info[1])
+            if record.name.partition(".")[0] not in PACKAGES:
+                line["message"] = "an error in another package"
         return json.dumps(line, default=str)
 
 
@@ -42,10 +46,13 @@ def places(error: BaseException) -> list[str]:
 
 
 def log_as_json() -> None:
-    """From now on our own packages log so, to standard error."""
+    """From now on everything logs so, to standard error: our own packages all, others warnings."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonFormatter())
-    for package in PACKAGES:
+    logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
+    logging.captureWarnings(True)
+    for package in (*PACKAGES, *OTHERS):
         logger = logging.getLogger(package)
-        logger.handlers, logger.propagate = [handler], False
-        logger.setLevel(logging.INFO)
+        logger.handlers, logger.propagate = [], True
+    for package in PACKAGES:
+        logging.getLogger(package).setLevel(logging.INFO)

@@ -3,12 +3,39 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from dataclasses import dataclass, field, fields
+from difflib import get_close_matches
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 EXAMPLES = ROOT / "assets" / "examples"
 PREFIX = "TOKENSCOPE_"
+
+# The least of each number; 0 is in it where 0 says "none" or "whatever is needed".
+LEAST = {
+    "max_new_tokens": 1,
+    "max_lanes": 1,
+    "max_frames": 1,
+    "max_upload_mb": 1,
+    "queue_size": 0,
+    "max_megapixels": 1,
+    "max_clip_seconds": 1,
+    "max_clip_frames": 1,
+    "max_read_seconds": 1,
+    "max_read_cpu_seconds": 1,
+    "max_read_memory_mb": 1,
+    "max_requests_per_minute": 0,
+    "debug": 0,
+    "replicas": 1,
+    "most_replicas": 0,
+    "replica_gpus": 0,
+    "spread": 1,
+    "visitor_jobs": 1,
+    "metrics_port": 0,
+    "phase_seconds": 1,
+    "job_seconds": 1,
+}
 
 
 @dataclass(frozen=True)
@@ -43,20 +70,27 @@ class Settings:
     job_seconds: int = 600  # that a comparison may take, once it runs
     load_seconds: int = 600  # that a model may take to load, or a method's first run
 
+    def __post_init__(self) -> None:
+        for name, least in LEAST.items():
+            if not getattr(self, name) >= least:  # nor is "not a number" enough
+                raise ValueError(
+                    f"{variable(name)} is {getattr(self, name)}, wanted {least} or more."
+                )
+
     @classmethod
     def from_environment(cls) -> Settings:
+        names = {variable(one.name) for one in fields(cls)}
+        refuse_unknown(names, (one for one in os.environ if one.startswith(PREFIX)))
         values = {}
         for one in fields(cls):
-            text = os.environ.get(PREFIX + one.name.upper())
+            text = os.environ.get(variable(one.name))
             if text is None:
                 continue
             try:
                 values[one.name] = type(one.default)(text)
             except ValueError:
                 wanted = type(one.default).__name__
-                raise ValueError(
-                    f"{PREFIX}{one.name.upper()} is {text!r}, wanted {wanted}."
-                ) from None
+                raise ValueError(f"{variable(one.name)} is {text!r}, wanted {wanted}.") from None
         return cls(**values)
 
     def logins(self) -> list[tuple[str, str]]:
@@ -69,3 +103,15 @@ class Settings:
                     f"name:password,name:password with neither , nor an empty part in it."
                 )
         return [(name, password) for name, _, password in pairs]
+
+
+def variable(name: str) -> str:
+    """The environment variable of a setting."""
+    return PREFIX + name.upper()
+
+
+def refuse_unknown(known: Iterable[str], given: Iterable[str]) -> None:
+    """A misspelt limit would leave the page without it, and nobody the wiser."""
+    for one in sorted(set(given) - set(known)):
+        near = get_close_matches(one, known, n=1, cutoff=0)
+        raise ValueError(f"There is no setting {one}; the nearest is {near[0]}.")

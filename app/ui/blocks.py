@@ -7,6 +7,8 @@ from typing import Any
 
 import gradio as gr
 
+from app.ui.visitors import Visitors
+
 CANNOT = (
     "This cannot be answered. Send the arguments that /gradio_api/info describes, "
     "and files that were uploaded here."
@@ -15,7 +17,14 @@ log = logging.getLogger(__name__)
 
 
 class Blocks(gr.Blocks):
-    """`gr.Blocks` whose every error has a sentence: the stock one says null, or everything."""
+    """`gr.Blocks` that knows its visitors, and whose every error has a sentence.
+
+    The stock one says null, or everything.
+    """
+
+    def __init__(self, visitors: Visitors, **options: Any) -> None:
+        super().__init__(**options)
+        self.visitors = visitors
 
     async def process_api(self, *arguments: Any, **options: Any) -> dict[str, Any]:
         try:

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from pathlib import Path
 from typing import Any
 
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # read when gradio is imported
+os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")  # the log is JSON: no bar in it
+os.environ.setdefault("GRADIO_HEARTBEAT_INTERVAL", "1")  # seconds until a closed tab is noticed
+# A folder of our own: it is swept, and other pages of Gradio on this machine have theirs.
+os.environ.setdefault("GRADIO_TEMP_DIR", str(Path(tempfile.gettempdir()).resolve() / "tokenscope"))
 
 import gradio as gr
 from starlette.middleware import Middleware
@@ -20,11 +25,11 @@ from app.ui.choices import model_choices
 from app.ui.compare import compare_view
 from app.ui.door import Door
 from app.ui.held import HOUR
+from app.ui.sweep import OFTEN, keep_sweeping
 from app.ui.visitors import Visitors
 from app.worker.protocol import Worker
 from app.worker.start import jobs_at_once, start_worker
 
-SWEEP = 300  # seconds between two looks for files that are an hour old
 PRIVACY = (
     "Uploads and results stay on this server and are deleted after an hour, within five minutes. "
     "Nothing is recorded of who came and what was asked. Do not upload what nobody else may see."
@@ -34,9 +39,10 @@ TITLE = "TokenScope"
 LINE = "What visual-token compression does to a picture and to the answer, side by side"
 
 
-def build(worker: Worker, settings: Settings) -> gr.Blocks:
+def build(worker: Worker, settings: Settings) -> Blocks:
     """The whole page around one worker."""
-    with Blocks(title=TITLE, fill_width=True, delete_cache=(SWEEP, HOUR)) as demo:
+    visitors, device = Visitors(), listening(settings)
+    with Blocks(visitors, title=TITLE, fill_width=True, delete_cache=(OFTEN, HOUR)) as demo:
         with gr.Row(elem_id="top", equal_height=True):
             gr.HTML(f"<h1>{TITLE}</h1><p>{LINE}</p>", elem_id="title", apply_default_css=False)
             model = gr.Dropdown(
@@ -47,7 +53,6 @@ def build(worker: Worker, settings: Settings) -> gr.Blocks:
                 min_width=160,
             )
             theme = gr.Button("Light or dark", size="sm", elem_id="theme", min_width=60)
-        visitors, device = Visitors(), listening(settings)
         compare_view(worker, settings, model, visitors, **device)
         compare_endpoint(worker, settings, visitors, **device)
         gr.HTML(f"<p>{PRIVACY}</p>", elem_id="privacy", apply_default_css=False)
@@ -71,9 +76,11 @@ def _held(settings: Settings) -> int:
     return settings.queue_size + jobs_at_once(settings)
 
 
-def launch(demo: gr.Blocks, settings: Settings, **options: Any) -> Any:
+def launch(demo: Blocks, settings: Settings, **options: Any) -> Any:
     """`demo.launch` with everything about it that is TokenScope's own; `options` go on top."""
     reader(settings).start()
+    keep_sweeping(demo)
+    door = Middleware(Door, settings=settings, left=demo.visitors.end)
     return demo.launch(
         **{
             "theme": theme(),
@@ -83,7 +90,7 @@ def launch(demo: gr.Blocks, settings: Settings, **options: Any) -> Any:
             "footer_links": ["api"],
             "max_file_size": settings.max_upload_mb * 1_000_000,
             "auth": settings.logins() or None,
-            "app_kwargs": {"middleware": [Middleware(Door, settings=settings)]},
+            "app_kwargs": {"middleware": [door]},
             "max_threads": 40 + 2 * _held(settings),  # one waits for each comparison
             "ssr_mode": False,
             "enable_monitoring": False,
@@ -100,7 +107,14 @@ def serve(settings: Settings, *, host: str = "127.0.0.1", port: int = 7860) -> N
     log_as_json()
     worker = start_worker(settings)
     worker.preload()
-    launch(build(worker, settings), settings, server_name=host, server_port=port)
+    stay(build(worker, settings), settings, server_name=host, server_port=port)
+
+
+def stay(demo: Blocks, settings: Settings, **options: Any) -> None:
+    """`launch`, and serve until interrupted."""
+    launch(demo, settings, prevent_thread_lock=True, **options)
+    log_as_json()  # again: the server and transformers have brought logs of their own
+    demo.block_thread()
 
 
 def theme() -> gr.themes.Base:

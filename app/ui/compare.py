@@ -17,6 +17,8 @@ from app.ui.inspector import Inspector
 from app.ui.visitors import Visitors
 from app.worker.protocol import Worker
 
+# Files that are made when they are asked for: some visitors at a time, whoever waits for a device.
+FILES = {"concurrency_id": "files", "concurrency_limit": 4}
 QUIET = {"show_progress": "hidden", "api_visibility": "private", "queue": False}
 
 
@@ -41,6 +43,7 @@ def compare_view(
         [shown.save, shown.file],
         show_progress="hidden",
         api_visibility="private",
+        **FILES,
     ).then(None, js="() => window.tokenscope.press('file')", api_visibility="private")
 
 
@@ -104,6 +107,7 @@ def _wire_inspector(part: Inspector, comparison: gr.State) -> None:
         [part.save, part.file],
         show_progress="hidden",
         api_visibility="private",
+        **FILES,
     ).then(None, js="() => window.tokenscope.press('clip-file')", api_visibility="private")
 
 

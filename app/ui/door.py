@@ -6,6 +6,7 @@ import json
 import re
 import time
 from collections.abc import Callable
+from ipaddress import IPv6Address, IPv6Network, ip_address
 
 from gradio.route_utils import FnIndexInferError
 from starlette.datastructures import MutableHeaders
@@ -20,7 +21,8 @@ SHUT = re.compile(
     rf"{API}/(file[=/]\s*https?:|proxy=|deep_link|stream/|process_recording|runs|run-history|vibe-)",
     re.IGNORECASE,
 )
-COUNTED = re.compile(rf"{API}/(queue/join|call/|upload)|/login")  # jobs, files, passwords tried
+COUNTED = re.compile(rf"{API}/(queue/join|(call|run|api)/|upload)|/login")  # also passwords tried
+ANSWER = re.compile(rf"{API}/call/(v2/)?[^/]+/(?P<session>[^/]+)/?$")  # what a program listens to
 AROUND = 100_000  # bytes that a request has around its file
 MOST_CLIENTS = 10_000  # whose rate is remembered
 
@@ -37,10 +39,14 @@ POLICY = (
 
 
 class Door:
-    """ASGI middleware; each refusal is a status and one sentence as JSON."""
+    """ASGI middleware; each refusal is a status and one sentence as JSON.
 
-    def __init__(self, app: ASGIApp, settings: Settings) -> None:
-        self.app, self.settings = app, settings
+    `left` is told the session of a program that stops listening to its answer; a browser's page
+    tells Gradio itself that it is there.
+    """
+
+    def __init__(self, app: ASGIApp, settings: Settings, left: Callable[[str], None]) -> None:
+        self.app, self.settings, self.left = app, settings, left
         self.rate = Rate(settings.max_requests_per_minute)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -50,9 +56,22 @@ class Door:
             await _answer(send, *refused)
         else:
             try:
-                await self.app(scope, receive, _guarded(send))
-            except FnIndexInferError:  # before it has begun to answer
+                await self.app(scope, self._listening(scope, receive), _guarded(send))
+            except (FnIndexInferError, KeyError):  # no such name, or number; nothing is answered yet
                 await _answer(send, 404, NONE_SAID)
+
+    def _listening(self, scope: Scope, receive: Receive) -> Receive:
+        answer = ANSWER.search(scope["path"])
+        if scope["method"] != "GET" or not answer:
+            return receive
+
+        async def listening() -> Message:
+            message = await receive()
+            if message["type"] == "http.disconnect":  # or the answer is complete: no harm then
+                self.left(answer["session"])
+            return message
+
+        return listening
 
     def _refused(self, scope: Scope) -> tuple[int, str] | None:
         """Status and sentence; None = come in."""
@@ -69,15 +88,15 @@ class Door:
         if int(length) > most * 1_000_000 + AROUND:
             return 413, f"The upload is larger than {most} MB. Save it smaller."
         client = scope.get("client") or ("", 0)
-        wait = self.rate.take(client[0]) if COUNTED.search(path) else 0
+        wait = self.rate.take(network(client[0])) if COUNTED.search(path) else 0
         return (429, f"Too many requests at once. Try again in {wait:.0f} s.") if wait else None
 
 
 class Rate:
     """So many a minute for each client, and as many at once after a quiet minute: token buckets.
 
-    A client is an address. Behind a proxy it is the one that the proxy tells, if uvicorn was told
-    to believe it (`FORWARDED_ALLOW_IPS`).
+    A client is a `network`. Behind a proxy its address is the one that the proxy tells, if uvicorn
+    was told to believe it (`FORWARDED_ALLOW_IPS`).
     """
 
     def __init__(self, per_minute: int, clock: Callable[[], float] = time.monotonic) -> None:
@@ -96,6 +115,18 @@ class Rate:
         if len(self._spent) > MOST_CLIENTS:
             del self._spent[next(iter(self._spent))]  # who came longest ago
         return 0 if not wait else max(wait, 1)
+
+
+def network(address: str) -> str:
+    """Whom to count an address as: of IPv6 the /64, in which one customer has every address."""
+    try:
+        found = ip_address(address)
+    except ValueError:  # a proxy may tell any name
+        return address
+    if isinstance(found, IPv6Address):
+        mapped = found.ipv4_mapped
+        return str(mapped or IPv6Network((int(found), 64), strict=False))
+    return str(found)
 
 
 def _guarded(send: Send) -> Send:

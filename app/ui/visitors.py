@@ -34,6 +34,10 @@ class Visitors:
 
     def leave(self, request: gr.Request) -> None:
         """A closed tab: nobody will see what its jobs would say."""
+        self.end(request.session_hash or "")
+
+    def end(self, session: str) -> None:
+        """Cancel what it has under way."""
         with self._lock:
-            for cancelled in self._jobs.get(request.session_hash, ()):
+            for cancelled in self._jobs.get(session, ()):
                 cancelled.set()

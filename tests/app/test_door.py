@@ -20,7 +20,7 @@ from gradio_client import Client, handle_file
 
 from app.settings import Settings
 from app.ui.build import build, launch
-from app.ui.door import MOST_CLIENTS, Rate
+from app.ui.door import MOST_CLIENTS, Rate, network
 from tests.app.asking import QUESTION
 from tests.app.fake_worker import FakeWorker
 
@@ -118,6 +118,13 @@ def test_a_run_is_not_monitored_recorded_or_started_beside_the_queue(server):
     assert server.ask("gradio_api/run/compare", body, content_type="application/json")[0] == 404
 
 
+@pytest.mark.parametrize("route", ["run/predict", "api/predict", "queue/join"])
+def test_a_number_of_no_function_is_answered_with_a_sentence(server, route):
+    asked = json.dumps({"data": [], "fn_index": 99, "session_hash": "a"}).encode()
+    status, body = server.ask(f"gradio_api/{route}", asked, content_type="application/json")
+    assert status < 500 and body, "and no error of the server's own"
+
+
 def test_a_request_larger_than_an_upload_may_be_is_refused_unread(server):
     for path in ("gradio_api/upload", "gradio_api/call/compare", "gradio_api/queue/join"):
         told = HTTPConnection(urlsplit(server.url).netloc, timeout=60)
@@ -162,6 +169,22 @@ def test_a_rate_lets_a_minutes_worth_through_at_once_and_then_one_after_another(
     now[0] = 1000
     assert [rate.take("a") for _ in range(6)] == [0] * 6, "no more than a minute is saved up"
     assert rate.take("a") > 0
+
+
+@pytest.mark.parametrize("route", ["run/compare", "api/compare", "call/compare", "call/v2/compare"])
+def test_every_route_that_could_run_something_is_counted(route):
+    served = Server(Settings(max_requests_per_minute=1))
+    try:
+        served.ask("gradio_api/upload", b"x")
+        assert served.ask(f"gradio_api/{route}", b"{}", content_type=JSON)[0] == 429
+    finally:
+        served.demo.close()
+
+
+def test_a_customers_addresses_share_one_rate():
+    assert network("2001:db8:1:2:3::4") == network("2001:db8:1:2::9") != network("2001:db8:1:3::4")
+    assert network("::ffff:192.0.2.1") == network("192.0.2.1") != network("192.0.2.2")
+    assert network("fe80::1%eth0") == network("fe80::2%eth0") and network("unix:") == "unix:"
 
 
 def test_a_rate_remembers_so_many_clients_and_no_more():
@@ -244,6 +267,15 @@ def test_an_upload_is_deleted_an_hour_after_it_came_and_not_before(server, pictu
     delete_files_created_by_app(server.demo, age)
     monkeypatch.undo()
     assert not any(one.is_file() for one in uploaded)
+
+
+def test_what_one_visitor_has_made_keeps_no_other_waiting():
+    demo = build(FakeWorker(), Settings())
+    queued = [
+        one for one in demo.fns.values() if one.fn and one.queue and one.targets[0][1] != "unload"
+    ]
+    assert {one.concurrency_id for one in queued} == {"device", "files"}
+    assert all(one.concurrency_limit > 1 for one in queued)
 
 
 def test_the_page_says_what_may_be_uploaded_and_what_becomes_of_it():

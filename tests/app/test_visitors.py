@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
+from pathlib import Path
 from types import SimpleNamespace
 
 import httpx
@@ -41,11 +43,41 @@ def test_a_closed_tab_stops_the_job_that_it_waited_for(picture):
         client.submit(handle_file(picture), "Where is it?", api_name="/compare")
         wait_until(lambda: worker.jobs)
         with httpx.stream("GET", f"{url}gradio_api/heartbeat/{client.session_hash}") as tab:
-            next(tab.iter_lines())
+            heard = tab.iter_lines()  # held: one that is dropped is closed
+            assert next(heard)
             assert not worker.cancelled[0].is_set()
-        wait_until(worker.cancelled[0].is_set)
+        assert worker.cancelled[0].wait(3), "gone within a second or two"
     finally:
         demo.close()
+
+
+def test_a_program_that_drops_its_stream_stops_its_own_job_and_no_other(picture):
+    worker = FakeWorker(answer=lambda name: "word " * 2000, pause=0.05)
+    demo = build(worker, Settings())
+    _, url, _ = launch(demo, Settings(), prevent_thread_lock=True, quiet=True, server_port=None)
+    try:
+        call = f"{url}gradio_api/call/compare"
+        data = [as_data(picture), "Where is it?", "", None, 0.5, 64, 0, 0, "published", None]
+        dropped, other = [httpx.post(call, json={"data": data}).json() for _ in range(2)]
+        wait_until(lambda: len(worker.jobs) == 2)
+        first = [job.visitor for job in worker.jobs].index(dropped["event_id"])
+        with (
+            httpx.stream("GET", f"{call}/{other['event_id']}") as stays,
+            httpx.stream("GET", f"{call}/{dropped['event_id']}") as goes,
+        ):
+            heard = [stays.iter_lines(), goes.iter_lines()]  # held: one that is dropped is closed
+            assert [next(lines) for lines in heard]
+            assert not worker.cancelled[first].is_set()
+            goes.close()
+            assert worker.cancelled[first].wait(3), "gone within a second or two"
+            assert not worker.cancelled[1 - first].is_set()
+    finally:
+        demo.close()
+
+
+def as_data(picture) -> dict[str, str]:
+    """A picture as data, in a program's own words."""
+    return {"url": "data:image/png;base64," + b64encode(Path(picture).read_bytes()).decode()}
 
 
 def test_a_worker_of_no_known_kind_is_one_sentence():
