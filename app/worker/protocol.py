@@ -49,7 +49,8 @@ class Worker(Protocol):
     The last event of a job that was not cancelled is `ComparisonDone`. Where jobs wait for one
     another, `Queued` events come first: the queue position, each time it changes. To cancel a job,
     set `cancelled` or close the iterator: from then on the device is free within one step, wherever
-    the job is. That its visitor has gone a page notices within a second or two. A `ValueError` says in a sentence for people why a job was not run or not finished.
+    the job is. That its visitor has gone a page notices within a second or two. A `ValueError` says
+    in a sentence for people why a job was not run or not finished.
     """
 
     def run(self, job: Job, cancelled: threading.Event | None = None) -> Iterator[Event]: ...
