@@ -57,7 +57,10 @@ class Door:
         else:
             try:
                 await self.app(scope, self._listening(scope, receive), _guarded(send))
-            except (FnIndexInferError, KeyError):  # no such name, or number; nothing is answered yet
+            except (
+                FnIndexInferError,
+                KeyError,
+            ):  # no such name, or number; nothing is answered yet
                 await _answer(send, 404, NONE_SAID)
 
     def _listening(self, scope: Scope, receive: Receive) -> Receive:
