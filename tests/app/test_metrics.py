@@ -73,8 +73,9 @@ def test_how_a_job_ended_is_counted():
             raise RuntimeError
             yield
 
-    with pytest.raises(RefusedError):
-        list((full := observed(FakeWorker(), queue_size=0)).run(job()))
+    full = observed(FakeWorker(), queue_size=1)
+    with full.admit("another"), pytest.raises(RefusedError):
+        list(full.run(job()))
     with pytest.raises(RuntimeError):
         list((broken := observed(BrokenWorker())).run(job()))
     stream = (closed := observed(FakeWorker())).run(job())

@@ -192,17 +192,21 @@ def test_a_tab_that_is_closed_as_its_upload_is_read_ends_the_reading(picture, st
 
 
 @pytest.mark.parametrize(
-    ("settings", "sentence"),
-    [(Settings(queue_size=0), "queue is full"), (Settings(visitor_jobs=0), "You have 0")],
+    ("settings", "before", "sentence"),
+    [
+        (Settings(queue_size=1), "another tab", "queue is full"),
+        (Settings(visitor_jobs=1), TAB.session_hash, "You have 1"),
+    ],
 )
-def test_who_is_refused_has_had_nothing_read(picture, settings, sentence, monkeypatch):
+def test_who_is_refused_has_had_nothing_read(picture, settings, before, sentence, monkeypatch):
     monkeypatch.setattr(request, "read_upload", lambda *_: pytest.fail("it was read"))
     worker = FairWorker(FakeWorker(), settings)
     page = handlers(worker)
-    (only,) = ask(page, picture)
-    assert sentence in only[page.form.status] and only[page.form.compare].interactive
-    with pytest.raises(gr.Error, match=sentence):
-        Endpoint(worker, settings).compare(picture, "Where?", request=TAB)
+    with worker.admit(before):
+        (only,) = ask(page, picture)
+        assert sentence in only[page.form.status] and only[page.form.compare].interactive
+        with pytest.raises(gr.Error, match=sentence):
+            Endpoint(worker, settings).compare(picture, "Where?", request=TAB)
 
 
 def test_a_closed_tab_frees_the_device(picture):
