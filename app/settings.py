@@ -35,6 +35,7 @@ LEAST = {
     "metrics_port": 0,
     "phase_seconds": 1,
     "job_seconds": 1,
+    "load_seconds": 1,
 }
 
 
