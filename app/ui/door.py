@@ -23,10 +23,12 @@ SHUT = re.compile(
 )
 COUNTED = re.compile(rf"{API}/(queue/join|(call|run|api)/|upload)|/login")  # also passwords tried
 ANSWER = re.compile(rf"{API}/call/(v2/)?[^/]+/(?P<session>[^/]+)/?$")  # what a program listens to
+CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 AROUND = 100_000  # bytes that a request has around its file
 MOST_CLIENTS = 10_000  # whose rate is remembered
 
 NONE_SAID = "There is no function of this name here. /gradio_api/info lists those there are."
+CONTROL_SAID = "There is no such address here: none holds a control character."
 SHUT_SAID = "This address is closed here."
 LENGTH_SAID = "The request does not say how long it is. Send it with a Content-Length."
 
@@ -57,10 +59,9 @@ class Door:
         else:
             try:
                 await self.app(scope, self._listening(scope, receive), _guarded(send))
-            except (
-                FnIndexInferError,
-                KeyError,
-            ):  # no such name, or number; nothing is answered yet
+            except (FnIndexInferError, KeyError):  # no such name, or number: not begun to answer
+                if not COUNTED.search(scope["path"]):
+                    raise
                 await _answer(send, 404, NONE_SAID)
 
     def _listening(self, scope: Scope, receive: Receive) -> Receive:
@@ -79,6 +80,8 @@ class Door:
     def _refused(self, scope: Scope) -> tuple[int, str] | None:
         """Status and sentence; None = come in."""
         path = scope["path"]
+        if CONTROL.search(path):  # Gradio makes addresses of it, and stumbles
+            return 404, NONE_SAID if COUNTED.search(path) else CONTROL_SAID
         if SHUT.search(path):
             return 403, SHUT_SAID
         if scope["method"] not in ("POST", "PUT", "PATCH"):

@@ -136,6 +136,15 @@ def test_a_request_that_hides_its_length_is_refused(server):
     assert answer.status == 411 and "Content-Length" in answer.read().decode()
 
 
+def test_an_address_with_a_control_character_is_refused_with_a_sentence(server):
+    for path in ("%0aconfig", "gradio_api/file=%7f"):
+        status, body = server.ask(path, b"{}")
+        assert status == 404 and "control character" in body
+    asked = json.dumps({"data": [], "fn_index": 0, "session_hash": "a"}).encode()
+    status, body = server.ask("gradio_api/run/%00", asked, content_type="application/json")
+    assert status == 404 and "no function of this name" in body
+
+
 def heads_only(server: Server, path: str, name: str, value: str) -> HTTPResponse:
     """The answer to a request of which not a byte of the body is sent."""
     connection = HTTPConnection(urlsplit(server.url).netloc, timeout=60)
