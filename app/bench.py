@@ -21,7 +21,7 @@ from app.request import first_kind, lanes_at
 from app.settings import Settings
 from app.worker.conditions import conditions
 from models.base import Adapter
-from models.catalog import find
+from models.catalog import CATALOG, find
 from models.embedded import clip_questions, questions
 from models.embedded.clips import as_media
 from models.embedded.hard import PLAIN, Split, find_split, hard_clip, hard_scene
@@ -42,7 +42,6 @@ METHODS = {
     "clips": "vanilla,flashvid,fastvid,prunevid,ttm,visionzip,frames,pooling",
 }
 EVERY = "all"  # typed for methods
-FAMILIES = ("llava", "qwen")  # of models, as presets are named after them
 RATIOS = {"scenes": "0.333,0.222,0.111", "clips": "0.25,0.20,0.15,0.10"}
 
 
@@ -139,12 +138,12 @@ def every_method(model: str) -> Iterator[str]:
 
     Presets named after a family of models are left out: they are the same method, counted for it.
     """
-    kind = first_kind(find(model))
+    kind, families = first_kind(find(model)), {card.family for card in CATALOG}
     for method in known.METHODS:
         if kind in method.media:
             _, *others = method.PRESETS
             yield method.name
-            yield from (f"{method.name}:{o}" for o in others if not o.startswith(FAMILIES))
+            yield from (f"{method.name}:{o}" for o in others if o not in families)
 
 
 def _scenes(count: int, seed: int, split: Split = PLAIN) -> Iterator[tuple[Media, Question]]:

@@ -35,9 +35,8 @@ class Prompt:
     region: tuple[float, float, float, float]  # what the model sees, in fractions of the picture
     kind: str = "image"  # or "video"
     size: tuple[int, int] = (0, 0)  # height and width, where the model asks for them
-    times: tuple[int, ...] = (
-        0,
-    )  # (T,) time ids from the first frame's, where there are three axes
+    # (T,) time ids from the first frame's, where there are three axes
+    times: tuple[int, ...] = (0,)
     # (R,) int64 placed tokens before each image_newline, ascending
     separators: Tensor = field(default_factory=lambda: torch.empty(0, dtype=torch.int64))
 

@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import (
     CLIPVisionConfig,
     LlamaConfig,
@@ -40,39 +39,21 @@ from models.media import Media, drawn
 from models.pipeline import Lane
 from models.qwen2_5_vl import Qwen25VLAdapter
 from models.qwen3_vl import Qwen3VLAdapter
+from models.random_build import byte_tokenizer
 from pruning.base import CompressionMethod
 from pruning.methods.composed import Composed
 from tests.cases import CASES, ONE_EACH, Case
 
-TEMPLATE = (
-    "{{ bos_token }}{% for message in messages %}{% for part in message['content'] %}"
-    "{{ ' ' + part['text'] if part['type'] == 'text' else '<' + part['type'] + '>' }}"
-    "{% endfor %}{% endfor %}{% if add_generation_prompt %} >{% endif %}"
-)
-
-
-QWEN_TEMPLATE = TEMPLATE.replace(
-    "'<' + part['type'] + '>'", "'<|vision_start|><|' + part['type'] + '_pad|><|vision_end|>'"
-)
 QWEN_SIGNS = ("<|image_pad|>", "<|video_pad|>", "<|vision_start|>", "<|vision_end|>")
+QWEN_MARKER = "<|vision_start|><|{}_pad|><|vision_end|>"
 
 
 @lru_cache
 def tiny_tokenizer(
-    signs: tuple[str, ...] = ("<image>", "<video>"), template: str = TEMPLATE
+    signs: tuple[str, ...] = ("<image>", "<video>"), marker: str = "<{}>"
 ) -> PreTrainedTokenizerFast:
     """One token a byte, so that a character may take several."""
-    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
-    inner = Tokenizer(models.BPE({letter: i for i, letter in enumerate(alphabet)}, []))
-    inner.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    inner.decoder = decoders.ByteLevel()
-    return PreTrainedTokenizerFast(
-        tokenizer_object=inner,
-        bos_token="<s>",
-        eos_token="</s>",
-        extra_special_tokens=list(signs),
-        chat_template=template,
-    )
+    return byte_tokenizer(signs, marker)
 
 
 def text_config(kv_heads: int, llm: type = LlamaConfig) -> LlamaConfig | Qwen2Config:
@@ -191,7 +172,7 @@ def tiny_llava_video(
 
 def qwen_config(config: type, kv_heads: int, vision: dict[str, Any], rotary: dict[str, Any]) -> Any:
     """A Qwen of 8 layers behind an encoder of 4, with tokens of 16 x 16 pixels."""
-    tokenizer = tiny_tokenizer(QWEN_SIGNS, QWEN_TEMPLATE)
+    tokenizer = tiny_tokenizer(QWEN_SIGNS, QWEN_MARKER)
     image, video, start, end = map(tokenizer.convert_tokens_to_ids, QWEN_SIGNS)
     return config(
         vision_config={
@@ -234,7 +215,7 @@ def tiny_qwen2_5_vl(
         config, dtype=dtype, attn_implementation=kernel
     )
     processor = Qwen2VLImageProcessorPil(patch_size=8, min_pixels=1024, max_pixels=16384)
-    return Qwen25VLAdapter(randomised(model), tiny_tokenizer(QWEN_SIGNS, QWEN_TEMPLATE), processor)
+    return Qwen25VLAdapter(randomised(model), tiny_tokenizer(QWEN_SIGNS, QWEN_MARKER), processor)
 
 
 @lru_cache
@@ -250,7 +231,7 @@ def tiny_qwen3_vl(
         config, dtype=dtype, attn_implementation=kernel
     )
     processor = Qwen2VLImageProcessorPil(patch_size=8, min_pixels=1024, max_pixels=16384)
-    return Qwen3VLAdapter(randomised(model), tiny_tokenizer(QWEN_SIGNS, QWEN_TEMPLATE), processor)
+    return Qwen3VLAdapter(randomised(model), tiny_tokenizer(QWEN_SIGNS, QWEN_MARKER), processor)
 
 
 def picture(height: int = 60, width: int = 90, seed: int = 0) -> Media:

@@ -10,15 +10,10 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 from transformers import (
-    CLIPVisionConfig,
-    LlamaConfig,
-    LlavaConfig,
     LlavaForConditionalGeneration,
-    LlavaOnevisionConfig,
     LlavaOnevisionForConditionalGeneration,
     Qwen2_5_VLConfig,
     Qwen2_5_VLForConditionalGeneration,
-    Qwen2Config,
 )
 
 from models.base import Prompt, Sequence
@@ -27,6 +22,7 @@ from models.llava import LlavaAdapter
 from models.llava_onevision import LlavaOnevisionAdapter
 from models.prefill import prefill
 from models.qwen2_5_vl import Qwen25VLAdapter
+from models.shapes import SHAPES
 from pruning.base import CompressionMethod, Needs
 from pruning.budget import Budget
 from pruning.tokens import TokenLayout
@@ -72,18 +68,7 @@ def counted(counter: FlopCounterMode) -> int:
 @torch.inference_mode()
 def test_llava_7b_costs_what_its_layers_cost() -> None:
     """On meta tensors: no weights, no arithmetic, the same operators."""
-    config = LlavaConfig(
-        vision_config=CLIPVisionConfig(
-            hidden_size=1024,
-            intermediate_size=4096,
-            num_hidden_layers=24,
-            num_attention_heads=16,
-            image_size=336,
-            patch_size=14,
-        ),
-        text_config=LlamaConfig(vocab_size=32064),
-        vision_feature_layer=-2,
-    )
+    config = SHAPES["llava-1.5-7b"]()
     with torch.device("meta"):
         model = LlavaForConditionalGeneration(config).eval().requires_grad_(False)
         pixels, embeds = torch.empty(1, 3, 336, 336), torch.empty(640, 4096)
@@ -103,16 +88,7 @@ def test_llava_7b_costs_what_its_layers_cost() -> None:
 @torch.inference_mode()
 def test_onevision_7b_costs_what_its_layers_cost() -> None:
     """32 frames of 729 patches, pooled to 196 each behind the projector."""
-    config = LlavaOnevisionConfig(
-        text_config=Qwen2Config(
-            vocab_size=152128,
-            hidden_size=3584,
-            intermediate_size=18944,
-            num_hidden_layers=28,
-            num_attention_heads=28,
-            num_key_value_heads=4,
-        )
-    )
+    config = SHAPES["llava-onevision-7b"]()
     with torch.device("meta"):
         model = LlavaOnevisionForConditionalGeneration(config).eval().requires_grad_(False)
         pixels, embeds = torch.empty(32, 3, 384, 384), torch.empty(6313, 3584)
