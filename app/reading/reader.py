@@ -129,7 +129,6 @@ class Reader:
             return
         self._stop()
         self._control, theirs = socket.socketpair()
-        self._control.settimeout(START_SECONDS)
         with theirs:
             self._child = subprocess.Popen(
                 [sys.executable, "-B", "-m", "app.reading.child", str(theirs.fileno())],
@@ -148,7 +147,9 @@ class Reader:
         for _ in range(2):  # a child that went while idle has nothing to be told about
             self._start()
             with contextlib.suppress(OSError, ValueError):
-                self._greet()
+                self._greet(cancelled)
+                if cancelled.is_set():
+                    break
                 out, into = os.pipe()
                 with open(out, "rb", buffering=0) as pipe:
                     with open(into, "wb", buffering=0):
@@ -157,15 +158,22 @@ class Reader:
                     self._check(ended)
                     return answer, ended
             self._stop()
+        if cancelled.is_set():  # the child may start to its end: the next one waits for less
+            raise MediaError(STOPPED)
         log.error("no process that reads: `python -m app.reading.child 0` shows what it lacks")
         raise MediaError("The process that reads uploads does not start; try again later.")
 
-    def _greet(self) -> None:
-        if self.confined is None:
+    def _greet(self, cancelled: threading.Event) -> None:
+        """Wait until the child is ready, or until cancelled."""
+        if self.confined is not None:
+            return
+        if _comes(self._control, time.monotonic() + START_SECONDS, cancelled):
             self.confined = json.loads(self._control.recv(CHUNK))
             for what, holds in self.confined.items():
                 if not holds:
                     log.warning(LEFT, what)
+        elif not cancelled.is_set():
+            raise TimeoutError("The child does not start.")
 
     def _check(self, ended: int) -> None:
         """Warn once of each child whose forks read unconfined although the kernel could."""
@@ -175,21 +183,18 @@ class Reader:
 
     def _take(self, pipe: int, order: Order, cancelled: threading.Event) -> tuple[bytearray, int]:
         """All that comes within the time and the memory, or until cancelled."""
-        answer, deadline = bytearray(), time.monotonic() + order.seconds + GRACE_SECONDS
-        with selectors.DefaultSelector() as ready:
-            ready.register(pipe, selectors.EVENT_READ)
-            while time.monotonic() < deadline and not cancelled.is_set():
-                if not ready.select(SECONDS_BETWEEN_LOOKS):
-                    continue
-                chunk = os.read(pipe, CHUNK)
-                answer += chunk
-                if not chunk or len(answer) > order.memory:
-                    break
-            else:
+        answer, chunk = bytearray(), b"?"
+        deadline = time.monotonic() + order.seconds + GRACE_SECONDS
+        while chunk and len(answer) <= order.memory:
+            if not _comes(pipe, deadline, cancelled):
                 self._stop()
                 return bytearray(), -signal.SIGALRM
+            chunk = os.read(pipe, CHUNK)
+            answer += chunk
         try:
-            return answer, json.loads(b"" if chunk else self._control.recv(CHUNK))
+            if chunk or not _comes(self._control, deadline, cancelled):
+                raise TimeoutError("The fork says more than it may, or does not end.")
+            return answer, json.loads(self._control.recv(CHUNK))
         except (OSError, ValueError):  # the child went too, or has to
             self._stop()
             return answer, -signal.SIGKILL
@@ -216,3 +221,13 @@ class Reader:
             f"The process that reads uploads was stopped while it read {name}. It starts again "
             f"by itself, and the upload is still there: try again, or save the file anew."
         )
+
+
+def _comes(channel: socket.socket | int, deadline: float, cancelled: threading.Event) -> bool:
+    """Whether there is something to read, or its end, before the deadline and unless cancelled."""
+    with selectors.DefaultSelector() as ready:
+        ready.register(channel, selectors.EVENT_READ)
+        while time.monotonic() < deadline and not cancelled.is_set():
+            if ready.select(SECONDS_BETWEEN_LOOKS):
+                return True
+    return False

@@ -7,7 +7,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from html import escape
 from math import ceil
@@ -41,14 +41,6 @@ log = logging.getLogger(__name__)
 Update = dict[Any, Any]
 
 
-@dataclass
-class Running:
-    """A comparison under way in one browser tab."""
-
-    cancelled: threading.Event
-    screen: Screen | None = None  # from when its upload has been read
-
-
 class Handlers:
     """What happens on Compare and on Stop, for the components of one page."""
 
@@ -62,7 +54,7 @@ class Handlers:
     ) -> None:
         self.worker, self.settings, self.form, self.board = worker, settings, form, board
         self.visitors = visitors
-        self.running: dict[str, Running] = {}  # by browser session
+        self.screens: dict[str, Screen] = {}  # of comparisons that run, by browser session
 
     def outputs(self) -> list[Any]:
         board, form = self.board, self.form
@@ -131,16 +123,14 @@ class Handlers:
 
     def stop(self, request: gr.Request) -> Update:
         """Free the device and leave on the screen what is there."""
-        now = self.running.pop(request.session_hash, None)
-        if now is None:
+        screen = self.screens.pop(request.session_hash, None)
+        self.visitors.end(request.session_hash)
+        if screen is None:
             return self._stopped()
-        now.cancelled.set()
-        if now.screen is None:
-            return self._stopped()
-        now.screen.stop()
-        for _ in now.screen.draw():
+        screen.stop()
+        for _ in screen.draw():
             pass
-        return self._closing(now.screen)
+        return self._closing(screen)
 
     def keep(self, comparison: Comparison | None) -> Iterator[Update]:
         """Make the file when it is asked for: its pictures are drawn large and take a while."""
@@ -163,17 +153,15 @@ class Handlers:
         cancelled: threading.Event,
     ) -> Iterator[Update]:
         """Read and run, in a place of the queue. Raises the reading's `ValueError`s only."""
-        now = Running(cancelled)
-        self.running[visitor] = now
+        yield self._buttons(running=True) | {self.form.status: note("Reading the upload.")}
+        job = replace(reading(cancelled=cancelled), visitor=visitor)
+        screen = self.screens[visitor] = Screen(job)
         try:
-            yield self._buttons(running=True) | {self.form.status: note("Reading the upload.")}
-            job = replace(reading(cancelled=cancelled), visitor=visitor)
-            now.screen = Screen(job)
-            yield self._opening(now.screen)
-            yield from self._stream(run(job, cancelled), now.screen)
+            yield self._opening(screen)
+            yield from self._stream(run(job, cancelled), screen)
         finally:
-            if self.running.get(visitor) is now:
-                del self.running[visitor]
+            if self.screens.get(visitor) is screen:
+                del self.screens[visitor]
 
     def _stream(self, events: Iterator[Event], screen: Screen) -> Iterator[Update]:
         pending, sent = set(), 0.0

@@ -62,7 +62,11 @@ def uploaded(path: str, folder: str) -> str:
     Gradio checks that of what calls itself a file, by its `meta`, and takes the rest at its word:
     a program could have any file of this machine read.
     """
-    if not Path(path).resolve().is_relative_to(Path(folder).resolve()):
+    try:
+        inside = Path(path).resolve().is_relative_to(Path(folder).resolve())
+    except ValueError:  # no path: a zero byte is in it
+        inside = False
+    if not inside:
         raise refusal(NO_FILE)
     return path
 

@@ -72,7 +72,7 @@ def test_stop_in_any_phase_leaves_a_page_that_compares_again(page, monkeypatch, 
 
     def wait():
         reached.set()
-        wait_until(lambda: not page.running)  # until Stop has been pressed
+        wait_until(lambda: not page.screens)  # until Stop has been pressed
 
     with monkeypatch.context() as patched:
         spoil(patched, phase, wait)

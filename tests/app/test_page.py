@@ -136,7 +136,7 @@ def test_a_worker_that_breaks_is_one_sentence_and_the_buttons_come_back(picture)
     last = list(ask(page, picture))[-1]
     assert "internal error" in last[page.form.status]
     assert "secret" not in last[page.form.status]
-    assert last[page.form.compare].interactive and not page.running
+    assert last[page.form.compare].interactive and not page.screens
 
 
 def test_stop_frees_the_device_and_leaves_what_is_there(picture):
@@ -151,7 +151,21 @@ def test_stop_frees_the_device_and_leaves_what_is_there(picture):
     assert not running.is_alive() and worker.cancelled[0].is_set()
     assert "Stopped" in stopped[page.form.status]
     assert 'data-phase="stopped"' in stopped[page.board.parts["text0"]]
-    assert not page.running
+    assert not page.screens
+
+
+def test_stop_reaches_every_comparison_of_its_tab(picture):
+    worker = FakeWorker(pause=0.2)
+    page = handlers(worker)
+    both = [threading.Thread(target=lambda: list(ask(page, picture))) for _ in range(2)]
+    for running in both:
+        running.start()
+    wait_until(lambda: len(worker.cancelled) == 2)
+    page.stop(TAB)
+    assert all(cancelled.wait(1) for cancelled in worker.cancelled)
+    for running in both:
+        running.join(5)
+        assert not running.is_alive()
 
 
 @pytest.fixture
@@ -174,7 +188,7 @@ def test_stop_reaches_a_reading_and_the_next_comparison_reads(picture, stalled):
     assert updates[0][page.form.stop].interactive
     assert "Stopped." in page.stop(TAB)[page.form.status]
     running.join(5)
-    assert not running.is_alive() and not worker.jobs and not page.running
+    assert not running.is_alive() and not worker.jobs and not page.screens
     assert (
         "Stopped." in updates[-1][page.form.status] and updates[-1][page.form.compare].interactive
     )
@@ -215,7 +229,7 @@ def test_a_closed_tab_frees_the_device(picture):
     updates = ask(page, picture)
     next(updates), next(updates), next(updates)
     updates.close()
-    assert worker.cancelled[0].is_set() and not page.running
+    assert worker.cancelled[0].is_set() and not page.screens
 
 
 def test_stop_without_a_comparison_says_so_and_does_no_harm():

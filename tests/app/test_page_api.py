@@ -117,6 +117,7 @@ def test_an_address_is_refused_before_anything_is_fetched(client):
     [
         ("http://192.0.2.1/x.png", "web address"),
         ("ball.png", "not an uploaded file"),
+        ({"path": "\x00"}, "not an uploaded file"),
         ({"url": "data:image/png;base64,AAAA", "path": "x"}, "not a picture"),
         ({"url": "data:image/svg+xml;base64,PHN2Zy8+", "path": "x"}, "not a picture"),
         ({"url": "data:image/png;base64,A", "path": "x"}, "cannot be decoded"),

@@ -163,6 +163,28 @@ def test_a_reading_that_is_cancelled_frees_the_reader_at_once(reader, clip):
     assert len(told) == 2 and reader.read(PICTURE, 1).kind == "image"
 
 
+@LINUX
+def test_a_reading_that_is_cancelled_while_the_child_starts_waits_no_longer():
+    starting, cancelled, told = Reader(Settings()), threading.Event(), []
+    starting.start()
+    child = starting._child.pid
+    os.kill(child, signal.SIGSTOP)
+
+    def read():
+        with pytest.raises(MediaError, match="was stopped"):
+            starting.read(PICTURE, 1, cancelled)
+        told.append(True)
+
+    running = threading.Thread(target=read)
+    running.start()
+    wait_until(starting._turn.locked)
+    cancelled.set()
+    running.join(5)
+    os.kill(child, signal.SIGCONT)
+    assert told and starting.read(PICTURE, 1).kind == "image"
+    assert starting._child.pid == child, "it started to its end meanwhile"
+
+
 def test_a_reading_that_ends_as_it_is_cancelled_gives_nothing(reader):
     cancelled = threading.Event()
     cancelled.set()
