@@ -26,6 +26,9 @@ log = logging.getLogger(__name__)
 
 START_SECONDS = 60  # for the child to import its decoders, on a busy machine
 GRACE_SECONDS = 2  # in which a fork that is out of time ends by itself, and leaves the child
+ATTEMPTS = (
+    3  # an upload of the same content replaces the file, and a fork may open the old one only
+)
 CHUNK = 1 << 20  # bytes
 SECONDS_BETWEEN_LOOKS = 0.1  # for a reading that is cancelled
 STOPPED = "The reading was stopped."
@@ -95,7 +98,11 @@ class Reader:
             seconds=settings.max_read_seconds,
         )
         with self._turn_unless(cancelled):
-            answer, ended = self._send(order, cancelled)
+            for _ in range(ATTEMPTS):
+                identity = _identity(file)
+                answer, ended = self._send(order, cancelled)
+                if _identity(file) == identity:
+                    break
         if cancelled.is_set():
             raise MediaError(STOPPED)
         try:
@@ -221,6 +228,14 @@ class Reader:
             f"The process that reads uploads was stopped while it read {name}. It starts again "
             f"by itself, and the upload is still there: try again, or save the file anew."
         )
+
+
+def _identity(file: Path) -> tuple[int, int] | None:
+    """Tells a file from one that takes its place under the same path."""
+    with contextlib.suppress(OSError):
+        status = file.stat()
+        return status.st_ino, status.st_ctime_ns
+    return None
 
 
 def _comes(channel: socket.socket | int, deadline: float, cancelled: threading.Event) -> bool:

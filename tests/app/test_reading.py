@@ -6,6 +6,7 @@ import io
 import json
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -129,6 +130,22 @@ def test_a_child_that_is_killed_is_replaced(reader, clip):
     running.join(20)
     assert "was stopped while it read a.mp4" in told[0]
     assert reader.read(PICTURE, 1).kind == "image"
+
+
+def test_a_file_that_is_uploaded_again_as_it_is_read_is_read_again(reader, tmp_path, monkeypatch):
+    path, sends = Path(shutil.copy(PICTURE, tmp_path)), []
+    send = reader._send
+
+    def replaced(order, cancelled):
+        if not sends:
+            os.replace(shutil.copy(PICTURE, tmp_path / "again.png"), path)
+        sends.append(order)
+        return send(order, cancelled) if len(sends) > 1 else (pack_failure(OSError()), 0)
+
+    monkeypatch.setattr(reader, "_send", replaced)
+    assert reader.read(path, 1).kind == "image" and len(sends) == 2
+    reader.read(path, 1)
+    assert len(sends) == 3, "once is enough where nobody touches it"
 
 
 @LINUX
