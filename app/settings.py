@@ -32,6 +32,7 @@ LEAST = {
     "replica_gpus": 0,
     "spread": 1,
     "visitor_jobs": 1,
+    "max_held_mb": 1,
     "metrics_port": 0,
     "phase_seconds": 1,
     "job_seconds": 1,
@@ -66,6 +67,7 @@ class Settings:
     replica_gpus: float = 0.0  # of the cluster's, for each replica
     spread: int = 1  # replicas that the lanes of one job are spread over
     visitor_jobs: int = 2  # that one visitor may have waiting or running
+    max_held_mb: int = 1000  # of frames of all comparisons that pages show; the oldest go first
     metrics_port: int = 0  # of Prometheus metrics, for this machine only; 0: none
     phase_seconds: int = 120  # that a phase of a lane may take
     job_seconds: int = 600  # that a comparison may take, once it runs

@@ -16,6 +16,7 @@ os.environ.setdefault("GRADIO_TEMP_DIR", str(Path(tempfile.gettempdir()).resolve
 import gradio as gr
 from starlette.middleware import Middleware
 
+from app.allocator import share_arenas
 from app.logs import log_as_json
 from app.reading.reader import reader
 from app.settings import Settings
@@ -34,6 +35,7 @@ PRIVACY = (
     "Uploads and results stay on this server and are deleted after an hour, within five minutes. "
     "Nothing is recorded of who came and what was asked. Do not upload what nobody else may see."
 )
+SESSIONS = 2000  # that Gradio remembers, of 0.25 MB each; each call of a program is one
 HERE = Path(__file__).parent
 TITLE = "TokenScope"
 LINE = "What visual-token compression does to a picture and to the answer, side by side"
@@ -91,6 +93,7 @@ def launch(demo: Blocks, settings: Settings, **options: Any) -> Any:
             "max_file_size": settings.max_upload_mb * 1_000_000,
             "auth": settings.logins() or None,
             "app_kwargs": {"middleware": [door]},
+            "state_session_capacity": SESSIONS,
             "max_threads": 40 + 2 * _held(settings),  # one waits for each comparison
             "ssr_mode": False,
             "enable_monitoring": False,
@@ -105,6 +108,7 @@ def launch(demo: Blocks, settings: Settings, **options: Any) -> Any:
 def serve(settings: Settings, *, host: str = "127.0.0.1", port: int = 7860) -> None:
     """Serve the page on the worker that is set until interrupted."""
     log_as_json()
+    share_arenas()  # before there are threads
     worker = start_worker(settings)
     worker.preload()
     stay(build(worker, settings), settings, server_name=host, server_port=port)

@@ -26,7 +26,7 @@ from app.ui.board import SAVE, Board
 from app.ui.export import zip_recording
 from app.ui.figures import figures_table
 from app.ui.form import Form
-from app.ui.held import held
+from app.ui.held import Held, Shelf, held
 from app.ui.lab import composed
 from app.ui.screen import Screen
 from app.ui.visitors import Visitors
@@ -54,6 +54,7 @@ class Handlers:
     ) -> None:
         self.worker, self.settings, self.form, self.board = worker, settings, form, board
         self.visitors = visitors
+        self.shelf = Shelf(settings.max_held_mb * 1_000_000)
         self.screens: dict[str, Screen] = {}  # of comparisons that run, by browser session
 
     def outputs(self) -> list[Any]:
@@ -132,13 +133,13 @@ class Handlers:
             pass
         return self._closing(screen)
 
-    def keep(self, comparison: Comparison | None) -> Iterator[Update]:
+    def keep(self, kept: Held | None) -> Iterator[Update]:
         """Make the file when it is asked for: its pictures are drawn large and take a while."""
-        board, kept = self.board, held(comparison)
+        board, comparison = self.board, held(kept)
         yield {board.save: gr.Button("Preparing the file", interactive=False)}
         with tempfile.TemporaryDirectory() as folder:
             try:
-                path = zip_recording(kept, folder)
+                path = zip_recording(comparison, folder)
             except OSError as error:
                 log.error("recording not written", exc_info=error)
                 yield {board.save: gr.Button(SAVE, interactive=True)}
@@ -214,6 +215,7 @@ class Handlers:
     def _results(self, screen: Screen) -> Update:
         """The last update: charts and figures, and every other value once more."""
         board, comparison = self.board, screen.comparison
+        kept = self.shelf.keep(comparison)
         return {
             **self._shown(screen),
             **self._closing(screen),
@@ -221,11 +223,12 @@ class Handlers:
             board.latency: latency_chart(comparison),
             board.staircase: staircase_chart(comparison),
             **self._over_time(comparison),
+            **board.inspector.open(kept),
             board.figures: figures_table(comparison),
             board.conditions: _paragraphs(
                 conditions_line(comparison), media_line(comparison.media)
             ),
-            board.comparison: comparison,
+            board.comparison: kept,
         }
 
     def _over_time(self, comparison: Comparison) -> Update:
@@ -234,7 +237,6 @@ class Handlers:
         return {
             board.over_time: gr.Column(visible=moving),
             board.clip_timeline: clip_timeline_chart(comparison) if moving else None,
-            **board.inspector.open(comparison),
         }
 
     def _shown(self, screen: Screen) -> Update:

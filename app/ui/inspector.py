@@ -19,7 +19,7 @@ from app.render.sheet import Sheet
 from app.render.strip import seconds, strip
 from app.render.summary import lane_labels
 from app.render.tree import tree, tree_words
-from app.ui.held import held
+from app.ui.held import Held, held
 from models.media import Media
 from models.record import Comparison, LaneResult
 
@@ -49,8 +49,9 @@ class Inspector:
     def shown(self) -> list[Any]:
         return [self.part, self.lane, self.survivor, self.picture, self.words]
 
-    def open(self, comparison: Comparison) -> Update:
+    def open(self, kept: Held) -> Update:
         """The first lane that merged something, and its largest tree; nothing for a picture."""
+        comparison = held(kept)
         ran = lanes_of(comparison)
         if comparison.media.kind != "video" or not ran:
             return dict.fromkeys(self.shown, None) | {self.part: gr.Column(visible=False)}
@@ -59,11 +60,11 @@ class Inspector:
         return {
             self.part: gr.Column(visible=True),
             self.lane: gr.Dropdown([(labels[index], index) for index, _ in ran], value=first),
-            **self.choose_lane(first, comparison),
+            **self.choose_lane(first, kept),
         }
 
-    def choose_lane(self, index: int, comparison: Comparison | None) -> Update:
-        comparison = held(comparison)
+    def choose_lane(self, index: int, kept: Held | None) -> Update:
+        comparison = held(kept)
         lane = comparison.lanes[index]
         trees = trees_of(lane)
         choices = [("All tokens", ALL)]
@@ -76,15 +77,13 @@ class Inspector:
             comparison.media, lane, chosen
         )
 
-    def choose_survivor(self, survivor: int, index: int, comparison: Comparison | None) -> Update:
-        comparison = held(comparison)
+    def choose_survivor(self, survivor: int, index: int, kept: Held | None) -> Update:
+        comparison = held(kept)
         return self._view(comparison.media, comparison.lanes[index], survivor)
 
-    def choose_token(
-        self, index: int, comparison: Comparison | None, event: gr.SelectData
-    ) -> Update:
+    def choose_token(self, index: int, kept: Held | None, event: gr.SelectData) -> Update:
         """The tree of whatever token was clicked, though it be small and not on the list."""
-        comparison = held(comparison)
+        comparison = held(kept)
         media, lane = comparison.media, comparison.lanes[index]
         survivor = survivor_at(media, lane, *event.index)
         if survivor is None:
@@ -95,9 +94,9 @@ class Inspector:
         chosen = {self.survivor: survivor if listed else None}
         return chosen | self._view(media, lane, survivor)
 
-    def keep(self, index: int, comparison: Comparison | None) -> Iterator[Update]:
+    def keep(self, index: int, kept: Held | None) -> Iterator[Update]:
         """Write the clip when it is asked for."""
-        comparison = held(comparison)
+        comparison = held(kept)
         yield {self.save: gr.Button("Preparing the clip", interactive=False)}
         lane = comparison.lanes[index]
         with tempfile.TemporaryDirectory() as folder:

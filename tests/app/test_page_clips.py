@@ -11,6 +11,7 @@ import pytest
 
 from app.render.sheet import Sheet
 from app.render.tree import tree_words
+from app.ui.held import Held, Shelf, held
 from app.ui.inspector import ALL, WIDTH, trees_of
 from models.media import read_media
 from models.record import LaneFailure
@@ -52,7 +53,8 @@ def test_fewer_frames_than_asked_are_said(clip):
 
 def test_a_click_shows_the_tree_of_the_token_under_it(clip):
     page = handlers(FakeWorker())
-    comparison = list(ask_of_clip(page, clip))[-1][page.board.comparison]
+    kept = list(ask_of_clip(page, clip))[-1][page.board.comparison]
+    comparison = held(kept)
     inspector, lane = page.board.inspector, comparison.lanes[1]
     sheet = Sheet.over(comparison.media, lane.trace.layout, WIDTH)
     layout = lane.trace.layout
@@ -60,7 +62,7 @@ def test_a_click_shows_the_tree_of_the_token_under_it(clip):
     def click(token):
         left, top, right, bottom = sheet.cells(int(layout.frame[token]), layout.box[[token]])[0]
         event = SimpleNamespace(index=[(left + right) // 2, (top + bottom) // 2])
-        return inspector.choose_token(1, comparison, event)
+        return inspector.choose_token(1, kept, event)
 
     member = int(np.flatnonzero(lane.trace.fate == Fate.MERGED)[-1])
     shown = click(member)
@@ -71,14 +73,27 @@ def test_a_click_shows_the_tree_of_the_token_under_it(clip):
     dropped = int(np.flatnonzero(lane.trace.fate == Fate.DROPPED)[0])
     assert set(click(dropped)) == {inspector.words}
     assert "dropped" in click(dropped)[inspector.words]
-    between = inspector.choose_token(1, comparison, SimpleNamespace(index=[0, 0]))
+    between = inspector.choose_token(1, kept, SimpleNamespace(index=[0, 0]))
     assert set(between) == {inspector.words}
+
+
+def test_comparisons_are_let_go_of_oldest_first_and_never_the_newest():
+    shelf = Shelf(most=2 * clips.grey().frames.nbytes)
+    first, second, third = (shelf.keep(factory.comparison(media=clips.grey())) for _ in range(3))
+    assert held(second) and held(third)
+    with pytest.raises(gr.Error, match="no longer held"):
+        held(first)
+    del second
+    fourth = shelf.keep(factory.comparison(media=clips.grey()))
+    assert held(third) and held(fourth), "a page that was closed needs no room"
+    narrow = Shelf(most=1)
+    assert held(narrow.keep(factory.comparison(media=clips.grey())))
 
 
 def test_a_lane_without_trees_shows_what_became_of_all_tokens(clip):
     page = handlers(FakeWorker())
-    comparison = list(ask_of_clip(page, clip))[-1][page.board.comparison]
-    shown = page.board.inspector.choose_lane(0, comparison)
+    kept = list(ask_of_clip(page, clip))[-1][page.board.comparison]
+    shown = page.board.inspector.choose_lane(0, kept)
     assert shown[page.board.inspector.survivor].value == ALL
     assert "kept 512 of 512" in shown[page.board.inspector.words]
 
@@ -99,7 +114,7 @@ def test_an_old_page_whose_comparison_is_gone_says_so():
 
 def test_trees_are_those_the_llm_got_and_a_later_drop_is_said():
     lane = factory.lane("tree", "Tree", clips.trace(inner=True), "")
-    made = factory.comparison(media=clips.grey(), lanes=(lane,))
+    made = Held(factory.comparison(media=clips.grey(), lanes=(lane,)))
     shown = handlers(FakeWorker()).board.inspector
     wall, ball = (tree.survivor for tree in trees_of(lane))
     assert "dropped" not in shown.choose_survivor(wall, 0, made)[shown.words]
@@ -109,15 +124,15 @@ def test_trees_are_those_the_llm_got_and_a_later_drop_is_said():
 def test_a_clip_whose_lanes_all_failed_has_nothing_to_inspect():
     failed = LaneFailure("ttm", "TTM", "It fell over.")
     shown = handlers(FakeWorker()).board.inspector
-    update = shown.open(factory.comparison(media=clips.grey(), lanes=(failed,)))
+    update = shown.open(Held(factory.comparison(media=clips.grey(), lanes=(failed,))))
     assert not update[shown.part].visible
 
 
 def test_the_overlay_clip_is_a_clip(clip, tmp_path):
     page = handlers(FakeWorker())
-    comparison = list(ask_of_clip(page, clip))[-1][page.board.comparison]
-    for update in page.board.inspector.keep(1, comparison):
+    kept = list(ask_of_clip(page, clip))[-1][page.board.comparison]
+    for update in page.board.inspector.keep(1, kept):
         if page.board.inspector.file in update:
-            kept = update[page.board.inspector.file]
-            assert len(read_media(kept, 64).frames) == 8
-            assert kept.endswith("overlay-flashvid.mp4")
+            path = update[page.board.inspector.file]
+            assert len(read_media(path, 64).frames) == 8
+            assert path.endswith("overlay-flashvid.mp4")

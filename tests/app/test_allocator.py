@@ -1,0 +1,35 @@
+"""Memory that one thread frees serves the others."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+PROGRAM = """
+import ctypes, threading
+from app.allocator import ARENAS, share_arenas
+
+libc = ctypes.CDLL(None)
+libc.malloc.restype = ctypes.c_void_p
+start = threading.Barrier(16)
+places = []
+
+def take():
+    start.wait()
+    places.append(libc.malloc(1000) >> 26)  # an arena beside the first is aligned to 64 MB
+    start.wait()
+
+held = share_arenas()
+threads = [threading.Thread(target=take) for _ in range(16)]
+[thread.start() for thread in threads]
+[thread.join() for thread in threads]
+print(held, len(set(places)) <= ARENAS)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="glibc only")
+def test_threads_share_a_few_pools_of_memory():
+    said = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True)
+    assert said.stdout.split() in (["True", "True"], ["False", "False"]), said.stderr
