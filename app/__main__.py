@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from dataclasses import replace
 from functools import partial
 from importlib import import_module
 from pathlib import Path
@@ -163,6 +164,8 @@ def _compare(options: argparse.Namespace, settings: Settings) -> None:
     from models.catalog import find
     from models.record import LaneFailure
 
+    if options.model:  # whoever runs the command sets the model, weights here or not
+        settings = replace(settings, model=options.model)
     job = read_job(
         options.file,
         options.question or "",

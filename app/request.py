@@ -23,6 +23,7 @@ from pruning.base import CompressionMethod
 from pruning.methods import METHODS, create, is_composed
 
 MAX_SEED = 2**32 - 1
+LEAST_TEMPERATURE = 0.01  # logits over a smaller one pass what a float holds
 RATIO = 0.111
 LANES = {"image": ("visionzip", "nuwa", "pooling"), "video": ("flashvid", "fastvid", "ttm")}
 NOUNS = {"image": "picture", "video": "clip"}
@@ -56,7 +57,7 @@ def read_job(
     """
     settings = settings or Settings()
     question = checked(str(question or locate or ""))
-    card = None if model == "" else find(model)
+    card = None if model == "" else _chosen(model, settings)
     max_new_tokens, seed = _whole(max_new_tokens), _whole(seed)
     _check_decoding(max_new_tokens, temperature, seed, settings.max_new_tokens)
     if not isinstance(retention_ratio, (int, float)) or not 0 < retention_ratio <= 1:
@@ -78,11 +79,32 @@ def read_job(
     return Job(card.name, media, question, lanes, max_new_tokens, temperature, seed, truth)
 
 
+def offered(settings: Settings) -> list[ModelCard]:
+    """The models whose weights are here, and the one that is set, which may have random weights.
+
+    No other is loaded for a visitor: it would take the place of the one that all others use.
+    """
+    chosen = find(settings.model)
+    cards = [card for card in CATALOG if is_here(card) or card == chosen]
+    return cards if chosen in cards else [*cards, chosen]
+
+
+def _chosen(model: str, settings: Settings) -> ModelCard:
+    card, cards = find(model), offered(settings)
+    if card not in cards:
+        names = ", ".join(one.name for one in cards)
+        raise RequestError(f"The model {card.name} is not offered here. Choose one of {names}.")
+    return card
+
+
 def _check_decoding(max_new_tokens: Any, temperature: Any, seed: Any, most: int) -> None:
     if not isinstance(max_new_tokens, int) or not 1 <= max_new_tokens <= most:
         raise RequestError(f"Max new tokens is {max_new_tokens}, wanted 1 to {most}.")
-    if not isinstance(temperature, (int, float)) or not 0 <= temperature <= 2:
-        raise RequestError(f"Temperature is {temperature}, wanted 0 (greedy) to 2.")
+    warm = isinstance(temperature, (int, float)) and LEAST_TEMPERATURE <= temperature <= 2
+    if not warm and temperature != 0:
+        raise RequestError(
+            f"Temperature is {temperature}, wanted 0 (greedy), or {LEAST_TEMPERATURE} to 2."
+        )
     if not isinstance(seed, int) or not 0 <= seed <= MAX_SEED:
         raise RequestError(f"Seed is {seed}, wanted a whole number from 0 to {MAX_SEED}.")
 

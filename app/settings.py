@@ -18,7 +18,7 @@ LEAST = {
     "max_lanes": 1,
     "max_frames": 1,
     "max_upload_mb": 1,
-    "queue_size": 0,
+    "queue_size": 1,
     "max_megapixels": 1,
     "max_clip_seconds": 1,
     "max_clip_frames": 1,

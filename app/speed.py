@@ -72,7 +72,7 @@ def _job(example: dict, model: str, settings: Settings) -> Job:
         model,
         retention_ratio=RETENTION,
         num_frames=FRAMES,
-        settings=settings,
+        settings=replace(settings, model=model),
     )
 
 

@@ -6,7 +6,8 @@ from functools import lru_cache
 from html import escape
 
 from app.render.summary import percent
-from app.request import LANES, NOUNS
+from app.request import LANES, NOUNS, offered
+from app.settings import Settings
 from models.catalog import CATALOG, find
 from models.grounding import FORMATS
 from models.weights import command, is_here
@@ -89,11 +90,8 @@ def answers_note(model: str) -> str:
 
 
 def model_choices(chosen: str) -> list[tuple[str, str]]:
-    """(what it is called, its name) of the models whose weights are here, and of the chosen one."""
-    cards = [card for card in CATALOG if is_here(card) or card.name == chosen]
-    if chosen not in {card.name for card in cards}:  # with random weights
-        cards.append(find(chosen))
-    return [(card.title, card.name) for card in cards]
+    """(what it is called, its name) of the models on offer."""
+    return [(card.title, card.name) for card in offered(Settings(model=chosen))]
 
 
 def absent_note() -> str:

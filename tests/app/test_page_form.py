@@ -7,6 +7,7 @@ import asyncio
 import gradio as gr
 import pytest
 
+from app import request
 from app.settings import Settings
 from app.ui import choices, form, lab
 from app.ui.following import Following
@@ -84,19 +85,22 @@ def test_the_tokens_of_a_picture_or_a_frame_are_told_where_they_are_always_as_ma
 def test_models_whose_weights_are_here_are_offered_and_of_the_others_what_fetches_them(
     tmp_path, monkeypatch
 ):
-    monkeypatch.setattr(choices, "is_here", lambda card: card.name.startswith("embedded"))
+    for module in (choices, request):
+        monkeypatch.setattr(module, "is_here", lambda card: card.name.startswith("embedded"))
     offered = [name for _, name in choices.model_choices("embedded-image")]
     assert offered == ["embedded-image", "embedded-video"]
     note = choices.absent_note()
     assert "<code>hf download llava-hf/llava-1.5-7b-hf --revision main</code>" in note
     assert "Embedded" not in note
-    monkeypatch.setattr(choices, "is_here", lambda card: True)
+    for module in (choices, request):
+        monkeypatch.setattr(module, "is_here", lambda card: True)
     assert choices.absent_note() == ""
     assert len(choices.model_choices("embedded-image")) == len(CATALOG)
 
 
 def test_the_model_that_is_set_is_offered_whether_its_weights_are_here_or_not(monkeypatch):
-    monkeypatch.setattr(choices, "is_here", lambda card: card.name.startswith("embedded"))
+    for module in (choices, request):
+        monkeypatch.setattr(module, "is_here", lambda card: card.name.startswith("embedded"))
     for name, title in (
         ("llava-1.5-7b", "LLaVA-1.5 7B"),
         ("llava-1.5-7b@random", "LLaVA-1.5 7B (random weights)"),

@@ -108,6 +108,11 @@ def test_the_model_that_is_set_is_taken_where_it_fits():
     assert request.default_card("video", Settings(model="embedded-video")).name == "embedded-video"
 
 
+@pytest.mark.parametrize("model", ["llava-1.5-7b", "llava-1.5-7b@random"])
+def test_a_model_that_is_set_is_offered_whatever_its_weights(picture, model):
+    assert read(picture, model=model, settings=Settings(model=model)).model == model
+
+
 @pytest.mark.parametrize(
     ("sent", "sentence"),
     [
@@ -118,6 +123,11 @@ def test_the_model_that_is_set_is_taken_where_it_fits():
         ({"methods": ["nuwa.before+" + "x" * 5000]}, "Unknown part 'xxx"),
         ({"methods": ["random", "nuwa", "fastv", "pooling"]}, "5 lanes came"),
         ({"model": None}, "There is no model None"),
+        (
+            {"model": "llava-1.5-7b"},
+            "llava-1.5-7b is not offered here. Choose one of embedded-image",
+        ),
+        ({"model": "llava-1.5-7b@random"}, "is not offered here"),
         ({"question": None}, "question is empty"),
         ({"question": "Where \udcff?"}, "bytes that are no text"),
         ({"ratio": None}, "above 0 and at most 1"),
@@ -129,6 +139,8 @@ def test_the_model_that_is_set_is_taken_where_it_fits():
         ({"max_new_tokens": 10**6}, "wanted 1 to 128"),
         ({"temperature": None}, "Temperature is None"),
         ({"temperature": float("nan")}, "Temperature is nan"),
+        ({"temperature": 1e-39}, "Temperature is 1e-39, wanted 0 .greedy., or 0.01 to 2"),
+        ({"temperature": [0]}, "Temperature is .0."),
         ({"seed": None}, "Seed is None"),
         ({"seed": 2**70}, "wanted a whole number"),
         ({"picture": None}, "No picture or clip came"),

@@ -43,7 +43,7 @@ def behind(tmp_path_factory) -> Iterator[str]:
     as_root = "user root;" if os.geteuid() == 0 else ""  # else its workers may not write here
     config.write_text(
         f"{as_root} daemon off; pid {folder / 'pid'}; error_log stderr; events {{}}\n"
-        f"http {{ access_log off; {paths} include {folder / 'fragment.conf'}; }}\n"
+        f"http {{ {paths} include {folder / 'fragment.conf'}; }}\n"
     )
     server = subprocess.Popen([NGINX, "-e", "stderr", "-c", config], stderr=subprocess.PIPE)
     try:
@@ -71,6 +71,11 @@ def test_a_question_through_nginx_is_answered(behind, tmp_path):
     client = Client(behind, verbose=False)
     told = client.predict(handle_file(picture), "What is this?", api_name="/compare")
     assert next(lane["method"] for lane in told["lanes"]) == "vanilla"
+
+
+def test_what_is_said_comes_through_before_the_answer_ends(behind):
+    with urllib.request.urlopen(f"{behind}gradio_api/heartbeat/a-tab", timeout=5) as endless:
+        assert endless.readline()
 
 
 @pytest.mark.parametrize("route", ["file=http://example.org/x", "FILE=HTTPS://example.org/x"])

@@ -29,7 +29,7 @@ def main() -> int:
             wrong += surprises
         asking = Requests(folder)
         outcomes, surprises = asking.fuzz(options.requests, options.seed)
-        asking.demo.close()
+        asking.demo.close(verbose=False)
         print(f"{options.requests} requests: {dict(outcomes)}")
         wrong += surprises
     print(f"{len(wrong)} surprises", *wrong, sep="\n")

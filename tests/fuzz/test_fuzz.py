@@ -27,7 +27,7 @@ def test_an_odd_request_is_answered_or_refused_in_a_sentence(tmp_path):
     try:
         outcomes, wrong = asking.fuzz(60, seed=7)
     finally:
-        asking.demo.close()
+        asking.demo.close(verbose=False)
     assert wrong == []
     assert outcomes.total() == 60 and outcomes["refused"] and outcomes["answered"]
 
