@@ -15,6 +15,7 @@ from app.settings import ROOT
 RUNS = ("app", "models", "pruning", "assets", "main.py", "requirements.txt", "README.md", "LICENSE")
 SEEN = ("docs",)  # what the README shows or points to
 LEFT = shutil.ignore_patterns("__pycache__", ".*_cache", "*.pyc")
+LARGE = ("*.safetensors", "*.mp4", "*.png")  # a Space takes no binary file but through git's LFS
 ZERO_TORCH = "torch==2.11.0"  # the newest that ZeroGPU offers
 
 
@@ -29,6 +30,8 @@ def build(folder: Path, zero: bool = False) -> Path:
             shutil.copytree(source, copy, ignore=LEFT)
         else:
             shutil.copy2(source, copy)
+    rules = (f"{name} filter=lfs diff=lfs merge=lfs -text\n" for name in LARGE)
+    (folder / ".gitattributes").write_text("".join(rules))
     if zero:
         _replace(folder / "requirements.txt", r"^torch==.*$", ZERO_TORCH)
     return folder

@@ -55,6 +55,13 @@ def test_what_the_readme_shows_is_there(folder: Path) -> None:
             assert (folder / path).exists(), path
 
 
+def test_every_binary_file_goes_through_gits_large_file_storage(folder: Path) -> None:
+    rules = [line.split()[0] for line in (folder / ".gitattributes").read_text().splitlines()]
+    files = [path for path in folder.rglob("*") if path.is_file()]
+    binary = [path for path in files if b"\0" in path.read_bytes()]
+    assert binary and all(any(path.match(rule) for rule in rules) for path in binary)
+
+
 def test_the_page_is_built_from_the_folder_alone(folder: Path) -> None:
     script = "import main; print(type(main.demo).__name__, main.__file__)"
     ran = subprocess.run(
