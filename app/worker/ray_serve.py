@@ -139,14 +139,24 @@ def start(settings: Settings) -> Worker:
 
 
 def connect(address: str) -> None:
-    """Join a cluster, which is sent our code, or start one whose dashboard stays off."""
-    options = {"log_to_driver": False, "logging_level": logging.WARNING}
+    """Join the cluster that this machine is a node of, or start one whose dashboard stays off.
+
+    Those who join send their code with them. Raises a `ValueError` for an address of Ray Client.
+    """
+    if address.startswith("ray://"):
+        raise ValueError(
+            f"RAY_ADDRESS is {address}, but answers cannot stream through Ray Client. Make this "
+            "machine a node with `ray start --address=HEAD:6379 --num-cpus=0`, where HEAD is the "
+            "cluster's head, and set RAY_ADDRESS=auto."
+        )
+    ignored = ["tests", "docs", ".git", ".venv", "out"]
     if address:
-        code = {"working_dir": str(ROOT), "excludes": ["tests", "docs", ".git", ".venv", "out"]}
-        ray.init(address, ignore_reinit_error=True, runtime_env=code, **options)
-    else:
-        code = {"env_vars": {"PYTHONPATH": str(ROOT)}}
-        ray.init(ignore_reinit_error=True, include_dashboard=False, runtime_env=code, **options)
+        options = {"runtime_env": {"working_dir": str(ROOT), "excludes": ignored}}
+    else:  # "local", or Ray would join whatever cluster runs on this machine
+        address, code = "local", {"env_vars": {"PYTHONPATH": str(ROOT)}}
+        options = {"include_dashboard": False, "runtime_env": code}
+    options |= {"log_to_driver": False, "logging_level": logging.WARNING}
+    ray.init(address, ignore_reinit_error=True, **options)
 
 
 def deployment(settings: Settings) -> Any:

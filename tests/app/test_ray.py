@@ -104,6 +104,18 @@ def test_only_a_replica_that_died_is_told_as_lost():
     assert str(ray_serve.in_words(ActorDiedError())) == ray_serve.LOST
 
 
+def test_an_address_of_ray_client_is_refused_with_what_to_do():
+    with pytest.raises(ValueError, match=r"RAY_ADDRESS is ray://head:10001, .* RAY_ADDRESS=auto"):
+        ray_serve.connect("ray://head:10001")
+
+
+def test_without_an_address_a_cluster_is_started_here_whatever_else_runs(monkeypatch):
+    addresses = []
+    monkeypatch.setattr(ray, "init", lambda address, **_: addresses.append(address))
+    ray_serve.connect("")
+    assert addresses == ["local"], "Ray would join any cluster of this machine"
+
+
 @pytest.fixture(scope="module")
 def cluster():
     """Two replicas in processes of their own."""
