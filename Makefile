@@ -10,7 +10,7 @@ BIN := .venv/bin
 demo: .venv/installed $(if $(filter ray,$(WORKER)),.venv/installed-ray)
 	TOKENSCOPE_WORKER=$(WORKER) $(BIN)/python -m app demo --host $(HOST) --port $(PORT)
 
-test: .venv/installed-dev
+test: .venv/installed-dev .venv/installed-ray
 	$(BIN)/python -m pytest
 
 # Damaged uploads and odd requests by the thousand; SEED=… repeats a run.

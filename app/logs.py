@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 PACKAGES = ("app", "models", "pruning")
-OTHERS = ("uvicorn", "uvicorn.access", "transformers")  # that bring a handler of their own
+OTHERS = ("uvicorn", "uvicorn.access", "transformers", "ray", "ray.serve")  # with own handlers
 PLAIN = set(logging.makeLogRecord({}).__dict__) | {"message", "taskName"}
 
 
@@ -54,5 +54,6 @@ def log_as_json() -> None:
     for package in (*PACKAGES, *OTHERS):
         logger = logging.getLogger(package)
         logger.handlers, logger.propagate = [], True
+        logger.setLevel(logging.NOTSET)
     for package in PACKAGES:
         logging.getLogger(package).setLevel(logging.INFO)

@@ -15,6 +15,7 @@ from dataclasses import replace
 from typing import Any
 
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # read when ray is imported
+os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")  # a replica's log is JSON too
 os.environ.setdefault("RAY_worker_niceness", "0")  # by default 15, and lanes are timed
 
 import ray
@@ -26,9 +27,10 @@ from ray.exceptions import (
     RayActorError,
     WorkerCrashedError,
 )
-from ray.serve.exceptions import BackPressureError, RayServeException
+from ray.serve.exceptions import BackPressureError, ReplicaUnavailableError
 
 from app.events import Event
+from app.logs import log_as_json
 from app.settings import ROOT, Settings
 from app.worker.local import LocalWorker
 from app.worker.protocol import Health, Job, Worker
@@ -42,37 +44,43 @@ LOST = (
     "The worker that ran this comparison was lost; another is being started. "
     "Your upload is still here: compare again."
 )
-GONE = (  # a replica's process or machine; what it raised itself is an error like any other
+GONE = (  # a replica's process or machine
     RayActorError,
     WorkerCrashedError,
     NodeDiedError,
     ObjectLostError,
     OutOfMemoryError,
-    RayServeException,
+    ReplicaUnavailableError,
 )
+SERVING = ("RUNNING", "UPDATING", "PENDING_MIGRATION")  # states of a replica that takes jobs
 FULL = "Every worker is busy and more wait than are let in. Try again in a while."
 
 log = logging.getLogger(__name__)
 
 
 class Replica:
-    """One worker process on the cluster."""
+    """One worker process on the cluster. Its log is its standard error, which Ray keeps."""
 
     def __init__(self, settings: Settings) -> None:
+        log_as_json()
         self.worker = LocalWorker(settings)
         self.worker.preload()
 
-    async def run(self, job: Job, media: Media) -> AsyncIterator[Event]:
+    async def run(self, job: Job, media: Media) -> AsyncIterator[Event | Exception]:
         """Events of one job. Ray cancels this at an await, and then the job stops within a step.
 
+        An error is the last thing said: what is raised here Ray writes into its own log in full,
+        and that may quote a question.
         Ray lets the next request in before this one has cleaned up: it is the worker's own thread
         that keeps two jobs from the device.
         """
         cancelled = threading.Event()
-        events = self.worker.run(replace(job, media=media), cancelled)
         try:
+            events = self.worker.run(replace(job, media=media), cancelled)
             while (event := await asyncio.to_thread(next, events, None)) is not None:
                 yield without_media(event, media)
+        except Exception as error:
+            yield named(error)
         finally:
             cancelled.set()
 
@@ -80,6 +88,13 @@ class Replica:
         """Ray replaces a replica that raises here."""
         if not (health := self.worker.health()).fit:
             raise RuntimeError(health.reason)
+
+
+def named(error: Exception) -> Exception:
+    """As it leaves a replica: a sentence for people whole, of anything else the type."""
+    if isinstance(error, ValueError):
+        return ValueError(str(error))
+    return RuntimeError(type(error).__name__)
 
 
 class RayWorker:
@@ -97,21 +112,36 @@ class RayWorker:
             for event in stream:
                 yield with_media(event, job.media)
         finally:  # a stream that is merely dropped would run on to its end
+            if not stream.ended:
+                stream.cancelled.set()
             events.cancel()
 
     def preload(self) -> None:
         """Replicas do so when they start."""
 
     def health(self) -> Health:
-        return Health()  # Ray looks after its replicas
+        """Fit while a replica runs; Ray replaces those that are lost."""
+        try:
+            application = serve.status().applications[APPLICATION]
+        except Exception as error:  # of Ray, of Serve, or there is no such application
+            return Health(f"The Ray cluster does not answer ({type(error).__name__}).")
+        replicas = [one.replica_states for one in application.deployments.values()]
+        if any(states.get(state) for states in replicas for state in SERVING):
+            return Health()
+        return Health(
+            f"No replica runs; Ray Serve calls the application {application.status.value}."
+        )
 
 
-def _listen(events: Iterator[Event], stream: Stream) -> None:
+def _listen(events: Iterator[Event | Exception], stream: Stream) -> None:
     try:
         for event in events:
+            if isinstance(event, Exception):
+                raise event
             stream.put(event)
     except Exception as error:
-        stream.end(in_words(error))
+        if not stream.cancelled.is_set():  # else it is Ray saying that it was
+            stream.end(in_words(error))
     else:
         stream.end()
 
@@ -120,9 +150,6 @@ def in_words(error: Exception) -> Exception:
     """What Ray raises as a sentence, where a person should read one."""
     if isinstance(error, BackPressureError):
         return ValueError(FULL)
-    cause = getattr(error, "cause", None)  # of what was raised in a replica
-    if isinstance(cause, ValueError):
-        return ValueError(str(cause))
     if isinstance(error, GONE):
         log.warning("replica lost", extra={"error": type(error).__name__})
         return ValueError(LOST)
@@ -131,22 +158,38 @@ def in_words(error: Exception) -> Exception:
 
 def start(settings: Settings) -> Worker:
     """Deploy the replicas, on the cluster that RAY_ADDRESS names or on a new one here."""
+    log_as_json()  # again: with their import Ray and Serve have brought logs of their own
     connect(os.environ.get("RAY_ADDRESS", ""))
     serve.start(proxy_location="Disabled")  # by handle only, nothing over HTTP
-    handle = serve.run(deployment(settings).bind(settings), name=APPLICATION, route_prefix=None)
-    worker = RayWorker(handle)
+    worker = RayWorker(serve.run(application(settings), name=APPLICATION, route_prefix=None))
     return worker if settings.spread == 1 else SpreadWorker([worker] * settings.spread)
 
 
 def connect(address: str) -> None:
-    """Join a cluster, which is sent our code, or start one whose dashboard stays off."""
-    options = {"log_to_driver": False, "logging_level": logging.WARNING}
+    """Join the cluster that this machine is a node of, or start one whose dashboard stays off.
+
+    Those who join send their code with them. Raises a `ValueError` for an address of Ray Client.
+    """
+    if address.startswith("ray://"):
+        raise ValueError(
+            f"RAY_ADDRESS is {address}, but answers cannot stream through Ray Client. Make this "
+            "machine a node with `ray start --address=HEAD:6379 --num-cpus=0`, where HEAD is the "
+            "cluster's head, and set RAY_ADDRESS=auto."
+        )
+    ignored = ["tests", "docs", ".git", ".venv", "out"]
     if address:
-        code = {"working_dir": str(ROOT), "excludes": ["tests", "docs", ".git", ".venv", "out"]}
-        ray.init(address, ignore_reinit_error=True, runtime_env=code, **options)
-    else:
-        code = {"env_vars": {"PYTHONPATH": str(ROOT)}}
-        ray.init(ignore_reinit_error=True, include_dashboard=False, runtime_env=code, **options)
+        options = {"runtime_env": {"working_dir": str(ROOT), "excludes": ignored}}
+    else:  # "local", or Ray would join whatever cluster runs on this machine
+        address, code = "local", {"env_vars": {"PYTHONPATH": str(ROOT)}}
+        options = {"include_dashboard": False, "runtime_env": code}
+    ray.init(
+        address, ignore_reinit_error=True, log_to_driver=False, configure_logging=False, **options
+    )
+
+
+def application(settings: Settings) -> Any:
+    """The replicas with what they are told: all but the logins, which are the page's alone."""
+    return deployment(settings).bind(replace(settings, users=""))
 
 
 def deployment(settings: Settings) -> Any:

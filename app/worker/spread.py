@@ -31,7 +31,8 @@ class SpreadWorker:
         try:
             yield from stream
         finally:
-            stream.cancelled.set()
+            if not stream.ended:
+                stream.cancelled.set()
         if all(part.comparison for part in parts):
             yield ComparisonDone(merged(parts))
 
@@ -40,8 +41,8 @@ class SpreadWorker:
             worker.preload()
 
     def health(self) -> Health:
-        each = [worker.health() for worker in self.workers]
-        reasons = [health.reason for health in each if not health.fit]
+        each = [worker.health() for worker in set(self.workers)]
+        reasons = dict.fromkeys(health.reason for health in each if not health.fit)
         return Health(" ".join(reasons), sum(health.device_bytes for health in each))
 
 

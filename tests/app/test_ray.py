@@ -7,7 +7,6 @@ import signal
 import threading
 import time
 from dataclasses import replace
-from functools import lru_cache
 from pathlib import Path
 
 import pytest
@@ -20,25 +19,18 @@ from ray import serve
 from ray.exceptions import ActorDiedError, RayTaskError
 
 from app.events import ComparisonDone, LaneStarted, TextDelta
-from app.request import examples, read_job
-from app.settings import EXAMPLES, Settings
+from app.settings import Settings
 from app.worker import ray_serve
 from app.worker.local import LocalWorker
 from app.worker.ray_serve import RayWorker
 from app.worker.spread import SpreadWorker
 from models.record import LaneResult
 from tests.app.factory import same
+from tests.app.fake_worker import wait_until
+from tests.app.ray_page import asked, broken
 
 pytestmark = pytest.mark.checkpoint
 SETTINGS = Settings(device="cpu", replicas=2)
-
-
-@lru_cache(maxsize=1)
-def asked():
-    example = examples()[0]
-    question = example["questions"][0]["question"]
-    methods = ["visionzip", "nuwa"]
-    return read_job(EXAMPLES / example["file"], question, "embedded-image", methods, 1 / 3)
 
 
 def job(**changes):
@@ -54,6 +46,14 @@ def one_thread():
     torch.set_num_threads(before)
 
 
+@pytest.fixture(scope="module", autouse=True)
+def own_log():
+    """The log is the whole process's, and these tests are not alone in theirs."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ray_serve, "log_as_json", lambda: None)
+        yield
+
+
 def without_times(comparison):
     """The record, but for what a clock or an allocator said."""
     lanes = tuple(replace(lane, timeline=None, peak_bytes=None) for lane in comparison.lanes)
@@ -63,9 +63,12 @@ def without_times(comparison):
 @pytest.fixture(scope="module")
 def in_process():
     """The deployment without a cluster."""
-    app = ray_serve.deployment(SETTINGS).bind(SETTINGS)
-    handle = serve.run(app, name="here", route_prefix=None, _local_testing_mode=True)
-    return RayWorker(handle, ship=lambda media: media)
+    return RayWorker(run_here(SETTINGS), ship=lambda media: media)
+
+
+def run_here(settings):
+    app = ray_serve.application(settings)
+    return serve.run(app, name="here", route_prefix=None, _local_testing_mode=True)
 
 
 @pytest.fixture(scope="module")
@@ -98,10 +101,48 @@ def test_a_cancelled_job_stops_and_the_next_one_runs(in_process):
     assert isinstance(list(in_process.run(job()))[-1], ComparisonDone)
 
 
+def test_an_error_leaves_a_replica_by_its_type_alone(in_process):
+    with pytest.raises(RuntimeError) as told:
+        list(in_process.run(broken()))
+    assert str(told.value) == "RuntimeError"
+
+
 def test_only_a_replica_that_died_is_told_as_lost():
     fell = RayTaskError("run", "", RuntimeError("a secret"))
     assert ray_serve.in_words(fell) is fell, "an error of its own: the page says internal error"
     assert str(ray_serve.in_words(ActorDiedError())) == ray_serve.LOST
+
+
+def test_logins_stay_with_the_page(monkeypatch):
+    told = []
+
+    class Replica:
+        def __init__(self, settings):
+            told.append(settings)
+
+    monkeypatch.setattr(ray_serve, "Replica", Replica)
+    run_here(replace(SETTINGS, users="ann:a password"))
+    assert told == [SETTINGS]
+
+
+def test_an_address_of_ray_client_is_refused_with_what_to_do():
+    with pytest.raises(ValueError, match=r"RAY_ADDRESS is ray://head:10001, .* RAY_ADDRESS=auto"):
+        ray_serve.connect("ray://head:10001")
+
+
+def test_without_an_address_a_cluster_is_started_here_whatever_else_runs(monkeypatch):
+    addresses = []
+    monkeypatch.setattr(ray, "init", lambda address, **_: addresses.append(address))
+    ray_serve.connect("")
+    assert addresses == ["local"], "Ray would join any cluster of this machine"
+
+
+def test_a_cluster_that_does_not_answer_is_not_fit(in_process, monkeypatch):
+    def silent():
+        raise ray.exceptions.RaySystemError("gone")
+
+    monkeypatch.setattr(serve, "status", silent)
+    assert in_process.health().reason == "The Ray cluster does not answer (RaySystemError)."
 
 
 @pytest.fixture(scope="module")
@@ -144,7 +185,7 @@ def test_on_a_cluster_stop_frees_the_replica(cluster):
 @pytest.mark.fault
 def test_a_replica_killed_in_mid_job_is_told_in_words_and_replaced(cluster):
     before = replicas()
-    assert len(before) == 2
+    assert len(before) == 2 and cluster.health().fit
     stream = cluster.run(job())
     assert isinstance(next(stream), LaneStarted)
     for pid in before:
@@ -152,6 +193,8 @@ def test_a_replica_killed_in_mid_job_is_told_in_words_and_replaced(cluster):
     with pytest.raises(ValueError, match="was lost; another is being started") as told:
         list(stream)
     print(told.value)
+    wait_until(lambda: not cluster.health().fit)
+    assert cluster.health().reason.startswith("No replica runs; Ray Serve calls ")
     deadline = time.monotonic() + 120
     while True:
         try:
@@ -161,4 +204,4 @@ def test_a_replica_killed_in_mid_job_is_told_in_words_and_replaced(cluster):
             assert str(error) == ray_serve.LOST and time.monotonic() < deadline
             time.sleep(1)
     assert all(isinstance(lane, LaneResult) for lane in last.comparison.lanes)
-    assert not replicas() & before
+    assert cluster.health().fit and not replicas() & before

@@ -6,10 +6,11 @@ import threading
 
 import pytest
 
-from app.events import ComparisonDone, LaneDone, LaneStarted
+from app.events import ComparisonDone, LaneDone, LaneStarted, Queued
 from app.settings import Settings
 from app.worker import local
-from app.worker.protocol import Job
+from app.worker.fair import FairWorker
+from app.worker.protocol import Health, Job
 from app.worker.spread import SpreadWorker
 from app.worker.start import local_worker
 from models.pipeline import run_lane
@@ -103,3 +104,23 @@ def test_a_device_that_breaks_ends_the_job_on_all():
     with pytest.raises(RuntimeError, match="lost"):
         list(SpreadWorker([other, BrokenWorker()]).run(job(2)))
     assert other.cancelled[0].is_set()
+
+
+def test_a_queue_before_several_devices_learns_how_long_jobs_take():
+    queue = FairWorker(SpreadWorker([FakeWorker(), FakeWorker()]), Settings())
+    list(queue.run(job()))
+    running = queue.run(job())
+    assert next(running) == Queued(0)
+    waiting = next(queue.run(job()))
+    running.close()
+    assert waiting.ahead == 1 and waiting.seconds > 0
+
+
+def test_devices_that_fail_alike_say_so_once():
+    class StuckWorker(FakeWorker):
+        def health(self):
+            return Health("A step takes too long.", device_bytes=3)
+
+    one, other = StuckWorker(), StuckWorker()
+    assert SpreadWorker([one, other]).health() == Health("A step takes too long.", 6)
+    assert SpreadWorker([one, one]).health() == one.health()

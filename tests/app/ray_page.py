@@ -1,0 +1,66 @@
+"""What a page does on Ray, in a process of its own: that joins one cluster, and its log is whole.
+
+Run as a program it joins the cluster of RAY_ADDRESS and prints what it saw as JSON.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from functools import lru_cache
+
+from app.events import TextDelta
+from app.request import examples, read_job
+from app.settings import EXAMPLES, Settings
+from app.worker.protocol import Job
+
+SECRET = "What is on the letter to my doctor?"
+
+
+@lru_cache(maxsize=1)
+def asked() -> Job:
+    example = examples()[0]
+    question = example["questions"][0]["question"]
+    methods = ["visionzip", "nuwa"]
+    return read_job(EXAMPLES / example["file"], question, "embedded-image", methods, 1 / 3)
+
+
+class BrokenMethod:
+    """Raises what a visitor wrote, outside of any lane."""
+
+    @property
+    def name(self) -> str:
+        raise RuntimeError(SECRET)
+
+
+def broken() -> Job:
+    return replace(asked(), methods=(BrokenMethod(),))
+
+
+def main() -> None:
+    import ray
+
+    from app.worker import ray_serve
+
+    worker = ray_serve.start(Settings(device="cpu"))
+    stopped = worker.run(replace(asked(), max_new_tokens=100_000))
+    while not isinstance(next(stopped), TextDelta):
+        pass
+    stopped.close()
+    failed = broken()
+    try:
+        list(worker.run(failed))
+    except RuntimeError as error:
+        told = str(error)
+    *_, last = worker.run(asked())
+    saw = {
+        "answers": [lane.answer for lane in last.comparison.lanes],
+        "joined": ray.get_runtime_context().gcs_address,
+        "failed": failed.number,
+        "told": told,
+    }
+    print(json.dumps(saw))
+
+
+if __name__ == "__main__":
+    main()
