@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from html import escape
@@ -19,6 +18,7 @@ from app.render.sheet import Sheet
 from app.render.strip import seconds, strip
 from app.render.summary import lane_labels
 from app.render.tree import tree, tree_words
+from app.ui.download import download
 from app.ui.held import Held, held
 from models.media import Media
 from models.record import Comparison, LaneResult
@@ -97,12 +97,14 @@ class Inspector:
     def keep(self, index: int, kept: Held | None) -> Iterator[Update]:
         """Write the clip when it is asked for."""
         comparison = held(kept)
-        yield {self.save: gr.Button("Preparing the clip", interactive=False)}
         lane = comparison.lanes[index]
-        with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder) / f"overlay-{lane.method}.mp4"
+
+        def write(folder: Path) -> Path:
+            path = folder / f"overlay-{lane.method}.mp4"
             overlay_clip(comparison.media, lane.trace, path)
-            yield {self.save: gr.Button(SAVE, interactive=True), self.file: str(path)}
+            return path
+
+        yield from download(self.save, self.file, write, preparing="Preparing the clip")
 
     def _view(self, media: Media, lane: LaneResult, survivor: int) -> Update:
         if survivor == ALL:

@@ -99,7 +99,7 @@ def test_memory_that_runs_out_in_one_lane_leaves_the_other(page, monkeypatch, ph
     assert "2 of 2 lanes answered" in status(page, compare(page))
 
 
-def test_a_full_disk_loses_the_file_and_not_the_comparison(page, monkeypatch):
+def test_a_file_that_cannot_be_written_is_told_and_the_comparison_is_still_there(page, monkeypatch):
     def fill(*_):
         raise OSError(errno.ENOSPC, "No space left on device", "/a/path/of/the/server")
 

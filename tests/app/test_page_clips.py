@@ -131,8 +131,8 @@ def test_a_clip_whose_lanes_all_failed_has_nothing_to_inspect():
 def test_the_overlay_clip_is_a_clip(clip, tmp_path):
     page = handlers(FakeWorker())
     kept = list(ask_of_clip(page, clip))[-1][page.board.comparison]
-    for update in page.board.inspector.keep(1, kept):
-        if page.board.inspector.file in update:
-            path = update[page.board.inspector.file]
-            assert len(read_media(path, 64).frames) == 8
-            assert path.endswith("overlay-flashvid.mp4")
+    file = page.board.inspector.file
+    waiting, done = page.board.inspector.keep(1, kept)
+    assert waiting[file] is None, "what was saved before is not pressed again"
+    assert len(read_media(done[file], 64).frames) == 8
+    assert done[file].endswith("overlay-flashvid.mp4")
