@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
 from html import escape
@@ -9,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import gradio as gr
+from gradio.image_utils import save_image
+from PIL import Image
 
 from app.render.forest import Tree, largest_trees, token_at
 from app.render.overlay import legend
@@ -29,6 +32,9 @@ ALL = -1  # in place of a survivor: the fates of all tokens
 SAVE = "Download overlay clip"
 GONE = "That token was dropped before the LLM: nothing of it is left. Choose another."
 HINT = "Click a token to see what it went into."
+UNSEEN = "The picture could not be written, as when the server's disk is full. Try again later."
+FORMAT = "jpeg"
+log = logging.getLogger(__name__)
 
 Update = dict[Any, Any]
 
@@ -115,10 +121,22 @@ class Inspector:
             left = int(lane.trace.left_at[survivor])
             if left < lane.trace.num_layers:
                 words += f"; it was dropped before LLM layer {left}"
+        path = self._written(drawn)
         return {
-            self.picture: gr.Image(drawn, alt_text=f"{lane.title}: {words}"),
-            self.words: said(f"{words}. {HINT}"),
+            self.picture: gr.Image(path, alt_text=f"{lane.title}: {words}"),
+            self.words: said(f"{words}. {HINT if path else UNSEEN}"),
         }
+
+    def _written(self, drawn: Image.Image) -> str | None:
+        """A picture where Gradio serves it from; None where the disk is full.
+
+        Gradio would write it once the handler has ended, and a whole comparison would go with it.
+        """
+        try:
+            return save_image(drawn, self.picture.GRADIO_CACHE, FORMAT)
+        except OSError as error:
+            log.error("picture not written", exc_info=error)
+            return None
 
 
 def declare() -> Inspector:
@@ -131,7 +149,7 @@ def declare() -> Inspector:
             save = gr.Button(SAVE, size="sm", elem_id="save-clip", elem_classes="quiet")
             file = gr.DownloadButton(visible="hidden", elem_id="clip-file")
         picture = gr.Image(
-            format="jpeg",
+            format=FORMAT,
             type="filepath",
             interactive=False,
             show_label=False,
