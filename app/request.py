@@ -10,7 +10,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from app.reading.reader import read_upload
+from app.reading.pool import read_upload
 from app.settings import EXAMPLES, Settings
 from app.worker.protocol import Job
 from models.catalog import CATALOG, ModelCard, find

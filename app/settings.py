@@ -22,6 +22,7 @@ LEAST = {
     "max_megapixels": 1,
     "max_clip_seconds": 1,
     "max_clip_frames": 1,
+    "read_at_once": 1,
     "max_read_seconds": 1,
     "max_read_cpu_seconds": 1,
     "max_read_memory_mb": 1,
@@ -55,6 +56,7 @@ class Settings:
     max_megapixels: int = 50  # of a picture
     max_clip_seconds: int = 300
     max_clip_frames: int = 18_000
+    read_at_once: int = 2  # uploads; each may take the memory below
     max_read_seconds: int = 120  # that reading one upload may take
     max_read_cpu_seconds: int = 240  # over all cores
     max_read_memory_mb: int = 3000

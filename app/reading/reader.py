@@ -1,4 +1,4 @@
-"""Uploads into frames, in a process of their own: see `app.reading.child` for what that is for."""
+"""One upload into frames, in a process of its own: see `app.reading.child` for what that is for."""
 
 from __future__ import annotations
 
@@ -13,8 +13,6 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
-from functools import lru_cache
 from pathlib import Path
 
 from app.reading.wire import UNCONFINED, FailedError, Order, unpack
@@ -26,9 +24,8 @@ log = logging.getLogger(__name__)
 
 START_SECONDS = 60  # for the child to import its decoders, on a busy machine
 GRACE_SECONDS = 2  # in which a fork that is out of time ends by itself, and leaves the child
-ATTEMPTS = (
-    3  # an upload of the same content replaces the file, and a fork may open the old one only
-)
+# An upload of the same content replaces the file, and a fork may open the old one only.
+ATTEMPTS = 3
 CHUNK = 1 << 20  # bytes
 SECONDS_BETWEEN_LOOKS = 0.1  # for a reading that is cancelled
 STOPPED = "The reading was stopped."
@@ -41,26 +38,6 @@ ENVIRONMENT = {  # nothing else of ours: it may hold passwords and tokens
 }
 
 
-def read_upload(
-    path: str | Path,
-    num_frames: int,
-    settings: Settings,
-    cancelled: threading.Event | None = None,
-) -> Media:
-    """What `models.media.read_media` gives or refuses, read in a confined process.
-
-    Pages, programs and the command line alike read through here: a file that somebody has on a
-    disk came from somewhere too, and there is one way to read.
-    """
-    return reader(settings).read(path, num_frames, cancelled)
-
-
-@lru_cache(maxsize=4)
-def reader(settings: Settings) -> Reader:
-    """The one of these settings."""
-    return Reader(settings)
-
-
 def limits_of(settings: Settings) -> Limits:
     return Limits(
         bytes=settings.max_upload_mb * 1_000_000,
@@ -71,11 +48,13 @@ def limits_of(settings: Settings) -> Limits:
 
 
 class Reader:
-    """Keeps one child ready, reads one file at a time, and replaces a child that has gone."""
+    """Keeps one child ready, reads one file at a time, and replaces a child that has gone.
+
+    For one thread at a time: `app.reading.pool` sees to that.
+    """
 
     def __init__(self, settings: Settings) -> None:
         self.settings, self.limits = settings, limits_of(settings)
-        self._turn = threading.Lock()
         self._child: subprocess.Popen | None = None
         self._control: socket.socket | None = None
         self.confined: dict[str, bool] | None = None  # what holds of the child, once it is ready
@@ -85,7 +64,7 @@ class Reader:
     ) -> Media:
         """Raises `MediaError` only, which also says so where the reading process ended.
 
-        Once `cancelled` is set it raises too: it waits no longer, and the fork is killed.
+        Once `cancelled` is set it raises too, and the fork is killed.
         """
         settings, file = self.settings, Path(os.path.abspath(local_file(path)))
         cancelled = cancelled or threading.Event()
@@ -97,12 +76,11 @@ class Reader:
             cpu_seconds=settings.max_read_cpu_seconds,
             seconds=settings.max_read_seconds,
         )
-        with self._turn_unless(cancelled):
-            for _ in range(ATTEMPTS):
-                identity = _identity(file)
-                answer, ended = self._send(order, cancelled)
-                if _identity(file) == identity:
-                    break
+        for _ in range(ATTEMPTS):
+            identity = _identity(file)
+            answer, ended = self._send(order, cancelled)
+            if _identity(file) == identity:
+                break
         if cancelled.is_set():
             raise MediaError(STOPPED)
         try:
@@ -118,20 +96,6 @@ class Reader:
 
     def start(self) -> None:
         """Have a child import its decoders meanwhile."""
-        with self._turn:
-            self._start()
-
-    @contextlib.contextmanager
-    def _turn_unless(self, cancelled: threading.Event) -> Iterator[None]:
-        while not self._turn.acquire(timeout=SECONDS_BETWEEN_LOOKS):
-            if cancelled.is_set():
-                raise MediaError(STOPPED)
-        try:
-            yield
-        finally:
-            self._turn.release()
-
-    def _start(self) -> None:
         if self._child is not None and self._child.poll() is None:
             return
         self._stop()
@@ -152,7 +116,7 @@ class Reader:
     def _send(self, order: Order, cancelled: threading.Event) -> tuple[bytearray, int]:
         """The answer as it came, and how the fork ended: its status, or minus the signal."""
         for _ in range(2):  # a child that went while idle has nothing to be told about
-            self._start()
+            self.start()
             with contextlib.suppress(OSError, ValueError):
                 self._greet(cancelled)
                 if cancelled.is_set():

@@ -29,7 +29,8 @@ class Blocks(gr.Blocks):
     async def process_api(self, *arguments: Any, **options: Any) -> dict[str, Any]:
         try:
             return await super().process_api(*arguments, **options)
-        except gr.Error:
+        except gr.Error as error:
+            error.print_exception = False  # Gradio's own too: they quote what came
             raise
         except Exception as error:
             if self.show_error:

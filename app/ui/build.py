@@ -18,7 +18,7 @@ from starlette.middleware import Middleware
 
 from app.allocator import share_arenas
 from app.logs import log_as_json
-from app.reading.reader import reader
+from app.reading.pool import pool
 from app.settings import Settings
 from app.ui.api import compare_endpoint
 from app.ui.blocks import Blocks
@@ -80,7 +80,7 @@ def _held(settings: Settings) -> int:
 
 def launch(demo: Blocks, settings: Settings, **options: Any) -> Any:
     """`demo.launch` with everything about it that is TokenScope's own; `options` go on top."""
-    reader(settings).start()
+    pool(settings).start()
     keep_sweeping(demo)
     door = Middleware(Door, settings=settings, left=demo.visitors.end)
     return demo.launch(

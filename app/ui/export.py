@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import shutil
+import tempfile
 from pathlib import Path
 
 from app import drawings, recordings
 from models.record import Comparison
 
+NAME = "tokenscope-comparison"
+
 
 def zip_recording(comparison: Comparison, folder: str | Path) -> str:
-    """Write `tokenscope-comparison.zip` into `folder` and return its path."""
-    content = Path(folder) / "tokenscope-comparison"
-    recordings.save(comparison, content)
-    drawings.draw(comparison, content)
-    return shutil.make_archive(str(content), "zip", folder, content.name)
+    """Write `tokenscope-comparison.zip` into `folder`, nothing else, and return its path."""
+    with tempfile.TemporaryDirectory(dir=folder) as parts:
+        content = Path(parts, NAME)
+        recordings.save(comparison, content)
+        drawings.draw(comparison, content)
+        return shutil.make_archive(str(Path(folder, NAME)), "zip", parts, NAME)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -22,7 +21,8 @@ from app.render.staircase import staircase_chart
 from app.render.summary import conditions_line, media_line
 from app.request import read_job
 from app.settings import Settings
-from app.ui.board import SAVE, Board
+from app.ui.board import Board
+from app.ui.download import download
 from app.ui.export import zip_recording
 from app.ui.figures import figures_table
 from app.ui.form import Form
@@ -35,7 +35,6 @@ from models.catalog import find
 from models.record import Comparison
 
 SECONDS_BETWEEN_UPDATES = 0.05
-NOT_WRITTEN = "The file could not be written, as when the server's disk is full. Try again later."
 log = logging.getLogger(__name__)
 
 Update = dict[Any, Any]
@@ -135,16 +134,8 @@ class Handlers:
 
     def keep(self, kept: Held | None) -> Iterator[Update]:
         """Make the file when it is asked for: its pictures are drawn large and take a while."""
-        board, comparison = self.board, held(kept)
-        yield {board.save: gr.Button("Preparing the file", interactive=False)}
-        with tempfile.TemporaryDirectory() as folder:
-            try:
-                path = zip_recording(comparison, folder)
-            except OSError as error:
-                log.error("recording not written", exc_info=error)
-                yield {board.save: gr.Button(SAVE, interactive=True)}
-                raise gr.Error(NOT_WRITTEN) from error
-            yield {board.save: gr.Button(SAVE, interactive=True), board.file: path}
+        board, write = self.board, partial(zip_recording, held(kept))
+        yield from download(board.save, board.file, write, preparing="Preparing the file")
 
     def _admitted(
         self,

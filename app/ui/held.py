@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import gradio as gr
 
+from app.ui.blocks import refusal
 from models.record import Comparison
 
 HOUR = 3600
@@ -65,5 +66,5 @@ def held(kept: Held | None) -> Comparison:
     """The record, or a sentence to a visitor who comes back to an old page."""
     comparison = kept.comparison if kept else None
     if comparison is None:
-        raise gr.Error(GONE)
+        raise refusal(GONE)
     return comparison

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import tempfile
+import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
 from html import escape
@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import gradio as gr
+from gradio.image_utils import save_image
+from PIL import Image
 
 from app.render.forest import Tree, largest_trees, token_at
 from app.render.overlay import legend
@@ -19,6 +21,7 @@ from app.render.sheet import Sheet
 from app.render.strip import seconds, strip
 from app.render.summary import lane_labels
 from app.render.tree import tree, tree_words
+from app.ui.download import download
 from app.ui.held import Held, held
 from models.media import Media
 from models.record import Comparison, LaneResult
@@ -29,6 +32,9 @@ ALL = -1  # in place of a survivor: the fates of all tokens
 SAVE = "Download overlay clip"
 GONE = "That token was dropped before the LLM: nothing of it is left. Choose another."
 HINT = "Click a token to see what it went into."
+UNSEEN = "The picture could not be written, as when the server's disk is full. Try again later."
+FORMAT = "jpeg"
+log = logging.getLogger(__name__)
 
 Update = dict[Any, Any]
 
@@ -97,12 +103,14 @@ class Inspector:
     def keep(self, index: int, kept: Held | None) -> Iterator[Update]:
         """Write the clip when it is asked for."""
         comparison = held(kept)
-        yield {self.save: gr.Button("Preparing the clip", interactive=False)}
         lane = comparison.lanes[index]
-        with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder) / f"overlay-{lane.method}.mp4"
+
+        def write(folder: Path) -> Path:
+            path = folder / f"overlay-{lane.method}.mp4"
             overlay_clip(comparison.media, lane.trace, path)
-            yield {self.save: gr.Button(SAVE, interactive=True), self.file: str(path)}
+            return path
+
+        yield from download(self.save, self.file, write, preparing="Preparing the clip")
 
     def _view(self, media: Media, lane: LaneResult, survivor: int) -> Update:
         if survivor == ALL:
@@ -113,10 +121,22 @@ class Inspector:
             left = int(lane.trace.left_at[survivor])
             if left < lane.trace.num_layers:
                 words += f"; it was dropped before LLM layer {left}"
+        path = self._written(drawn)
         return {
-            self.picture: gr.Image(drawn, alt_text=f"{lane.title}: {words}"),
-            self.words: said(f"{words}. {HINT}"),
+            self.picture: gr.Image(path, alt_text=f"{lane.title}: {words}"),
+            self.words: said(f"{words}. {HINT if path else UNSEEN}"),
         }
+
+    def _written(self, drawn: Image.Image) -> str | None:
+        """A picture where Gradio serves it from; None where the disk is full.
+
+        Gradio would write it once the handler has ended, and a whole comparison would go with it.
+        """
+        try:
+            return save_image(drawn, self.picture.GRADIO_CACHE, FORMAT)
+        except OSError as error:
+            log.error("picture not written", exc_info=error)
+            return None
 
 
 def declare() -> Inspector:
@@ -129,7 +149,7 @@ def declare() -> Inspector:
             save = gr.Button(SAVE, size="sm", elem_id="save-clip", elem_classes="quiet")
             file = gr.DownloadButton(visible="hidden", elem_id="clip-file")
         picture = gr.Image(
-            format="jpeg",
+            format=FORMAT,
             type="filepath",
             interactive=False,
             show_label=False,

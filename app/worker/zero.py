@@ -11,11 +11,14 @@ import spaces  # isort: skip
 
 import threading
 from collections.abc import Iterator
+from contextlib import closing
+from contextvars import copy_context
 
 from app.events import Event
 from app.settings import Settings
 from app.worker.local import LocalWorker
 from app.worker.protocol import Health, Job
+from app.worker.stream import Stream
 from app.worker.travel import with_media, without_media
 
 # Seconds asked for, which a visitor's quota must hold; what a comparison leaves is given back.
@@ -30,14 +33,35 @@ class ZeroWorker:
         self._lent = spaces.GPU(duration=seconds)(self._events)
 
     def run(self, job: Job, cancelled: threading.Event | None = None) -> Iterator[Event]:
-        cancelled, events = cancelled or threading.Event(), self._lent(job)
+        """Events of one job; Stop ends them at once, and the device is given back soon after.
+
+        The call waits in a thread of its own, for a device and for each event. It has the context
+        of whoever asked: there the platform finds whose quota it is.
+        """
+        stream = Stream(cancelled or threading.Event())
+        asking = copy_context()
+        threading.Thread(
+            target=asking.run, args=(self._follow, job, stream), name="lent", daemon=True
+        ).start()
         try:
-            for event in events:
-                if cancelled.is_set():
-                    return
+            for event in stream:
                 yield with_media(event, job.media)
         finally:
-            events.close()  # the platform stops the fork after its next event
+            if not stream.ended:
+                stream.cancelled.set()
+
+    def _follow(self, job: Job, stream: Stream) -> None:
+        """What the fork says, for as long as somebody listens."""
+        try:
+            with closing(self._lent(job)) as events:  # closed: the fork ends after its next event
+                for event in events:
+                    if stream.cancelled.is_set():
+                        break
+                    stream.put(event)
+        except Exception as error:
+            stream.end(error)
+        else:
+            stream.end()
 
     def _events(self, job: Job) -> Iterator[Event]:
         for event in self.local.steps(job, threading.Event()):

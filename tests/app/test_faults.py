@@ -16,7 +16,7 @@ import pytest
 import torch
 
 from app import recordings
-from app.reading.reader import reader
+from app.reading.pool import pool
 from app.request import examples
 from app.settings import EXAMPLES, Settings
 from app.worker import local
@@ -99,7 +99,7 @@ def test_memory_that_runs_out_in_one_lane_leaves_the_other(page, monkeypatch, ph
     assert "2 of 2 lanes answered" in status(page, compare(page))
 
 
-def test_a_full_disk_loses_the_file_and_not_the_comparison(page, monkeypatch):
+def test_a_file_that_cannot_be_written_is_told_and_the_comparison_is_still_there(page, monkeypatch):
     def fill(*_):
         raise OSError(errno.ENOSPC, "No space left on device", "/a/path/of/the/server")
 
@@ -127,13 +127,14 @@ def test_a_checkpoint_that_is_corrupt_is_told_and_the_next_model_loads(page, mon
 
 def test_a_reader_that_is_killed_is_told_and_the_next_comparison_reads_again(page):
     last = compare(page)
-    uploads, reading = set(page.form.uploads.values()), reader(Settings())
-    os.kill(reading._child.pid, signal.SIGSTOP)  # so that it is killed while it reads
+    uploads, readers = set(page.form.uploads.values()), pool(Settings())
+    reader = readers.free[-1]
+    os.kill(reader._child.pid, signal.SIGSTOP)  # so that it is killed while it reads
     updates = []
     running = threading.Thread(target=lambda: updates.extend(_asked(page)))
     running.start()
-    wait_until(reading._turn.locked)
-    os.kill(reading._child.pid, signal.SIGKILL)
+    wait_until(lambda: reader not in readers.free)
+    os.kill(reader._child.pid, signal.SIGKILL)
     running.join(20)
     print("reader killed:", seen := status(page, updates[-1]))
     assert "was stopped while it read" in seen and "the upload is still there" in seen

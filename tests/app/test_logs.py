@@ -14,6 +14,7 @@ import asyncio, logging, sys, threading, urllib.error, urllib.request, warnings
 from app.settings import Settings
 from app.ui import build as page
 from tests.app.fake_worker import FakeWorker
+from tests.app.full_disk import press
 
 class Broken:
     def __init__(self, app): pass
@@ -22,6 +23,9 @@ class Broken:
             raise RuntimeError({SECRET!r})
 
 def breaking():
+    for save in (one for one in demo.fns.values() if one.name == "keep"):
+        told = press(demo.local_url, save._id, [{SECRET!r}, None][-len(save.inputs):])["told"]
+        assert "no longer held" in told or "not in the list of choices" in told, told
     demo.app.middleware_stack = Broken(None)
     try:
         urllib.request.urlopen(demo.local_url)

@@ -12,7 +12,7 @@ import pytest
 
 from app import request
 from app.events import ComparisonDone
-from app.reading.reader import reader
+from app.reading.pool import pool
 from app.render.summary import conditions_line, lane_rows
 from app.settings import EXAMPLES, Settings
 from app.ui.api import Endpoint
@@ -170,12 +170,13 @@ def test_stop_reaches_every_comparison_of_its_tab(picture):
 
 @pytest.fixture
 def stalled():
-    """The page's reader, whose child takes its whole time for whatever is asked of it."""
-    reading = reader(Settings())
-    reading.read(EXAMPLES / "scene-1.png", 1)
-    os.kill(reading._child.pid, signal.SIGSTOP)
-    yield reading
-    reading._stop()
+    """The page's next reader, whose child takes its whole time for whatever is asked of it."""
+    readers = pool(Settings())
+    readers.read(EXAMPLES / "scene-1.png", 1)
+    reader = readers.free[-1]
+    os.kill(reader._child.pid, signal.SIGSTOP)
+    yield lambda: reader not in readers.free
+    reader._stop()
 
 
 def test_stop_reaches_a_reading_and_the_next_comparison_reads(picture, stalled):
@@ -183,7 +184,7 @@ def test_stop_reaches_a_reading_and_the_next_comparison_reads(picture, stalled):
     page = handlers(worker)
     running = threading.Thread(target=lambda: updates.extend(ask(page, picture)))
     running.start()
-    wait_until(stalled._turn.locked)
+    wait_until(stalled)
     assert "Reading the upload." in updates[0][page.form.status]
     assert updates[0][page.form.stop].interactive
     assert "Stopped." in page.stop(TAB)[page.form.status]
@@ -199,10 +200,10 @@ def test_a_tab_that_is_closed_as_its_upload_is_read_ends_the_reading(picture, st
     page = handlers(FakeWorker())
     running = threading.Thread(target=lambda: list(ask(page, picture)))
     running.start()
-    wait_until(stalled._turn.locked)
+    wait_until(stalled)
     page.visitors.leave(TAB)
     running.join(5)
-    assert not running.is_alive() and not stalled._turn.locked()
+    assert not running.is_alive() and not stalled()
 
 
 @pytest.mark.parametrize(

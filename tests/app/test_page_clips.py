@@ -98,6 +98,21 @@ def test_a_lane_without_trees_shows_what_became_of_all_tokens(clip):
     assert "kept 512 of 512" in shown[page.board.inspector.words]
 
 
+def test_a_disk_that_is_full_as_a_comparison_ends_takes_one_picture_only(clip, tmp_path):
+    page = handlers(FakeWorker())
+    inspector = page.board.inspector
+    inspector.picture.GRADIO_CACHE = str(tmp_path)
+    assert list(ask_of_clip(page, clip))[-1][inspector.picture].value
+    assert list(tmp_path.rglob("*.jpeg")), "written before Gradio would"
+    (tmp_path / "full").write_text("")
+    inspector.picture.GRADIO_CACHE = str(tmp_path / "full" / "folder")
+    last = list(ask_of_clip(page, clip))[-1]
+    assert last[inspector.picture].value is None
+    assert "stands for 4 tokens" in last[inspector.words]
+    assert "could not be written" in last[inspector.words]
+    assert "4 of 4 lanes answered" in last[page.form.status]
+
+
 def test_an_old_page_whose_comparison_is_gone_says_so():
     page = handlers(FakeWorker())
     inspector = page.board.inspector
@@ -131,8 +146,8 @@ def test_a_clip_whose_lanes_all_failed_has_nothing_to_inspect():
 def test_the_overlay_clip_is_a_clip(clip, tmp_path):
     page = handlers(FakeWorker())
     kept = list(ask_of_clip(page, clip))[-1][page.board.comparison]
-    for update in page.board.inspector.keep(1, kept):
-        if page.board.inspector.file in update:
-            path = update[page.board.inspector.file]
-            assert len(read_media(path, 64).frames) == 8
-            assert path.endswith("overlay-flashvid.mp4")
+    file = page.board.inspector.file
+    waiting, done = page.board.inspector.keep(1, kept)
+    assert waiting[file] is None, "what was saved before is not pressed again"
+    assert len(read_media(done[file], 64).frames) == 8
+    assert done[file].endswith("overlay-flashvid.mp4")

@@ -14,6 +14,7 @@ import sys
 import threading
 import time
 import zipfile
+from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
 
@@ -30,7 +31,7 @@ from app.settings import EXAMPLES, ROOT, Settings
 from app.ui.export import zip_recording
 from models.limits import LIMITS
 from models.media import Media, MediaError, drawn, read_media
-from tests.app.fake_worker import FakeWorker, wait_until
+from tests.app.fake_worker import FakeWorker
 from tests.models.clips import write
 
 PICTURE = EXAMPLES / "scene-1.png"
@@ -57,6 +58,28 @@ def refusal(reader: Reader, path: Path) -> str:
         reader.read(path, 8)
     assert "\n" not in str(refused.value) and str(path.parent) not in str(refused.value)
     return str(refused.value)
+
+
+def reading(read: Callable[[], Media]) -> tuple[threading.Thread, list[Media | str]]:
+    """A reading in a thread, and what came of it: the media, or the refusal."""
+    came: list[Media | str] = []
+
+    def run():
+        try:
+            came.append(read())
+        except MediaError as error:
+            came.append(str(error))
+
+    running = threading.Thread(target=run)
+    running.start()
+    return running, came
+
+
+def reached(monkeypatch, reader: Reader, step: str) -> threading.Event:
+    """Is set once a reading has come to a step of the reader's."""
+    began, do = threading.Event(), getattr(reader, step)
+    monkeypatch.setattr(reader, step, lambda *arguments: began.set() or do(*arguments))
+    return began
 
 
 def test_what_comes_is_what_reading_in_this_process_gives(reader, clip):
@@ -158,47 +181,30 @@ def test_a_reading_that_takes_too_long_is_ended(clip):
 
 
 @LINUX
-def test_a_reading_that_is_cancelled_frees_the_reader_at_once(reader, clip):
+def test_a_reading_that_is_cancelled_frees_the_reader_at_once(reader, clip, monkeypatch):
     reader.read(PICTURE, 1)
     os.kill(reader._child.pid, signal.SIGSTOP)  # it would take its 120 seconds
-    told, cancelled = [], [threading.Event() for _ in range(2)]
-
-    def read(event):
-        with pytest.raises(MediaError) as refused:
-            reader.read(clip, 8, event)
-        told.append(str(refused.value))
-
-    first, second = (threading.Thread(target=read, args=(event,)) for event in cancelled)
-    first.start()
-    wait_until(reader._turn.locked)
-    second.start()
-    cancelled[1].set()
-    second.join(5)
-    assert told == ["The reading was stopped."] and first.is_alive(), "one waited, one reads"
-    cancelled[0].set()
-    first.join(5)
-    assert len(told) == 2 and reader.read(PICTURE, 1).kind == "image"
+    cancelled, reads = threading.Event(), reached(monkeypatch, reader, "_take")
+    running, told = reading(lambda: reader.read(clip, 8, cancelled))
+    assert reads.wait(5) and not told
+    cancelled.set()
+    running.join(5)
+    assert told == ["The reading was stopped."] and reader.read(PICTURE, 1).kind == "image"
 
 
 @LINUX
-def test_a_reading_that_is_cancelled_while_the_child_starts_waits_no_longer():
-    starting, cancelled, told = Reader(Settings()), threading.Event(), []
+def test_a_reading_that_is_cancelled_while_the_child_starts_waits_no_longer(monkeypatch):
+    starting, cancelled = Reader(Settings()), threading.Event()
     starting.start()
+    waits = reached(monkeypatch, starting, "_greet")
     child = starting._child.pid
     os.kill(child, signal.SIGSTOP)
-
-    def read():
-        with pytest.raises(MediaError, match="was stopped"):
-            starting.read(PICTURE, 1, cancelled)
-        told.append(True)
-
-    running = threading.Thread(target=read)
-    running.start()
-    wait_until(starting._turn.locked)
+    running, told = reading(lambda: starting.read(PICTURE, 1, cancelled))
+    assert waits.wait(5)
     cancelled.set()
     running.join(5)
     os.kill(child, signal.SIGCONT)
-    assert told and starting.read(PICTURE, 1).kind == "image"
+    assert told == ["The reading was stopped."] and starting.read(PICTURE, 1).kind == "image"
     assert starting._child.pid == child, "it started to its end meanwhile"
 
 

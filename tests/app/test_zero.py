@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import pickle
 import sys
+import threading
+from collections.abc import Iterator
+from contextvars import ContextVar, copy_context
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -15,25 +18,51 @@ from app.request import read_job
 from app.settings import EXAMPLES, Settings
 from app.worker.local import LocalWorker
 from app.worker.start import engine
+from tests.app.fake_worker import wait_until
 
 QUESTION = "Find the car on the right."
 
 
+VISITOR = ContextVar("visitor", default="nobody")
+
+
 class Spaces:
-    """Stands in for the platform's module: what a call asks for, and pickles on the way."""
+    """Stands in for the platform's module: what a call asks for, and pickles on the way.
+
+    It holds on to its calls: only who closes one, or takes it to its end, gives the device back.
+    """
 
     def __init__(self) -> None:
         self.durations: list[float] = []
+        self.visitors: list[str] = []  # whose quota each call was for
+        self.calls: list[Iterator] = []
+        self.lent = 0  # devices that are with a call now
+        self.ended = 0  # calls that were taken to their end
+        self.busy, self.goes_on = threading.Event(), threading.Event()
+        self.goes_on.set()  # else a call waits before its second event
 
     def GPU(self, duration):  # noqa: N802 (its name there)
         def lend(function):
             def call(*arguments):
                 self.durations.append(duration(*arguments))
+                self.visitors.append(VISITOR.get())
                 arguments = pickle.loads(pickle.dumps(arguments))
-                for event in function(*arguments):
-                    yield pickle.loads(pickle.dumps(event))
+                self.lent += 1
+                try:
+                    for number, event in enumerate(function(*arguments)):
+                        if number == 1:
+                            self.busy.set()
+                            assert self.goes_on.wait(60)
+                        yield pickle.loads(pickle.dumps(event))
+                    self.ended += 1
+                finally:
+                    self.lent -= 1
 
-            return call
+            def kept(*arguments):
+                self.calls.append(call(*arguments))
+                return self.calls[-1]
+
+            return kept
 
         return lend
 
@@ -75,11 +104,54 @@ def test_a_device_is_asked_for_once_a_comparison_and_longer_for_more_work(spaces
     assert 0 < short < long
 
 
-def test_a_stopped_comparison_gives_the_device_back(spaces):
-    events = engine(Settings(worker="zero")).run(job())
+def test_a_device_is_lent_on_the_quota_of_whoever_asked(spaces):
+    worker = engine(Settings(worker="zero"))
+    for visitor in ("ann", "bob"):
+        context = copy_context()
+        context.run(VISITOR.set, visitor)
+        context.run(last, worker, job())
+    assert spaces.visitors == ["ann", "bob"]
+
+
+def test_a_comparison_gives_the_device_back_when_it_ends_and_when_it_is_left(spaces):
+    worker = engine(Settings(worker="zero"))
+    last(worker, job())
+    wait_until(lambda: not spaces.lent)
+    spaces.goes_on.clear()
+    events = worker.run(job())
     next(events)
+    assert spaces.lent == 1
     events.close()
-    assert last(engine(Settings(worker="zero")), job()).lanes
+    spaces.goes_on.set()
+    wait_until(lambda: not spaces.lent)
+    assert spaces.ended == 1, "the second one was not run to its end"
+
+
+def test_stop_is_noticed_while_the_device_says_nothing(spaces):
+    spaces.goes_on.clear()
+    cancelled, told = threading.Event(), []
+    events = engine(Settings(worker="zero")).run(job(), cancelled)
+    running = threading.Thread(target=lambda: told.extend(events))
+    running.start()
+    assert spaces.busy.wait(60)
+    cancelled.set()
+    running.join(5)
+    assert not running.is_alive() and spaces.lent == 1, "it is still at its step"
+    assert not any(isinstance(event, ComparisonDone) for event in told)
+    spaces.goes_on.set()
+    wait_until(lambda: not spaces.lent)
+
+
+def test_what_the_platform_refuses_reaches_whoever_asked(spaces, monkeypatch):
+    worker = engine(Settings(worker="zero"))
+
+    def refuse(job):
+        raise RuntimeError("the quota is used up")
+        yield
+
+    monkeypatch.setattr(worker, "_lent", refuse)
+    with pytest.raises(RuntimeError, match="quota is used up"):
+        list(worker.run(job()))
 
 
 def test_elsewhere_nothing_asks_for_spaces():

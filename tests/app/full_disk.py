@@ -1,0 +1,84 @@
+"""A page whose disk is full, and what it tells: `python -m tests.app.full_disk <folder>`.
+
+The folder is a small file system of its own, and Gradio's. Prints a JSON line for each file that
+is asked for: how much room there was, what the visitor was told, what the button was set to last,
+and which files are there. The log goes where a page's goes, to standard error.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from app.settings import Settings
+from app.ui import build as page
+from app.ui.held import Held
+from tests.app import clips, factory
+from tests.app.fake_worker import FakeWorker
+
+VISITOR = "a-tab"
+ROOM = (0, 8, 64, None)  # kB; None = enough
+
+
+def main(folder: Path) -> None:
+    demo = page.build(FakeWorker(), Settings())
+    demo.block_thread = lambda: None
+    page.log_as_json()
+    page.stay(demo, Settings(max_requests_per_minute=0), quiet=True)
+    before, filler = set(folder.rglob("*")), folder / "filler"
+    saves = [one for one in demo.fns.values() if one.name == "keep"]
+    compared(demo.app.state_holder[VISITOR], max(saves, key=lambda save: len(save.inputs)).inputs)
+    for room in ROOM:
+        filler.unlink(missing_ok=True)
+        if room is not None:
+            fill(filler, room * 1024)
+        for save in saves:
+            told = press(demo.local_url, save._id, [0, None][-len(save.inputs) :])
+            made = set(folder.rglob("*")) - before - {filler}
+            told["files"] = sorted(one.name for one in made if one.is_file())
+            print(json.dumps({"room": room} | told))
+    demo.close(verbose=False)
+
+
+def compared(session: Any, inputs: list[Any]) -> None:
+    """What the visitor's page holds after a comparison of a clip."""
+    lane, state = inputs
+    ran = factory.lane("tree", "Tree", clips.trace(), "A ball.")
+    session[lane._id] = gr.Dropdown([("Tree", 0)], value=0)
+    session[state._id] = Held(factory.comparison(media=clips.grey(), lanes=(ran,)))
+
+
+def fill(filler: Path, left: int) -> None:
+    """Leave so many bytes of the file system free."""
+    status = os.statvfs(filler.parent)
+    with filler.open("wb") as file:
+        os.posix_fallocate(file.fileno(), 0, status.f_bavail * status.f_frsize - left)
+
+
+def press(url: str, listener: int, data: list[Any]) -> dict[str, Any]:
+    """Ask as the page does when a button is pressed."""
+    asked = {"data": data, "fn_index": listener, "session_hash": VISITOR}
+    queue, headers = f"{url}gradio_api/queue/", {"Content-Type": "application/json"}
+    request = urllib.request.Request(f"{queue}join", json.dumps(asked).encode(), headers)
+    urllib.request.urlopen(request, timeout=30).close()
+    button: dict[str, Any] = {}
+    with urllib.request.urlopen(f"{queue}data?session_hash={VISITOR}", timeout=30) as stream:
+        for line in filter(lambda line: line.startswith(b"data:"), stream):
+            told = json.loads(line.removeprefix(b"data:"))
+            if told["msg"] == "process_completed":
+                break
+            if told["msg"] == "process_generating":
+                first = told["output"]["data"][0]  # whole at first, then what changes
+                changes = first if isinstance(first, dict) else {p[0]: v for _, p, v in first if p}
+                button |= changes
+    return {"told": told["output"].get("error"), "button": button}
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

@@ -1,0 +1,55 @@
+"""A disk that is really full, under the page as it is served: a small file system of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from app.settings import ROOT
+from app.ui.download import NOT_WRITTEN
+
+MOUNTED = 'mount -t tmpfs -o size=8m none "$0" && exec "$@"'
+CLIP, ZIP = "overlay-tree.mp4", "tokenscope-comparison.zip"
+
+
+def mounted(folder: Path, *command: object) -> subprocess.CompletedProcess[str]:
+    """A command that sees 8 MB of memory as the folder, once it has ended."""
+    if shutil.which("unshare") is None:
+        pytest.skip("this system has no unshare, to mount a small file system with")
+    return subprocess.run(
+        ["unshare", "-Urm", "sh", "-c", MOUNTED, *map(str, (folder, *command))],
+        cwd=ROOT,
+        env=os.environ | {"GRADIO_TEMP_DIR": str(folder)},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+
+
+@pytest.mark.fault
+def test_a_full_disk_is_told_gives_the_button_back_and_leaves_no_half_file(tmp_path):
+    if mounted(tmp_path, "true").returncode:
+        pytest.skip("this system does not let a user mount a small file system")
+    ran = mounted(tmp_path, sys.executable, "-m", "tests.app.full_disk", tmp_path)
+    assert ran.returncode == 0, ran.stderr
+    asked = [json.loads(line) for line in ran.stdout.splitlines()]
+    assert all(one["button"]["interactive"] for one in asked)
+    assert {one["button"]["value"] for one in asked} == {
+        "Download overlay clip",
+        "Download recording",
+    }
+    *full, clip, recording = asked
+    for one in full:
+        print(f"disk full, {one['room']} kB left: {one['button']['value']!r}: {one['told']}")
+        assert one["told"] == NOT_WRITTEN and not one["files"]
+    assert clip["told"] is None and clip["files"] == [CLIP], "there is room again"
+    assert recording["files"] == [CLIP, ZIP], "once each: Gradio has copied nothing"
+    log = [json.loads(line) for line in ran.stderr.splitlines()]
+    assert [line["message"] for line in log] == ["file not written"] * len(full)
+    assert NOT_WRITTEN not in ran.stderr
