@@ -149,8 +149,7 @@ def test_a_cluster_that_does_not_answer_is_not_fit(in_process, monkeypatch):
 def cluster():
     """Two replicas in processes of their own."""
     yield ray_serve.start(SETTINGS)
-    serve.shutdown()
-    ray.shutdown()
+    ray.shutdown()  # which ends the cluster, replicas and all
 
 
 def replicas():
