@@ -82,7 +82,7 @@ def launch(demo: Blocks, settings: Settings, **options: Any) -> Any:
     """`demo.launch` with everything about it that is TokenScope's own; `options` go on top."""
     reader(settings).start()
     keep_sweeping(demo)
-    door = Middleware(Door, settings=settings, left=demo.visitors.end)
+    door = Middleware(Door, settings=settings, functions=demo.fns, left=demo.visitors.end)
     return demo.launch(
         **{
             "theme": theme(),
