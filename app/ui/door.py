@@ -36,10 +36,11 @@ CONTROL_SAID = "There is no such address here: none holds a control character."
 SHUT_SAID = "This address is closed here."
 LENGTH_SAID = "The request does not say how long it is. Send it with a Content-Length."
 
-# Images and connections of this server only: were an answer ever shown as markup, nothing it names
-# would be fetched. Scripts stay as Gradio needs them.
+# From this server only, whatever it is: were an answer ever shown as markup, nothing that it names
+# would be fetched. Scripts within the page are as Gradio needs them. Who may show the page in a
+# frame is left open: the hub does so with a Space.
 POLICY = (
-    "img-src 'self' data: blob:; media-src 'self' data: blob:; connect-src 'self' data: blob:; "
+    "default-src 'self' 'unsafe-inline' 'unsafe-eval' data: blob:; "
     "object-src 'none'; base-uri 'self'; form-action 'self'"
 )
 
