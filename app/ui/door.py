@@ -5,13 +5,16 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Container
+from pathlib import Path
 
 from gradio.route_utils import FnIndexInferError
+from gradio.utils import get_upload_folder
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.settings import Settings
 from app.ui.rate import Rate, network
+from app.ui.room import Room
 
 API = "/gradio_api"
 # Gradio's routes that fetch what an address names, or keep what is on a page, or run something
@@ -30,10 +33,12 @@ NAMED = re.compile(rf"{API}/(queue/join|(call/v2|call|run|api)/(?P<name>[^/]*))"
 ANSWER = re.compile(rf"{API}/call/(v2/)?[^/]+/(?P<session>[^/]+)/?$")  # what a program listens to
 CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 AROUND = 100_000  # bytes that a request has around its file
+FILELESS = 10_000  # bytes of a job on what is uploaded already: it is taken into a full folder
 
 NONE_SAID = "There is no function of this name here. /gradio_api/info lists those there are."
 CONTROL_SAID = "There is no such address here: none holds a control character."
 SHUT_SAID = "This address is closed here."
+FULL_SAID = "The folder of uploads is full. Try again in some minutes."
 LENGTH_SAID = "The request does not say how long it is. Send it with a Content-Length."
 
 # From this server only, whatever it is: were an answer ever shown as markup, nothing that it names
@@ -64,14 +69,27 @@ class Door:
             (COSTLY, Rate(settings.max_requests_per_minute)),
             (LIGHT, Rate(LIGHTER * settings.max_requests_per_minute)),
         ]
+        self.room = Room(Path(get_upload_folder()), settings.max_stored_mb * 1_000_000)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
         elif refused := self._refused(scope):
             await _answer(scope, send, *refused)
+        elif size := _size_of_file(scope):
+            await self._with_file(size, scope, receive, send)
         else:
             await self._enter(scope, receive, send)
+
+    async def _with_file(self, size: int, scope: Scope, receive: Receive, send: Send) -> None:
+        arrival = await self.room.let_in(size)
+        if arrival is None:
+            await _answer(scope, send, 507, FULL_SAID)
+            return
+        try:
+            await self._enter(scope, receive, send)
+        finally:
+            arrival.complete = True
 
     async def _enter(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
@@ -131,6 +149,15 @@ def _length(scope: Scope) -> int | None:
     headers = dict(scope["headers"])
     length = headers.get(b"content-length", b"")
     return None if b"transfer-encoding" in headers or not length.isdigit() else int(length)
+
+
+def _size_of_file(scope: Scope) -> int:
+    """Bytes that the request may leave in the folder of uploads."""
+    if scope["method"] != "POST":
+        return 0
+    length = _length(scope) or 0
+    job = length > FILELESS and NAMED.search(scope["path"])
+    return length if job or UPLOAD.search(scope["path"]) else 0
 
 
 def _guarded(send: Send) -> Send:

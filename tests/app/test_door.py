@@ -368,6 +368,33 @@ def test_an_upload_is_deleted_when_the_page_stops(picture):
     assert not any(one.is_file() for one in uploaded)
 
 
+def form(name: str, content: bytes) -> tuple[bytes, dict[str, str]]:
+    """An upload's body and its kind."""
+    head = f'--x\r\nContent-Disposition: form-data; name="files"; filename="{name}"\r\n\r\n'
+    kind = {"content_type": "multipart/form-data; boundary=x"}
+    return head.encode() + content + b"\r\n--x--\r\n", kind
+
+
+EXAMPLES_MB = 2  # about, that a page puts into the folder itself
+
+
+def test_a_full_folder_takes_no_upload_and_still_a_job(tmp_path, monkeypatch):
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path / "uploads"))
+    served = Server(Settings(max_stored_mb=EXAMPLES_MB + 1))
+    try:
+        body, kind = form("a.png", b"a" * 900_000)
+        assert served.ask("gradio_api/upload", body, **kind)[0] == 200
+        for route in ("upload", "queue/join", "call/compare", "run/predict"):
+            answer = heads_only(served, f"gradio_api/{route}", "Content-Length", "1100000")
+            assert answer.status == 507, "a file may come as data too"
+            assert "full. Try again in some minutes" in answer.read().decode()
+        for route in ("queue/join", "call/compare", "run/predict"):
+            assert served.ask(f"gradio_api/{route}", b" " * 9_000, content_type=JSON)[0] == 422
+        assert (tmp_path / "uploads").stat().st_mode & 0o777 == 0o700
+    finally:
+        served.demo.close()
+
+
 def test_what_one_visitor_has_made_keeps_no_other_waiting():
     demo = build(FakeWorker(), Settings())
     queued = [
