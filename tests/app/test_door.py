@@ -5,9 +5,14 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import os
 import re
+import subprocess
+import sys
 import urllib.error
 import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
 from http.client import HTTPConnection, HTTPResponse
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -17,12 +22,13 @@ import pytest
 from gradio.utils import get_upload_folder
 from gradio_client import Client, handle_file
 
-from app.settings import Settings
+from app.settings import ROOT, Settings
 from app.ui.build import build, launch
 from app.ui.door import Door
 from app.ui.rate import MOST_CLIENTS, Rate, network
 from tests.app.asking import QUESTION
-from tests.app.fake_worker import FakeWorker
+from tests.app.fake_worker import FakeWorker, wait_until
+from tests.deploy.ports import free_port
 
 
 class Server:
@@ -299,6 +305,47 @@ def test_a_customers_addresses_share_one_rate():
     assert network("2001:db8:1:2:3::4") == network("2001:db8:1:2::9") != network("2001:db8:1:3::4")
     assert network("::ffff:192.0.2.1") == network("192.0.2.1") != network("192.0.2.2")
     assert network("fe80::1%eth0") == network("fe80::2%eth0") and network("unix:") == "unix:"
+
+
+@contextmanager
+def space(**environment: str) -> Iterator[str]:
+    """The address of a page that is started as a Space starts it."""
+    port = free_port()
+    settings = {"PORT": str(port), "TOKENSCOPE_MAX_REQUESTS_PER_MINUTE": "1"}
+    kept = {name: text for name, text in os.environ.items() if name != "FORWARDED_ALLOW_IPS"}
+    page = subprocess.Popen(
+        [sys.executable, ROOT / "main.py"], env=kept | settings | environment, cwd=ROOT
+    )
+    url = f"http://127.0.0.1:{port}/"
+    try:
+        wait_until(lambda: answers(url), seconds=60)
+        yield url
+    finally:
+        page.terminate()
+        page.wait(timeout=30)
+
+
+def answers(url: str) -> bool:
+    try:
+        return urllib.request.urlopen(url, timeout=5).status == 200
+    except OSError:
+        return False
+
+
+PROXY = ("127.0.0.2", 0)  # not the address that uvicorn believes by itself
+
+
+def test_each_visitor_of_a_space_has_a_rate_of_their_own():
+    def upload(visitor: str) -> int:
+        connection = HTTPConnection(urlsplit(url).netloc, timeout=30, source_address=PROXY)
+        headers = {"X-Forwarded-For": visitor, "Connection": "close"}
+        connection.request("POST", "/gradio_api/upload", b"x", headers)
+        return connection.getresponse().status
+
+    with space(SPACE_ID="a/b") as url:
+        assert upload("192.0.2.1") == 400
+        assert upload("192.0.2.2") == 400
+        assert upload("192.0.2.1") == 429
 
 
 def test_a_rate_remembers_so_many_clients_and_no_more():
