@@ -8,6 +8,8 @@ from app.settings import Settings
 from app.ui.build import build, stay
 from app.worker.start import start_worker
 
+if os.environ.get("SPACE_ID"):  # only the Space's proxy connects: it tells who asks
+    os.environ.setdefault("FORWARDED_ALLOW_IPS", "*")
 settings = Settings.from_environment()
 if os.environ.get("SPACES_ZERO_GPU"):
     settings = replace(settings, worker="zero")

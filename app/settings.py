@@ -18,6 +18,7 @@ LEAST = {
     "max_lanes": 1,
     "max_frames": 1,
     "max_upload_mb": 1,
+    "max_stored_mb": 1,
     "queue_size": 1,
     "max_megapixels": 1,
     "max_clip_seconds": 1,
@@ -50,6 +51,7 @@ class Settings:
     max_lanes: int = 4
     max_frames: int = 64  # that a person may have sampled of a clip
     max_upload_mb: int = 20
+    max_stored_mb: int = 2000  # of all uploads and results together, for their hour on disk
     queue_size: int = 16
     device: str = ""  # empty: CUDA where there is one; "cuda:0,cuda:1" spreads lanes over both
     dtype: str = ""  # empty: bfloat16 on CUDA, float32 on the CPU

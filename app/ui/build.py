@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from pathlib import Path
 from typing import Any
+
+from app.ui.folder import make_private, own_folder
 
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # read when gradio is imported
 os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")  # the log is JSON: no bar in it
 os.environ.setdefault("GRADIO_HEARTBEAT_INTERVAL", "1")  # seconds until a closed tab is noticed
 # A folder of our own: it is swept, and other pages of Gradio on this machine have theirs.
-os.environ.setdefault("GRADIO_TEMP_DIR", str(Path(tempfile.gettempdir()).resolve() / "tokenscope"))
+os.environ.setdefault("GRADIO_TEMP_DIR", str(own_folder()))
 
 import gradio as gr
+from gradio.utils import get_upload_folder
 from starlette.middleware import Middleware
 
 from app.allocator import share_arenas
@@ -43,7 +45,9 @@ LINE = "What visual-token compression does to a picture and to the answer, side 
 
 def build(worker: Worker, settings: Settings) -> Blocks:
     """The whole page around one worker."""
+    make_private(Path(get_upload_folder()))  # before Gradio puts the examples in
     visitors, device = Visitors(), listening(settings)
+    # Gradio also deletes, when the page stops, what it knows to be this page's.
     with Blocks(visitors, title=TITLE, fill_width=True, delete_cache=(OFTEN, HOUR)) as demo:
         with gr.Row(elem_id="top", equal_height=True):
             gr.HTML(f"<h1>{TITLE}</h1><p>{LINE}</p>", elem_id="title", apply_default_css=False)
@@ -82,7 +86,7 @@ def launch(demo: Blocks, settings: Settings, **options: Any) -> Any:
     """`demo.launch` with everything about it that is TokenScope's own; `options` go on top."""
     pool(settings).start()
     keep_sweeping(demo)
-    door = Middleware(Door, settings=settings, left=demo.visitors.end)
+    door = Middleware(Door, settings=settings, functions=demo.fns, left=demo.visitors.end)
     return demo.launch(
         **{
             "theme": theme(),

@@ -1,18 +1,20 @@
-"""What stands between the network and Gradio: closed routes, a size, a rate, and what may load."""
+"""What stands between the network and Gradio: closed routes, sizes, rates, and what may load."""
 
 from __future__ import annotations
 
 import json
 import re
-import time
-from collections.abc import Callable
-from ipaddress import IPv6Address, IPv6Network, ip_address
+from collections.abc import Callable, Container
+from pathlib import Path
 
 from gradio.route_utils import FnIndexInferError
+from gradio.utils import get_upload_folder
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.settings import Settings
+from app.ui.rate import Rate, network
+from app.ui.room import Room
 
 API = "/gradio_api"
 # Gradio's routes that fetch what an address names, or keep what is on a page, or run something
@@ -21,21 +23,29 @@ SHUT = re.compile(
     rf"{API}/(file[=/]\s*https?:|proxy=|deep_link|stream/|process_recording|runs|run-history|vibe-)",
     re.IGNORECASE,
 )
-COUNTED = re.compile(rf"{API}/(queue/join|(call|run|api)/|upload)|/login")  # also passwords tried
+UPLOAD = re.compile(rf"{API}/upload")
+COSTLY = re.compile(rf"{API}/(queue/join|call/|upload)|/login")  # also passwords tried
+# What the page asks for at a click. Gradio runs nothing by it that has a queue, but remembers
+# a session for it, and may forget another's.
+LIGHT = re.compile(rf"{API}/((run|api)/|component_server)")
+LIGHTER = 10  # times as many of them are let through
+NAMED = re.compile(rf"{API}/(queue/join|(call/v2|call|run|api)/(?P<name>[^/]*))")  # of a function
 ANSWER = re.compile(rf"{API}/call/(v2/)?[^/]+/(?P<session>[^/]+)/?$")  # what a program listens to
 CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 AROUND = 100_000  # bytes that a request has around its file
-MOST_CLIENTS = 10_000  # whose rate is remembered
+FILELESS = 10_000  # bytes of a job on what is uploaded already: it is taken into a full folder
 
 NONE_SAID = "There is no function of this name here. /gradio_api/info lists those there are."
 CONTROL_SAID = "There is no such address here: none holds a control character."
 SHUT_SAID = "This address is closed here."
+FULL_SAID = "The folder of uploads is full. Try again in some minutes."
 LENGTH_SAID = "The request does not say how long it is. Send it with a Content-Length."
 
-# Images and connections of this server only: were an answer ever shown as markup, nothing it names
-# would be fetched. Scripts stay as Gradio needs them.
+# From this server only, whatever it is: were an answer ever shown as markup, nothing that it names
+# would be fetched. Scripts within the page are as Gradio needs them. Who may show the page in a
+# frame is left open: the hub does so with a Space.
 POLICY = (
-    "img-src 'self' data: blob:; media-src 'self' data: blob:; connect-src 'self' data: blob:; "
+    "default-src 'self' 'unsafe-inline' 'unsafe-eval' data: blob:; "
     "object-src 'none'; base-uri 'self'; form-action 'self'"
 )
 
@@ -43,26 +53,59 @@ POLICY = (
 class Door:
     """ASGI middleware; each refusal is a status and one sentence as JSON.
 
-    `left` is told the session of a program that stops listening to its answer; a browser's page
-    tells Gradio itself that it is there.
+    `functions` are the page's by number. `left` is told the session of a program that stops
+    listening to its answer; a browser's page tells Gradio itself that it is there.
     """
 
-    def __init__(self, app: ASGIApp, settings: Settings, left: Callable[[str], None]) -> None:
-        self.app, self.settings, self.left = app, settings, left
-        self.rate = Rate(settings.max_requests_per_minute)
+    def __init__(
+        self,
+        app: ASGIApp,
+        settings: Settings,
+        functions: Container[int],
+        left: Callable[[str], None],
+    ) -> None:
+        self.app, self.settings, self.functions, self.left = app, settings, functions, left
+        self.rates = [
+            (COSTLY, Rate(settings.max_requests_per_minute)),
+            (LIGHT, Rate(LIGHTER * settings.max_requests_per_minute)),
+        ]
+        self.room = Room(Path(get_upload_folder()), settings.max_stored_mb * 1_000_000)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
         elif refused := self._refused(scope):
-            await _answer(send, *refused)
+            await _answer(scope, send, *refused)
+        elif size := _size_of_file(scope):
+            await self._with_file(size, scope, receive, send)
         else:
-            try:
-                await self.app(scope, self._listening(scope, receive), _guarded(send))
-            except (FnIndexInferError, KeyError):  # no such name, or number: not begun to answer
-                if not COUNTED.search(scope["path"]):
-                    raise
-                await _answer(send, 404, NONE_SAID)
+            await self._enter(scope, receive, send)
+
+    async def _with_file(self, size: int, scope: Scope, receive: Receive, send: Send) -> None:
+        arrival = await self.room.let_in(size)
+        if arrival is None:
+            await _answer(scope, send, 507, FULL_SAID)
+            return
+        try:
+            await self._enter(scope, receive, send)
+        finally:
+            arrival.complete = True
+
+    async def _enter(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await self.app(scope, self._listening(scope, receive), _guarded(send))
+        except (FnIndexInferError, KeyError) as error:
+            if not self._names_none(error, scope["path"]):
+                raise
+            await _answer(scope, send, 404, NONE_SAID)  # Gradio has not begun to answer
+
+    def _names_none(self, error: Exception, path: str) -> bool:
+        """Whether Gradio stumbled over a function's name or number that the page does not have."""
+        asked = NAMED.search(path)
+        if asked is None or isinstance(error, FnIndexInferError):
+            return asked is not None
+        key = next(iter(error.args), None)
+        return key not in self.functions if isinstance(key, int) else key == f"/{asked['name']}"
 
     def _listening(self, scope: Scope, receive: Receive) -> Receive:
         answer = ANSWER.search(scope["path"])
@@ -81,58 +124,40 @@ class Door:
         """Status and sentence; None = come in."""
         path = scope["path"]
         if CONTROL.search(path):  # Gradio makes addresses of it, and stumbles
-            return 404, NONE_SAID if COUNTED.search(path) else CONTROL_SAID
+            return 404, NONE_SAID if NAMED.search(path) else CONTROL_SAID
         if SHUT.search(path):
             return 403, SHUT_SAID
         if scope["method"] not in ("POST", "PUT", "PATCH"):
             return None
-        headers = dict(scope["headers"])
-        length = headers.get(b"content-length", b"")
-        if b"transfer-encoding" in headers or not length.isdigit():
+        length = _length(scope)
+        if length is None:
             return 411, LENGTH_SAID
         most = self.settings.max_upload_mb
-        if int(length) > most * 1_000_000 + AROUND:
+        if length > most * 1_000_000 + AROUND:
             return 413, f"The upload is larger than {most} MB. Save it smaller."
-        client = scope.get("client") or ("", 0)
-        wait = self.rate.take(network(client[0])) if COUNTED.search(path) else 0
+        return self._too_often(scope)
+
+    def _too_often(self, scope: Scope) -> tuple[int, str] | None:
+        client = network((scope.get("client") or ("", 0))[0])
+        path = scope["path"]
+        wait = sum(rate.take(client) for routes, rate in self.rates if routes.search(path))
         return (429, f"Too many requests at once. Try again in {wait:.0f} s.") if wait else None
 
 
-class Rate:
-    """So many a minute for each client, and as many at once after a quiet minute: token buckets.
-
-    A client is a `network`. Behind a proxy its address is the one that the proxy tells, if uvicorn
-    was told to believe it (`FORWARDED_ALLOW_IPS`).
-    """
-
-    def __init__(self, per_minute: int, clock: Callable[[], float] = time.monotonic) -> None:
-        self.per_minute, self.clock = per_minute, clock
-        self._spent: dict[str, tuple[float, float]] = {}  # how many are spent, and when that was
-
-    def take(self, client: str) -> float:
-        """Seconds to wait, 0 = go on; no limit where it is 0 a minute."""
-        if not self.per_minute:
-            return 0
-        now = self.clock()
-        spent, then = self._spent.pop(client, (0.0, now))
-        spent = max(spent - (now - then) * self.per_minute / 60, 0)
-        wait = max((spent + 1 - self.per_minute) * 60 / self.per_minute, 0)
-        self._spent[client] = (spent if wait else spent + 1, now)
-        if len(self._spent) > MOST_CLIENTS:
-            del self._spent[next(iter(self._spent))]  # who came longest ago
-        return 0 if not wait else max(wait, 1)
+def _length(scope: Scope) -> int | None:
+    """Bytes of the body, if the request says so."""
+    headers = dict(scope["headers"])
+    length = headers.get(b"content-length", b"")
+    return None if b"transfer-encoding" in headers or not length.isdigit() else int(length)
 
 
-def network(address: str) -> str:
-    """Whom to count an address as: of IPv6 the /64, in which one customer has every address."""
-    try:
-        found = ip_address(address)
-    except ValueError:  # a proxy may tell any name
-        return address
-    if isinstance(found, IPv6Address):
-        mapped = found.ipv4_mapped
-        return str(mapped or IPv6Network((int(found), 64), strict=False))
-    return str(found)
+def _size_of_file(scope: Scope) -> int:
+    """Bytes that the request may leave in the folder of uploads."""
+    if scope["method"] != "POST":
+        return 0
+    length = _length(scope) or 0
+    job = length > FILELESS and NAMED.search(scope["path"])
+    return length if job or UPLOAD.search(scope["path"]) else 0
 
 
 def _guarded(send: Send) -> Send:
@@ -147,8 +172,10 @@ def _guarded(send: Send) -> Send:
     return guarded
 
 
-async def _answer(send: Send, status: int, sentence: str) -> None:
-    body = json.dumps({"detail": sentence, "error": sentence}).encode()
-    headers = [(b"content-type", b"application/json"), (b"connection", b"close")]
+async def _answer(scope: Scope, send: Send, status: int, sentence: str) -> None:
+    body, kind = json.dumps({"detail": sentence, "error": sentence}), b"application/json"
+    if UPLOAD.search(scope["path"]):  # the page shows the answer as it is
+        body, kind = sentence, b"text/plain; charset=utf-8"
+    headers = [(b"content-type", kind), (b"connection", b"close")]
     await send({"type": "http.response.start", "status": status, "headers": headers})
-    await send({"type": "http.response.body", "body": body})
+    await send({"type": "http.response.body", "body": body.encode()})

@@ -2,27 +2,33 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 import os
-import time
+import re
+import subprocess
+import sys
 import urllib.error
 import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
 from http.client import HTTPConnection, HTTPResponse
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import gradio as gr
 import pytest
-from gradio.route_utils import delete_files_created_by_app
 from gradio.utils import get_upload_folder
 from gradio_client import Client, handle_file
 
-from app.settings import Settings
+from app.settings import ROOT, Settings
 from app.ui.build import build, launch
-from app.ui.door import MOST_CLIENTS, Rate, network
+from app.ui.door import Door
+from app.ui.rate import MOST_CLIENTS, Rate, network
 from tests.app.asking import QUESTION
-from tests.app.fake_worker import FakeWorker
+from tests.app.fake_worker import FakeWorker, wait_until
+from tests.deploy.ports import free_port
 
 
 class Server:
@@ -131,6 +137,14 @@ def test_a_request_larger_than_an_upload_may_be_is_refused_unread(server):
         assert answer.status == 413 and "larger than 1 MB" in answer.read().decode()
 
 
+def test_a_refused_upload_is_answered_as_the_page_shows_it_and_a_program_as_it_reads_it(server):
+    size = ("Content-Length", "1200000")
+    sentence = "The upload is larger than 1 MB. Save it smaller."
+    assert heads_only(server, "gradio_api/upload", *size).read().decode() == sentence
+    answer = heads_only(server, "gradio_api/call/compare", *size)
+    assert json.loads(answer.read()) == {"detail": sentence, "error": sentence}
+
+
 def test_a_request_that_hides_its_length_is_refused(server):
     answer = heads_only(server, "gradio_api/upload", "Transfer-Encoding", "chunked")
     assert answer.status == 411 and "Content-Length" in answer.read().decode()
@@ -156,10 +170,15 @@ def heads_only(server: Server, path: str, name: str, value: str) -> HTTPResponse
 
 def test_every_answer_forbids_what_could_carry_something_away(server):
     with urllib.request.urlopen(server.url) as answer:
-        policy = answer.headers["Content-Security-Policy"]
-        assert "img-src 'self' data: blob:;" in policy and "connect-src 'self'" in policy
+        policy = dict(part.split(" ", 1) for part in answer.headers[POLICY].split("; "))
+        assert "'self'" in policy.pop("default-src")
+        assert not re.search(r"[*.]|https?:|wss?:", answer.headers[POLICY]), "no other host"
+        assert policy == {"object-src": "'none'", "base-uri": "'self'", "form-action": "'self'"}
         assert answer.headers["X-Content-Type-Options"] == "nosniff"
         assert answer.headers["Referrer-Policy"] == "no-referrer"
+
+
+POLICY = "Content-Security-Policy"
 
 
 def test_too_many_requests_of_one_address_are_told_to_wait_and_looking_is_free(picture):
@@ -185,8 +204,8 @@ def test_a_rate_lets_a_minutes_worth_through_at_once_and_then_one_after_another(
     assert rate.take("a") > 0
 
 
-@pytest.mark.parametrize("route", ["run/compare", "api/compare", "call/compare", "call/v2/compare"])
-def test_every_route_that_could_run_something_is_counted(route):
+@pytest.mark.parametrize("route", ["queue/join", "call/compare", "call/v2/compare", "upload"])
+def test_every_route_that_costs_is_counted(route):
     served = Server(Settings(max_requests_per_minute=1))
     try:
         served.ask("gradio_api/upload", b"x")
@@ -195,10 +214,138 @@ def test_every_route_that_could_run_something_is_counted(route):
         served.demo.close()
 
 
+def number(server: Server, name: str) -> int:
+    """Of a function of the page."""
+    return next(key for key, one in server.demo.fns.items() if one.name == name)
+
+
+@pytest.fixture(scope="module")
+def spent():
+    """A page of which this address has asked all that it may in a minute."""
+    served = Server(Settings(max_requests_per_minute=1))
+    assert served.ask("gradio_api/upload", b"x")[0] != 429
+    assert served.ask("gradio_api/upload", b"x")[0] == 429
+    yield served
+    served.demo.close()
+
+
+def test_stop_is_answered_when_the_rate_is_spent(spent):
+    told = {"data": [], "fn_index": number(spent, "stop"), "session_hash": "a"}
+    status, body = spent.ask("gradio_api/run/predict", json.dumps(told).encode(), content_type=JSON)
+    assert status == 200 and "Stopped" in body
+    cancel = {"session_hash": "a", "fn_index": number(spent, "run"), "event_id": "none"}
+    status, _ = spent.ask("gradio_api/cancel", json.dumps(cancel).encode(), content_type=JSON)
+    assert status == 200
+
+
+@pytest.mark.parametrize("route", ["run/x", "api/x", "component_server"])
+def test_clicks_are_counted_too_and_ten_times_as_many_let_through(route):
+    served = Server(Settings(max_requests_per_minute=1))
+    try:
+        statuses = [
+            served.ask(f"gradio_api/{route}", b"{", content_type=JSON)[0] for _ in range(11)
+        ]
+        assert 429 not in statuses[:10] and statuses[10] == 429
+    finally:
+        served.demo.close()
+
+
+@pytest.mark.parametrize("route", ["run", "api"])
+def test_nothing_that_has_a_queue_runs_beside_it(server, route):
+    queued = [(key, one.api_name) for key, one in server.demo.fns.items() if one.queue]
+    assert len(queued) >= 5
+    for key, name in queued:
+        for told in ({"fn_index": key}, {}):
+            asked = json.dumps({"data": [None] * 20, "session_hash": "a"} | told).encode()
+            status, body = server.ask(f"gradio_api/{route}/{name}", asked, content_type=JSON)
+            assert status == 404 and "join the queue" in body
+
+
+async def at_the_door(path: str, error: Exception) -> int:
+    """The status of its answer where what is behind it stumbles so."""
+    sent = []
+
+    async def app(scope, receive, send):
+        raise error
+
+    async def send(message):
+        sent.append(message)
+
+    door = Door(app, Settings(), functions={0: "a function"}, left=print)
+    headers = [(b"content-length", b"2")]
+    scope = {"type": "http", "method": "POST", "path": path, "headers": headers}
+    await door(scope, None, send)
+    return sent[0]["status"]
+
+
+@pytest.mark.parametrize(
+    ("path", "key"),
+    [
+        ("queue/join", "a"),
+        ("queue/join", 0),
+        ("call/v2/compare", "/other"),
+        ("run/predict", "predict"),
+        ("upload", 99),
+        ("component_server", 99),
+    ],
+)
+def test_a_fault_of_ours_is_not_taken_for_a_name_that_is_not_there(path, key):
+    with pytest.raises(KeyError):
+        asyncio.run(at_the_door(f"/gradio_api/{path}", KeyError(key)))
+
+
+@pytest.mark.parametrize(
+    ("path", "key"), [("queue/join", 99), ("run/predict", 99), ("call/v2/gone", "/gone")]
+)
+def test_a_number_or_name_that_is_not_there_is_no_fault(path, key):
+    assert asyncio.run(at_the_door(f"/gradio_api/{path}", KeyError(key))) == 404
+
+
 def test_a_customers_addresses_share_one_rate():
     assert network("2001:db8:1:2:3::4") == network("2001:db8:1:2::9") != network("2001:db8:1:3::4")
     assert network("::ffff:192.0.2.1") == network("192.0.2.1") != network("192.0.2.2")
     assert network("fe80::1%eth0") == network("fe80::2%eth0") and network("unix:") == "unix:"
+
+
+@contextmanager
+def space(**environment: str) -> Iterator[str]:
+    """The address of a page that is started as a Space starts it."""
+    port = free_port()
+    settings = {"PORT": str(port), "TOKENSCOPE_MAX_REQUESTS_PER_MINUTE": "1"}
+    kept = {name: text for name, text in os.environ.items() if name != "FORWARDED_ALLOW_IPS"}
+    page = subprocess.Popen(
+        [sys.executable, ROOT / "main.py"], env=kept | settings | environment, cwd=ROOT
+    )
+    url = f"http://127.0.0.1:{port}/"
+    try:
+        wait_until(lambda: answers(url), seconds=60)
+        yield url
+    finally:
+        page.terminate()
+        page.wait(timeout=30)
+
+
+def answers(url: str) -> bool:
+    try:
+        return urllib.request.urlopen(url, timeout=5).status == 200
+    except OSError:
+        return False
+
+
+PROXY = ("127.0.0.2", 0)  # not the address that uvicorn believes by itself
+
+
+def test_each_visitor_of_a_space_has_a_rate_of_their_own():
+    def upload(visitor: str) -> int:
+        connection = HTTPConnection(urlsplit(url).netloc, timeout=30, source_address=PROXY)
+        headers = {"X-Forwarded-For": visitor, "Connection": "close"}
+        connection.request("POST", "/gradio_api/upload", b"x", headers)
+        return connection.getresponse().status
+
+    with space(SPACE_ID="a/b") as url:
+        assert upload("192.0.2.1") == 400
+        assert upload("192.0.2.2") == 400
+        assert upload("192.0.2.1") == 429
 
 
 def test_a_rate_remembers_so_many_clients_and_no_more():
@@ -259,28 +406,40 @@ def test_an_error_that_is_not_for_strangers_is_not_shown_to_them(picture, caplog
         served.demo.close()
 
 
-def test_an_upload_is_deleted_an_hour_after_it_came_and_not_before(server, picture, monkeypatch):
-    client = Client(server.url, verbose=False)
-    client.predict(handle_file(picture), QUESTION, api_name="/compare")
-    uploaded = [Path(one) for one in server.demo.upload_file_set if Path(one).is_file()]
-    assert uploaded
-    frequency, age = server.demo.delete_cache
-    assert (frequency, age) == (300, 3600)
-    delete_files_created_by_app(server.demo, age)
-    assert all(one.is_file() for one in uploaded)
-    seen = os.lstat
-    hour_ago = time.time() - 3700
-
-    def older(path, **options):
-        status = list(seen(path, **options))
-        status[9] = hour_ago
-        return os.stat_result(status)
-
-    monkeypatch.setattr(os, "lstat", older)
-    monkeypatch.setattr(Path, "lstat", lambda path: older(path))
-    delete_files_created_by_app(server.demo, age)
-    monkeypatch.undo()
+def test_an_upload_is_deleted_when_the_page_stops(picture):
+    served = Server(Settings())
+    Client(served.url, verbose=False).predict(handle_file(picture), QUESTION, api_name="/compare")
+    uploaded = [Path(one) for one in served.demo.upload_file_set]
+    assert uploaded and all(one.is_file() for one in uploaded)
+    served.demo.close()
     assert not any(one.is_file() for one in uploaded)
+
+
+def form(name: str, content: bytes) -> tuple[bytes, dict[str, str]]:
+    """An upload's body and its kind."""
+    head = f'--x\r\nContent-Disposition: form-data; name="files"; filename="{name}"\r\n\r\n'
+    kind = {"content_type": "multipart/form-data; boundary=x"}
+    return head.encode() + content + b"\r\n--x--\r\n", kind
+
+
+EXAMPLES_MB = 2  # about, that a page puts into the folder itself
+
+
+def test_a_full_folder_takes_no_upload_and_still_a_job(tmp_path, monkeypatch):
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path / "uploads"))
+    served = Server(Settings(max_stored_mb=EXAMPLES_MB + 1))
+    try:
+        body, kind = form("a.png", b"a" * 900_000)
+        assert served.ask("gradio_api/upload", body, **kind)[0] == 200
+        for route in ("upload", "queue/join", "call/compare", "run/predict"):
+            answer = heads_only(served, f"gradio_api/{route}", "Content-Length", "1100000")
+            assert answer.status == 507, "a file may come as data too"
+            assert "full. Try again in some minutes" in answer.read().decode()
+        for route in ("queue/join", "call/compare", "run/predict"):
+            assert served.ask(f"gradio_api/{route}", b" " * 9_000, content_type=JSON)[0] == 422
+        assert (tmp_path / "uploads").stat().st_mode & 0o777 == 0o700
+    finally:
+        served.demo.close()
 
 
 def test_what_one_visitor_has_made_keeps_no_other_waiting():

@@ -1,0 +1,48 @@
+"""The folder of uploads is its user's alone."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from app.ui.folder import make_private, own_folder
+
+
+@pytest.fixture
+def temporary(tmp_path, monkeypatch) -> Path:
+    """A folder of temporary files, made by somebody else."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    return tmp_path
+
+
+def test_each_user_has_a_folder_that_no_other_can_read(temporary, monkeypatch):
+    make_private(own_folder())
+    assert own_folder().stat().st_mode & 0o777 == 0o700
+    make_private(own_folder())
+    assert own_folder() == temporary / f"tokenscope-{os.getuid()}"
+    monkeypatch.setattr(os, "getuid", lambda: 4321)
+    assert own_folder() == temporary / "tokenscope-4321"
+
+
+@pytest.mark.parametrize("kind", ["folder", "link", "file"])
+def test_a_folder_that_somebody_else_made_is_refused(temporary, monkeypatch, kind):
+    theirs = temporary / "tokenscope-4321"
+    {
+        "folder": theirs.mkdir,
+        "link": lambda: theirs.symlink_to(temporary),
+        "file": theirs.touch,
+    }[kind]()
+    monkeypatch.setattr(os, "getuid", lambda: 4321)
+    with pytest.raises(ValueError, match="no folder of this user"):
+        make_private(own_folder())
+
+
+def test_a_folder_that_is_named_by_hand_is_made_private_and_left_if_it_is_there(temporary):
+    make_private(temporary / "new" / "uploads")
+    assert (temporary / "new" / "uploads").stat().st_mode & 0o777 == 0o700
+    (temporary / "shared").mkdir(mode=0o750)
+    make_private(temporary / "shared")
+    assert (temporary / "shared").stat().st_mode & 0o777 == 0o750
