@@ -46,7 +46,8 @@ def test_a_full_disk_is_told_gives_the_button_back_and_leaves_no_half_file(tmp_p
     }
     *full, clip, recording = asked
     for one in full:
-        print(f"disk full, {one['room']} kB left: {one['button']['value']!r}: {one['told']}")
+        print(f"[{one['button']['value']} is pressed with {one['room']} kB left on the disk]")
+        print(one["told"])
         assert one["told"] == NOT_WRITTEN and not one["files"]
     assert clip["told"] is None and clip["files"] == [CLIP], "there is room again"
     assert recording["files"] == [CLIP, ZIP], "once each: Gradio has copied nothing"
