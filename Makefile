@@ -43,7 +43,7 @@ load: .venv/installed
 
 # What breaks, on purpose: each fault survived, with what the person saw.
 faults: .venv/installed-ray .venv/installed-dev
-	$(BIN)/python -m pytest -m fault -rP
+	$(BIN)/python -m pytest -m fault -rP --show-capture=stdout
 
 # All stages of the embedded image model, from where they were stopped.
 train-image: .venv/installed

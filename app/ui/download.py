@@ -30,7 +30,7 @@ def download(
     the handler has ended, where a full disk could be told to nobody.
     """
     label = button.value
-    yield {button: gr.Button(preparing, interactive=False), file: None}
+    yield {button: gr.Button(preparing, interactive=False)}
     folder = None
     try:
         Path(file.GRADIO_CACHE).mkdir(parents=True, exist_ok=True)

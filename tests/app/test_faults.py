@@ -1,12 +1,15 @@
-"""What breaks, broken on purpose: each is survived, and told in words. `make faults` prints them.
+"""What breaks, broken on purpose: each is survived, and told in words.
 
+`make faults` prints it in order: in brackets what was done, then each line as the person read it.
 The loss of a replica is in test_ray.py, broken uploads are where uploads are read.
 """
 
 from __future__ import annotations
 
 import errno
+import html
 import os
+import re
 import shutil
 import signal
 import threading
@@ -39,13 +42,20 @@ def page():
 
 def compare(page):
     """A comparison of an example by two lanes, as a person asks for it; the last update."""
-    return list(_asked(page))[-1]
-
-
-def _asked(page):
     question = EXAMPLE["questions"][0]["question"]
-    path = str(EXAMPLES / EXAMPLE["file"])
-    return ask(page, path, question, methods=["random"], ratio=1 / 3)
+    path, last = str(EXAMPLES / EXAMPLE["file"]), ""
+    print("[Compare is pressed]")
+    for update in ask(page, path, question, methods=["random"], ratio=1 / 3):
+        line = update.get(page.form.status, last)
+        if line != last:
+            last = saw(line)
+    return update
+
+
+def saw(shown: str) -> str:
+    """Print a part of the page as it reads."""
+    print(" ".join(html.unescape(re.sub("<[^>]*>", " ", shown)).split()))
+    return shown
 
 
 def status(page, update):
@@ -68,18 +78,19 @@ def spoil(monkeypatch, phase, do):
 
 @pytest.mark.parametrize("phase", PHASES)
 def test_stop_in_any_phase_leaves_a_page_that_compares_again(page, monkeypatch, phase):
-    reached, updates = threading.Event(), []
+    reached, last = threading.Event(), []
 
     def wait():
+        print(f"[Stop is pressed in {phase}]")
         reached.set()
         wait_until(lambda: not page.screens)  # until Stop has been pressed
 
     with monkeypatch.context() as patched:
         spoil(patched, phase, wait)
-        running = threading.Thread(target=lambda: updates.extend(_asked(page)))
+        running = threading.Thread(target=lambda: last.append(compare(page)))
         running.start()
         assert reached.wait(60)
-        print(f"stop in {phase}:", seen := status(page, page.stop(TAB)))
+        seen = status(page, page.stop(TAB))  # which the comparison's last line is too
         running.join(10)
     assert not running.is_alive() and "Stopped." in seen
     assert "2 of 2 lanes answered" in status(page, compare(page))
@@ -88,14 +99,14 @@ def test_stop_in_any_phase_leaves_a_page_that_compares_again(page, monkeypatch, 
 @pytest.mark.parametrize("phase", PHASES)
 def test_memory_that_runs_out_in_one_lane_leaves_the_other(page, monkeypatch, phase):
     def fall_over():
+        print(f"[the device runs out of memory in {phase}]")
         raise torch.OutOfMemoryError("CUDA out of memory")
 
     with monkeypatch.context() as patched:
         spoil(patched, phase, fall_over)
         last = compare(page)
-    print(f"out of memory in {phase}:", status(page, last))
     assert "1 of 2 lanes answered, 1 failed" in status(page, last)
-    assert "ran out of memory" in last[page.board.parts["text1"]]
+    assert "ran out of memory" in saw(last[page.board.parts["text1"]])
     assert "2 of 2 lanes answered" in status(page, compare(page))
 
 
@@ -106,9 +117,10 @@ def test_a_file_that_cannot_be_written_is_told_and_the_comparison_is_still_there
     comparison = compare(page)[page.board.comparison]
     with monkeypatch.context() as patched:
         patched.setattr(recordings, "save", fill)
+        print("[Download recording is pressed, and no file can be written]")
         with pytest.raises(gr.Error) as told:
             list(page.keep(comparison))
-    print("disk full:", told.value.message)
+    saw(told.value.message)
     assert "could not be written" in told.value.message and "/a/path" not in told.value.message
     assert list(page.keep(comparison))[-1][page.board.file]
 
@@ -120,7 +132,9 @@ def test_a_checkpoint_that_is_corrupt_is_told_and_the_next_model_loads(page, mon
     broken = handlers(FairWorker(LocalWorker(Settings(device="cpu")), Settings()))
     with monkeypatch.context() as patched:
         patched.setattr(weights, "ROOT", tmp_path)
-        print("corrupt checkpoint:", seen := status(broken, compare(broken)))
+        print("[the checkpoint is corrupt]")
+        seen = status(broken, compare(broken))
+        print("[it is whole again]")
     assert "model.safetensors" in seen and "is damaged" in seen
     assert "2 of 2 lanes answered" in status(broken, compare(broken))
 
@@ -130,14 +144,15 @@ def test_a_reader_that_is_killed_is_told_and_the_next_comparison_reads_again(pag
     uploads, readers = set(page.form.uploads.values()), pool(Settings())
     reader = readers.free[-1]
     os.kill(reader._child.pid, signal.SIGSTOP)  # so that it is killed while it reads
-    updates = []
-    running = threading.Thread(target=lambda: updates.extend(_asked(page)))
+    told = []
+    running = threading.Thread(target=lambda: told.append(compare(page)))
     running.start()
     wait_until(lambda: reader not in readers.free)
+    print("[the process that reads is killed]")
     os.kill(reader._child.pid, signal.SIGKILL)
     running.join(20)
-    print("reader killed:", seen := status(page, updates[-1]))
+    seen = status(page, told[0])
     assert "was stopped while it read" in seen and "the upload is still there" in seen
-    assert not set(updates[-1]) & uploads, "the upload is not touched"
+    assert not set(told[0]) & uploads, "the upload is not touched"
     assert "2 of 2 lanes answered" in status(page, compare(page))
     assert last[page.board.comparison]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
@@ -11,8 +12,12 @@ from pathlib import Path
 
 import pytest
 
-from app.settings import ROOT
+from app import recordings
+from app.settings import ROOT, Settings
+from app.ui.build import build, launch
 from app.ui.download import NOT_WRITTEN
+from tests.app.browser import NEEDS_CHROMIUM, tab
+from tests.app.fake_worker import FakeWorker
 
 MOUNTED = 'mount -t tmpfs -o size=8m none "$0" && exec "$@"'
 CLIP, ZIP = "overlay-tree.mp4", "tokenscope-comparison.zip"
@@ -46,10 +51,40 @@ def test_a_full_disk_is_told_gives_the_button_back_and_leaves_no_half_file(tmp_p
     }
     *full, clip, recording = asked
     for one in full:
-        print(f"disk full, {one['room']} kB left: {one['button']['value']!r}: {one['told']}")
+        print(f"[{one['button']['value']} is pressed with {one['room']} kB left on the disk]")
+        print(one["told"])
         assert one["told"] == NOT_WRITTEN and not one["files"]
     assert clip["told"] is None and clip["files"] == [CLIP], "there is room again"
     assert recording["files"] == [CLIP, ZIP], "once each: Gradio has copied nothing"
     log = [json.loads(line) for line in ran.stderr.splitlines()]
     assert [line["message"] for line in log] == ["file not written"] * len(full)
     assert NOT_WRITTEN not in ran.stderr
+
+
+@NEEDS_CHROMIUM
+def test_a_file_that_cannot_be_written_is_told_on_the_page_and_no_older_one_comes(
+    chromium, monkeypatch
+):
+    def fill(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    demo = build(FakeWorker(), Settings())
+    _, url, _ = launch(demo, Settings(), prevent_thread_lock=True, quiet=True)
+    with tab(chromium) as page:
+        page.goto(url)
+        page.locator("#examples button").first.click()
+        page.wait_for_function("document.querySelector('#question textarea').value.length > 0")
+        page.locator("#compare").click()
+        page.locator("#figures table").wait_for()
+        with page.expect_download() as saved:
+            page.locator("#save").click()
+        assert saved.value.suggested_filename == ZIP
+        came = []
+        page.on("download", lambda file: came.append(file))
+        monkeypatch.setattr(recordings, "save", fill)
+        page.locator("#save").click()
+        page.get_by_text(NOT_WRITTEN).wait_for()
+        page.wait_for_timeout(1000)  # a file that is there is pressed for after 200 ms
+        assert not came and page.locator("#save").is_enabled()
+        assert page.locator("#save").inner_text() == "Download recording"
+    demo.close()
