@@ -12,8 +12,10 @@ from gradio_client import Client, handle_file
 
 from app import load
 from app.settings import Settings
+from app.tab import Tab, said_of
 from app.ui.build import build, launch
-from app.ui.visitors import Visitors
+from app.ui.visitors import Visitors, address
+from app.worker.fair import FairWorker
 from app.worker.start import start_worker
 from tests.app.fake_worker import FakeWorker, wait_until
 
@@ -78,6 +80,61 @@ def test_a_program_that_drops_its_stream_stops_its_own_job_and_no_other(picture)
 def as_data(picture) -> dict[str, str]:
     """A picture as data, in a program's own words."""
     return {"url": "data:image/png;base64," + b64encode(Path(picture).read_bytes()).decode()}
+
+
+@pytest.fixture
+def queue(monkeypatch):
+    """A page whose one job does not end, behind a proxy that it believes; its address."""
+    monkeypatch.setenv("FORWARDED_ALLOW_IPS", "*")
+    settings = Settings(address_jobs=4, max_requests_per_minute=0)
+    held = FairWorker(FakeWorker(answer=lambda name: "word " * 5000, pause=0.05), settings)
+    demo = build(held, settings)
+    _, url, _ = launch(demo, settings, prevent_thread_lock=True, quiet=True, server_port=None)
+    yield held, f"{url}gradio_api/call/compare"
+    for cancelled in held.worker.cancelled:
+        cancelled.set()
+    demo.close()
+
+
+def ask_as(address, call, picture) -> str:
+    data = [as_data(picture), "Where is it?", "", None, 0.5, 64, 0, 0, "published", None]
+    told = httpx.post(call, json={"data": data}, headers={"X-Forwarded-For": address})
+    return told.json()["event_id"]
+
+
+def test_a_program_that_asks_twenty_times_leaves_room_for_somebody_else(queue, picture):
+    held, call = queue
+    asked = [ask_as("192.0.2.1", call, picture) for _ in range(20)]
+    wait_until(lambda: held.waiting == 3)  # and one runs
+    with httpx.stream("GET", f"{call}/{asked[-1]}", timeout=5) as answer:
+        assert "Your address or login has 4" in answer.read().decode()
+    ask_as("192.0.2.2", call, picture)
+    wait_until(lambda: held.waiting == 4)
+
+
+def test_a_page_is_refused_its_third_comparison(queue, picture):
+    held, call = queue
+    tab = Tab(call.partition("gradio_api")[0])
+    for number in range(2):
+        tab.join(picture, "Where is it?", [])
+        wait_until(lambda: held.waiting == number)  # noqa: B023
+    tab.join(picture, "Where is it?", [])
+    with pytest.raises(RuntimeError, match="You have 2 comparisons under way"):
+        said_of(tab.values())
+
+
+@pytest.mark.parametrize(
+    ("username", "host", "counted"),
+    [
+        ("ann", "192.0.2.1", "login ann"),
+        (None, "192.0.2.1", "192.0.2.1"),
+        (None, "2001:db8::1:2:3:4", "2001:db8::/64"),
+        (None, None, ""),
+    ],
+)
+def test_a_visitor_is_who_logged_in_or_else_a_network(username, host, counted):
+    client = SimpleNamespace(host=host) if host else None
+    assert address(SimpleNamespace(username=username, client=client)) == counted
 
 
 def test_a_worker_of_no_known_kind_is_one_sentence():
