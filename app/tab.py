@@ -30,6 +30,9 @@ class Tab:
         shown = {one["id"]: one for one in config["components"]}
         self.inputs = [shown[id] for id in self.listener["inputs"]]
 
+    def close(self) -> None:
+        self.http.close()
+
     def compare(self, upload: Path | str, question: str, methods: Sequence[str]) -> list[str]:
         """The answers of the lanes, vanilla first, their words a space apart.
 
@@ -90,4 +93,9 @@ def said_of(values: Sequence[Any]) -> list[str]:
 
 
 def plain(html: str) -> str:
-    return " ".join(unescape(TAG.sub("", html)).split())
+    return spaced(unescape(TAG.sub("", html)))
+
+
+def spaced(text: str) -> str:
+    """The words a space apart, as HTML has them."""
+    return " ".join(text.split())

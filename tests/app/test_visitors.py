@@ -142,17 +142,16 @@ def test_a_worker_of_no_known_kind_is_one_sentence():
         start_worker(Settings(worker="slurm"))
 
 
-class FakeClient:
-    """Gives, or raises, one thing after another."""
+def saying(*said):
+    """Somebody who hears, or is refused by, one thing after another."""
+    heard = iter(said)
 
-    def __init__(self, *said):
-        self.said = iter(said)
+    def ask(_):
+        if isinstance(one := next(heard), Exception):
+            raise one
+        return [one]
 
-    def predict(self, *_, **__):
-        said = next(self.said)
-        if isinstance(said, Exception):
-            raise said
-        return {"lanes": [{"answer": said}]}
+    return ask
 
 
 QUESTION = ("scene-1.png", "?")
@@ -162,15 +161,59 @@ def test_a_visitor_who_is_sent_away_comes_again_when_told(monkeypatch):
     slept, made = [], load.Visit()
     monkeypatch.setattr(load.time, "sleep", slept.append)
     full = ValueError("The queue is full: 17 ahead. Try again in about 3 s.")
-    assert load.persistent(FakeClient(full, "a cat"), QUESTION, made) == ["a cat"]
+    assert load.persistent(saying(full, "a cat"), QUESTION, made) == ["a cat"]
     assert slept == [3] and made.refusals == 1
 
 
 def test_what_is_not_the_own_answer_is_counted_as_wrong(monkeypatch):
-    said = ["a cat", "a dog", ConnectionError("gone")]
     clock = iter([0, 1, 1, 1, 2, 2, 3, 3, 9, 9, 9])  # the time is over after three questions
-    monkeypatch.setattr(load, "patient", lambda _: FakeClient(*said))
     monkeypatch.setattr(load.time, "monotonic", lambda: next(clock))
-    made = load.visit("", 5, QUESTION, ["a cat"])
+    made = load.visit(saying("a cat", "a dog", ConnectionError("gone")), 5, QUESTION, ["a cat"])
     assert len(made.waits) == 1
-    assert made.wrong == ["['a dog']", "ConnectionError: gone"]
+    assert made.wrong == [
+        "? ['a dog'], wanted ['a cat']",
+        "? ConnectionError: gone, wanted ['a cat']",
+    ]
+
+
+def test_a_program_and_a_page_are_told_the_same(picture, monkeypatch):
+    monkeypatch.setattr(load, "EXAMPLES", Path(picture).parent)
+    demo = build(FakeWorker(answer=lambda name: f"<b>{name}</b>  & more"), Settings())
+    _, url, _ = launch(demo, Settings(), prevent_thread_lock=True, quiet=True, server_port=None)
+    try:
+        question = (Path(picture).name, "Where is it?")
+        page, program = load.page(url), load.program(url)
+        assert (
+            page(question)
+            == program(question)
+            == ["<b>vanilla</b> & more", "<b>visionzip</b> & more"]
+        )
+        with pytest.raises(RuntimeError, match="question is empty"):
+            page((question[0], " "))
+    finally:
+        demo.close()
+
+
+def gauged(megabytes, queue):
+    gauge = load.Gauge(0, "")
+    gauge.megabytes, gauge.queue = megabytes, queue
+    return gauge
+
+
+@pytest.mark.parametrize(
+    ("visits", "megabytes", "queue", "complaint"),
+    [
+        ([load.Visit([1.0])], [100] * 60 + [104] * 60, [16], None),
+        ([load.Visit([1.0])], [100] * 60 + [106] * 60, [16], "grew from 100 to 106 MB"),
+        ([load.Visit([1.0])], [100], [3, 17, 3], "queue was 17 long, wanted 16"),
+        ([load.Visit([1.0], wrong=["a dog"])], [100], [0], "1 answers were wrong or lost"),
+        ([load.Visit([1.0]), load.Visit()], [100], [0], "1 visitors had no answer"),
+    ],
+)
+def test_a_server_that_does_not_hold_is_complained_of(visits, megabytes, queue, complaint):
+    report = load.report(visits, gauged(megabytes, queue), Settings(queue_size=16))
+    found = load.complaints(report)
+    assert (complaint in found[0] and len(found) == 1) if complaint else not found
+    told = load.table(report | {"visitors": 1, "seconds": 1})
+    assert all(wrong in told for visit in visits for wrong in visit.wrong)
+    assert "100, 10" in told or len(megabytes) == 1
