@@ -52,7 +52,7 @@ class Blocks(gr.Blocks):
         finally:
             if state:
                 called = self.fns[block_fn] if isinstance(block_fn, int) else block_fn
-                settle(self.state_holder, called, state, session_hash)
+                settle(self, called, state, session_hash)
 
 
 def refusal(sentence: str) -> gr.Error:

@@ -147,7 +147,7 @@ class Handlers:
         run: Run,
         cancelled: threading.Event,
     ) -> Iterator[Update]:
-        """Read and run, in a place of the queue. Raises what the reading raises only."""
+        """Read and run, in a place of the queue. What the worker raises is told, not raised."""
         yield self._buttons(running=True) | {self.form.status: note("Reading the upload.")}
         job = reading(cancelled)
         screen = self.screens[visitor] = Screen(job)

@@ -14,6 +14,7 @@ from typing import Any
 
 import gradio as gr
 from gradio.block_function import BlockFunction
+from gradio.blocks import Block
 from gradio.state_holder import SessionState, StateHolder
 
 from app.ui.held import HOUR
@@ -22,14 +23,29 @@ MINUTE = 60  # seconds between two looks
 
 
 def settle(
-    holder: StateHolder, called: BlockFunction, state: SessionState, session: str | None
+    page: gr.Blocks, called: BlockFunction, state: SessionState, session: str | None
 ) -> None:
     """After a call: nothing of what was sent stays, nor anything at all of a program."""
     state.config_values.clear()
+    state.blocks_config.blocks = components(page, state)
     if any(event == "unload" for _, event in called.targets):
         state.is_closed = True  # Gradio says so only of tabs that had asked something
     if called.api_visibility == "public" and session:
-        forget(holder, session)
+        forget(page.state_holder, session)
+
+
+def components(page: gr.Blocks, state: SessionState) -> dict[int, Block]:
+    """Those that a listener takes as the tab has them, such as its choices; others as declared.
+
+    Gradio makes all of them anew at each update, and keeps some of those before under numbers of
+    their own.
+    """
+    taken = {block._id for listener in page.fns.values() for block in listener.inputs}
+    own = state.blocks_config.blocks
+    return {
+        id: own[id] if id in taken and id in own else declared
+        for id, declared in page.default_config.blocks.items()
+    }
 
 
 def forget(holder: StateHolder, session: str) -> None:

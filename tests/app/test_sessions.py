@@ -7,16 +7,17 @@ from datetime import datetime, timedelta
 from types import SimpleNamespace
 from uuid import uuid4
 
+import gradio as gr
 import httpx
 import pytest
-from gradio.state_holder import StateHolder
+from gradio.state_holder import SessionState, StateHolder
 from gradio_client import Client, handle_file
 
 from app.settings import Settings
 from app.tab import Tab
 from app.ui.build import build, launch
 from app.ui.held import HOUR, Held
-from app.ui.sessions import drop_unfetched, forget_closed
+from app.ui.sessions import components, drop_unfetched, forget_closed
 from tests.app.fake_worker import ANSWERS, FakeWorker, wait_until
 
 QUESTION = "Where is the secret ball?"
@@ -33,14 +34,28 @@ def page():
 
 def test_nothing_of_what_a_page_was_sent_is_kept_but_its_comparison(page, picture):
     demo, url = page
-    tab = Tab(url)
+    tab, declared = Tab(url), demo.default_config.blocks.get
     assert tab.compare(picture, QUESTION, ["nuwa"])[1] == ANSWERS["nuwa"]
     state = demo.state_holder.session_data[tab.session]
     wait_until(lambda: not state.config_values)
     (kept,) = [value for value in state.state_data.values() if isinstance(value, Held)]
     assert kept.comparison.question == QUESTION
-    components = [vars(block) for block in state.blocks_config.blocks.values()]
-    assert "secret" not in str(components) and "data:image" not in str(components)
+    made = {
+        id: block for id, block in state.blocks_config.blocks.items() if block is not declared(id)
+    }
+    assert len(made) == 2, "the inspector's lists, whose choices are the comparison's"
+    assert "secret" not in str([vars(block) for block in made.values()])
+
+
+def test_a_tab_keeps_its_choices_and_nothing_else_that_was_made_anew(page):
+    demo, _ = page
+    state, declared = SessionState(demo), demo.default_config.blocks
+    first = {type(block): id for id, block in reversed(declared.items())}
+    choices, html = first[gr.CheckboxGroup], first[gr.HTML]
+    state.blocks_config.blocks |= dict.fromkeys([choices, html, 10**6], "made anew")
+    kept = components(demo, state)
+    assert kept[choices] == "made anew" and kept[html] is declared[html]
+    assert list(kept) == list(declared)
 
 
 def test_the_session_of_a_program_is_forgotten_once_it_is_answered(page, picture):
