@@ -27,8 +27,7 @@ from app.ui.blocks import Blocks
 from app.ui.choices import model_choices
 from app.ui.compare import compare_view
 from app.ui.door import Door
-from app.ui.held import HOUR
-from app.ui.sessions import forgetting
+from app.ui.sessions import HOUR, forgetting
 from app.ui.sweep import OFTEN, keep_sweeping
 from app.ui.visitors import Visitors
 from app.worker.protocol import Worker

@@ -17,9 +17,8 @@ from gradio.block_function import BlockFunction
 from gradio.blocks import Block
 from gradio.state_holder import SessionState, StateHolder
 
-from app.ui.held import HOUR
-
-MINUTE = 60  # seconds between two looks
+HOUR = 3600  # seconds that whatever somebody brought, or was shown, may stay
+MINUTE = 60  # between two looks
 
 
 def settle(

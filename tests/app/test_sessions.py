@@ -16,8 +16,8 @@ from gradio_client import Client, handle_file
 from app.settings import Settings
 from app.tab import Tab
 from app.ui.build import build, launch
-from app.ui.held import HOUR, Held
-from app.ui.sessions import components, drop_unfetched, forget_closed
+from app.ui.held import Held
+from app.ui.sessions import HOUR, components, drop_unfetched, forget_closed
 from tests.app.fake_worker import ANSWERS, FakeWorker, wait_until
 
 QUESTION = "Where is the secret ball?"
