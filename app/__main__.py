@@ -328,8 +328,8 @@ def _load(options: argparse.Namespace, settings: Settings) -> None:
     report = load.load(options.visitors, options.seconds, settings)
     print(load.table(report))
     print(json.dumps(report))
-    if report["wrong"] or report["without_answer"]:
-        raise ValueError("A visitor was left without its own answer.")
+    if found := load.complaints(report):
+        raise ValueError(" ".join(found))
 
 
 def _space(options: argparse.Namespace, settings: Settings) -> None:

@@ -1,7 +1,8 @@
 """Many visitors at once on this machine: does each get its own answer, and does the server hold?
 
-Each visitor asks what was asked alone before, again and again until the time is over. One that is
-refused comes again when it was told to. Nothing leaves the loopback.
+Each visitor asks what was asked alone before, again and again until the time is over: every other
+one is a program, every other a page that is loaded anew each time. One that is refused comes again
+when it was told to. Nothing leaves the loopback.
 """
 
 from __future__ import annotations
@@ -16,9 +17,9 @@ import sys
 import threading
 import time
 import urllib.request
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -27,12 +28,16 @@ from gradio_client import Client, handle_file
 
 from app.request import examples_of
 from app.settings import EXAMPLES, Settings
+from app.tab import Tab, spaced
 
 PROCESSES = 5  # that the visitors live in
 METHODS = ["visionzip"]  # beside vanilla
 TOLD = re.compile(r"again in about (\d+) s")
 
+FLAT = 0.05  # of the memory: what Gradio and the allocators keep of freed memory comes and goes
+
 Question = tuple[str, str]  # file and question
+Ask = Callable[[Question], list[str]]  # the answers of the lanes, their words a space apart
 
 
 @dataclass
@@ -48,14 +53,13 @@ def load(visitors: int, seconds: float, settings: Settings) -> dict[str, Any]:
     """Serve the page, send the visitors, and report what they and the server went through."""
     with served() as (address, metrics, server):
         questions = list(asked(visitors))
-        first = patient(address)
-        known = {question: answers(first, question) for question in dict.fromkeys(questions)}
-        alone = [known[question] for question in questions]
+        ask = program(address)
+        known = {question: ask(question) for question in dict.fromkeys(questions)}
+        asked_alone = [(question, known[question]) for question in questions]
         gauge = Gauge(server.pid, metrics)
         with gauge, multiprocessing.get_context("spawn").Pool(PROCESSES) as pool:
             shares = [
-                (address, seconds, list(zip(questions, alone, strict=True))[process::PROCESSES])
-                for process in range(PROCESSES)
+                (address, seconds, asked_alone[process::PROCESSES]) for process in range(PROCESSES)
             ]
             visits = [visit for share in pool.starmap(crowd, shares) for visit in share]
     return report(visits, gauge, settings) | {"visitors": visitors, "seconds": seconds}
@@ -71,42 +75,59 @@ def asked(visitors: int) -> Iterator[Question]:
     return (known[number % len(known)] for number in range(visitors))
 
 
-def patient(address: str) -> Client:
-    """A client that waits as long as its place in the queue takes."""
-    return Client(address, verbose=False, httpx_kwargs={"timeout": 600})
+def program(address: str) -> Ask:
+    """A program on `/compare`, which waits as long as its place in the queue takes."""
+    client = Client(address, verbose=False, httpx_kwargs={"timeout": 600})
+
+    def ask(question: Question) -> list[str]:
+        upload = handle_file(EXAMPLES / question[0])
+        said = client.predict(upload, question[1], methods=METHODS, api_name="/compare")
+        return [spaced(lane["answer"]) for lane in said["lanes"]]
+
+    return ask
 
 
-def answers(client: Client, question: Question) -> list[str]:
-    upload = handle_file(EXAMPLES / question[0])
-    said = client.predict(upload, question[1], methods=METHODS, api_name="/compare")
-    return [lane["answer"] for lane in said["lanes"]]
+def page(address: str) -> Ask:
+    """A page on its own Compare, each time in a new session."""
+
+    def ask(question: Question) -> list[str]:
+        with closing(Tab(address)) as tab:
+            return tab.compare(EXAMPLES / question[0], question[1], METHODS)
+
+    return ask
+
+
+WAYS = (program, page)
 
 
 def crowd(address: str, seconds: float, known: Sequence[tuple[Question, list[str]]]) -> list[Visit]:
     """The visitors of one process, a thread each."""
-    with ThreadPoolExecutor(len(known)) as threads:
-        return list(threads.map(lambda one: visit(address, seconds, *one), known))
+
+    def begin(number: int) -> Visit:
+        return visit(WAYS[number % len(WAYS)](address), seconds, *known[number])
+
+    with ThreadPoolExecutor(max(len(known), 1)) as threads:
+        return list(threads.map(begin, range(len(known))))
 
 
-def visit(address: str, seconds: float, question: Question, alone: list[str]) -> Visit:
+def visit(ask: Ask, seconds: float, question: Question, alone: list[str]) -> Visit:
     """Ask the same question until the time is over."""
-    client, made = patient(address), Visit()
-    deadline = time.monotonic() + seconds
+    made, deadline = Visit(), time.monotonic() + seconds
     while time.monotonic() < deadline:
         start = time.monotonic()
-        said = persistent(client, question, made)
+        said = persistent(ask, question, made)
         if said == alone:
             made.waits.append(time.monotonic() - start)
         else:
-            made.wrong.append(str(said))
+            made.wrong.append(f"{question[1]} {said}, wanted {alone}")
     return made
 
 
-def persistent(client: Client, question: Question, made: Visit) -> list[str] | str:
+def persistent(ask: Ask, question: Question, made: Visit) -> list[str] | str:
     """The answers, however often the visitor is sent away; or what went wrong."""
     while True:
         try:
-            return answers(client, question)
+            return ask(question)
         except Exception as error:  # whatever it is, it counts
             if (told := TOLD.search(str(error))) is None:
                 return f"{type(error).__name__}: {error}"
@@ -143,20 +164,38 @@ class Gauge:
 
 def report(visits: Sequence[Visit], gauge: Gauge, settings: Settings) -> dict[str, Any]:
     waits = sorted(wait for visit in visits for wait in visit.waits)
+    minutes = [gauge.megabytes[start : start + 60] for start in range(0, len(gauge.megabytes), 60)]
     return {
         "answers": len(waits),
         "wrong": [wrong for visit in visits for wrong in visit.wrong],
         "without_answer": sum(not visit.waits for visit in visits),
         "refusals": sum(visit.refusals for visit in visits),
-        "wait_p50": statistics.median(waits),
-        "wait_p95": waits[int(0.95 * (len(waits) - 1))],
+        "wait_p50": statistics.median(waits) if waits else 0,
+        "wait_p95": waits[int(0.95 * (len(waits) - 1))] if waits else 0,
         "queue_longest": max(gauge.queue),
         "queue_size": settings.queue_size,
-        "first_minute_mb": statistics.median(gauge.megabytes[:60]),
+        "minutes_mb": [statistics.median(minute) for minute in minutes],
         "last_minute_mb": statistics.median(gauge.megabytes[-60:]),
         "peak_mb": max(gauge.megabytes),
         "cores": os.cpu_count(),
     }
+
+
+def complaints(report: dict[str, Any]) -> list[str]:
+    """What a server that holds would not have let happen, a sentence each."""
+    first, last = report["minutes_mb"][0], report["last_minute_mb"]
+    wrong, alone = len(report["wrong"]), report["without_answer"]
+    longest, most = report["queue_longest"], report["queue_size"]
+    found = [
+        (wrong > 0, f"{wrong} answers were wrong or lost."),
+        (alone > 0, f"{alone} visitors had no answer."),
+        (longest > most, f"The queue was {longest:.0f} long, wanted {most} at most."),
+        (
+            last > first * (1 + FLAT),
+            f"The memory grew from {first:.0f} to {last:.0f} MB, wanted {FLAT:.0%} more at most.",
+        ),
+    ]
+    return [sentence for true, sentence in found if true]
 
 
 @contextmanager
@@ -169,6 +208,8 @@ def served() -> Iterator[tuple[str, str, subprocess.Popen]]:
         | {
             "TOKENSCOPE_METRICS_PORT": f"{metrics}",
             "TOKENSCOPE_MAX_REQUESTS_PER_MINUTE": "0",  # they share one address
+            "TOKENSCOPE_ADDRESS_JOBS": "0",
+            "TOKENSCOPE_MAX_HELD_MB": "20",  # full within the first minute, and then flat
         },
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
@@ -201,6 +242,7 @@ def wait_for(address: str, seconds: float = 180) -> None:
 
 def table(report: dict[str, Any]) -> str:
     """The report as fixed-width text."""
+    minutes = ", ".join(f"{megabytes:.0f}" for megabytes in report["minutes_mb"])
     return "\n".join(
         [
             f"visitors            {report['visitors']}, for {report['seconds']:.0f} s",
@@ -209,8 +251,9 @@ def table(report: dict[str, Any]) -> str:
             f"wait, p50 and p95   {report['wait_p50']:.1f} s, {report['wait_p95']:.1f} s, "
             f"after {report['refusals']} times being sent away",
             f"queue, longest      {report['queue_longest']:.0f} of {report['queue_size']}",
-            f"server's memory     {report['first_minute_mb']:.0f} MB in the first minute, "
+            f"server's memory     {minutes} MB, minute by minute, "
             f"{report['last_minute_mb']:.0f} MB in the last, peak {report['peak_mb']:.0f} MB",
             f"cores               {report['cores']}",
+            *(f"wrong or lost       {wrong}" for wrong in report["wrong"]),
         ]
     )

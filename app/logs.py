@@ -6,9 +6,13 @@ import json
 import logging
 import sys
 import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
+JOB: ContextVar[str] = ContextVar("JOB", default="")  # that this thread is at, by its number
 PACKAGES = ("app", "models", "pruning")
 OTHERS = ("uvicorn", "uvicorn.access", "transformers", "ray", "ray.serve")  # with own handlers
 PLAIN = set(logging.makeLogRecord({}).__dict__) | {"message", "taskName"}
@@ -28,6 +32,8 @@ class JsonFormatter(logging.Formatter):
             "logger": record.name,
             "message": record.getMessage(),
         }
+        if number := JOB.get():
+            line["job"] = number
         line |= {name: value for name, value in record.__dict__.items() if name not in PLAIN}
         if record.exc_info and record.exc_info[1] is not None:
             line["error"] = type(record.exc_info[1]).__name__
@@ -35,6 +41,16 @@ class JsonFormatter(logging.Formatter):
             if record.name.partition(".")[0] not in PACKAGES:
                 line["message"] = "an error in another package"
         return json.dumps(line, default=str)
+
+
+@contextmanager
+def at_job(number: str) -> Iterator[None]:
+    """Whatever is logged within, by this thread, bears the number."""
+    before = JOB.set(number)
+    try:
+        yield
+    finally:
+        JOB.reset(before)
 
 
 def places(error: BaseException) -> list[str]:

@@ -34,6 +34,7 @@ LEAST = {
     "replica_gpus": 0,
     "spread": 1,
     "visitor_jobs": 1,
+    "address_jobs": 0,
     "max_held_mb": 1,
     "metrics_port": 0,
     "phase_seconds": 1,
@@ -70,7 +71,8 @@ class Settings:
     most_replicas: int = 0  # that Ray may start when many wait; 0: no more than `replicas`
     replica_gpus: float = 0.0  # of the cluster's, for each replica
     spread: int = 1  # replicas that the lanes of one job are spread over
-    visitor_jobs: int = 2  # that one visitor may have waiting or running
+    visitor_jobs: int = 2  # that one tab or program may have waiting or running
+    address_jobs: int = 8  # that one address, or login, may have so; 0 = no limit
     max_held_mb: int = 1000  # of frames of all comparisons that pages show; the oldest go first
     metrics_port: int = 0  # of Prometheus metrics, for this machine only; 0: none
     phase_seconds: int = 120  # that a phase of a lane may take

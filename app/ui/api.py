@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -14,11 +13,11 @@ from app.render.summary import conditions_line, lane_rows
 from app.request import RATIO, read_job
 from app.settings import Settings
 from app.ui.blocks import refusal
-from app.ui.handlers import in_words
+from app.ui.handlers import in_words, read_as
 from app.ui.numbers import NumberInput
 from app.ui.uploads import PictureInput
-from app.ui.visitors import Visitors
-from app.worker.protocol import AdmittingWorker, Job
+from app.ui.visitors import Visitors, address
+from app.worker.protocol import AdmittingWorker, Job, new_number
 from models.catalog import find
 
 
@@ -90,24 +89,25 @@ class Endpoint:
             and `note`, which says so where the model was not trained on such a question, or "".
         """
         names = [methods] if isinstance(methods, str) else methods
+        number = new_number()
+        reading = partial(
+            read_job,
+            upload,
+            question,
+            model,
+            names,
+            retention_ratio,
+            positions=positions or "published",
+            num_frames=num_frames,
+            max_new_tokens=max_new_tokens,
+            temperature=temperature,
+            seed=seed,
+            settings=self.settings,
+        )
         try:
-            reading = partial(
-                read_job,
-                upload,
-                question,
-                model,
-                names,
-                retention_ratio,
-                positions=positions or "published",
-                num_frames=num_frames,
-                max_new_tokens=max_new_tokens,
-                temperature=temperature,
-                seed=seed,
-                settings=self.settings,
-            )
-            job, last = self._answered(reading, request.session_hash if request else "")
+            job, last = self._answered(reading, number, request)
         except Exception as error:
-            raise refusal(in_words(error)) from error
+            raise refusal(in_words(error, number)) from error
         if not isinstance(last, ComparisonDone):
             raise refusal("The comparison was stopped, because whoever asked has left.")
         return {
@@ -116,9 +116,15 @@ class Endpoint:
             "note": find(job.model).note_on(job.question),
         }
 
-    def _answered(self, reading: Callable[..., Job], visitor: str) -> tuple[Job, Event | None]:
+    def _answered(
+        self, reading: Callable[..., Job], number: str, request: gr.Request | None
+    ) -> tuple[Job, Event | None]:
         """What was asked, and the last event of it."""
-        with self.visitors.job(visitor) as cancelled, self.worker.admit(visitor) as run:
-            job = replace(reading(cancelled=cancelled), visitor=visitor)
+        visitor = request.session_hash if request else ""
+        with (
+            self.visitors.job(visitor) as cancelled,
+            self.worker.admit(visitor, address(request), number) as run,
+        ):
+            job = read_as(visitor, number, reading, cancelled)
             *_, last = (None, *run(job, cancelled))
         return job, last

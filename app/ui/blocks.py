@@ -6,7 +6,10 @@ import logging
 from typing import Any
 
 import gradio as gr
+from gradio.block_function import BlockFunction
+from gradio.state_holder import SessionState
 
+from app.ui.sessions import settle
 from app.ui.visitors import Visitors
 
 CANNOT = (
@@ -17,18 +20,27 @@ log = logging.getLogger(__name__)
 
 
 class Blocks(gr.Blocks):
-    """`gr.Blocks` that knows its visitors, and whose every error has a sentence.
+    """`gr.Blocks` that forgets what it sent, and whose every error has a sentence.
 
-    The stock one says null, or everything.
+    The stock one keeps all of it; of an error it says null, or everything.
     """
 
     def __init__(self, visitors: Visitors, **options: Any) -> None:
         super().__init__(**options)
         self.visitors = visitors
 
-    async def process_api(self, *arguments: Any, **options: Any) -> dict[str, Any]:
+    async def process_api(
+        self,
+        block_fn: BlockFunction | int,
+        inputs: list[Any],
+        state: SessionState | None = None,
+        session_hash: str | None = None,
+        **options: Any,
+    ) -> dict[str, Any]:
         try:
-            return await super().process_api(*arguments, **options)
+            return await super().process_api(
+                block_fn, inputs, state=state, session_hash=session_hash, **options
+            )
         except gr.Error as error:
             error.print_exception = False  # Gradio's own too: they quote what came
             raise
@@ -37,6 +49,10 @@ class Blocks(gr.Blocks):
                 raise
             log.warning("a request could not be answered", exc_info=error)
             raise refusal(CANNOT) from error
+        finally:
+            if state:
+                called = self.fns[block_fn] if isinstance(block_fn, int) else block_fn
+                settle(self, called, state, session_hash)
 
 
 def refusal(sentence: str) -> gr.Error:

@@ -27,7 +27,7 @@ from app.ui.blocks import Blocks
 from app.ui.choices import model_choices
 from app.ui.compare import compare_view
 from app.ui.door import Door
-from app.ui.held import HOUR
+from app.ui.sessions import HOUR, forgetting
 from app.ui.sweep import OFTEN, keep_sweeping
 from app.ui.visitors import Visitors
 from app.worker.protocol import Worker
@@ -35,9 +35,9 @@ from app.worker.start import jobs_at_once, start_worker
 
 PRIVACY = (
     "Uploads and results stay on this server and are deleted after an hour, within five minutes. "
-    "Nothing is recorded of who came and what was asked. Do not upload what nobody else may see."
+    "The log says neither who came nor what was asked. Do not upload what nobody else may see."
 )
-SESSIONS = 2000  # that Gradio remembers, of 0.25 MB each; each call of a program is one
+SESSIONS = 2000  # tabs that Gradio remembers, of 20 kB each and what the shelf holds
 HERE = Path(__file__).parent
 TITLE = "TokenScope"
 LINE = "What visual-token compression does to a picture and to the answer, side by side"
@@ -96,7 +96,7 @@ def launch(demo: Blocks, settings: Settings, **options: Any) -> Any:
             "footer_links": ["api"],
             "max_file_size": settings.max_upload_mb * 1_000_000,
             "auth": settings.logins() or None,
-            "app_kwargs": {"middleware": [door]},
+            "app_kwargs": {"middleware": [door], "lifespan": forgetting},
             "state_session_capacity": SESSIONS,
             "max_threads": 40 + 2 * _held(settings),  # one waits for each comparison
             "ssr_mode": False,

@@ -15,6 +15,7 @@ from typing import Any
 import gradio as gr
 
 from app.events import Event, Queued
+from app.logs import at_job
 from app.render.clip_timeline import clip_timeline_chart
 from app.render.latency import latency_chart
 from app.render.staircase import staircase_chart
@@ -29,8 +30,8 @@ from app.ui.form import Form
 from app.ui.held import Held, Shelf, held
 from app.ui.lab import composed
 from app.ui.screen import Screen
-from app.ui.visitors import Visitors
-from app.worker.protocol import AdmittingWorker, Job, Run
+from app.ui.visitors import Visitors, address
+from app.worker.protocol import AdmittingWorker, Job, Run, new_number
 from models.catalog import find
 from models.record import Comparison
 
@@ -99,7 +100,7 @@ class Handlers:
         """One comparison from the button to the last chart; `parts` are what the Lab says."""
         if way == "lab":
             methods, positions = composed(parts), "published"  # each name says its own
-        visitor = request.session_hash
+        visitor, number = request.session_hash, new_number()
         reading = partial(
             read_job,
             clip if kind == "video" else picture,
@@ -116,10 +117,12 @@ class Handlers:
         )
         with self.visitors.job(visitor) as cancelled:
             try:
-                with self.worker.admit(visitor) as run:
-                    yield from self._admitted(visitor, reading, run, cancelled)
-            except ValueError as error:
-                yield self._stopped() if cancelled.is_set() else self._refusal(str(error))
+                with self.worker.admit(visitor, address(request), number) as run:
+                    asked = partial(read_as, visitor, number, reading)
+                    yield from self._admitted(visitor, asked, run, cancelled)
+            except Exception as error:
+                stopped = cancelled.is_set()
+                yield self._stopped() if stopped else self._refusal(in_words(error, number))
 
     def stop(self, request: gr.Request) -> Update:
         """Free the device and leave on the screen what is there."""
@@ -144,9 +147,9 @@ class Handlers:
         run: Run,
         cancelled: threading.Event,
     ) -> Iterator[Update]:
-        """Read and run, in a place of the queue. Raises the reading's `ValueError`s only."""
+        """Read and run, in a place of the queue. What the worker raises is told, not raised."""
         yield self._buttons(running=True) | {self.form.status: note("Reading the upload.")}
-        job = replace(reading(cancelled=cancelled), visitor=visitor)
+        job = reading(cancelled)
         screen = self.screens[visitor] = Screen(job)
         try:
             yield self._opening(screen)
@@ -168,7 +171,8 @@ class Handlers:
                     pending, sent = set(), time.monotonic()
         except Exception as error:
             screen.stop()
-            yield self._closing(screen) | {self.form.status: alert(in_words(error))}
+            said = in_words(error, screen.job.number)
+            yield self._closing(screen) | {self.form.status: alert(said)}
             return
         if pending:
             yield {self.board.parts[part]: screen.html(part) for part in pending}
@@ -260,12 +264,20 @@ class Handlers:
         }
 
 
-def in_words(error: Exception) -> str:
-    """Our own sentences as they are; anything else goes to the log."""
+def read_as(
+    visitor: str, number: str, reading: Callable[..., Job], cancelled: threading.Event
+) -> Job:
+    """What somebody asks, read; what the log says of the reading bears the number."""
+    with at_job(number):
+        return replace(reading(cancelled=cancelled), visitor=visitor, number=number)
+
+
+def in_words(error: Exception, number: str) -> str:
+    """Our own sentences as they are; anything else goes to the log, by the job's number."""
     if isinstance(error, ValueError):
         return str(error)
-    log.error("comparison failed", exc_info=error)
-    return "The comparison stopped on an internal error. The log has the rest."
+    log.error("comparison failed", exc_info=error, extra={"job": number})
+    return f"The comparison stopped on an internal error. The log has the rest under {number}."
 
 
 def position(queued: Queued) -> str:

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 import gradio as gr
 
 from app.ui.blocks import refusal
+from app.ui.sessions import HOUR
 from models.record import Comparison
 
-HOUR = 3600
 GONE = (
     "This comparison is no longer held: that ends after an hour, or sooner while many compare. "
     "Compare again."

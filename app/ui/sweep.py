@@ -16,7 +16,7 @@ from pathlib import Path
 from gradio import Blocks
 from gradio.utils import get_upload_folder
 
-from app.ui.held import HOUR
+from app.ui.sessions import HOUR
 
 OFTEN = 300  # seconds between two looks for files that are an hour old
 

@@ -9,6 +9,17 @@ from contextlib import contextmanager
 
 import gradio as gr
 
+from app.ui.door import network
+
+
+def address(request: gr.Request | None) -> str:
+    """Whom to count a request as, whatever it calls itself: a login, else a network."""
+    if request is None:
+        return ""
+    if request.username:
+        return f"login {request.username}"
+    return network(request.client.host) if request.client else ""
+
 
 class Visitors:
     """The jobs under way by session; to cancel one, its event is set."""

@@ -1,4 +1,4 @@
-"""A fair queue before a worker: bounded, in order, a few jobs a visitor, the position told."""
+"""A fair queue before a worker: bounded, in order, a few jobs for each, the position told."""
 
 from __future__ import annotations
 
@@ -24,6 +24,7 @@ class Place:
     """A job's place in the queue, from before its upload is read until the job has ended."""
 
     visitor: str
+    address: str = ""
     ready: bool = False  # read; until then it holds up nobody who came later
     running: bool = False
 
@@ -43,9 +44,9 @@ class FairWorker:
         self._changed = threading.Condition()
 
     @contextmanager
-    def admit(self, visitor: str) -> Iterator[Run]:
-        """Raises `RefusedError` at once where the queue, or the visitor's share of it, is full."""
-        place = Place(visitor)
+    def admit(self, visitor: str, address: str = "", number: str = "") -> Iterator[Run]:
+        """Raises `RefusedError` at once where the queue, or the asker's share of it, is full."""
+        place = Place(visitor, address)
         self._join(place)
         try:
             yield partial(self._run, place)
@@ -94,6 +95,13 @@ class FairWorker:
                 raise RefusedError(
                     f"You have {own} comparisons under way, which is the most for one visitor. "
                     "Stop one, or wait for it."
+                )
+            there = sum(other.address == place.address for other in self._places)
+            most = self.settings.address_jobs
+            if place.address and most and there >= most:
+                raise RefusedError(
+                    f"Your address or login has {there} comparisons under way, which is the most "
+                    "for one. Stop one, or wait for it."
                 )
             self._places.append(place)
 

@@ -99,19 +99,20 @@ def _step(watch: Watch, index: int, job: Job) -> Event:
         method = job.methods[index]
         if not isinstance(error, ValueError):
             log.exception("lane failed", extra={"job": job.number, "method": method.name})
-        return LaneFailed(index, LaneFailure(method.name, method.label, reason(error)))
+        return LaneFailed(index, LaneFailure(method.name, method.label, reason(error, job.number)))
     if isinstance(step, LaneResult):
         return LaneDone(index, step)
     return PhaseDone(index, step) if isinstance(step, Phase) else TextDelta(index, step)
 
 
-def reason(error: Exception) -> str:
+def reason(error: Exception, number: str) -> str:
     """What a person reads in the lane's column: our own sentences as they are, others named."""
     if isinstance(error, ValueError):
         return str(error)
     if isinstance(error, MemoryError) or "memory" in str(error).lower():
         return "The device ran out of memory. Ask for fewer tokens or a smaller model."
-    return f"The lane stopped on an internal error ({type(error).__name__}). The log has the rest."
+    name = type(error).__name__
+    return f"The lane stopped on an internal error ({name}). The log has the rest under {number}."
 
 
 def free_memory() -> None:

@@ -170,7 +170,7 @@ class LocalWorker:
             log.exception("model not loaded", extra={"job": job.number, "model": job.model})
             raise ValueError(
                 f"The model {job.model} could not be loaded ({type(error).__name__}). "
-                "Choose another one; the log has the rest."
+                f"Choose another one; the log has the rest under {job.number}."
             ) from None
 
     def _lane(self, adapter: Adapter, job: Job, lane: int) -> Lane:

@@ -27,17 +27,17 @@ class ObservedWorker:
         metrics.watch(worker, lambda: worker.waiting)
 
     @contextmanager
-    def admit(self, visitor: str) -> Iterator[Run]:
+    def admit(self, visitor: str, address: str = "", number: str = "") -> Iterator[Run]:
         try:
-            with self.worker.admit(visitor) as run:
+            with self.worker.admit(visitor, address, number) as run:
                 yield partial(self._run, run)
         except RefusedError:
             self.metrics.jobs.labels("refused").inc()
-            log.info("job refused")
+            log.info("job refused", extra={"job": number})
             raise
 
     def run(self, job: Job, cancelled: threading.Event | None = None) -> Iterator[Event]:
-        with self.admit(job.visitor) as run:
+        with self.admit(job.visitor, number=job.number) as run:
             yield from run(job, cancelled)
 
     def _run(self, run: Run, job: Job, cancelled: threading.Event | None = None) -> Iterator[Event]:

@@ -15,6 +15,11 @@ from models.record import Truth
 from pruning.base import CompressionMethod
 
 
+def new_number() -> str:
+    """A number for what somebody asks, from the moment it comes."""
+    return uuid.uuid4().hex[:12]
+
+
 @dataclass(frozen=True, eq=False)
 class Job:
     """One question about one upload, to be answered by every method; valid by construction."""
@@ -28,7 +33,7 @@ class Job:
     seed: int = 0
     truth: Truth | None = None
     visitor: str = ""  # whose it is, for a fair queue; empty: this program's own
-    number: str = field(default_factory=lambda: uuid.uuid4().hex[:12])  # names it in the log
+    number: str = field(default_factory=new_number)  # names it in the log
 
 
 @dataclass(frozen=True)
@@ -67,8 +72,15 @@ Run = Callable[[Job, threading.Event], Iterator[Event]]  # what `Worker.run` is
 class AdmittingWorker(Worker, Protocol):
     """A worker that visitors are let in to: before there is a job, and before a file is read."""
 
-    def admit(self, visitor: str) -> AbstractContextManager[Run]:
+    def admit(
+        self, visitor: str, address: str = "", number: str = ""
+    ) -> AbstractContextManager[Run]:
         """A place for one job, for as long as this is open; what it gives runs the job there.
+
+        Args:
+            visitor: The tab or the program that asks, by the name that it gave itself.
+            address: Who that is by login or network; empty: this program, which has no limit.
+            number: The job's to be.
 
         Raises a `ValueError` for people where there is none.
         """

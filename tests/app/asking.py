@@ -12,7 +12,7 @@ from app.ui.handlers import Handlers
 from app.ui.visitors import Visitors
 
 QUESTION = "Where is the red ball?"
-TAB = SimpleNamespace(session_hash="a tab")
+TAB = SimpleNamespace(session_hash="a tab", username=None, client=None)
 
 
 def handlers(worker) -> Handlers:

@@ -57,7 +57,7 @@ class FakeWorker:
             yield event
 
     @contextmanager
-    def admit(self, visitor: str) -> Iterator[Run]:
+    def admit(self, visitor: str, address: str = "", number: str = "") -> Iterator[Run]:
         yield self.run
 
     def preload(self) -> None:

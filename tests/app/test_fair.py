@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from contextlib import closing
+from contextlib import ExitStack, closing
 
 import pytest
 
@@ -128,6 +128,26 @@ def test_one_visitor_cannot_fill_the_queue(held):
         next(worker.run(job("greedy")))
     with closing(worker.run(job("another"))) as stream:
         assert next(stream).ahead == 2
+
+
+def test_one_address_cannot_fill_the_queue_under_ever_new_names():
+    worker = FairWorker(FakeWorker(), Settings(queue_size=20, address_jobs=3))
+    with ExitStack() as places:
+        for number in range(3):
+            places.enter_context(worker.admit(f"name {number}", "192.0.2.1"))
+        with pytest.raises(RefusedError, match="address or login has 3 comparisons under way"):
+            places.enter_context(worker.admit("name 4", "192.0.2.1"))
+        for number in range(4):
+            places.enter_context(worker.admit(f"own {number}"))  # this program's own jobs
+        places.enter_context(worker.admit("somebody else", "192.0.2.2"))
+
+
+def test_without_a_limit_one_address_has_the_queue():
+    worker = FairWorker(FakeWorker(), Settings(address_jobs=0))
+    with ExitStack() as places:
+        for number in range(Settings().queue_size):
+            places.enter_context(worker.admit(f"name {number}", "192.0.2.1"))
+        assert worker.waiting == Settings().queue_size
 
 
 def test_a_job_that_is_cancelled_while_it_waits_leaves_its_place(held):

@@ -6,6 +6,7 @@ import io
 import json
 import logging
 import socket
+import threading
 import urllib.request
 
 import pytest
@@ -13,6 +14,7 @@ import pytest
 from app.logs import JsonFormatter
 from app.metrics import Metrics
 from app.settings import Settings
+from app.ui.handlers import in_words, read_as
 from app.worker.fair import FairWorker, RefusedError
 from app.worker.observed import ObservedWorker
 from app.worker.protocol import Job
@@ -117,6 +119,26 @@ def test_every_line_of_a_job_bears_its_number_and_none_its_question(log):
     assert came["job"] == ended["job"] == asked.number
     assert came["lanes"] == ["vanilla", "visionzip"] and ended["outcome"] == "done"
     assert "doctor" not in json.dumps([came, ended])
+
+
+def test_what_is_refused_or_fails_as_it_is_read_bears_the_number_too(log):
+    worker = observed(FakeWorker(), queue_size=1)
+    with worker.admit("another"), pytest.raises(RefusedError), worker.admit("one", "", "3f2a"):
+        pass
+
+    def reading(cancelled):
+        logging.getLogger("app.reading.reader").error("reading failed")
+        return job()
+
+    read = read_as("one", "3f2b", reading, threading.Event())
+    assert read.number == "3f2b" and read.visitor == "one"
+    said = in_words(RuntimeError(SECRET), "3f2c")
+    logging.getLogger("app").info("later")
+    refused, failed, broke, later = log()
+    assert refused["message"] == "job refused" and refused["job"] == "3f2a"
+    assert failed["message"] == "reading failed" and failed["job"] == "3f2b"
+    assert broke["message"] == "comparison failed" and broke["job"] == "3f2c"
+    assert said.endswith("The log has the rest under 3f2c.") and "job" not in later
 
 
 def test_an_error_is_logged_by_its_type_and_places_without_its_message(log):

@@ -128,7 +128,7 @@ def test_what_is_no_upload_is_one_sentence(client, sent, sentence):
         client.predict(upload=sent, question=QUESTION, api_name="/compare")
 
 
-def test_a_worker_that_breaks_is_one_sentence_without_its_secrets(picture):
+def test_a_worker_that_breaks_is_one_sentence_without_its_secrets(picture, caplog):
     class Broken(FakeWorker):
         def run(self, job, cancelled=None):
             raise RuntimeError("secret path")
@@ -137,6 +137,8 @@ def test_a_worker_that_breaks_is_one_sentence_without_its_secrets(picture):
     with pytest.raises(gr.Error, match="internal error") as refused:
         Endpoint(Broken(), Settings()).compare(str(picture), QUESTION)
     assert "secret" not in str(refused.value)
+    number = caplog.records[-1].job
+    assert number and f"The log has the rest under {number}." in str(refused.value)
 
 
 def test_a_file_that_is_no_picture_is_one_sentence(client, tmp_path):
