@@ -112,7 +112,6 @@ def launch(demo: Blocks, settings: Settings, **options: Any) -> Any:
 def serve(settings: Settings, *, host: str = "127.0.0.1", port: int = 7860) -> None:
     """Serve the page on the worker that is set until interrupted."""
     log_as_json()
-    share_arenas()  # before there are threads
     worker = start_worker(settings)
     worker.preload()
     stay(build(worker, settings), settings, server_name=host, server_port=port)
@@ -120,6 +119,7 @@ def serve(settings: Settings, *, host: str = "127.0.0.1", port: int = 7860) -> N
 
 def stay(demo: Blocks, settings: Settings, **options: Any) -> None:
     """`launch`, and serve until interrupted."""
+    share_arenas()  # before the server has its many threads
     launch(demo, settings, prevent_thread_lock=True, **options)
     log_as_json()  # again: the server and transformers have brought logs of their own
     demo.block_thread()
