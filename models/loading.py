@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from models import memory, random_build, weights
 from models.catalog import RANDOM, ModelCard, find
 from models.grounding import FORMATS
+from models.turns import TURNS
 
 log = logging.getLogger(__name__)
 
@@ -57,10 +58,11 @@ def load(name: str, device: str | None = None, dtype: str | None = None) -> Adap
 def make(card: ModelCard, device: str | None = None, dtype: str | None = None) -> Adapter:
     """The model of a card, likewise."""
     device, dtype, family, found = check(card, device, dtype)
-    if found is None:
-        parts = without_weights(card, family, device, dtype)
-    else:
-        parts = from_folder(card, found, family, dtype)
+    with TURNS.load():
+        if found is None:
+            parts = without_weights(card, family, device, dtype)
+        else:
+            parts = from_folder(card, found, family, dtype)
     model, tokenizer, processor = parts
     model = model.to(device).eval().requires_grad_(False)
     made = family.adapter(model, tokenizer, processor, grounding=FORMATS[card.grounding])

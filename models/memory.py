@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from models.catalog import ModelCard
+from models.turns import TURNS
 
 if TYPE_CHECKING:
     from models.base import Adapter
@@ -70,7 +71,7 @@ def parameters(config: Any) -> int:
     import torch
     from transformers import AutoModelForImageTextToText
 
-    with torch.device("meta"):
+    with TURNS.load(), torch.device("meta"):
         model = AutoModelForImageTextToText.from_config(config)
     return sum(weight.numel() for weight in model.parameters())
 

@@ -274,6 +274,8 @@ def read_as(
 
 def in_words(error: Exception, number: str) -> str:
     """Our own sentences as they are; anything else goes to the log, by the job's number."""
+    if isinstance(error, gr.Error):  # so ZeroGPU tells of a quota, and of what a fork raised
+        return str(error.message)
     if isinstance(error, ValueError):
         return str(error)
     log.error("comparison failed", exc_info=error, extra={"job": number})

@@ -15,6 +15,7 @@ import torch
 from app.events import Event, LaneDone, LaneFailed, PhaseDone, TextDelta
 from app.worker.protocol import Job
 from models.record import PHASES, LaneFailure, LaneResult, Phase
+from models.turns import TURNS
 
 log = logging.getLogger(__name__)
 
@@ -66,8 +67,9 @@ class Watch:
 
     def next(self) -> Phase | str | LaneResult:
         """One step. Raises `OverTimeError` where it, or the job by now, took too long."""
-        begun = time.monotonic()
-        step = next(self.lane)
+        with TURNS.step():
+            begun = time.monotonic()
+            step = next(self.lane)
         now = time.monotonic()
         self.spent += now - begun
         if isinstance(step, LaneResult):
@@ -89,6 +91,15 @@ class OverTimeError(ValueError):
             f"The {what} took more than the {seconds:g} s that are allowed. "
             "Ask for fewer tokens, frames or lanes."
         )
+
+
+def stepped(lane: Lane) -> Iterator[Phase | str | LaneResult]:
+    """A lane that takes no step while a model is being loaded."""
+    while True:
+        with TURNS.step():
+            if (step := next(lane, None)) is None:
+                return
+        yield step
 
 
 def _step(watch: Watch, index: int, job: Job) -> Event:

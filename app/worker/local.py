@@ -20,7 +20,7 @@ import torch
 from app.events import ComparisonDone, Event, LaneDone, LaneFailed, LaneStarted
 from app.settings import Settings
 from app.worker.conditions import conditions
-from app.worker.lanes import Lane, Limits, advance
+from app.worker.lanes import Lane, Limits, advance, stepped
 from app.worker.protocol import Health, Job
 from app.worker.stream import Stream
 from models import memory
@@ -123,7 +123,8 @@ class LocalWorker:
                 continue
             self._allow(self.settings.load_seconds)
             with contextlib.suppress(Exception):  # its lane will say what is wrong
-                for _ in run_lane(self.model(model), upload, "?", method, max_new_tokens=2):
+                lane = run_lane(self.model(model), upload, "?", method, max_new_tokens=2)
+                for _ in stepped(lane):
                     if cancelled.is_set():
                         return
                 self._warm.add((model, method.name))

@@ -14,8 +14,6 @@ from collections.abc import Iterator
 from contextlib import closing
 from contextvars import copy_context
 
-import gradio as gr
-
 from app.events import Event
 from app.settings import Settings
 from app.worker.local import LocalWorker
@@ -60,8 +58,6 @@ class ZeroWorker:
                     if stream.cancelled.is_set():
                         break
                     stream.put(event)
-        except gr.Error as error:  # so the platform tells of a quota, and of what the fork raised
-            stream.end(ValueError(error.message))
         except Exception as error:
             stream.end(error)
         else:

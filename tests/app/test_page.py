@@ -139,6 +139,16 @@ def test_a_worker_that_breaks_is_one_sentence_and_the_buttons_come_back(picture)
     assert last[page.form.compare].interactive and not page.screens
 
 
+def test_what_a_platform_says_of_a_quota_is_told_as_it_is(picture):
+    class Spent(FakeWorker):
+        def run(self, job, cancelled=None):
+            raise gr.Error("You have used up your quota of the day.")
+            yield
+
+    page = handlers(Spent())
+    assert "used up your quota" in list(ask(page, picture))[-1][page.form.status]
+
+
 def test_stop_frees_the_device_and_leaves_what_is_there(picture):
     worker = FakeWorker(pause=0.2)
     page = handlers(worker)

@@ -36,7 +36,8 @@ def devices(monkeypatch):
             stepped.setdefault(threading.current_thread().ident, set()).add(method.name)
             yield step
 
-    monkeypatch.setattr(local, "load", lambda *_: tiny_llava())
+    adapter = tiny_llava()  # here: threads that build one at once draw from one another's seed
+    monkeypatch.setattr(local, "load", lambda *_: adapter)
     monkeypatch.setattr(local, "run_lane", run)
     return local_worker(Settings(device="cpu,cpu")), stepped
 

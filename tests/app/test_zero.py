@@ -10,7 +10,6 @@ from contextvars import ContextVar, copy_context
 from dataclasses import replace
 from types import SimpleNamespace
 
-import gradio as gr
 import numpy as np
 import pytest
 
@@ -153,18 +152,6 @@ def test_what_the_platform_refuses_reaches_whoever_asked(spaces, monkeypatch):
     monkeypatch.setattr(worker, "_lent", refuse)
     with pytest.raises(RuntimeError, match="quota is used up"):
         list(worker.run(job()))
-
-
-def test_what_the_platform_says_is_told_as_it_is(spaces, monkeypatch):
-    worker = engine(Settings(worker="zero"))
-
-    def refuse(asked):
-        raise gr.Error("You have used up your quota of the day.")
-        yield
-
-    monkeypatch.setattr(worker, "_lent", refuse)
-    with pytest.raises(ValueError, match="used up your quota"):
-        last(worker, job())
 
 
 def test_elsewhere_nothing_asks_for_spaces():
