@@ -24,8 +24,6 @@ log = logging.getLogger(__name__)
 
 START_SECONDS = 60  # for the child to import its decoders, on a busy machine
 GRACE_SECONDS = 2  # in which a fork that is out of time ends by itself, and leaves the child
-# An upload of the same content replaces the file, and a fork may open the old one only.
-ATTEMPTS = 3
 CHUNK = 1 << 20  # bytes
 SECONDS_BETWEEN_LOOKS = 0.1  # for a reading that is cancelled
 STOPPED = "The reading was stopped."
@@ -76,11 +74,18 @@ class Reader:
             cpu_seconds=settings.max_read_cpu_seconds,
             seconds=settings.max_read_seconds,
         )
-        for _ in range(ATTEMPTS):
-            identity = _identity(file)
-            answer, ended = self._send(order, cancelled)
-            if _identity(file) == identity:
-                break
+        deadline, identity = time.monotonic() + order.seconds, _identity(file)
+        while True:
+            try:
+                return self._read(order, cancelled)
+            except MediaError:
+                before, identity = identity, _identity(file)
+                if before == identity or cancelled.is_set() or time.monotonic() > deadline:
+                    raise  # else an upload of the same content took its place, out of reach
+
+    def _read(self, order: Order, cancelled: threading.Event) -> Media:
+        file = order.path
+        answer, ended = self._send(order, cancelled)
         if cancelled.is_set():
             raise MediaError(STOPPED)
         try:

@@ -36,7 +36,7 @@ from app.worker.local import LocalWorker
 from app.worker.protocol import Health, Job, Worker
 from app.worker.spread import SpreadWorker
 from app.worker.stream import Stream
-from app.worker.travel import emptied, with_media, without_media
+from app.worker.travel import emptied, named, with_media, without_media
 from models.media import Media
 
 APPLICATION = "tokenscope"
@@ -69,8 +69,6 @@ class Replica:
     async def run(self, job: Job, media: Media) -> AsyncIterator[Event | Exception]:
         """Events of one job. Ray cancels this at an await, and then the job stops within a step.
 
-        An error is the last thing said: what is raised here Ray writes into its own log in full,
-        and that may quote a question.
         Ray lets the next request in before this one has cleaned up: it is the worker's own thread
         that keeps two jobs from the device.
         """
@@ -88,13 +86,6 @@ class Replica:
         """Ray replaces a replica that raises here."""
         if not (health := self.worker.health()).fit:
             raise RuntimeError(health.reason)
-
-
-def named(error: Exception) -> Exception:
-    """As it leaves a replica: a sentence for people whole, of anything else the type."""
-    if isinstance(error, ValueError):
-        return ValueError(str(error))
-    return RuntimeError(type(error).__name__)
 
 
 class RayWorker:

@@ -25,3 +25,14 @@ def with_media(event: Event, media: Media) -> Event:
     if not isinstance(event, ComparisonDone):
         return event
     return ComparisonDone(replace(event.comparison, media=media))
+
+
+def named(error: Exception) -> Exception:
+    """As it leaves: a sentence for people whole, of anything else the type.
+
+    It travels like an event, the last one: what is raised instead, those who run the process write
+    into a log in full, and that may quote a question.
+    """
+    if isinstance(error, ValueError):
+        return ValueError(str(error))
+    return RuntimeError(type(error).__name__)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import spaces  # isort: skip
 
+import logging
 import threading
 from collections.abc import Iterator
 from contextlib import closing
@@ -19,7 +20,9 @@ from app.settings import Settings
 from app.worker.local import LocalWorker
 from app.worker.protocol import Health, Job
 from app.worker.stream import Stream
-from app.worker.travel import with_media, without_media
+from app.worker.travel import named, with_media, without_media
+
+log = logging.getLogger(__name__)
 
 # Seconds asked for, which a visitor's quota must hold; what a comparison leaves is given back.
 START, LANE, FRAME, TOKEN = 10.0, 3.0, 0.2, 0.1
@@ -55,6 +58,8 @@ class ZeroWorker:
         try:
             with closing(self._lent(job)) as events:  # closed: the fork ends after its next event
                 for event in events:
+                    if isinstance(event, Exception):
+                        raise event
                     if stream.cancelled.is_set():
                         break
                     stream.put(event)
@@ -63,9 +68,15 @@ class ZeroWorker:
         else:
             stream.end()
 
-    def _events(self, job: Job) -> Iterator[Event]:
-        for event in self.local.steps(job, threading.Event()):
-            yield without_media(event, job.media)
+    def _events(self, job: Job) -> Iterator[Event | Exception]:
+        """In the fork."""
+        try:
+            for event in self.local.steps(job, threading.Event()):
+                yield without_media(event, job.media)
+        except Exception as error:
+            if not isinstance(error, ValueError):
+                log.exception("job failed", extra={"job": job.number})
+            yield named(error)
 
     def preload(self) -> None:
         """Weights that are on the device now are streamed to whichever is lent later."""

@@ -30,6 +30,7 @@ from models.pipeline import run_lane
 from models.record import PHASES
 from tests.app.asking import TAB, ask, handlers
 from tests.app.fake_worker import wait_until
+from tests.app.waiting import reached
 
 pytestmark = [pytest.mark.fault, pytest.mark.checkpoint]
 EXAMPLE = examples()[0]
@@ -139,15 +140,15 @@ def test_a_checkpoint_that_is_corrupt_is_told_and_the_next_model_loads(page, mon
     assert "2 of 2 lanes answered" in status(broken, compare(broken))
 
 
-def test_a_reader_that_is_killed_is_told_and_the_next_comparison_reads_again(page):
+def test_a_reader_that_is_killed_is_told_and_the_next_comparison_reads_again(page, monkeypatch):
     last = compare(page)
     uploads, readers = set(page.form.uploads.values()), pool(Settings())
     reader = readers.free[-1]
     os.kill(reader._child.pid, signal.SIGSTOP)  # so that it is killed while it reads
-    told = []
+    told, sent = [], reached(monkeypatch, reader, "_take")
     running = threading.Thread(target=lambda: told.append(compare(page)))
     running.start()
-    wait_until(lambda: reader not in readers.free)
+    assert sent.wait(10)
     print("[the process that reads is killed]")
     os.kill(reader._child.pid, signal.SIGKILL)
     running.join(20)

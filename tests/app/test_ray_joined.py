@@ -53,7 +53,7 @@ def head(folder, environment):
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     ) as process:
-        wait_until(address.exists, seconds=60)
+        wait_until(lambda: address.exists() and address.read_text(), seconds=60)
         yield address.read_text()
         process.terminate()
 

@@ -32,6 +32,7 @@ from app.ui.export import zip_recording
 from models.limits import LIMITS
 from models.media import Media, MediaError, drawn, read_media
 from tests.app.fake_worker import FakeWorker
+from tests.app.waiting import reached
 from tests.models.clips import write
 
 PICTURE = EXAMPLES / "scene-1.png"
@@ -73,13 +74,6 @@ def reading(read: Callable[[], Media]) -> tuple[threading.Thread, list[Media | s
     running = threading.Thread(target=run)
     running.start()
     return running, came
-
-
-def reached(monkeypatch, reader: Reader, step: str) -> threading.Event:
-    """Is set once a reading has come to a step of the reader's."""
-    began, do = threading.Event(), getattr(reader, step)
-    monkeypatch.setattr(reader, step, lambda *arguments: began.set() or do(*arguments))
-    return began
 
 
 def test_what_comes_is_what_reading_in_this_process_gives(reader, clip):
@@ -155,20 +149,22 @@ def test_a_child_that_is_killed_is_replaced(reader, clip):
     assert reader.read(PICTURE, 1).kind == "image"
 
 
-def test_a_file_that_is_uploaded_again_as_it_is_read_is_read_again(reader, tmp_path, monkeypatch):
+@pytest.mark.parametrize(("failing", "times"), [(True, 2), (False, 1)])
+def test_a_reading_that_failed_is_repeated_where_the_file_was_uploaded_again_meanwhile(
+    reader, tmp_path, monkeypatch, failing, times
+):
     path, sends = Path(shutil.copy(PICTURE, tmp_path)), []
     send = reader._send
 
     def replaced(order, cancelled):
-        if not sends:
-            os.replace(shutil.copy(PICTURE, tmp_path / "again.png"), path)
         sends.append(order)
-        return send(order, cancelled) if len(sends) > 1 else (pack_failure(OSError()), 0)
+        if len(sends) > 1:
+            return send(order, cancelled)
+        os.replace(shutil.copy(PICTURE, tmp_path / "again.png"), path)
+        return (pack_failure(OSError()), 0) if failing else send(order, cancelled)
 
     monkeypatch.setattr(reader, "_send", replaced)
-    assert reader.read(path, 1).kind == "image" and len(sends) == 2
-    reader.read(path, 1)
-    assert len(sends) == 3, "once is enough where nobody touches it"
+    assert reader.read(path, 1).kind == "image" and len(sends) == times
 
 
 @LINUX

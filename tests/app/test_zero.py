@@ -48,13 +48,15 @@ class Spaces:
                 self.visitors.append(VISITOR.get())
                 arguments = pickle.loads(pickle.dumps(arguments))
                 self.lent += 1
-                try:
+                try:  # what is raised in the fork: the platform prints it, and tells its type
                     for number, event in enumerate(function(*arguments)):
                         if number == 1:
                             self.busy.set()
                             assert self.goes_on.wait(60)
                         yield pickle.loads(pickle.dumps(event))
                     self.ended += 1
+                except Exception as error:
+                    raise RuntimeError(f"worker error: {type(error).__name__}") from None
                 finally:
                     self.lent -= 1
 
@@ -152,6 +154,24 @@ def test_what_the_platform_refuses_reaches_whoever_asked(spaces, monkeypatch):
     monkeypatch.setattr(worker, "_lent", refuse)
     with pytest.raises(RuntimeError, match="quota is used up"):
         list(worker.run(job()))
+
+
+def test_a_sentence_for_people_comes_from_the_fork_whole(spaces):
+    with pytest.raises(ValueError, match="There is no model 'gpt'"):
+        last(engine(Settings(worker="zero")), job(model="gpt"))
+
+
+def test_any_other_error_leaves_the_fork_by_its_type_and_is_in_the_log(spaces, monkeypatch, caplog):
+    worker, asked = engine(Settings(worker="zero")), job()
+
+    def fall(*_):
+        raise RuntimeError("a secret")
+        yield
+
+    monkeypatch.setattr(worker.local, "steps", fall)
+    with pytest.raises(RuntimeError, match=r"^RuntimeError$"):
+        last(worker, asked)
+    assert [record.job for record in caplog.records] == [asked.number]
 
 
 def test_elsewhere_nothing_asks_for_spaces():
