@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Callable, Container
 from pathlib import Path
+from typing import Any
 
 from gradio.route_utils import FnIndexInferError
 from gradio.utils import get_upload_folder
@@ -30,7 +31,7 @@ COSTLY = re.compile(rf"{API}/(queue/join|call/|upload)|/login")  # also password
 LIGHT = re.compile(rf"{API}/((run|api)/|component_server)")
 LIGHTER = 10  # times as many of them are let through
 NAMED = re.compile(rf"{API}/(queue/join|(call/v2|call|run|api)/(?P<name>[^/]*))")  # of a function
-ANSWER = re.compile(rf"{API}/call/(v2/)?[^/]+/(?P<session>[^/]+)/?$")  # what a program listens to
+ANSWER = re.compile(rf"{API}/call/(v2/)?[^/]+/(?P<event>[^/]+)/?$")  # what a program listens to
 CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 AROUND = 100_000  # bytes that a request has around its file
 FILELESS = 10_000  # bytes of a job on what is uploaded already: it is taken into a full folder
@@ -111,11 +112,12 @@ class Door:
         answer = ANSWER.search(scope["path"])
         if scope["method"] != "GET" or not answer:
             return receive
+        session = _session(scope["app"].get_blocks()._queue, answer["event"])
 
         async def listening() -> Message:
             message = await receive()
             if message["type"] == "http.disconnect":  # or the answer is complete: no harm then
-                self.left(answer["session"])
+                self.left(session)
             return message
 
         return listening
@@ -142,6 +144,14 @@ class Door:
         path = scope["path"]
         wait = sum(rate.take(client) for routes, rate in self.rates if routes.search(path))
         return (429, f"Too many requests at once. Try again in {wait:.0f} s.") if wait else None
+
+
+def _session(queue: Any, event: str) -> str:
+    """Whose job it is, as Gradio finds it: the program's own name, else the job's."""
+    if job := queue.event_ids_to_events.get(event):
+        return str(job.session_hash)
+    finished = queue.pending_event_ids_session.items()
+    return next((session for session, events in finished if event in events), event)
 
 
 def _length(scope: Scope) -> int | None:

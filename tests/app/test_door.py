@@ -11,6 +11,7 @@ import subprocess
 import sys
 import urllib.error
 import urllib.request
+from base64 import b64encode
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.client import HTTPConnection, HTTPResponse
@@ -18,6 +19,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import gradio as gr
+import httpx
 import pytest
 from gradio.utils import get_upload_folder
 from gradio_client import Client, handle_file
@@ -211,6 +213,29 @@ def test_every_route_that_costs_is_counted(route):
         served.ask("gradio_api/upload", b"x")
         assert served.ask(f"gradio_api/{route}", b"{}", content_type=JSON)[0] == 429
     finally:
+        served.demo.close()
+
+
+def test_a_program_that_names_its_session_and_leaves_stops_its_own_job_and_no_other(picture):
+    worker = FakeWorker(answer=lambda name: "word " * 2000, pause=0.05)
+    served = Server(Settings(), worker)
+    try:
+        call = f"{served.url}gradio_api/call/compare"
+        as_data = {"url": "data:image/png;base64," + b64encode(Path(picture).read_bytes()).decode()}
+        data = [as_data, QUESTION, "", None, 0.5, 64, 0, 0, "published", None]
+        asked = [{"data": data, "session_hash": name} for name in ("mine", "another's")]
+        mine, _ = [httpx.post(call, json=one).json()["event_id"] for one in asked]
+        wait_until(lambda: len(worker.jobs) == 2)
+        first = [job.visitor for job in worker.jobs].index("mine")
+        with httpx.stream("GET", f"{call}/{mine}") as answer:
+            heard = answer.iter_lines()  # held: one that is dropped is closed
+            assert next(heard)
+            assert not worker.cancelled[first].is_set()
+        assert worker.cancelled[first].wait(3), "gone within a second or two"
+        assert not worker.cancelled[1 - first].is_set()
+    finally:
+        for cancelled in worker.cancelled:
+            cancelled.set()
         served.demo.close()
 
 
