@@ -26,9 +26,10 @@ SHUT = re.compile(
 )
 UPLOAD = re.compile(rf"{API}/upload")
 COSTLY = re.compile(rf"{API}/(queue/join|call/|upload)|/login")  # also passwords tried
-# What the page asks for at a click. Gradio runs nothing by it that has a queue, but remembers
-# a session for it, and may forget another's.
-LIGHT = re.compile(rf"{API}/((run|api)/|component_server)")
+# What the page asks for at a click, and when it opens. Gradio runs nothing by it that has a queue,
+# but remembers a session for it, and may forget another's.
+LIGHT = re.compile(rf"{API}/((run|api)/|component_server|heartbeat/)")
+OPEN = re.compile(rf"{API}/heartbeat/")  # remembered, though it brings nothing
 LIGHTER = 10  # times as many of them are let through
 NAMED = re.compile(rf"{API}/(queue/join|(call/v2|call|run|api)/(?P<name>[^/]*))")  # of a function
 ANSWER = re.compile(rf"{API}/call/(v2/)?[^/]+/(?P<event>[^/]+)/?$")  # what a program listens to
@@ -129,15 +130,18 @@ class Door:
             return 404, NONE_SAID if NAMED.search(path) else CONTROL_SAID
         if SHUT.search(path):
             return 403, SHUT_SAID
-        if scope["method"] not in ("POST", "PUT", "PATCH"):
-            return None
+        if scope["method"] in ("POST", "PUT", "PATCH"):
+            return self._too_large(scope) or self._too_often(scope)
+        return self._too_often(scope) if OPEN.search(path) else None
+
+    def _too_large(self, scope: Scope) -> tuple[int, str] | None:
         length = _length(scope)
         if length is None:
             return 411, LENGTH_SAID
         most = self.settings.max_upload_mb
         if length > most * 1_000_000 + AROUND:
             return 413, f"The upload is larger than {most} MB. Save it smaller."
-        return self._too_often(scope)
+        return None
 
     def _too_often(self, scope: Scope) -> tuple[int, str] | None:
         client = network((scope.get("client") or ("", 0))[0])

@@ -275,6 +275,20 @@ def test_clicks_are_counted_too_and_ten_times_as_many_let_through(route):
         served.demo.close()
 
 
+def test_tabs_that_say_they_are_open_are_counted_as_clicks_are():
+    served = Server(Settings(max_requests_per_minute=1))
+    try:
+        for number in range(10):
+            with httpx.stream("GET", f"{served.url}gradio_api/heartbeat/{number}") as tab:
+                assert tab.status_code == 200
+        for method in ("GET", "HEAD"):
+            with httpx.stream(method, f"{served.url}gradio_api/heartbeat/more") as tab:
+                assert tab.status_code == 429
+        assert served.ask("")[0] == 200, "to look is free"
+    finally:
+        served.demo.close()
+
+
 @pytest.mark.parametrize("route", ["run", "api"])
 def test_nothing_that_has_a_queue_runs_beside_it(server, route):
     queued = [(key, one.api_name) for key, one in server.demo.fns.items() if one.queue]
