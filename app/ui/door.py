@@ -14,6 +14,7 @@ from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.settings import Settings
+from app.ui.patience import SLOWEST, TooSlowError, in_time
 from app.ui.rate import Rate, network
 from app.ui.room import Room
 
@@ -41,6 +42,10 @@ NONE_SAID = "There is no function of this name here. /gradio_api/info lists thos
 CONTROL_SAID = "There is no such address here: none holds a control character."
 SHUT_SAID = "This address is closed here."
 FULL_SAID = "The folder of uploads is full. Try again in some minutes."
+SLOW_SAID = (
+    f"The file stopped coming, or came slower than {SLOWEST // 1000} kB a second. "
+    "Send it again, or save it smaller."
+)
 LENGTH_SAID = "The request does not say how long it is. Send it with a Content-Length."
 
 # From this server only, whatever it is: were an answer ever shown as markup, nothing that it names
@@ -89,7 +94,9 @@ class Door:
             await _answer(scope, send, 507, FULL_SAID)
             return
         try:
-            await self._enter(scope, receive, send)
+            await in_time(self._enter, scope, receive, send)
+        except TooSlowError:
+            await _answer(scope, send, 408, SLOW_SAID)
         finally:
             arrival.complete = True
 

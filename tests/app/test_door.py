@@ -7,6 +7,7 @@ import json
 import logging
 import os
 import re
+import socket
 import subprocess
 import sys
 import urllib.error
@@ -16,6 +17,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from http.client import HTTPConnection, HTTPResponse
 from pathlib import Path
+from select import select
 from urllib.parse import urlsplit
 
 import gradio as gr
@@ -479,6 +481,39 @@ def test_a_full_folder_takes_no_upload_and_still_a_job(tmp_path, monkeypatch):
         assert (tmp_path / "uploads").stat().st_mode & 0o777 == 0o700
     finally:
         served.demo.close()
+
+
+@pytest.mark.parametrize("dribble", [b"", b"a"], ids=["stopped", "dribbling"])
+@pytest.mark.parametrize("path", ["gradio_api/upload", "gradio_api/call/compare"])
+def test_an_upload_that_does_not_come_is_ended_and_gives_its_room_back(
+    tmp_path, monkeypatch, path, dribble
+):
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path / "uploads"))
+    monkeypatch.setattr("app.ui.patience.PAUSE", 1)
+    monkeypatch.setattr("app.ui.room.OFTEN", 0)
+    served = Server(Settings(max_stored_mb=EXAMPLES_MB + 1))
+    body, kind = form("a.png", b"a" * 900_000)
+    declared = {"content-length": str(len(body)), **kind}
+    declared = {name.replace("_", "-"): value for name, value in declared.items()}
+    try:
+        with socket.create_connection(urlsplit(served.url).netloc.split(":"), timeout=10) as slow:
+            slow.sendall(head(path, declared) + body[:1000])
+            wait_until(lambda: served.ask("gradio_api/upload", body, **kind)[0] == 507)
+            for _ in range(50):
+                if select([slow], [], [], 0.1)[0]:
+                    break
+                slow.sendall(dribble)
+            told = b"".join(iter(lambda: slow.recv(10_000), b"")).decode()
+        assert told.startswith("HTTP/1.1 408") and "stopped coming, or came slower than" in told
+        assert served.ask("gradio_api/upload", body, **kind)[0] == 200
+    finally:
+        served.demo.close()
+
+
+def head(path: str, headers: dict[str, str]) -> bytes:
+    """Of a request whose body is to come."""
+    lines = [f"POST /{path} HTTP/1.1", "Host: x", *(": ".join(one) for one in headers.items())]
+    return "".join(f"{line}\r\n" for line in [*lines, ""]).encode()
 
 
 def test_what_one_visitor_has_made_keeps_no_other_waiting():
