@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Callable, Container
 from pathlib import Path
+from typing import Any
 
 from gradio.route_utils import FnIndexInferError
 from gradio.utils import get_upload_folder
@@ -13,6 +14,7 @@ from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.settings import Settings
+from app.ui.patience import SLOWEST, TooSlowError, in_time
 from app.ui.rate import Rate, network
 from app.ui.room import Room
 
@@ -25,12 +27,13 @@ SHUT = re.compile(
 )
 UPLOAD = re.compile(rf"{API}/upload")
 COSTLY = re.compile(rf"{API}/(queue/join|call/|upload)|/login")  # also passwords tried
-# What the page asks for at a click. Gradio runs nothing by it that has a queue, but remembers
-# a session for it, and may forget another's.
-LIGHT = re.compile(rf"{API}/((run|api)/|component_server)")
+# What the page asks for at a click, and when it opens. Gradio runs nothing by it that has a queue,
+# but remembers a session for it, and may forget another's.
+LIGHT = re.compile(rf"{API}/((run|api)/|component_server|heartbeat/)")
+OPEN = re.compile(rf"{API}/heartbeat/")  # remembered, though it brings nothing
 LIGHTER = 10  # times as many of them are let through
 NAMED = re.compile(rf"{API}/(queue/join|(call/v2|call|run|api)/(?P<name>[^/]*))")  # of a function
-ANSWER = re.compile(rf"{API}/call/(v2/)?[^/]+/(?P<session>[^/]+)/?$")  # what a program listens to
+ANSWER = re.compile(rf"{API}/call/(v2/)?[^/]+/(?P<event>[^/]+)/?$")  # what a program listens to
 CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 AROUND = 100_000  # bytes that a request has around its file
 FILELESS = 10_000  # bytes of a job on what is uploaded already: it is taken into a full folder
@@ -39,6 +42,10 @@ NONE_SAID = "There is no function of this name here. /gradio_api/info lists thos
 CONTROL_SAID = "There is no such address here: none holds a control character."
 SHUT_SAID = "This address is closed here."
 FULL_SAID = "The folder of uploads is full. Try again in some minutes."
+SLOW_SAID = (
+    f"The file stopped coming, or came slower than {SLOWEST // 1000} kB a second. "
+    "Send it again, or save it smaller."
+)
 LENGTH_SAID = "The request does not say how long it is. Send it with a Content-Length."
 
 # From this server only, whatever it is: were an answer ever shown as markup, nothing that it names
@@ -87,7 +94,9 @@ class Door:
             await _answer(scope, send, 507, FULL_SAID)
             return
         try:
-            await self._enter(scope, receive, send)
+            await in_time(self._enter, scope, receive, send)
+        except TooSlowError:
+            await _answer(scope, send, 408, SLOW_SAID)
         finally:
             arrival.complete = True
 
@@ -111,11 +120,12 @@ class Door:
         answer = ANSWER.search(scope["path"])
         if scope["method"] != "GET" or not answer:
             return receive
+        session = _session(scope["app"].get_blocks()._queue, answer["event"])
 
         async def listening() -> Message:
             message = await receive()
             if message["type"] == "http.disconnect":  # or the answer is complete: no harm then
-                self.left(answer["session"])
+                self.left(session)
             return message
 
         return listening
@@ -127,21 +137,32 @@ class Door:
             return 404, NONE_SAID if NAMED.search(path) else CONTROL_SAID
         if SHUT.search(path):
             return 403, SHUT_SAID
-        if scope["method"] not in ("POST", "PUT", "PATCH"):
-            return None
+        if scope["method"] in ("POST", "PUT", "PATCH"):
+            return self._too_large(scope) or self._too_often(scope)
+        return self._too_often(scope) if OPEN.search(path) else None
+
+    def _too_large(self, scope: Scope) -> tuple[int, str] | None:
         length = _length(scope)
         if length is None:
             return 411, LENGTH_SAID
         most = self.settings.max_upload_mb
         if length > most * 1_000_000 + AROUND:
             return 413, f"The upload is larger than {most} MB. Save it smaller."
-        return self._too_often(scope)
+        return None
 
     def _too_often(self, scope: Scope) -> tuple[int, str] | None:
         client = network((scope.get("client") or ("", 0))[0])
         path = scope["path"]
         wait = sum(rate.take(client) for routes, rate in self.rates if routes.search(path))
         return (429, f"Too many requests at once. Try again in {wait:.0f} s.") if wait else None
+
+
+def _session(queue: Any, event: str) -> str:
+    """Whose job it is, as Gradio finds it: the program's own name, else the job's."""
+    if job := queue.event_ids_to_events.get(event):
+        return str(job.session_hash)
+    finished = queue.pending_event_ids_session.items()
+    return next((session for session, events in finished if event in events), event)
 
 
 def _length(scope: Scope) -> int | None:

@@ -7,17 +7,21 @@ import json
 import logging
 import os
 import re
+import socket
 import subprocess
 import sys
 import urllib.error
 import urllib.request
+from base64 import b64encode
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.client import HTTPConnection, HTTPResponse
 from pathlib import Path
+from select import select
 from urllib.parse import urlsplit
 
 import gradio as gr
+import httpx
 import pytest
 from gradio.utils import get_upload_folder
 from gradio_client import Client, handle_file
@@ -214,6 +218,29 @@ def test_every_route_that_costs_is_counted(route):
         served.demo.close()
 
 
+def test_a_program_that_names_its_session_and_leaves_stops_its_own_job_and_no_other(picture):
+    worker = FakeWorker(answer=lambda name: "word " * 2000, pause=0.05)
+    served = Server(Settings(), worker)
+    try:
+        call = f"{served.url}gradio_api/call/compare"
+        as_data = {"url": "data:image/png;base64," + b64encode(Path(picture).read_bytes()).decode()}
+        data = [as_data, QUESTION, "", None, 0.5, 64, 0, 0, "published", None]
+        asked = [{"data": data, "session_hash": name} for name in ("mine", "another's")]
+        mine, _ = [httpx.post(call, json=one).json()["event_id"] for one in asked]
+        wait_until(lambda: len(worker.jobs) == 2)
+        first = [job.visitor for job in worker.jobs].index("mine")
+        with httpx.stream("GET", f"{call}/{mine}") as answer:
+            heard = answer.iter_lines()  # held: one that is dropped is closed
+            assert next(heard)
+            assert not worker.cancelled[first].is_set()
+        assert worker.cancelled[first].wait(3), "gone within a second or two"
+        assert not worker.cancelled[1 - first].is_set()
+    finally:
+        for cancelled in worker.cancelled:
+            cancelled.set()
+        served.demo.close()
+
+
 def number(server: Server, name: str) -> int:
     """Of a function of the page."""
     return next(key for key, one in server.demo.fns.items() if one.name == name)
@@ -246,6 +273,20 @@ def test_clicks_are_counted_too_and_ten_times_as_many_let_through(route):
             served.ask(f"gradio_api/{route}", b"{", content_type=JSON)[0] for _ in range(11)
         ]
         assert 429 not in statuses[:10] and statuses[10] == 429
+    finally:
+        served.demo.close()
+
+
+def test_tabs_that_say_they_are_open_are_counted_as_clicks_are():
+    served = Server(Settings(max_requests_per_minute=1))
+    try:
+        for number in range(10):
+            with httpx.stream("GET", f"{served.url}gradio_api/heartbeat/{number}") as tab:
+                assert tab.status_code == 200
+        for method in ("GET", "HEAD"):
+            with httpx.stream(method, f"{served.url}gradio_api/heartbeat/more") as tab:
+                assert tab.status_code == 429
+        assert served.ask("")[0] == 200, "to look is free"
     finally:
         served.demo.close()
 
@@ -440,6 +481,39 @@ def test_a_full_folder_takes_no_upload_and_still_a_job(tmp_path, monkeypatch):
         assert (tmp_path / "uploads").stat().st_mode & 0o777 == 0o700
     finally:
         served.demo.close()
+
+
+@pytest.mark.parametrize("dribble", [b"", b"a"], ids=["stopped", "dribbling"])
+@pytest.mark.parametrize("path", ["gradio_api/upload", "gradio_api/call/compare"])
+def test_an_upload_that_does_not_come_is_ended_and_gives_its_room_back(
+    tmp_path, monkeypatch, path, dribble
+):
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path / "uploads"))
+    monkeypatch.setattr("app.ui.patience.PAUSE", 1)
+    monkeypatch.setattr("app.ui.room.OFTEN", 0)
+    served = Server(Settings(max_stored_mb=EXAMPLES_MB + 1))
+    body, kind = form("a.png", b"a" * 900_000)
+    declared = {"content-length": str(len(body)), **kind}
+    declared = {name.replace("_", "-"): value for name, value in declared.items()}
+    try:
+        with socket.create_connection(urlsplit(served.url).netloc.split(":"), timeout=10) as slow:
+            slow.sendall(head(path, declared) + body[:1000])
+            wait_until(lambda: served.ask("gradio_api/upload", body, **kind)[0] == 507)
+            for _ in range(50):
+                if select([slow], [], [], 0.1)[0]:
+                    break
+                slow.sendall(dribble)
+            told = b"".join(iter(lambda: slow.recv(10_000), b"")).decode()
+        assert told.startswith("HTTP/1.1 408") and "stopped coming, or came slower than" in told
+        assert served.ask("gradio_api/upload", body, **kind)[0] == 200
+    finally:
+        served.demo.close()
+
+
+def head(path: str, headers: dict[str, str]) -> bytes:
+    """Of a request whose body is to come."""
+    lines = [f"POST /{path} HTTP/1.1", "Host: x", *(": ".join(one) for one in headers.items())]
+    return "".join(f"{line}\r\n" for line in [*lines, ""]).encode()
 
 
 def test_what_one_visitor_has_made_keeps_no_other_waiting():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -10,6 +11,9 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 from gradio_client import Client, handle_file
@@ -30,11 +34,22 @@ pytestmark = pytest.mark.skipif(NGINX is None, reason="nginx is not installed")
 @pytest.fixture(scope="module")
 def behind(tmp_path_factory) -> Iterator[str]:
     """A page behind nginx; only the two ports are changed in the fragment."""
-    folder, port = tmp_path_factory.mktemp("nginx"), free_port()
     demo = build(FakeWorker(), Settings())
     _, url, _ = launch(demo, Settings(), prevent_thread_lock=True, quiet=True)
-    fragment = FRAGMENT.read_text().replace("127.0.0.1:7860", url.split("//")[1].strip("/"))
-    (folder / "fragment.conf").write_text(fragment.replace("listen 8080", f"listen {port}"))
+    try:
+        folder = tmp_path_factory.mktemp("nginx")
+        with nginx(folder, FRAGMENT.read_text(), urlsplit(url).netloc) as address:
+            yield address
+    finally:
+        demo.close(verbose=False)
+
+
+@contextmanager
+def nginx(folder: Path, fragment: str, page: str) -> Iterator[str]:
+    """Its address, before a page; it writes to `folder/log`."""
+    port = free_port()
+    fragment = fragment.replace("127.0.0.1:7860", page).replace("listen 8080", f"listen {port}")
+    (folder / "fragment.conf").write_text(fragment)
     paths = " ".join(
         f"{kind}_temp_path {folder / kind};"
         for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
@@ -45,19 +60,19 @@ def behind(tmp_path_factory) -> Iterator[str]:
         f"{as_root} daemon off; pid {folder / 'pid'}; error_log stderr; events {{}}\n"
         f"http {{ {paths} include {folder / 'fragment.conf'}; }}\n"
     )
-    server = subprocess.Popen([NGINX, "-e", "stderr", "-c", config], stderr=subprocess.PIPE)
-    try:
-        await_port(port, server)
-        yield f"http://127.0.0.1:{port}/"
-    finally:
-        server.terminate()
-        server.wait(timeout=10)
-        demo.close(verbose=False)
+    with (folder / "log").open("w") as log:
+        server = subprocess.Popen([NGINX, "-e", "stderr", "-c", config], stderr=log)
+        try:
+            await_port(port, server, folder / "log")
+            yield f"http://127.0.0.1:{port}/"
+        finally:
+            server.terminate()
+            server.wait(timeout=10)
 
 
-def await_port(port: int, server: subprocess.Popen) -> None:
+def await_port(port: int, server: subprocess.Popen, log: Path) -> None:
     for _ in range(100):
-        assert server.poll() is None, server.stderr.read().decode()
+        assert server.poll() is None, log.read_text()
         with socket.socket() as probe:
             if probe.connect_ex(("127.0.0.1", port)) == 0:
                 return
@@ -86,11 +101,33 @@ def test_addresses_of_the_web_are_refused_at_the_door(behind, route):
 
 
 def test_who_asks_too_fast_is_told_to_wait(behind):
-    codes = []
-    for _ in range(40):
-        request = urllib.request.Request(f"{behind}gradio_api/call/nothing", data=b"{}")
-        try:
-            codes.append(urllib.request.urlopen(request).status)
-        except urllib.error.HTTPError as error:
-            codes.append(error.code)
+    codes = [status(f"{behind}gradio_api/call/nothing", b"{}") for _ in range(40)]
     assert 429 in codes and codes[0] != 429
+
+
+def status(address: str, data: bytes | None = None) -> int:
+    try:
+        return urllib.request.urlopen(urllib.request.Request(address, data), timeout=10).status
+    except urllib.error.HTTPError as refused:
+        return refused.code
+
+
+def written_of_failures(folder: Path, fragment: str) -> str:
+    """What nginx writes after a 429, a 502 and a 500 of one client."""
+    folder.mkdir()
+    with nginx(folder, fragment, f"127.0.0.1:{free_port()}") as address:  # nothing listens there
+        codes = {status(f"{address}gradio_api/upload?upload_id=secret", b"x") for _ in range(40)}
+        codes.add(status(f"{address}gradio_api/file=secret.png"))
+        shutil.rmtree(folder / "client_body")  # as full as a disk can be
+        codes.add(status(f"{address}gradio_api/run/secret", b"x" * 100_000))
+    assert codes == {429, 500, 502}
+    return (folder / "log").read_text()
+
+
+def test_what_fails_is_written_down_of_no_client_and_no_file(tmp_path):
+    fragment = FRAGMENT.read_text()
+    written = written_of_failures(tmp_path / "silent", fragment)
+    assert "127.0.0.1" not in written and "secret" not in written
+    written = written_of_failures(tmp_path / "talkative", re.sub("error_log.*;", "", fragment))
+    assert "limiting requests" in written and "client: 127.0.0.1" in written
+    assert "upstream" in written and "secret.png" in written, "else nothing is proved"
