@@ -4,7 +4,7 @@ PYTHON ?= python3
 WORKER ?= $(or $(TOKENSCOPE_WORKER),local)
 BIN := .venv/bin
 
-.PHONY: demo test fuzz eval-test lint format bench load faults train-image train-video accuracy bench-methods probe curves findings methods matrix costs gallery examples space clean
+.PHONY: demo test fuzz security eval-test lint format bench load faults train-image train-video accuracy bench-methods probe curves findings methods matrix costs gallery examples space clean
 
 # WORKER=ray runs lanes on a Ray cluster: one started here, or the one that RAY_ADDRESS names.
 demo: .venv/installed $(if $(filter ray,$(WORKER)),.venv/installed-ray)
@@ -16,6 +16,10 @@ test: .venv/installed-dev .venv/installed-ray
 # Damaged uploads and odd requests by the thousand; SEED=… repeats a run.
 fuzz: .venv/installed-dev
 	$(BIN)/python -m tests.fuzz $(if $(SEED),--seed $(SEED))
+
+# The tests of strangers' files and requests, each by its name.
+security: .venv/installed-dev
+	$(BIN)/python -m pytest -m security -v
 
 lint: .venv/installed-dev
 	$(BIN)/ruff check .

@@ -16,7 +16,7 @@ from app.ui.build import build, launch
 from tests.app.browser import NEEDS_CHROMIUM, give_picture, tab
 from tests.app.fake_worker import FakeWorker
 
-pytestmark = [pytest.mark.browser, NEEDS_CHROMIUM]
+pytestmark = [pytest.mark.security, pytest.mark.browser, NEEDS_CHROMIUM]
 
 HOSTILE = (
     "<script>window.__hacked=1</script> <img src=http://evil.test/a.png onerror=window.__hacked=2> "

@@ -34,6 +34,8 @@ from tests.app.asking import QUESTION
 from tests.app.fake_worker import FakeWorker, wait_until
 from tests.deploy.ports import free_port
 
+pytestmark = pytest.mark.security
+
 
 class Server:
     """The page served on a made-up worker."""

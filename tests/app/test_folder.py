@@ -10,6 +10,8 @@ import pytest
 
 from app.ui.folder import make_private, own_folder
 
+pytestmark = pytest.mark.security
+
 
 @pytest.fixture
 def temporary(tmp_path, monkeypatch) -> Path:

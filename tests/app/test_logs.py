@@ -6,6 +6,10 @@ import json
 import subprocess
 import sys
 
+import pytest
+
+pytestmark = pytest.mark.security
+
 SECRET = "What is on the letter to my doctor?"
 
 # In a process of its own: a log is the whole process's.

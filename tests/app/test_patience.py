@@ -9,6 +9,8 @@ import pytest
 from app.ui import patience
 from app.ui.patience import TooSlowError, in_time
 
+pytestmark = pytest.mark.security
+
 PAUSE = 0.2  # seconds
 GONE = {"type": "http.disconnect"}
 

@@ -35,6 +35,8 @@ from tests.app.fake_worker import FakeWorker
 from tests.app.waiting import reached
 from tests.models.clips import write
 
+pytestmark = pytest.mark.security
+
 PICTURE = EXAMPLES / "scene-1.png"
 LINUX = pytest.mark.skipif(sys.platform != "linux", reason="it is Linux that confines")
 LANDLOCK = pytest.mark.skipif(landlock_version() < 1, reason="this kernel has no Landlock")

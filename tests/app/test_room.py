@@ -5,7 +5,11 @@ from __future__ import annotations
 import asyncio
 import threading
 
+import pytest
+
 from app.ui.room import BLOCK, OFTEN, Room, size_of
+
+pytestmark = pytest.mark.security
 
 
 def test_the_size_is_of_all_files_and_counts_the_smallest_too(tmp_path):

@@ -16,6 +16,8 @@ from app.ui.build import build
 from app.ui.sweep import keep_sweeping, sweep
 from tests.app.fake_worker import FakeWorker, wait_until
 
+pytestmark = pytest.mark.security
+
 PIXEL = "data:image/png;base64,iVBORw0KGgo="
 
 

@@ -143,6 +143,7 @@ REFUSED = {
 
 @pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
 @pytest.mark.parametrize("name", REFUSED)
+@pytest.mark.security
 def test_what_is_no_picture_is_refused_in_a_sentence(tmp_path: Path, name: str) -> None:
     content, sentence = REFUSED[name]
     (tmp_path / name).write_bytes(content)
@@ -165,6 +166,7 @@ def test_a_file_that_breaks_off_is_refused(tmp_path: Path, suffix: str, share: f
 
 
 @pytest.mark.parametrize("path", ["https://example.org/cat.jpg", "file:///etc/passwd"])
+@pytest.mark.security
 def test_an_address_is_not_fetched(path: str) -> None:
     with pytest.raises(MediaError, match="is a web address; save the file"):
         read_image(path)
@@ -204,6 +206,7 @@ def test_a_moving_gif_is_still_a_picture(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", ["https://example.org/cat.mp4", "data:video/mp4;base64,AAAA"])
+@pytest.mark.security
 def test_no_clip_is_fetched_from_an_address(path: str) -> None:
     with pytest.raises(MediaError, match="is a web address"):
         read_media(path, 8)

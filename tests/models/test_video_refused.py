@@ -16,6 +16,8 @@ from models.media import MediaError, read_media
 from tests.models.clips import cut, spoil, write, write_sound
 from tests.models.codecs import SHORT, made
 
+pytestmark = pytest.mark.security
+
 
 def refusal(path: Path, limits: Limits = LIMITS) -> str:
     with pytest.raises(MediaError) as refused:
