@@ -38,7 +38,7 @@ PRIVACY = (
     "Uploads and results stay on this server and are deleted after an hour, within five minutes. "
     "The log says neither who came nor what was asked. Do not upload what nobody else may see."
 )
-SESSIONS = 2000  # tabs that Gradio remembers, of 20 kB each and what the shelf holds
+SESSIONS = 2000  # that Gradio remembers, of 20 kB each and what the shelf holds
 HERE = Path(__file__).parent
 TITLE = "TokenScope"
 LINE = "What visual-token compression does to a picture and to the answer, side by side"
