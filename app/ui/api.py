@@ -14,7 +14,7 @@ from app.request import RATIO, read_job
 from app.settings import Settings
 from app.ui.blocks import refusal
 from app.ui.handlers import in_words, read_as
-from app.ui.numbers import NumberInput
+from app.ui.inputs import NumberInput
 from app.ui.uploads import PictureInput
 from app.ui.visitors import Visitors, address
 from app.worker.protocol import AdmittingWorker, Job, new_number

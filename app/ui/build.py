@@ -27,6 +27,7 @@ from app.ui.blocks import Blocks
 from app.ui.choices import model_choices
 from app.ui.compare import compare_view
 from app.ui.door import Door
+from app.ui.inputs import ChoiceInput
 from app.ui.sessions import HOUR, forgetting
 from app.ui.sweep import OFTEN, keep_sweeping
 from app.ui.visitors import Visitors
@@ -37,7 +38,7 @@ PRIVACY = (
     "Uploads and results stay on this server and are deleted after an hour, within five minutes. "
     "The log says neither who came nor what was asked. Do not upload what nobody else may see."
 )
-SESSIONS = 2000  # tabs that Gradio remembers, of 20 kB each and what the shelf holds
+SESSIONS = 2000  # that Gradio remembers, of 20 kB each and what the shelf holds
 HERE = Path(__file__).parent
 TITLE = "TokenScope"
 LINE = "What visual-token compression does to a picture and to the answer, side by side"
@@ -51,7 +52,7 @@ def build(worker: Worker, settings: Settings) -> Blocks:
     with Blocks(visitors, title=TITLE, fill_width=True, delete_cache=(OFTEN, HOUR)) as demo:
         with gr.Row(elem_id="top", equal_height=True):
             gr.HTML(f"<h1>{TITLE}</h1><p>{LINE}</p>", elem_id="title", apply_default_css=False)
-            model = gr.Dropdown(
+            model = ChoiceInput(
                 model_choices(settings.model),
                 value=settings.model,
                 label="Model",

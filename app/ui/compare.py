@@ -69,8 +69,8 @@ def _wire_form(asked: form.Form, model: gr.Dropdown, settings: Settings) -> None
         asked.lab.note,
         **QUIET,
     )
-    model.input(follow.choose_model, [*given, follow.followed], followers, **QUIET)
-    asked.chips.click(lambda sample: sample[0], asked.chips, asked.question, **QUIET)
+    model.input(follow.choose_model, given, followers, **QUIET)
+    asked.chips.select(chosen_question, None, asked.question, **QUIET)
     asked.methods.input(
         follow.choose_methods,
         asked.methods,
@@ -93,6 +93,11 @@ def choosing(follow: Following, kind: str) -> Callable[[gr.SelectData], dict[Any
         return follow.choose_example(kind, event.index)
 
     return choose
+
+
+def chosen_question(event: gr.SelectData) -> str:
+    """As the page shows it."""
+    return str(event.value[0])
 
 
 def _wire_inspector(part: Inspector, comparison: gr.State) -> None:

@@ -29,14 +29,12 @@ class Following:
 
     def __init__(self, form: Form, model: gr.Dropdown, settings: Settings) -> None:
         self.form, self.model, self.settings = form, model, settings
-        self.followed = gr.State(settings.model)  # an event that comes twice must change nothing
 
     def outputs(self) -> list[Any]:
         """All that hangs on the kind of upload and on the model."""
         form = self.form
         return [
             form.kind,
-            self.followed,
             form.tabs,
             self.model,
             form.question,
@@ -66,12 +64,8 @@ class Following:
     def choose_part(self, *selected: str) -> Update:
         return {self.form.lab.note: note_on(selected)}
 
-    def choose_model(
-        self, kind: str, model: str, methods: list[str], ratio: float, followed: str
-    ) -> Update:
+    def choose_model(self, kind: str, model: str, methods: list[str], ratio: float) -> Update:
         """A model that does not take the open tab's kind opens its own."""
-        if model == followed:
-            return {self.followed: followed}
         card = find(model)
         return self._changed(
             card, kind, kind if kind in card.media else first_kind(card), methods, ratio
@@ -107,7 +101,6 @@ class Following:
         moved = {} if kind == before else {form.chips: chips_of(None), **form.lab.follow(kind)}
         return moved | {
             form.kind: kind,
-            self.followed: card.name,
             form.tabs: gr.Tabs(selected=kind),
             self.model: card.name,
             form.question: gr.Textbox(info=answers_note(card.name), placeholder=placeholder(kind)),

@@ -18,9 +18,9 @@ from app.ui.choices import (
     placeholder,
     retention_note,
 )
+from app.ui.inputs import ChoiceInput, ChoicesInput, NumberInput, RangeInput
 from app.ui.lab import Lab
 from app.ui.notes import methods_note
-from app.ui.numbers import NumberInput, RangeInput
 from app.ui.uploads import ClipInput, PictureInput, limits_note
 from models.catalog import ModelCard, find
 
@@ -31,21 +31,21 @@ CHIPS = 6  # questions offered at once
 class Form:
     """The components a comparison reads."""
 
-    kind: gr.State  # "image" | "video": the tab that is open
+    kind: gr.Radio  # "image" | "video": the tab that is open
     tabs: gr.Tabs
     tab: dict[str, gr.Tab]
     uploads: dict[str, PictureInput | ClipInput]
     galleries: dict[str, gr.Gallery]
     question: gr.Textbox
     chips: gr.Dataset
-    way: gr.State  # "methods" | "lab": which of the two says what the lanes are
+    way: gr.Radio  # "methods" | "lab": which of the two says what the lanes are
     ways: dict[str, gr.Tab]
-    methods: gr.CheckboxGroup
+    methods: ChoicesInput
     lab: Lab
     methods_note: gr.HTML
     retention: gr.Slider
     retention_note: gr.HTML
-    positions: gr.Dropdown
+    positions: ChoiceInput
     num_frames: gr.Slider
     max_new_tokens: gr.Slider
     temperature: gr.Slider
@@ -74,7 +74,6 @@ def declare(settings: Settings) -> Form:
             samples=[],
             visible=False,
             label="Try asking",
-            type="values",
             layout="gallery",
             elem_id="chips",
         )
@@ -84,12 +83,13 @@ def declare(settings: Settings) -> Form:
         composed.note.render()
         advanced = _advanced(card, kind, settings)
         actions = _actions()
+        opened, way = _opened(["image", "video"], kind), _opened(["methods", "lab"], "methods")
     return Form(
-        gr.State(kind),
+        opened,
         *upload_parts,
         question,
         chips,
-        gr.State("methods"),
+        way,
         ways,
         methods,
         composed,
@@ -99,6 +99,11 @@ def declare(settings: Settings) -> Form:
         *advanced,
         *actions,
     )
+
+
+def _opened(tabs: list[str], first: str) -> gr.Radio:
+    """Which tab is open, on the page itself: a state of the server's may be forgotten."""
+    return gr.Radio(tabs, value=first, visible=False)
 
 
 def _upload_parts(kind: str, settings: Settings) -> tuple:
@@ -161,7 +166,7 @@ def _lane_parts(card: ModelCard, kind: str, settings: Settings) -> tuple:
     chosen, ways = default_lanes(card.name, kind, settings.max_lanes), {}
     with gr.Tabs(selected="methods", elem_id="way"):
         with gr.Tab("Methods", id="methods") as ways["methods"]:
-            methods = gr.CheckboxGroup(
+            methods = ChoicesInput(
                 choices=[(title, name) for name, title in method_choices(card.name)],
                 value=chosen,
                 label=f"Methods beside vanilla, at most {settings.max_lanes - 1}",
@@ -189,7 +194,7 @@ def _retention_parts(card: ModelCard) -> tuple[gr.Slider, gr.HTML]:
 
 def _advanced(card: ModelCard, kind: str, settings: Settings) -> tuple:
     with gr.Accordion("Advanced", open=False, elem_id="advanced"):
-        positions = gr.Dropdown(
+        positions = ChoiceInput(
             list(POSITIONS),
             value="published",
             label="Positions",

@@ -210,7 +210,6 @@ class Handlers:
     def _results(self, screen: Screen) -> Update:
         """The last update: charts and figures, and every other value once more."""
         board, comparison = self.board, screen.comparison
-        kept = self.shelf.keep(comparison)
         return {
             **self._shown(screen),
             **self._closing(screen),
@@ -218,12 +217,12 @@ class Handlers:
             board.latency: latency_chart(comparison),
             board.staircase: staircase_chart(comparison),
             **self._over_time(comparison),
-            **board.inspector.open(kept),
+            **board.inspector.open(comparison),
             board.figures: figures_table(comparison),
             board.conditions: _paragraphs(
                 conditions_line(comparison), media_line(comparison.media)
             ),
-            board.comparison: kept,
+            board.comparison: self.shelf.keep(comparison),  # last: others may need the room
         }
 
     def _over_time(self, comparison: Comparison) -> Update:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import wraps
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -21,8 +22,10 @@ from app.render.sheet import Sheet
 from app.render.strip import seconds, strip
 from app.render.summary import lane_labels
 from app.render.tree import tree, tree_words
+from app.ui.blocks import refusal
 from app.ui.download import download
 from app.ui.held import Held, held
+from app.ui.inputs import ChoiceInput
 from models.media import Media
 from models.record import Comparison, LaneResult
 
@@ -39,13 +42,26 @@ log = logging.getLogger(__name__)
 Update = dict[Any, Any]
 
 
+def in_words(choose: Callable[..., Update]) -> Callable[..., Update]:
+    """Says a refusal where the words are: of what has no queue Gradio's page shows none."""
+
+    @wraps(choose)
+    def chosen(self: Inspector, *asked: Any) -> Update:
+        try:
+            return choose(self, *asked)
+        except gr.Error as error:
+            return {self.words: said(str(error.message))}
+
+    return chosen
+
+
 @dataclass(frozen=True)
 class Inspector:
     """The part's components."""
 
     part: gr.Column
-    lane: gr.Dropdown
-    survivor: gr.Dropdown
+    lane: ChoiceInput
+    survivor: ChoiceInput
     picture: gr.Image
     words: gr.HTML
     save: gr.Button
@@ -55,9 +71,8 @@ class Inspector:
     def shown(self) -> list[Any]:
         return [self.part, self.lane, self.survivor, self.picture, self.words]
 
-    def open(self, kept: Held) -> Update:
+    def open(self, comparison: Comparison) -> Update:
         """The first lane that merged something, and its largest tree; nothing for a picture."""
-        comparison = held(kept)
         ran = lanes_of(comparison)
         if comparison.media.kind != "video" or not ran:
             return dict.fromkeys(self.shown, None) | {self.part: gr.Column(visible=False)}
@@ -66,12 +81,15 @@ class Inspector:
         return {
             self.part: gr.Column(visible=True),
             self.lane: gr.Dropdown([(labels[index], index) for index, _ in ran], value=first),
-            **self.choose_lane(first, kept),
+            **self._lane(comparison, first),
         }
 
+    @in_words
     def choose_lane(self, index: int, kept: Held | None) -> Update:
-        comparison = held(kept)
-        lane = comparison.lanes[index]
+        return self._lane(held(kept), index)
+
+    def _lane(self, comparison: Comparison, index: int) -> Update:
+        lane = lane_at(comparison, index)
         trees = trees_of(lane)
         choices = [("All tokens", ALL)]
         choices += [
@@ -83,14 +101,19 @@ class Inspector:
             comparison.media, lane, chosen
         )
 
+    @in_words
     def choose_survivor(self, survivor: int, index: int, kept: Held | None) -> Update:
         comparison = held(kept)
-        return self._view(comparison.media, comparison.lanes[index], survivor)
+        lane = lane_at(comparison, index)
+        if survivor != ALL and survivor not in survivors_of(lane):
+            raise refusal(f"The lane has no survivor {survivor!r:.40}. Choose one of the list.")
+        return self._view(comparison.media, lane, survivor)
 
+    @in_words
     def choose_token(self, index: int, kept: Held | None, event: gr.SelectData) -> Update:
         """The tree of whatever token was clicked, though it be small and not on the list."""
         comparison = held(kept)
-        media, lane = comparison.media, comparison.lanes[index]
+        media, lane = comparison.media, lane_at(comparison, index)
         survivor = survivor_at(media, lane, *event.index)
         if survivor is None:
             return {self.words: said(HINT)}
@@ -103,7 +126,7 @@ class Inspector:
     def keep(self, index: int, kept: Held | None) -> Iterator[Update]:
         """Write the clip when it is asked for."""
         comparison = held(kept)
-        lane = comparison.lanes[index]
+        lane = lane_at(comparison, index)
 
         def write(folder: Path) -> Path:
             path = folder / f"overlay-{lane.method}.mp4"
@@ -144,8 +167,8 @@ def declare() -> Inspector:
     with gr.Column(visible=False, elem_id="inspect") as part:
         gr.HTML("<h2>Trees of tokens over the frames</h2>", apply_default_css=False)
         with gr.Row(elem_id="inspect-choice"):
-            lane = gr.Dropdown([], label="Lane", min_width=160, elem_id="inspect-lane")
-            survivor = gr.Dropdown([], label="Survivor", min_width=220, elem_id="inspect-survivor")
+            lane = ChoiceInput([], label="Lane", min_width=160, elem_id="inspect-lane")
+            survivor = ChoiceInput([], label="Survivor", min_width=220, elem_id="inspect-survivor")
             save = gr.Button(SAVE, size="sm", elem_id="save-clip", elem_classes="quiet")
             file = gr.DownloadButton(visible="hidden", elem_id="clip-file")
         picture = gr.Image(
@@ -164,6 +187,18 @@ def lanes_of(comparison: Comparison) -> list[tuple[int, LaneResult]]:
     """The lanes that ran, each with its place."""
     lanes = enumerate(comparison.lanes)
     return [(index, lane) for index, lane in lanes if isinstance(lane, LaneResult)]
+
+
+def lane_at(comparison: Comparison, index: int) -> LaneResult:
+    """The lane at a place, as a page sends it: any value may come."""
+    for place, lane in lanes_of(comparison):
+        if place == index:
+            return lane
+    raise refusal(f"There is no lane {index!r:.40} to inspect. Choose one of the list.")
+
+
+def survivors_of(lane: LaneResult) -> list[int]:
+    return [one for one in set(at_layer(lane.trace, FIRST).survivor.tolist()) if one >= 0]
 
 
 def trees_of(lane: LaneResult, most: int = 12) -> list[Tree]:

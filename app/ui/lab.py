@@ -10,6 +10,7 @@ import gradio as gr
 
 from app.settings import Settings
 from app.ui.choices import POSITIONS, part_choices
+from app.ui.inputs import ChoiceInput
 from app.ui.notes import parts_note
 
 LINE = "A lane is one method's part before the LLM, another's inside it, and how they number."
@@ -36,7 +37,7 @@ Update = dict[Any, Any]
 class Lab:
     """The Lab's components."""
 
-    selectors: tuple[gr.Dropdown, ...]  # lane by lane: before, inner, positions
+    selectors: tuple[ChoiceInput, ...]  # lane by lane: before, inner, positions
     note: gr.HTML  # what they do, to be laid out where the methods' own note is
 
     def follow(self, kind: str) -> Update:
@@ -58,7 +59,8 @@ def declare(kind: str, settings: Settings) -> Lab:
         with gr.Row(elem_classes="lab-lane", elem_id=f"lab-{lane}"):
             for label, offers in zip(LABELS, choices(kind), strict=True):
                 named = f"Lane {lane}: {label}"
-                selectors.append(gr.Dropdown(offers, value=next(values), label=named, min_width=80))
+                value = next(values)
+                selectors.append(ChoiceInput(offers, value=value, label=named, min_width=80))
     note = gr.HTML(
         note_on(first),
         elem_id="lab-note",
@@ -95,7 +97,7 @@ def composed(selected: Sequence[str]) -> list[str]:
     for lane in range(0, len(selected), len(LABELS)):
         before, inner, positions = selected[lane : lane + len(LABELS)]
         parts = [f"{before}.before"] * bool(before) + [f"{inner}.inner"] * bool(inner)
-        numbered = [positions] * (positions != "published")
+        numbered = [str(positions)] * (positions != "published")
         if parts:
             names.append("+".join(parts + numbered))
     return names

@@ -1,12 +1,15 @@
 """What Gradio remembers of who was here, and when it is forgotten.
 
-It keeps every value that a page was sent, for deep links, which the door shuts; the session until
-many others came, a new one for each call of a program; and an answer until somebody fetches it.
+A page brings all that it asks with, so a session that is forgotten does no harm but to its
+comparison. Gradio keeps every value that a page was sent, for deep links, which the door shuts; the
+session until many others came, a new one for each call of a program; and an answer until somebody
+fetches it.
 """
 
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from datetime import datetime
@@ -14,37 +17,30 @@ from typing import Any
 
 import gradio as gr
 from gradio.block_function import BlockFunction
-from gradio.blocks import Block
 from gradio.state_holder import SessionState, StateHolder
 
 HOUR = 3600  # seconds that whatever somebody brought, or was shown, may stay
 MINUTE = 60  # between two looks
+log = logging.getLogger(__name__)
 
 
 def settle(
     page: gr.Blocks, called: BlockFunction, state: SessionState, session: str | None
 ) -> None:
-    """After a call: nothing of what was sent stays, nor anything at all of a program."""
+    """After a call nothing of what was sent stays but a comparison.
+
+    Without one, nothing at all stays of a program, nor of a tab that is closed.
+    """
     state.config_values.clear()
-    state.blocks_config.blocks = components(page, state)
-    if any(event == "unload" for _, event in called.targets):
-        state.is_closed = True  # Gradio says so only of tabs that had asked something
-    if called.api_visibility == "public" and session:
+    state.blocks_config.blocks = dict(page.default_config.blocks)  # not as they were shown
+    closed = any(event == "unload" for _, event in called.targets)
+    if session and (closed or called.api_visibility == "public") and not holds(state):
         forget(page.state_holder, session)
 
 
-def components(page: gr.Blocks, state: SessionState) -> dict[int, Block]:
-    """Those that a listener takes as the tab has them, such as its choices; others as declared.
-
-    Gradio makes all of them anew at each update, and keeps some of those before under numbers of
-    their own.
-    """
-    taken = {block._id for listener in page.fns.values() for block in listener.inputs}
-    own = state.blocks_config.blocks
-    return {
-        id: own[id] if id in taken and id in own else declared
-        for id, declared in page.default_config.blocks.items()
-    }
+def holds(state: SessionState) -> bool:
+    """Whether there is a comparison. Gradio drops it an hour after it was made."""
+    return any(value is not None for value in state.state_data.values())
 
 
 def forget(holder: StateHolder, session: str) -> None:
@@ -55,7 +51,7 @@ def forget(holder: StateHolder, session: str) -> None:
 
 @asynccontextmanager
 async def forgetting(app: Any) -> AsyncIterator[None]:
-    """A lifespan of Gradio's server in which tabs are forgotten an hour after they closed."""
+    """A lifespan of Gradio's server in which sessions without a comparison are forgotten."""
     task = asyncio.create_task(_look_often(app.get_blocks()))
     try:
         yield
@@ -67,17 +63,20 @@ async def _look_often(page: gr.Blocks) -> None:
     lying: dict[str, int] = {}
     while True:
         await asyncio.sleep(MINUTE)
-        forget_closed(page.state_holder)
-        lying = drop_unfetched(page._queue, lying)
+        try:
+            forget_idle(page.state_holder)
+            lying = drop_unfetched(page._queue, lying)
+        except Exception as error:  # the next look may do better
+            log.error("sessions not looked at", exc_info=error)
 
 
-def forget_closed(holder: StateHolder, now: datetime | None = None) -> None:
-    """Tabs that closed an hour before `now`; of calls that came to nothing, what they left."""
+def forget_idle(holder: StateHolder, now: datetime | None = None) -> None:
+    """Sessions without a comparison, unused for a minute at `now`."""
     now = now or datetime.now()
     for session, state in list(holder.session_data.items()):
-        state.config_values.clear()
+        state.config_values.clear()  # what a call that came to nothing left
         idle = (now - holder.time_last_used.get(session, now)).total_seconds()
-        if state.is_closed and idle > HOUR:
+        if idle > MINUTE and not holds(state):
             forget(holder, session)
 
 

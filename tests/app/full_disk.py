@@ -14,8 +14,6 @@ import urllib.request
 from pathlib import Path
 from typing import Any
 
-import gradio as gr
-
 from app.settings import Settings
 from app.ui import build as page
 from app.ui.held import Held
@@ -48,9 +46,8 @@ def main(folder: Path) -> None:
 
 def compared(session: Any, inputs: list[Any]) -> None:
     """What the visitor's page holds after a comparison of a clip."""
-    lane, state = inputs
+    _lane, state = inputs
     ran = factory.lane("tree", "Tree", clips.trace(), "A ball.")
-    session[lane._id] = gr.Dropdown([("Tree", 0)], value=0)
     session[state._id] = Held(factory.comparison(media=clips.grey(), lanes=(ran,)))
 
 

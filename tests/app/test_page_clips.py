@@ -116,15 +116,50 @@ def test_a_disk_that_is_full_as_a_comparison_ends_takes_one_picture_only(clip, t
 def test_an_old_page_whose_comparison_is_gone_says_so():
     page = handlers(FakeWorker())
     inspector = page.board.inspector
-    for asked in (
-        lambda: inspector.choose_lane(0, None),
-        lambda: inspector.choose_survivor(0, 0, None),
-        lambda: inspector.choose_token(0, None, SimpleNamespace(index=[0, 0])),
-        lambda: next(inspector.keep(0, None)),
-        lambda: next(page.keep(None)),
+    for said in (
+        inspector.choose_lane(9, None),
+        inspector.choose_survivor(9, 9, None),
+        inspector.choose_token(9, None, SimpleNamespace(index=[0, 0])),
     ):
+        assert set(said) == {inspector.words} and "no longer held" in said[inspector.words]
+    for asked in (lambda: next(inspector.keep(9, None)), lambda: next(page.keep(None))):
         with pytest.raises(gr.Error, match="no longer held"):
             asked()
+
+
+@pytest.mark.parametrize("sent", [2, 9, -2, 1.5, None, "0", "x" * 500, [0], {}])
+def test_a_lane_or_a_survivor_that_is_not_there_is_one_short_sentence(sent):
+    tree = factory.lane("tree", "Tree", clips.trace(), "")
+    failed = LaneFailure("ttm", "TTM", "It fell over.")
+    lanes = (failed, tree, failed)
+    made = Held(factory.comparison(media=clips.grey(), lanes=lanes))
+    shown = handlers(FakeWorker()).board.inspector
+    for said in (
+        shown.choose_lane(sent, made),
+        shown.choose_survivor(ALL, sent, made),
+        shown.choose_survivor(1.5 if sent == 2 else sent, 1, made),
+        shown.choose_token(sent, made, SimpleNamespace(index=[0, 0])),
+    ):
+        assert set(said) == {shown.words} and "of the list." in said[shown.words]
+        assert len(said[shown.words]) < 150
+    with pytest.raises(gr.Error, match="There is no lane"):
+        next(shown.keep(sent, made))
+    assert shown.picture in shown.choose_lane(1, made), "that is there"
+
+
+def test_what_is_shown_at_the_end_is_whole_though_another_takes_the_room_at_once(clip, monkeypatch):
+    page = handlers(FakeWorker())
+    keep = page.shelf.keep
+
+    def kept_and_taken(comparison):
+        held = keep(comparison)
+        held.comparison = None  # as another visitor's does that needs the room
+        return held
+
+    monkeypatch.setattr(page.shelf, "keep", kept_and_taken)
+    last = list(ask_of_clip(page, clip))[-1]
+    assert "4 of 4 lanes answered" in last[page.form.status]
+    assert "stands for 4 tokens" in last[page.board.inspector.words]
 
 
 def test_trees_are_those_the_llm_got_and_a_later_drop_is_said():
@@ -139,7 +174,7 @@ def test_trees_are_those_the_llm_got_and_a_later_drop_is_said():
 def test_a_clip_whose_lanes_all_failed_has_nothing_to_inspect():
     failed = LaneFailure("ttm", "TTM", "It fell over.")
     shown = handlers(FakeWorker()).board.inspector
-    update = shown.open(Held(factory.comparison(media=clips.grey(), lanes=(failed,))))
+    update = shown.open(factory.comparison(media=clips.grey(), lanes=(failed,)))
     assert not update[shown.part].visible
 
 

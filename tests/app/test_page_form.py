@@ -65,11 +65,11 @@ def test_the_model_follows_the_tab_and_the_methods_follow_the_model():
 
 def test_the_tab_follows_the_model_and_then_changes_nothing():
     follow = following()
-    update = follow.choose_model("image", "embedded-video", ["nuwa"], 0.111, "embedded-image")
+    update = follow.choose_model("image", "embedded-video", ["nuwa"], 0.111)
     assert update[follow.form.tabs].selected == "video"
     assert update[follow.form.methods].value == ["flashvid", "fastvid", "ttm"]
-    twice = follow.choose_model("video", "embedded-video", ["nuwa"], 0.111, "embedded-video")
-    assert follow.form.methods not in twice, "a dropdown tells of one choice twice"
+    twice = follow.choose_model("video", "embedded-video", ["ttm"], 0.111)
+    assert twice[follow.form.methods].value == ["ttm"], "a dropdown tells of one choice twice"
     again = follow.open_tab("video", "video", "embedded-video", ["ttm"], 0.111)
     assert again == {follow.form.kind: "video"}
 

@@ -7,18 +7,18 @@ from datetime import datetime, timedelta
 from types import SimpleNamespace
 from uuid import uuid4
 
-import gradio as gr
 import httpx
 import pytest
-from gradio.state_holder import SessionState, StateHolder
+from gradio.state_holder import StateHolder
 from gradio_client import Client, handle_file
 
 from app.settings import Settings
 from app.tab import Tab
+from app.ui import blocks, sessions
 from app.ui.build import build, launch
 from app.ui.held import Held
-from app.ui.sessions import HOUR, components, drop_unfetched, forget_closed
-from tests.app.fake_worker import ANSWERS, FakeWorker, wait_until
+from app.ui.sessions import MINUTE, drop_unfetched, forget, forget_idle
+from tests.app.fake_worker import FakeWorker, wait_until
 
 QUESTION = "Where is the secret ball?"
 
@@ -32,30 +32,30 @@ def page():
     demo.close()
 
 
-def test_nothing_of_what_a_page_was_sent_is_kept_but_its_comparison(page, picture):
+def choose_video(tab, clip) -> None:
+    """What a page brings on which somebody chose Video, and a clip."""
+    kind, _, upload, _, model, *_ = [one["props"] for one in tab.inputs]
+    file = {"path": tab._uploaded(clip), "meta": {"_type": "gradio.FileData"}}
+    kind["value"], upload["value"], model["value"] = "video", file, "embedded-video"
+
+
+def comparison_of(demo, session):
+    """What a session holds."""
+    state = demo.state_holder.session_data[session]
+    (kept,) = [value for value in state.state_data.values() if isinstance(value, Held)]
+    return kept.comparison
+
+
+def test_nothing_of_what_a_page_was_sent_is_kept_but_its_comparison(page, picture, clip):
     demo, url = page
-    tab, declared = Tab(url), demo.default_config.blocks.get
-    assert tab.compare(picture, QUESTION, ["nuwa"])[1] == ANSWERS["nuwa"]
+    tab = Tab(url)
+    choose_video(tab, clip)
+    tab.compare(picture, QUESTION, ["flashvid"])
     state = demo.state_holder.session_data[tab.session]
     wait_until(lambda: not state.config_values)
-    (kept,) = [value for value in state.state_data.values() if isinstance(value, Held)]
-    assert kept.comparison.question == QUESTION
-    made = {
-        id: block for id, block in state.blocks_config.blocks.items() if block is not declared(id)
-    }
-    assert len(made) == 2, "the inspector's lists, whose choices are the comparison's"
-    assert "secret" not in str([vars(block) for block in made.values()])
-
-
-def test_a_tab_keeps_its_choices_and_nothing_else_that_was_made_anew(page):
-    demo, _ = page
-    state, declared = SessionState(demo), demo.default_config.blocks
-    first = {type(block): id for id, block in reversed(declared.items())}
-    choices, html = first[gr.CheckboxGroup], first[gr.HTML]
-    state.blocks_config.blocks |= dict.fromkeys([choices, html, 10**6], "made anew")
-    kept = components(demo, state)
-    assert kept[choices] == "made anew" and kept[html] is declared[html]
-    assert list(kept) == list(declared)
+    assert comparison_of(demo, tab.session).question == QUESTION
+    declared = demo.default_config.blocks
+    assert state.blocks_config.blocks == declared, "not even the inspector's lists"
 
 
 def test_the_session_of_a_program_is_forgotten_once_it_is_answered(page, picture):
@@ -67,24 +67,57 @@ def test_the_session_of_a_program_is_forgotten_once_it_is_answered(page, picture
     assert client.session_hash not in demo.state_holder
 
 
-def test_a_tab_that_only_looked_is_closed_for_gradio_too(page):
-    demo, url = page
-    session = uuid4().hex
+def look(url, session) -> None:
+    """Open a tab, and close it."""
     with httpx.stream("GET", f"{url}gradio_api/heartbeat/{session}") as tab:
         assert next(tab.iter_lines())
-    wait_until(lambda: session in demo.state_holder)
-    wait_until(lambda: demo.state_holder.session_data[session].is_closed)
 
 
-def test_a_closed_tab_is_forgotten_after_an_hour_and_an_open_one_is_not():
+def test_of_a_tab_that_only_looked_nothing_is_left(page, monkeypatch):
+    demo, url = page
+    session, settled = uuid4().hex, []
+
+    def settle(page, called, state, session):
+        sessions.settle(page, called, state, session)
+        settled.append(session)
+
+    monkeypatch.setattr(blocks, "settle", settle)
+    look(url, session)
+    wait_until(lambda: session in settled)
+    assert session not in demo.state_holder
+
+
+def test_a_tab_that_was_away_for_a_moment_has_its_comparison_still(page, picture):
+    demo, url = page
+    tab = Tab(url)
+    tab.compare(picture, QUESTION, [])
+    state = demo.state_holder.session_data[tab.session]
+    look(url, tab.session)
+    wait_until(lambda: state.is_closed)
+    assert comparison_of(demo, tab.session).question == QUESTION
+
+
+def test_a_page_whose_session_was_forgotten_compares_what_it_shows(page, picture, clip):
+    demo, url = page
+    tab = Tab(url)
+    choose_video(tab, clip)
+    for name in ("flashvid", "fastvid"):
+        forget(demo.state_holder, tab.session)
+        tab.compare(picture, QUESTION, [name])
+        made = comparison_of(demo, tab.session)
+        assert made.media.kind == "video" and made.lanes[1].method == name
+
+
+def test_a_session_is_forgotten_a_minute_after_its_use_but_not_one_with_a_comparison():
     holder = StateHolder()
     holder.set_blocks(build(FakeWorker(), Settings()))
-    holder["closed"].is_closed = True
-    assert holder["open"].config_values, "what a call that came to nothing leaves"
-    forget_closed(holder, datetime.now() + timedelta(seconds=HOUR - 10))
-    assert "closed" in holder and not holder["open"].config_values
-    forget_closed(holder, datetime.now() + timedelta(seconds=HOUR + 10))
-    assert list(holder.session_data) == list(holder.time_last_used) == ["open"]
+    asked, compared = holder["asked"], holder["compared"]
+    asked.state_data[1], compared.state_data[1] = None, Held(None)
+    assert asked.config_values, "what a call that came to nothing leaves"
+    forget_idle(holder, datetime.now() + timedelta(seconds=MINUTE - 10))
+    assert "asked" in holder and not asked.config_values
+    forget_idle(holder, datetime.now() + timedelta(seconds=MINUTE + 10))
+    assert list(holder.session_data) == list(holder.time_last_used) == ["compared"]
 
 
 class FakeQueue:
@@ -110,8 +143,11 @@ def test_an_answer_that_nobody_fetches_is_dropped_and_one_that_is_being_fetched_
     assert list(queue.pending_event_ids_session) == ["busy", "slow"]
 
 
-def test_a_server_looks_by_itself(picture, monkeypatch):
+def test_a_server_looks_by_itself_and_forgets_a_comparison_when_its_hour_is_over(
+    picture, monkeypatch
+):
     monkeypatch.setattr("app.ui.sessions.MINUTE", 0.2)
+    monkeypatch.setattr("app.ui.held.HOUR", 3)
     demo = build(FakeWorker(), Settings())
     _, url, _ = launch(demo, Settings(), prevent_thread_lock=True, quiet=True, server_port=None)
     try:
@@ -120,5 +156,28 @@ def test_a_server_looks_by_itself(picture, monkeypatch):
         lying = demo._queue.pending_messages_per_session
         assert tab.session in lying
         wait_until(lambda: tab.session not in lying)
+        assert comparison_of(demo, tab.session).question == QUESTION
+        wait_until(lambda: tab.session not in demo.state_holder)
     finally:
         demo.close()
+
+
+def test_a_look_that_fails_is_logged_and_the_next_one_forgets(monkeypatch, caplog):
+    monkeypatch.setattr("app.ui.sessions.MINUTE", 0.01)
+    looked = []
+
+    def look(holder):
+        looked.append(holder)
+        if len(looked) == 1:
+            raise RuntimeError("a Gradio of tomorrow")
+
+    async def served():
+        async with sessions.forgetting(SimpleNamespace(get_blocks=lambda: page)):
+            while len(looked) < 3:
+                await asyncio.sleep(0.01)
+
+    monkeypatch.setattr("app.ui.sessions.forget_idle", look)
+    page = SimpleNamespace(state_holder=None, _queue=FakeQueue("busy", left=1))
+    asyncio.run(asyncio.wait_for(served(), timeout=5))
+    assert [line.message for line in caplog.records] == ["sessions not looked at"]
+    assert not page._queue.pending_messages_per_session
