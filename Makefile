@@ -41,7 +41,7 @@ bench: .venv/installed
 	$(BIN)/python -m app speed --model embedded-video
 	$(BIN)/python -m app compression
 
-# Fifty visitors for two minutes: whether each gets its own answer, how long it waits, memory.
+# Fifty visitors for two minutes, after one to warm up: whether each gets its own answer, how long it waits, memory.
 load: .venv/installed
 	$(BIN)/python -m app load
 

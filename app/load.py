@@ -34,6 +34,7 @@ PROCESSES = 5  # that the visitors live in
 METHODS = ["visionzip"]  # beside vanilla
 TOLD = re.compile(r"again in about (\d+) s")
 
+WARM = 60  # seconds that visitors come before memory is looked at: fonts, buffers, first sessions
 FLAT = 0.05  # of the memory: what Gradio and the allocators keep of freed memory comes and goes
 
 Question = tuple[str, str]  # file and question
@@ -59,7 +60,8 @@ def load(visitors: int, seconds: float, settings: Settings) -> dict[str, Any]:
         gauge = Gauge(server.pid, metrics)
         with gauge, multiprocessing.get_context("spawn").Pool(PROCESSES) as pool:
             shares = [
-                (address, seconds, asked_alone[process::PROCESSES]) for process in range(PROCESSES)
+                (address, WARM + seconds, asked_alone[process::PROCESSES])
+                for process in range(PROCESSES)
             ]
             visits = [visit for share in pool.starmap(crowd, shares) for visit in share]
     return report(visits, gauge, settings) | {"visitors": visitors, "seconds": seconds}
@@ -164,7 +166,8 @@ class Gauge:
 
 def report(visits: Sequence[Visit], gauge: Gauge, settings: Settings) -> dict[str, Any]:
     waits = sorted(wait for visit in visits for wait in visit.waits)
-    minutes = [gauge.megabytes[start : start + 60] for start in range(0, len(gauge.megabytes), 60)]
+    memory = gauge.megabytes[WARM:] or gauge.megabytes
+    minutes = [memory[start : start + 60] for start in range(0, len(memory), 60)]
     return {
         "answers": len(waits),
         "wrong": [wrong for visit in visits for wrong in visit.wrong],
@@ -175,7 +178,7 @@ def report(visits: Sequence[Visit], gauge: Gauge, settings: Settings) -> dict[st
         "queue_longest": max(gauge.queue),
         "queue_size": settings.queue_size,
         "minutes_mb": [statistics.median(minute) for minute in minutes],
-        "last_minute_mb": statistics.median(gauge.megabytes[-60:]),
+        "last_minute_mb": statistics.median(memory[-60:]),
         "peak_mb": max(gauge.megabytes),
         "cores": os.cpu_count(),
     }
@@ -245,13 +248,14 @@ def table(report: dict[str, Any]) -> str:
     minutes = ", ".join(f"{megabytes:.0f}" for megabytes in report["minutes_mb"])
     return "\n".join(
         [
-            f"visitors            {report['visitors']}, for {report['seconds']:.0f} s",
+            f"visitors            {report['visitors']}, for {report['seconds']:.0f} s "
+            f"after {WARM} s of warming up",
             f"answers             {report['answers']}; wrong or lost {len(report['wrong'])}; "
             f"visitors without one {report['without_answer']}",
             f"wait, p50 and p95   {report['wait_p50']:.1f} s, {report['wait_p95']:.1f} s, "
             f"after {report['refusals']} times being sent away",
             f"queue, longest      {report['queue_longest']:.0f} of {report['queue_size']}",
-            f"server's memory     {minutes} MB, minute by minute, "
+            f"server's memory     {minutes} MB, minute by minute since, "
             f"{report['last_minute_mb']:.0f} MB in the last, peak {report['peak_mb']:.0f} MB",
             f"cores               {report['cores']}",
             *(f"wrong or lost       {wrong}" for wrong in report["wrong"]),

@@ -24,6 +24,9 @@ class Held:
 
     comparison: Comparison | None
 
+    def __bool__(self) -> bool:
+        return self.comparison is not None
+
 
 class Shelf:
     """Lets go of the oldest comparisons when all that pages show are larger than `most` bytes.
@@ -44,7 +47,7 @@ class Shelf:
         return held
 
     def _make_room(self) -> None:
-        here = [one for kept in self._held if (one := kept()) and one.comparison]
+        here = [one for kept in self._held if (one := kept())]
         total = sum(map(_size, here))
         while total > self.most and len(here) > 1:
             oldest = here.pop(0)

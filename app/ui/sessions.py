@@ -39,8 +39,8 @@ def settle(
 
 
 def holds(state: SessionState) -> bool:
-    """Whether there is a comparison. Gradio drops it an hour after it was made."""
-    return any(value is not None for value in state.state_data.values())
+    """Whether there is a comparison still. Gradio drops it an hour after it was made."""
+    return any(state.state_data.values())
 
 
 def forget(holder: StateHolder, session: str) -> None:

@@ -18,6 +18,7 @@ from app.ui import blocks, sessions
 from app.ui.build import build, launch
 from app.ui.held import Held
 from app.ui.sessions import MINUTE, drop_unfetched, forget, forget_idle
+from tests.app import factory
 from tests.app.fake_worker import FakeWorker, wait_until
 
 QUESTION = "Where is the secret ball?"
@@ -112,12 +113,16 @@ def test_a_session_is_forgotten_a_minute_after_its_use_but_not_one_with_a_compar
     holder = StateHolder()
     holder.set_blocks(build(FakeWorker(), Settings()))
     asked, compared = holder["asked"], holder["compared"]
-    asked.state_data[1], compared.state_data[1] = None, Held(None)
+    kept = Held(factory.comparison())
+    asked.state_data[1], compared.state_data[1] = None, kept
     assert asked.config_values, "what a call that came to nothing leaves"
     forget_idle(holder, datetime.now() + timedelta(seconds=MINUTE - 10))
     assert "asked" in holder and not asked.config_values
     forget_idle(holder, datetime.now() + timedelta(seconds=MINUTE + 10))
     assert list(holder.session_data) == list(holder.time_last_used) == ["compared"]
+    kept.comparison = None  # others needed the room
+    forget_idle(holder, datetime.now() + timedelta(seconds=MINUTE + 10))
+    assert not holder.session_data
 
 
 class FakeQueue:

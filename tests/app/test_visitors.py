@@ -211,7 +211,9 @@ def gauged(megabytes, queue):
     ],
 )
 def test_a_server_that_does_not_hold_is_complained_of(visits, megabytes, queue, complaint):
-    report = load.report(visits, gauged(megabytes, queue), Settings(queue_size=16))
+    report = load.report(
+        visits, gauged([50] * load.WARM + megabytes, queue), Settings(queue_size=16)
+    )
     found = load.complaints(report)
     assert (complaint in found[0] and len(found) == 1) if complaint else not found
     told = load.table(report | {"visitors": 1, "seconds": 1})
