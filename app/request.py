@@ -60,7 +60,7 @@ def read_job(
     card = None if model == "" else _chosen(model, settings)
     max_new_tokens, seed = _whole(max_new_tokens), _whole(seed)
     _check_decoding(max_new_tokens, temperature, seed, settings.max_new_tokens)
-    if not isinstance(retention_ratio, (int, float)) or not 0 < retention_ratio <= 1:
+    if not _is_number(retention_ratio) or not 0 < retention_ratio <= 1:
         raise RequestError(
             f"Retention ratio is {retention_ratio}, wanted a number above 0 and at most 1."
         )
@@ -98,14 +98,14 @@ def _chosen(model: str, settings: Settings) -> ModelCard:
 
 
 def _check_decoding(max_new_tokens: Any, temperature: Any, seed: Any, most: int) -> None:
-    if not isinstance(max_new_tokens, int) or not 1 <= max_new_tokens <= most:
+    if not _is_whole(max_new_tokens) or not 1 <= max_new_tokens <= most:
         raise RequestError(f"Max new tokens is {max_new_tokens}, wanted 1 to {most}.")
-    warm = isinstance(temperature, (int, float)) and LEAST_TEMPERATURE <= temperature <= 2
-    if not warm and temperature != 0:
+    warm = _is_number(temperature) and LEAST_TEMPERATURE <= temperature <= 2
+    if not warm and not (_is_number(temperature) and temperature == 0):
         raise RequestError(
             f"Temperature is {temperature}, wanted 0 (greedy), or {LEAST_TEMPERATURE} to 2."
         )
-    if not isinstance(seed, int) or not 0 <= seed <= MAX_SEED:
+    if not _is_whole(seed) or not 0 <= seed <= MAX_SEED:
         raise RequestError(f"Seed is {seed}, wanted a whole number from 0 to {MAX_SEED}.")
 
 
@@ -131,7 +131,7 @@ def _misfit(card: ModelCard, kind: str) -> str:
 
 def _frames(count: Any, card: ModelCard, most: int) -> int:
     count = card.frames if count is None else _whole(count)
-    if not isinstance(count, int) or not 1 <= count <= most:
+    if not _is_whole(count) or not 1 <= count <= most:
         raise RequestError(f"Frames to sample is {count}, wanted a whole number from 1 to {most}.")
     return count
 
@@ -139,6 +139,15 @@ def _frames(count: Any, card: ModelCard, most: int) -> int:
 def _whole(number: Any) -> Any:
     """64.0, which is how some programs send 64, as 64; all else as it is."""
     return int(number) if isinstance(number, float) and number.is_integer() else number
+
+
+def _is_whole(number: Any) -> bool:
+    return _is_number(number) and isinstance(number, int)
+
+
+def _is_number(number: Any) -> bool:
+    """To Python true is 1 as well, but torch draws nothing from it."""
+    return isinstance(number, (int, float)) and not isinstance(number, bool)
 
 
 def _lanes(
