@@ -152,7 +152,6 @@ def test_a_server_looks_by_itself_and_forgets_a_comparison_when_its_hour_is_over
     picture, monkeypatch
 ):
     monkeypatch.setattr("app.ui.sessions.MINUTE", 0.2)
-    monkeypatch.setattr("app.ui.held.HOUR", 3)
     demo = build(FakeWorker(), Settings())
     _, url, _ = launch(demo, Settings(), prevent_thread_lock=True, quiet=True, server_port=None)
     try:
@@ -160,9 +159,11 @@ def test_a_server_looks_by_itself_and_forgets_a_comparison_when_its_hour_is_over
         tab.join(picture, QUESTION, [])
         lying = demo._queue.pending_messages_per_session
         assert tab.session in lying
-        wait_until(lambda: tab.session not in lying)
+        wait_until(lambda: tab.session not in lying, seconds=30)
         assert comparison_of(demo, tab.session).question == QUESTION
-        wait_until(lambda: tab.session not in demo.state_holder)
+        lives = demo.state_holder[tab.session]._state_ttl
+        lives |= {state: (0, made) for state, (_, made) in lives.items()}
+        wait_until(lambda: tab.session not in demo.state_holder, seconds=30)
     finally:
         demo.close()
 
