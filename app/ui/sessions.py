@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import Any
@@ -64,19 +64,26 @@ async def _look_often(page: gr.Blocks) -> None:
     while True:
         await asyncio.sleep(MINUTE)
         try:
-            forget_idle(page.state_holder)
+            forget_idle(page.state_holder, busy(page._queue))
             lying = drop_unfetched(page._queue, lying)
         except Exception as error:  # the next look may do better
             log.error("sessions not looked at", exc_info=error)
 
 
-def forget_idle(holder: StateHolder, now: datetime | None = None) -> None:
-    """Sessions without a comparison, unused for a minute at `now`."""
+def busy(queue: Any) -> set[str]:
+    """Sessions with a call under way, or waiting."""
+    return {event.session_hash for event in queue.event_ids_to_events.values()}
+
+
+def forget_idle(
+    holder: StateHolder, busy: Collection[str] = (), now: datetime | None = None
+) -> None:
+    """Sessions without a comparison, unused for a minute at `now`, but for those that are busy."""
     now = now or datetime.now()
     for session, state in list(holder.session_data.items()):
         state.config_values.clear()  # what a call that came to nothing left
         idle = (now - holder.time_last_used.get(session, now)).total_seconds()
-        if idle > MINUTE and not holds(state):
+        if idle > MINUTE and session not in busy and not holds(state):
             forget(holder, session)
 
 
@@ -90,11 +97,11 @@ def drop_unfetched(queue: Any, lying: Mapping[str, int]) -> dict[str, int]:
     Returns:
         How many lie there now, for the next look.
     """
-    busy = {event.session_hash for event in queue.event_ids_to_events.values()}
+    working = busy(queue)
     lie = {
         session: messages.qsize()
         for session, messages in queue.pending_messages_per_session.items()
-        if session not in busy
+        if session not in working
     }
     for session in [one for one, count in lie.items() if lying.get(one) == count]:
         del queue.pending_messages_per_session[session], lie[session]

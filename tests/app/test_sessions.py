@@ -116,12 +116,14 @@ def test_a_session_is_forgotten_a_minute_after_its_use_but_not_one_with_a_compar
     kept = Held(factory.comparison())
     asked.state_data[1], compared.state_data[1] = None, kept
     assert asked.config_values, "what a call that came to nothing leaves"
-    forget_idle(holder, datetime.now() + timedelta(seconds=MINUTE - 10))
+    forget_idle(holder, (), datetime.now() + timedelta(seconds=MINUTE - 10))
     assert "asked" in holder and not asked.config_values
-    forget_idle(holder, datetime.now() + timedelta(seconds=MINUTE + 10))
+    forget_idle(holder, (), datetime.now() + timedelta(seconds=MINUTE + 10))
     assert list(holder.session_data) == list(holder.time_last_used) == ["compared"]
     kept.comparison = None  # others needed the room
-    forget_idle(holder, datetime.now() + timedelta(seconds=MINUTE + 10))
+    forget_idle(holder, {"compared"}, datetime.now() + timedelta(seconds=MINUTE + 10))
+    assert "compared" in holder, "it compares again, and will have one"
+    forget_idle(holder, (), datetime.now() + timedelta(seconds=2 * MINUTE + 20))
     assert not holder.session_data
 
 
@@ -172,7 +174,7 @@ def test_a_look_that_fails_is_logged_and_the_next_one_forgets(monkeypatch, caplo
     monkeypatch.setattr("app.ui.sessions.MINUTE", 0.01)
     looked = []
 
-    def look(holder):
+    def look(holder, busy):
         looked.append(holder)
         if len(looked) == 1:
             raise RuntimeError("a Gradio of tomorrow")
