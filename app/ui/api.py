@@ -89,7 +89,6 @@ class Endpoint:
             and `note`, which says so where the model was not trained on such a question, or "".
         """
         names = [methods] if isinstance(methods, str) else methods
-        number = new_number()
         reading = partial(
             read_job,
             upload,
@@ -104,6 +103,11 @@ class Endpoint:
             seed=seed,
             settings=self.settings,
         )
+        return self._answer(reading, request)
+
+    def _answer(self, reading: Callable[..., Job], request: gr.Request | None) -> dict[str, Any]:
+        """What a program is told, or a refusal."""
+        number = new_number()
         try:
             job, last = self._answered(reading, number, request)
         except Exception as error:

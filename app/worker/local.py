@@ -57,11 +57,8 @@ class LocalWorker:
         """Events of one job. Closing the iterator, or setting `cancelled`, stops the job."""
         stream = Stream(cancelled or threading.Event(), failing=lambda: self.health().reason)
         self._jobs.put((job, stream))
-        try:
+        with stream:
             yield from stream
-        finally:
-            if not stream.ended:
-                stream.cancelled.set()
 
     def preload(self) -> None:
         """Load the default model and warm every method up, so that no visitor waits for either."""

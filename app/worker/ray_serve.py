@@ -100,11 +100,10 @@ class RayWorker:
         events = self.handle.run.remote(empty, self.ship(job.media))
         threading.Thread(target=_listen, args=(events, stream), daemon=True).start()
         try:
-            for event in stream:
-                yield with_media(event, job.media)
+            with stream:
+                for event in stream:
+                    yield with_media(event, job.media)
         finally:  # a stream that is merely dropped would run on to its end
-            if not stream.ended:
-                stream.cancelled.set()
             events.cancel()
 
     def preload(self) -> None:

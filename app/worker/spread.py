@@ -28,11 +28,8 @@ class SpreadWorker:
         ]
         for thread in threads:
             thread.start()
-        try:
+        with stream:
             yield from stream
-        finally:
-            if not stream.ended:
-                stream.cancelled.set()
         if all(part.comparison for part in parts):
             yield ComparisonDone(merged(parts))
 

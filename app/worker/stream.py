@@ -43,6 +43,14 @@ class Stream:
             self._ends += 1
         self._said.put(_End(error))
 
+    def __enter__(self) -> Stream:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        """Who stops reading before the end stops the job."""
+        if not self.ended:
+            self.cancelled.set()
+
     @property
     def ended(self) -> bool:
         return self._ends >= self.producers

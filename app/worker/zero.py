@@ -46,12 +46,9 @@ class ZeroWorker:
         threading.Thread(
             target=asking.run, args=(self._follow, job, stream), name="lent", daemon=True
         ).start()
-        try:
+        with stream:
             for event in stream:
                 yield with_media(event, job.media)
-        finally:
-            if not stream.ended:
-                stream.cancelled.set()
 
     def _follow(self, job: Job, stream: Stream) -> None:
         """What the fork says, for as long as somebody listens."""
