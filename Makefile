@@ -51,11 +51,11 @@ faults: .venv/installed-ray .venv/installed-dev
 
 # All stages of the embedded image model, from where they were stopped.
 train-image: .venv/installed
-	$(BIN)/python -m models.embedded.train all
+	$(BIN)/python -m models.embedded.training.image all
 
 # The same of the embedded video model, which begins from the image model.
 train-video: .venv/installed
-	$(BIN)/python -m models.embedded.train_video all
+	$(BIN)/python -m models.embedded.training.video all
 
 # How well the embedded models answer with all tokens: as they were trained, and on harder splits.
 HARDER := sizes crowd clutter alike hard
@@ -73,8 +73,8 @@ bench-methods: .venv/installed
 
 # Whether the encoders' features carry place: they should not.
 probe: .venv/installed
-	$(BIN)/python -m models.embedded.probe --json assets/results/probe-image.json
-	$(BIN)/python -m models.embedded.probe --model embedded-video --json assets/results/probe-video.json
+	$(BIN)/python -m models.embedded.training.probe --json assets/results/probe-image.json
+	$(BIN)/python -m models.embedded.training.probe --model embedded-video --json assets/results/probe-video.json
 
 # The pictures of both trainings, from models/embedded/logs.
 curves: .venv/installed

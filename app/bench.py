@@ -22,10 +22,10 @@ from app.settings import Settings
 from app.worker.conditions import conditions
 from models.base import Adapter
 from models.catalog import CATALOG, find
-from models.embedded import clip_questions, questions
-from models.embedded.clips import as_media
-from models.embedded.hard import PLAIN, Split, find_split, hard_clip, hard_scene
-from models.embedded.questions import Question
+from models.embedded.world import clip_questions, questions
+from models.embedded.world.clips import as_media
+from models.embedded.world.hard import PLAIN, Split, find_split, hard_clip, hard_scene
+from models.embedded.world.questions import Question
 from models.grounding import iou
 from models.loading import check, load
 from models.media import Media, drawn

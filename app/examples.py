@@ -13,11 +13,11 @@ from PIL import Image
 from app.render.mp4 import write_mp4
 from app.request import file_digest
 from app.settings import EXAMPLES
-from models.embedded import clip_questions as clip_ask
-from models.embedded import questions as ask
-from models.embedded.clips import SECONDS, draw_clip
-from models.embedded.questions import Question
-from models.embedded.world import draw_scene, evaluation_seed
+from models.embedded.world import clip_questions as clip_ask
+from models.embedded.world import questions as ask
+from models.embedded.world.clips import SECONDS, draw_clip
+from models.embedded.world.questions import Question
+from models.embedded.world.scenes import draw_scene, evaluation_seed
 from models.media import read_image
 
 PIXELS = 480

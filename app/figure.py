@@ -13,9 +13,9 @@ from app.render.forest import Tree, largest_trees
 from app.render.tree import tree
 from app.settings import EXAMPLES, ROOT
 from models.embedded.build_video import POOLED
-from models.embedded.clips import Clip, draw_clip
-from models.embedded.perception import owners
-from models.embedded.world import evaluation_seed
+from models.embedded.training.perception import owners
+from models.embedded.world.clips import Clip, draw_clip
+from models.embedded.world.scenes import evaluation_seed
 from models.loading import load
 from models.media import Media, read_media
 from models.pipeline import run_lane

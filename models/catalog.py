@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from models.embedded import scope
-from models.embedded.scope import Scope
+from models.embedded.world import scope
+from models.embedded.world.scope import Scope
 
 RANDOM = "@random"  # after a name: the same shape without its weights
 SEE = "see the repository"

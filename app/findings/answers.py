@@ -26,9 +26,9 @@ from app.settings import ROOT, Settings
 from app.worker.conditions import conditions
 from models.base import Adapter, Prompt
 from models.catalog import find
-from models.embedded import clip_questions, questions
-from models.embedded.clips import Clip, as_media
-from models.embedded.questions import Question
+from models.embedded.world import clip_questions, questions
+from models.embedded.world.clips import Clip, as_media
+from models.embedded.world.questions import Question
 from models.loading import load
 from models.media import Media, drawn
 from models.pipeline import run_lane

@@ -18,9 +18,9 @@ from transformers import (
 )
 from transformers.models.siglip.image_processing_pil_siglip import SiglipImageProcessorPil
 
-from models.embedded import clip_questions
 from models.embedded.build import GRID, MEAN, PATCH, PIXELS, STD, WIDTH, llama
 from models.embedded.tokenizer import make_tokenizer
+from models.embedded.world import clip_questions
 
 POOLED = GRID // 2  # visual tokens in a row of a frame
 

@@ -14,7 +14,7 @@ from tokenizers.models import WordLevel
 from tokenizers.processors import TemplateProcessing
 from transformers import PreTrainedTokenizerFast
 
-from models.embedded.questions import ANSWERS, vocabulary
+from models.embedded.world.questions import ANSWERS, vocabulary
 
 PIECES = r", |\d\.\d\d| ?[a-z]+| ?\d+| ?[^\sa-z\d]|\s"
 SPECIAL = ["<unk>", "<s>", "</s>", "<pad>", "<image>"]

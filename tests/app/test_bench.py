@@ -10,7 +10,7 @@ from app.__main__ import main
 from app.bench import Outcome
 from app.request import lanes_at
 from app.settings import Settings
-from models.embedded.questions import Question
+from models.embedded.world.questions import Question
 from pruning.budget import Averages
 from pruning.methods import METHODS, create
 from tests.tiny import tiny_onevision

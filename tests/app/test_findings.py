@@ -22,8 +22,8 @@ from app.findings.study import (
     studies,
 )
 from app.settings import ROOT, Settings
-from models.embedded import clip_questions
-from models.embedded.questions import evaluation_questions
+from models.embedded.world import clip_questions
+from models.embedded.world.questions import evaluation_questions
 from models.media import drawn
 from models.pipeline import run_lane
 from pruning.methods import create

@@ -1,6 +1,6 @@
 """What a question's words can mean in a scene."""
 
-from models.embedded.sprites import COLOURS
+from models.embedded.world.sprites import COLOURS
 
 
 def meant(scene, words):

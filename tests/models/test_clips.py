@@ -5,17 +5,17 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from models.embedded import watching
 from models.embedded.build_video import video_tokenizer
-from models.embedded.clip_questions import (
+from models.embedded.training import watching
+from models.embedded.world.clip_questions import (
     ANSWERS,
     OTHERS,
     evaluation_questions,
     questions,
     way,
 )
-from models.embedded.clips import APART, MAX_ACTORS, draw_clip
-from models.embedded.sprites import COLOURS
+from models.embedded.world.clips import APART, MAX_ACTORS, draw_clip
+from models.embedded.world.sprites import COLOURS
 
 SEEDS = range(40)
 

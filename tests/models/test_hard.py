@@ -5,13 +5,13 @@ from functools import cache, partial
 import numpy as np
 import pytest
 
-from models.embedded import clip_questions, hard, questions
 from models.embedded.build_video import video_tokenizer
-from models.embedded.clips import LONGEST, draw_clip
-from models.embedded.hard import SPLITS, find_split, hard_clip, hard_scene
-from models.embedded.sprites import COLOURS, KINDS
 from models.embedded.tokenizer import make_tokenizer
-from models.embedded.world import SIZES, covered, draw_scene, training_seed
+from models.embedded.world import clip_questions, hard, questions
+from models.embedded.world.clips import LONGEST, draw_clip
+from models.embedded.world.hard import SPLITS, find_split, hard_clip, hard_scene
+from models.embedded.world.scenes import SIZES, covered, draw_scene, training_seed
+from models.embedded.world.sprites import COLOURS, KINDS
 from tests.models.naming import meant
 
 SEEDS, CLIP_SEEDS = range(15), range(6)

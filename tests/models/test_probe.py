@@ -4,8 +4,15 @@ import pytest
 import torch
 from torch.nn.functional import one_hot
 
-from models.embedded import probe
-from models.embedded.probe import UPLOADS, WIDTHS, constant_error, places, states_of, trained
+from models.embedded.training import probe
+from models.embedded.training.probe import (
+    UPLOADS,
+    WIDTHS,
+    constant_error,
+    places,
+    states_of,
+    trained,
+)
 from tests.tiny import clip, picture, tiny_llava, tiny_onevision
 
 GRID = 6

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 
 from models.catalog import find
-from models.embedded import clip_questions, questions
 from models.embedded.build_video import video_tokenizer
-from models.embedded.clips import draw_clip
-from models.embedded.scope import CLIPS, PICTURES, Scope, essentials
 from models.embedded.tokenizer import make_tokenizer
-from models.embedded.world import draw_scene
+from models.embedded.world import clip_questions, questions
+from models.embedded.world.clips import draw_clip
+from models.embedded.world.scenes import draw_scene
+from models.embedded.world.scope import CLIPS, PICTURES, Scope, essentials
 
 IMAGE, VIDEO = find("embedded-image"), find("embedded-video")
 SMALL = 16  # pixels: what is asked does not depend on them

@@ -9,16 +9,16 @@ import pytest
 import torch
 from torch import nn
 
-from models.embedded import answering, perception, watching
 from models.embedded.build import GRID
 from models.embedded.build_video import untrained, video_tokenizer
-from models.embedded.clip_questions import questions as clip_questions
-from models.embedded.clips import draw_clip
-from models.embedded.packing import mask, packed
-from models.embedded.questions import questions
 from models.embedded.tokenizer import make_tokenizer
-from models.embedded.training import fit
-from models.embedded.world import draw_scene
+from models.embedded.training import answering, perception, watching
+from models.embedded.training.fit import fit
+from models.embedded.training.packing import mask, packed
+from models.embedded.world.clip_questions import questions as clip_questions
+from models.embedded.world.clips import draw_clip
+from models.embedded.world.questions import questions
+from models.embedded.world.scenes import draw_scene
 
 
 def test_a_question_points_at_the_tokens_of_the_thing_it_is_about():

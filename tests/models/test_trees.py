@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from models.embedded.clips import Actor, Clip, draw_clip
+from models.embedded.world.clips import Actor, Clip, draw_clip
 from pruning.methods import create
 from pruning.step import TraceStep
 from pruning.tokens import TokenLayout, VisualTokens

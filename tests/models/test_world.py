@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from models.embedded.questions import evaluation_questions, questions
-from models.embedded.sprites import COLOURS, KINDS
 from models.embedded.tokenizer import make_tokenizer
-from models.embedded.world import draw_scene, evaluation_seed, training_seed
+from models.embedded.world.questions import evaluation_questions, questions
+from models.embedded.world.scenes import draw_scene, evaluation_seed, training_seed
+from models.embedded.world.sprites import COLOURS, KINDS
 from tests.models.naming import meant
 
 

@@ -1,4 +1,4 @@
-"""Do features carry place? `python -m models.embedded.probe --model embedded-image`.
+"""Do features carry place? `python -m models.embedded.training.probe --model embedded-image`.
 
 The encoder learns with its position grid rolled (`perception.py`), so that its features should not
 tell at which row and column of the picture a patch lies. Here small probes try to read just that
@@ -20,8 +20,8 @@ from torch.nn.functional import cross_entropy
 from tqdm import tqdm
 
 from models.catalog import find
-from models.embedded.clips import as_media, draw_clip
-from models.embedded.world import draw_scene, evaluation_seed
+from models.embedded.world.clips import as_media, draw_clip
+from models.embedded.world.scenes import draw_scene, evaluation_seed
 from models.llava_base import LlavaBase
 from models.loading import load
 from models.media import Media, drawn

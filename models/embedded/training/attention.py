@@ -1,4 +1,4 @@
-"""Does encoder attention mean something? `python -m models.embedded.attention --scenes 500`.
+"""Does encoder attention mean something? `python -m models.embedded.training.attention`.
 
 VisionZip, Nüwa, FlashVID and others select by the attention that a token receives in the layer
 that yields the features: from [CLS], or without it from all. Here: the share of it that falls on
@@ -17,8 +17,8 @@ import torch
 from tqdm import tqdm
 
 from models.catalog import find
-from models.embedded.clips import as_media, draw_clip
-from models.embedded.world import Scene, draw_scene, evaluation_seed
+from models.embedded.world.clips import as_media, draw_clip
+from models.embedded.world.scenes import Scene, draw_scene, evaluation_seed
 from models.loading import load
 from models.media import Media, drawn
 from pruning.base import Needs

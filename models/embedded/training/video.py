@@ -1,4 +1,4 @@
-"""Train the embedded video model: `python -m models.embedded.train_video all`, or one stage of it.
+"""Train the embedded video model: `python -m models.embedded.training.video all`, or one stage.
 
 It begins from the picture model in `--begin`. Every stage is seeded, keeps a checkpoint and a log
 in `--work`, and goes on from there when it is started again.
@@ -13,11 +13,12 @@ from pathlib import Path
 import torch
 from transformers import AutoTokenizer, LlavaForConditionalGeneration
 
-from models.embedded import build_video, perception, watching
+from models.embedded import build_video
 from models.embedded.build import pixels
 from models.embedded.build_video import begin_from, begin_tower, video_tokenizer
-from models.embedded.train import ROOT, perception_batch
-from models.embedded.training import fit, run_stages, weights_in
+from models.embedded.training import perception, watching
+from models.embedded.training.fit import fit, run_stages, weights_in
+from models.embedded.training.image import ROOT, perception_batch
 
 CLIP_BATCH = 16
 

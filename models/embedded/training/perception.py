@@ -16,8 +16,8 @@ from torch.nn.functional import cross_entropy
 from transformers import CLIPVisionModel
 
 from models.embedded.build import GRID
-from models.embedded.sprites import COLOURS, KINDS
-from models.embedded.world import MAX_OBJECTS, Scene
+from models.embedded.world.scenes import MAX_OBJECTS, Scene
+from models.embedded.world.sprites import COLOURS, KINDS
 
 KIND_INDEX = {kind: index for index, kind in enumerate(KINDS)}
 COLOUR_INDEX = {colour: index for index, colour in enumerate(COLOURS)}

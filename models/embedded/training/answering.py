@@ -16,13 +16,13 @@ import torch
 from torch import Tensor
 from transformers import LlavaForConditionalGeneration, PreTrainedTokenizerFast
 
-from models.embedded import perception
 from models.embedded.build import GRID, pixels
-from models.embedded.learner import WHAT, Learner, place_loss, what_loss
-from models.embedded.packing import packed
-from models.embedded.questions import questions
 from models.embedded.tokenizer import make_tokenizer
-from models.embedded.world import MAX_OBJECTS, draw_scene, training_seed
+from models.embedded.training import perception
+from models.embedded.training.learner import WHAT, Learner, place_loss, what_loss
+from models.embedded.training.packing import packed
+from models.embedded.world.questions import questions
+from models.embedded.world.scenes import MAX_OBJECTS, draw_scene, training_seed
 
 FEW_OBJECTS = 200  # first steps, with at most two objects
 TEXT_ROWS = 180  # of questions and answers behind a picture

@@ -24,16 +24,16 @@ from transformers import (
     SiglipVisionModel,
 )
 
-from models.embedded import perception
 from models.embedded.build import pixels
 from models.embedded.build_video import POOLED, video_tokenizer
-from models.embedded.clip_questions import WAYS, questions, way
-from models.embedded.clips import Clip, draw_clip
-from models.embedded.learner import WHAT, Learner, place_loss, what_loss
-from models.embedded.packing import packed
-from models.embedded.perception import COLOUR_INDEX, KIND_INDEX
-from models.embedded.sprites import KINDS
-from models.embedded.world import training_seed
+from models.embedded.training import perception
+from models.embedded.training.learner import WHAT, Learner, place_loss, what_loss
+from models.embedded.training.packing import packed
+from models.embedded.training.perception import COLOUR_INDEX, KIND_INDEX
+from models.embedded.world.clip_questions import WAYS, questions, way
+from models.embedded.world.clips import Clip, draw_clip
+from models.embedded.world.scenes import training_seed
+from models.embedded.world.sprites import KINDS
 
 LENGTHS = (8, 8, 8, 12, 8, 8, 8, 16)  # frames of a batch's clips, in turn
 TEXT_ROWS = 140  # of questions and answers behind a clip

@@ -1,4 +1,4 @@
-"""Train the embedded image model: `python -m models.embedded.train all`, or one of its stages.
+"""Train the embedded image model: `python -m models.embedded.training.image all`, or one stage.
 
 Every stage is seeded, keeps a checkpoint and a log in `--work`, and goes on from there when it is
 started again.
@@ -14,13 +14,13 @@ import numpy as np
 import torch
 from transformers import LlavaForConditionalGeneration
 
-from models.embedded import answering, perception
 from models.embedded.build import pixels, save, untrained
 from models.embedded.tokenizer import make_tokenizer
-from models.embedded.training import fit, run_stages, weights_in
-from models.embedded.world import draw_scene, training_seed
+from models.embedded.training import answering, perception
+from models.embedded.training.fit import fit, run_stages, weights_in
+from models.embedded.world.scenes import draw_scene, training_seed
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 ENCODER_BATCH, ANSWER_BATCH = 32, 16
 RESET = 0.5  # share of pictures whose [CLS] starts anew before the layer that methods read
 

@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from models.embedded.clips import APART, Actor, Clip, draw_clip
-from models.embedded.questions import Question, box_text, gathered
-from models.embedded.sprites import COLOURS, KINDS
-from models.embedded.world import evaluation_seed
+from models.embedded.world.clips import APART, Actor, Clip, draw_clip
+from models.embedded.world.questions import Question, box_text, gathered
+from models.embedded.world.scenes import evaluation_seed
+from models.embedded.world.sprites import COLOURS, KINDS
 
 CAN_ANSWER = (
     "Which way does the car move? · What appears last? · What happens first? · What colour does "

@@ -8,8 +8,8 @@ from itertools import product
 
 import numpy as np
 
-from models.embedded.sprites import COLOURS, KINDS
-from models.embedded.world import Scene, Thing, draw_scene, evaluation_seed
+from models.embedded.world.scenes import Scene, Thing, draw_scene, evaluation_seed
+from models.embedded.world.sprites import COLOURS, KINDS
 
 CAN_ANSWER = (
     "Where is the red car? · Is there a key? · How many stars are there? · What colour is the cat? "

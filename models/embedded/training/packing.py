@@ -14,8 +14,8 @@ from torch.nn.functional import binary_cross_entropy_with_logits as presence_los
 from torch.nn.functional import rms_norm
 from transformers import PreTrainedTokenizerFast
 
-from models.embedded.questions import Question
 from models.embedded.tokenizer import COORDINATES, PUNCTUATION
+from models.embedded.world.questions import Question
 
 MOST_ASKED = 16
 POINTER_WIDTH = 64

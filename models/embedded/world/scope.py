@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from functools import cache
 from itertools import product
 
-from models.embedded import clip_questions as clips
-from models.embedded import questions as pictures
-from models.embedded.sprites import COLOURS, KINDS
+from models.embedded.world import clip_questions as clips
+from models.embedded.world import questions as pictures
+from models.embedded.world.sprites import COLOURS, KINDS
 
 ARTICLES = frozenset({"a", "an", "the"})
 NAMED = 4  # unknown words, at most; then "and others"

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image, ImageFilter
 
-from models.embedded.sprites import COLOURS, KINDS, sprite
+from models.embedded.world.sprites import COLOURS, KINDS, sprite
 
 Ranges = Mapping[str, tuple[float, float]]  # of the longest side, by the name of the size
 SIZES: Ranges = {"small": (0.19, 0.24), "medium": (0.3, 0.36), "large": (0.44, 0.52)}

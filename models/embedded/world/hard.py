@@ -11,9 +11,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from PIL import Image, ImageDraw
 
-from models.embedded.clips import LONGEST, MAX_ACTORS, Actor, Clip, cast, cut_of, filmed
-from models.embedded.sprites import COLOURS, KINDS
-from models.embedded.world import (
+from models.embedded.world.clips import LONGEST, MAX_ACTORS, Actor, Clip, cast, cut_of, filmed
+from models.embedded.world.scenes import (
     MAX_OBJECTS,
     SHARES,
     SIZES,
@@ -26,6 +25,7 @@ from models.embedded.world import (
     mixed,
     shown,
 )
+from models.embedded.world.sprites import COLOURS, KINDS
 
 # No question names these sizes: is 0.27 small or medium?
 UNSEEN_SIZES: Ranges = {

@@ -10,9 +10,16 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, rms_norm
 from transformers import PreTrainedTokenizerFast
 
-from models.embedded.packing import SOFTNESS, Pointer, answer_loss, read, shown, soft_targets
-from models.embedded.sprites import COLOURS, KINDS
 from models.embedded.tokenizer import COORDINATES
+from models.embedded.training.packing import (
+    SOFTNESS,
+    Pointer,
+    answer_loss,
+    read,
+    shown,
+    soft_targets,
+)
+from models.embedded.world.sprites import COLOURS, KINDS
 
 TAUGHT_WEIGHT, POINTER_WEIGHT = 0.5, 3.0
 WHAT = (len(KINDS) + 1, len(COLOURS))  # what a token is taught of what it shows

@@ -12,8 +12,7 @@ from functools import cached_property
 
 import numpy as np
 
-from models.embedded.sprites import COLOURS, KINDS, sprite
-from models.embedded.world import (
+from models.embedded.world.scenes import (
     SUPERSAMPLING,
     Ground,
     Ranges,
@@ -23,6 +22,7 @@ from models.embedded.world import (
     covered,
     paint,
 )
+from models.embedded.world.sprites import COLOURS, KINDS, sprite
 from models.media import Media
 
 MAX_ACTORS = 4
