@@ -4,8 +4,8 @@ import os
 from dataclasses import replace
 
 from app.logs import log_as_json
+from app.page.build import build, stay
 from app.settings import Settings
-from app.ui.build import build, stay
 from app.worker.start import start_worker
 
 if os.environ.get("SPACE_ID"):  # only the Space's proxy connects: it tells who asks

@@ -17,12 +17,12 @@ POSITIONS = "published (default), perc, pesp, rpme or rpme_affine (ours)"
 PARTS = "such as nuwa,nuwa:paper or parts composed: visionzip.before+fastv.inner+rpme"
 SPLITS = "plain (default), sizes, crowd, clutter, alike, or hard: all four"
 DRAWN = {  # command: the module whose `draw` does it, and what for
-    "examples": ("app.examples", "draw the example pictures and clips again"),
-    "curves": ("app.curves", "draw how the embedded models were trained"),
-    "methods": ("app.methods.write", "write docs/methods.md from the classes"),
-    "catalogue": ("app.catalogue.write", "write docs/models.md from the cards"),
-    "gallery": ("app.methods.gallery", "draw what every method does to one upload"),
-    "figure": ("app.figure", "draw the README's picture of trees again"),
+    "examples": ("app.docs.examples", "draw the example pictures and clips again"),
+    "curves": ("app.docs.curves", "draw how the embedded models were trained"),
+    "methods": ("app.docs.write_methods", "write docs/methods.md from the classes"),
+    "catalogue": ("app.docs.write_models", "write docs/models.md from the cards"),
+    "gallery": ("app.docs.gallery", "draw what every method does to one upload"),
+    "figure": ("app.docs.figure", "draw the README's picture of trees again"),
 }
 
 
@@ -150,19 +150,20 @@ def _add_space(commands: Any) -> None:
 
 
 def _demo(options: argparse.Namespace, settings: Settings) -> None:
-    from app.ui.build import serve
+    from app.page.build import serve
 
     serve(settings, host=options.host, port=options.port)
 
 
 def _compare(options: argparse.Namespace, settings: Settings) -> None:
-    from app import drawings, recordings
-    from app.events import ComparisonDone
+    from app.recording import drawings
+    from app.recording import saved as recordings
     from app.render import summary
     from app.request import read_job
+    from app.worker.events import ComparisonDone
     from app.worker.start import local_worker
     from models.catalog import find
-    from models.record import LaneFailure
+    from models.engine.record import LaneFailure
 
     if options.model:  # whoever runs the command sets the model, weights here or not
         settings = replace(settings, model=options.model)
@@ -203,13 +204,13 @@ def _compare(options: argparse.Namespace, settings: Settings) -> None:
 
 
 def _models(options: argparse.Namespace, settings: Settings) -> None:
-    from app import listing
+    from app.docs import listing
 
     print(listing.table())
 
 
 def _bench(options: argparse.Namespace, settings: Settings) -> None:
-    from app import bench
+    from app.measure import bench
 
     _say_if_random(options.model)
     unit = bench.drawn_as(options.model)
@@ -250,7 +251,7 @@ def _ratios(text: str) -> list[float]:
 
 
 def _timing(options: argparse.Namespace, settings: Settings) -> None:
-    from app import timing
+    from app.measure import timing
     from app.request import first_kind
     from models.catalog import find
 
@@ -284,7 +285,7 @@ def _size(text: str) -> tuple[int, int]:
 
 
 def _speed(options: argparse.Namespace, settings: Settings) -> None:
-    from app import speed
+    from app.measure import speed
 
     _say_if_random(options.model)
     report = speed.speed(options.model, options.repeats, settings)
@@ -293,7 +294,7 @@ def _speed(options: argparse.Namespace, settings: Settings) -> None:
 
 
 def _compression(options: argparse.Namespace, settings: Settings) -> None:
-    from app import compression
+    from app.measure import compression
 
     report = compression.compression(
         _counts(options.frames),
@@ -317,13 +318,13 @@ def _counts(text: str) -> list[int]:
 
 
 def _findings(options: argparse.Namespace, settings: Settings) -> None:
-    from app.findings import write
+    from app.measure.findings import write
 
     print(write.findings(options.pictures, options.clips, options.jobs, options.out, settings))
 
 
 def _load(options: argparse.Namespace, settings: Settings) -> None:
-    from app import load
+    from app.measure import crowd as load
 
     report = load.load(options.visitors, options.seconds, settings)
     print(load.table(report))
@@ -333,7 +334,7 @@ def _load(options: argparse.Namespace, settings: Settings) -> None:
 
 
 def _space(options: argparse.Namespace, settings: Settings) -> None:
-    from app import space
+    from app.commands import space
 
     print(space.build(options.out, options.zero))
 

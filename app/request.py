@@ -14,10 +14,10 @@ from app.reading.pool import read_upload
 from app.settings import EXAMPLES, Settings
 from app.worker.protocol import Job
 from models.catalog import CATALOG, ModelCard, find
-from models.checks import checked
+from models.engine.checks import checked
+from models.engine.record import Truth
 from models.grounding import FORMATS
-from models.media import Media
-from models.record import Truth
+from models.uploads.media import Media
 from models.weights import is_here
 from pruning.base import CompressionMethod
 from pruning.methods import METHODS, create, is_composed

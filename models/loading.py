@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 from models import memory, random_build, weights
 from models.catalog import RANDOM, ModelCard, find
+from models.engine.turns import TURNS
 from models.grounding import FORMATS
-from models.turns import TURNS
 
 log = logging.getLogger(__name__)
 
 if TYPE_CHECKING:
-    from models.base import Adapter
+    from models.engine.base import Adapter
 
 UNREADABLE = OSError, ValueError, KeyError, TypeError, AttributeError, RuntimeError
 OWN = {"local_files_only": True, "trust_remote_code": False}
@@ -68,7 +68,7 @@ def make(card: ModelCard, device: str | None = None, dtype: str | None = None) -
     made = family.adapter(model, tokenizer, processor, grounding=FORMATS[card.grounding])
     if not card.guide:
         return made
-    from models.base import Guide
+    from models.engine.base import Guide
 
     guide = find(card.guide + RANDOM if card.random else card.guide)
     asked = cache(partial(make, guide, device, dtype))  # loaded when asked
@@ -124,7 +124,7 @@ def without_weights(card: ModelCard, family: Family, device: str, dtype: str) ->
 
 def from_folder(card: ModelCard, found: Path, family: Family, dtype: str) -> tuple:
     """Model, tokenizer and processor of a checkpoint; of its files no code is run."""
-    from models.chat import load_tokenizer
+    from models.families.chat import load_tokenizer
 
     try:
         tokenizer = load_tokenizer(found)
@@ -159,7 +159,7 @@ def llava(card: ModelCard) -> Family:
     from transformers import LlavaForConditionalGeneration
     from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
 
-    from models.llava import LlavaAdapter
+    from models.families.llava import LlavaAdapter
 
     return Family(
         architecture="LlavaForConditionalGeneration",
@@ -177,7 +177,7 @@ def onevision(card: ModelCard) -> Family:
         LlavaOnevisionImageProcessorPil,
     )
 
-    from models.llava_onevision import LlavaOnevisionAdapter
+    from models.families.llava_onevision import LlavaOnevisionAdapter
 
     def new_processor(config: Any) -> Any:
         side = config.vision_config.image_size
@@ -196,7 +196,7 @@ def onevision(card: ModelCard) -> Family:
 
 
 def llava_video(card: ModelCard) -> Family:
-    from models.llava_video import LlavaVideoAdapter
+    from models.families.llava_video import LlavaVideoAdapter
     from models.original_layout import load_original, processor_of
 
     return Family(
@@ -236,7 +236,7 @@ def qwen(model: Any, adapter: Any, **pixels: Any) -> Family:
 def qwen_2_5_vl(card: ModelCard) -> Family:
     from transformers import Qwen2_5_VLForConditionalGeneration
 
-    from models.qwen2_5_vl import Qwen25VLAdapter
+    from models.families.qwen2_5_vl import Qwen25VLAdapter
 
     sizes = {"shortest_edge": 3_136, "longest_edge": 12_845_056}  # pixels of a picture
     return qwen(Qwen2_5_VLForConditionalGeneration, Qwen25VLAdapter, size=sizes)
@@ -245,7 +245,7 @@ def qwen_2_5_vl(card: ModelCard) -> Family:
 def qwen_3_vl(card: ModelCard) -> Family:
     from transformers import Qwen3VLForConditionalGeneration
 
-    from models.qwen3_vl import Qwen3VLAdapter
+    from models.families.qwen3_vl import Qwen3VLAdapter
 
     half = [0.5, 0.5, 0.5]
     sizes = {"shortest_edge": 65_536, "longest_edge": 16_777_216}  # pixels of a picture

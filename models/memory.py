@@ -19,10 +19,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from models.catalog import ModelCard
-from models.turns import TURNS
+from models.engine.turns import TURNS
 
 if TYPE_CHECKING:
-    from models.base import Adapter
+    from models.engine.base import Adapter
 
 TEXT = 1024  # rows of the longest question, of the chat template and of the longest answer
 LANES = 4

@@ -1,8 +1,8 @@
 """The config.json of LLaVA-NeXT's own code as a config of transformers.
 
 Its LLM is Qwen2's, its encoder a SigLIP that the file only names. What it says of the layout of
-clips is kept under its own names, for models/llava_video.py. Values that have no translation are
-refused: a model run in another way than it was trained in answers, only worse.
+clips is kept under its own names, for models/families/llava_video.py. Values that have no
+translation are refused: a model run in another way than it was trained in answers, only worse.
 """
 
 from __future__ import annotations

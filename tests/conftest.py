@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from models.llava import LlavaAdapter
-from models.media import Media
+from models.families.llava import LlavaAdapter
+from models.uploads.media import Media
 from tests.methods_report import MethodsReport, subject
 from tests.tiny import picture, tiny_llava
 

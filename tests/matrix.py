@@ -10,9 +10,9 @@ import math
 from dataclasses import replace
 from typing import Any
 
-from app.catalogue.write import MATRIX
-from models.pipeline import run_lane
-from models.record import LaneResult
+from app.docs.write_models import MATRIX
+from models.engine.pipeline import run_lane
+from models.engine.record import LaneResult
 from pruning.base import CompressionMethod
 from pruning.budget import BudgetError
 from pruning.methods import METHODS, create

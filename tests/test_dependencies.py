@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
+PAGE = {"app.page", "app.guard", "app.commands", "gradio"}
 FORBIDDEN = {
     "pruning": {
         "models",
@@ -19,10 +20,18 @@ FORBIDDEN = {
         "decord",
     },
     "models": {"app", "gradio", "supervision", "altair"},
-    "app/worker": {"app.ui", "app.render", "gradio"},
-    "app/render": {"app.ui", "app.worker", "gradio", "torch", "transformers", "models.pipeline"},
-    "app/ui": {"torch", "transformers"},
-    "app/evaluation": {"app.ui", "app.render", "app.worker", "gradio", "transformers"},
+    "models/uploads": {"models.engine", "models.families", "models.embedded", "torch"},
+    "models/engine": {"models.families", "models.embedded"},
+    "models/families": {"models.embedded"},
+    "app/worker": {*PAGE, "app.render", "app.recording", "app.measure", "app.docs"},
+    "app/reading": {*PAGE, "app.worker", "app.render", "app.recording", "app.measure", "app.docs"},
+    "app/render": {*PAGE, "app.worker", "torch", "transformers", "models.engine.pipeline"},
+    "app/recording": {*PAGE, "app.worker", "app.measure", "app.docs", "torch", "transformers"},
+    "app/page": {"app.commands", "app.measure", "app.docs", "torch", "transformers"},
+    "app/guard": {"app.page", "app.commands", "app.measure", "app.docs", "app.render", "torch"},
+    "app/measure": PAGE,
+    "app/measure/evaluation": {"app.render", "app.worker", "transformers"},
+    "app/docs": PAGE,
 }
 
 
@@ -68,7 +77,7 @@ def test_lmms_eval_is_known_to_the_plug_in_alone():
         for path in files
         if any(name.split(".")[0] == "lmms_eval" for name in imported(path))
     }
-    assert knowing == {"app/evaluation/__main__.py", "app/evaluation/lmms.py"}
+    assert knowing == {"app/measure/evaluation/__main__.py", "app/measure/evaluation/lmms.py"}
 
 
 def test_only_the_list_of_methods_has_code_in_an_init_file():

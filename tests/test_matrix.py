@@ -8,7 +8,8 @@ from copy import deepcopy
 
 import pytest
 
-from app.catalogue import page, write
+from app.docs import models_page as page
+from app.docs import write_models as write
 from models.catalog import CATALOG
 from models.grounding import FORMATS
 from pruning.methods import METHODS

@@ -15,10 +15,11 @@ import socket
 import sys
 from typing import BinaryIO
 
-import models.video  # noqa: F401  (before the fork: afterwards no module can be opened)
+import models.uploads.video  # noqa: F401  (before the fork: afterwards no module can be opened)
 from app.reading.confinement import allow_one_file, close_network, landlock_version, limit_resources
 from app.reading.wire import UNCONFINED, Order, pack_failure, pack_media, pack_refusal
-from models.media import MediaError, read_media, said
+from models.uploads.media import MediaError, short_name
+from models.uploads.read import read_media
 
 MAX_ORDER = 65_536  # bytes
 
@@ -48,7 +49,7 @@ def main(control: socket.socket) -> None:
 
 def _read(order: Order, answer: BinaryIO) -> bool:
     """Confine this process, read, and answer; False where it read with every file in reach."""
-    name, held = said(order.path), True
+    name, held = short_name(order.path), True
     try:
         limit_resources(order.memory, order.cpu_seconds, order.seconds)
         held = allow_one_file(order.path)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from app.reading.reader import SECONDS_BETWEEN_LOOKS, STOPPED, Reader
 from app.settings import Settings
-from models.media import Media, MediaError
+from models.uploads.media import Media, MediaError
 
 
 def read_upload(
@@ -20,7 +20,7 @@ def read_upload(
     settings: Settings,
     cancelled: threading.Event | None = None,
 ) -> Media:
-    """What `models.media.read_media` gives or refuses, read in a confined process.
+    """What `models.uploads.read.read_media` gives or refuses, read in a confined process.
 
     Pages, programs and the command line alike read through here: a file that somebody has on a
     disk came from somewhere too, and there is one way to read. Once `cancelled` is set it raises

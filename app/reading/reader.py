@@ -17,8 +17,9 @@ from pathlib import Path
 
 from app.reading.wire import UNCONFINED, FailedError, Order, unpack
 from app.settings import ROOT, Settings
-from models.limits import Limits
-from models.media import Media, MediaError, local_file, said
+from models.uploads.limits import Limits
+from models.uploads.media import Media, MediaError, short_name
+from models.uploads.read import local_file
 
 log = logging.getLogger(__name__)
 
@@ -94,10 +95,10 @@ class Reader:
             raise
         except FailedError as error:
             log.error("reading failed", extra={"failed": str(error), "ended": ended})
-            raise MediaError(self._why(said(file), ended)) from error
+            raise MediaError(self._why(short_name(file), ended)) from error
         except (ValueError, KeyError, TypeError) as error:
             log.error("no answer of a reading", extra={"ended": ended}, exc_info=error)
-            raise MediaError(self._why(said(file), ended)) from error
+            raise MediaError(self._why(short_name(file), ended)) from error
 
     def start(self) -> None:
         """Have a child import its decoders meanwhile."""

@@ -11,7 +11,7 @@ from app.render.overlay import fate_counts
 from app.render.palette import at_layer
 from app.render.strip import seconds
 from app.render.summary import lane_labels
-from models.record import Comparison, LaneResult
+from models.engine.record import Comparison, LaneResult
 from pruning.trace import TokenTrace
 
 NAME, FOOT, HEIGHT = 0.10, 0.80, 0.42  # of a row: its text, and where bars stand and how high

@@ -10,7 +10,7 @@ from app.render.chart import INK, dressed, inline
 from app.render.clip_rows import clip_notes, frame_bars, ran, segment_bars
 from app.render.palette import lane_colours
 from app.render.summary import conditions_line, lane_labels
-from models.record import Comparison
+from models.engine.record import Comparison
 
 ROW = 92  # pixels a lane
 MOST_COUNTS = 16  # frames, so that a count fits over each bar

@@ -12,7 +12,7 @@ from app.render.overlay import fate_counts, overlay
 from app.render.sheet import FAINT, GAP, GROUND, INK, LINE, TEXT, ZOOM, Sheet, font
 from app.render.strip import strip
 from app.render.summary import percent
-from models.media import Media
+from models.uploads.media import Media
 from pruning.budget import at_least
 from pruning.trace import TokenTrace
 

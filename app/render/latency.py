@@ -9,7 +9,7 @@ import altair as alt
 from app.render.chart import INK, dressed, inline
 from app.render.palette import PHASE_COLOURS
 from app.render.summary import conditions_line, lane_rows, milliseconds, shorten
-from models.record import PHASES, Comparison
+from models.engine.record import PHASES, Comparison
 
 ROW = 54  # pixels a lane
 BESIDE_NOTE = alt.ExprRef("max(130, width - 205)")  # pixels for a lane's name

@@ -11,7 +11,7 @@ from app.render.canvas import Canvas
 from app.render.mp4 import write_mp4
 from app.render.sheet import LEAST, ZOOM, Sheet
 from app.render.strip import frame_cells
-from models.media import Media
+from models.uploads.media import Media
 from pruning.trace import TokenTrace
 
 RATE = 2  # frames a second: time to look at each; when it was seen stands below it

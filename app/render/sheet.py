@@ -15,7 +15,7 @@ from matplotlib import get_data_path
 from PIL import Image, ImageDraw, ImageFont
 
 from app.render.canvas import Canvas
-from models.media import Media
+from models.uploads.media import Media
 from pruning.tokens import TokenLayout
 
 ZOOM = 2  # drawn pixels for a pixel of the page

@@ -9,7 +9,7 @@ import altair as alt
 from app.render.chart import INK, dressed, inline
 from app.render.palette import lane_colours
 from app.render.summary import conditions_line, lane_labels, percent, squeezed
-from models.record import Comparison, LaneResult
+from models.engine.record import Comparison, LaneResult
 
 HEIGHT = 240
 DASHES: list[list[int]] = [[1, 0], [7, 3], [2, 2], [9, 3, 2, 3], [4, 4], [1, 3]]

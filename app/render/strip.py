@@ -10,7 +10,7 @@ from PIL import Image
 from app.render.overlay import fate_counts, overlay
 from app.render.palette import at_layer
 from app.render.sheet import Sheet
-from models.media import Media
+from models.uploads.media import Media
 from pruning.trace import TokenTrace
 
 

@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
+from models.engine.record import PHASES, Comparison, LaneResult
 from models.grounding import iou, parse_boxes
-from models.media import Media
-from models.record import PHASES, Comparison, LaneResult
+from models.uploads.media import Media
 
 NOTHING = "–"
 

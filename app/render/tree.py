@@ -12,7 +12,7 @@ from app.render.sheet import BLACK, GROUND, INK, WHITE, ZOOM, Sheet, font
 from app.render.strip import seconds
 from app.render.summary import figures, percent
 from app.render.thread import draw_thread, middles
-from models.media import Media
+from models.uploads.media import Media
 from pruning.trace import TokenTrace
 
 DIM = 0.68  # share of the ground in what is not in the tree

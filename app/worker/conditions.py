@@ -9,7 +9,7 @@ from pathlib import Path
 
 import torch
 
-from models.base import Adapter
+from models.engine.base import Adapter
 from models.weights import commit
 
 

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from functools import partial
 from math import ceil
 
-from app.events import Event, Queued
 from app.settings import Settings
+from app.worker.events import Event, Queued
 from app.worker.protocol import Health, Job, Run, Worker
 from app.worker.stream import SECONDS_BETWEEN_LOOKS
 

@@ -12,10 +12,10 @@ from math import inf
 
 import torch
 
-from app.events import Event, LaneDone, LaneFailed, PhaseDone, TextDelta
+from app.worker.events import Event, LaneDone, LaneFailed, PhaseDone, TextDelta
 from app.worker.protocol import Job
-from models.record import PHASES, LaneFailure, LaneResult, Phase
-from models.turns import TURNS
+from models.engine.record import PHASES, LaneFailure, LaneResult, Phase
+from models.engine.turns import TURNS
 
 log = logging.getLogger(__name__)
 

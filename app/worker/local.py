@@ -17,19 +17,19 @@ from math import inf
 import numpy as np
 import torch
 
-from app.events import ComparisonDone, Event, LaneDone, LaneFailed, LaneStarted
 from app.settings import Settings
 from app.worker.conditions import conditions
+from app.worker.events import ComparisonDone, Event, LaneDone, LaneFailed, LaneStarted
 from app.worker.lanes import Lane, Limits, advance, stepped
 from app.worker.protocol import Health, Job
 from app.worker.stream import Stream
 from models import memory
-from models.base import Adapter
 from models.catalog import ModelCard, find
+from models.engine.base import Adapter
+from models.engine.pipeline import run_lane
+from models.engine.record import Comparison, LaneFailure, LaneResult
 from models.loading import load
-from models.media import Media, drawn
-from models.pipeline import run_lane
-from models.record import Comparison, LaneFailure, LaneResult
+from models.uploads.media import Media, drawn
 from pruning.base import CompressionMethod
 from pruning.methods import METHODS
 

@@ -9,9 +9,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 
-from app.events import ComparisonDone, Event, Queued
-from app.metrics import Metrics
+from app.worker.events import ComparisonDone, Event, Queued
 from app.worker.fair import FairWorker, RefusedError
+from app.worker.metrics import Metrics
 from app.worker.protocol import Health, Job, Run
 from pruning.methods import METHODS
 

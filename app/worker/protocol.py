@@ -9,9 +9,9 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from app.events import Event
-from models.media import Media
-from models.record import Truth
+from app.worker.events import Event
+from models.engine.record import Truth
+from models.uploads.media import Media
 from pruning.base import CompressionMethod
 
 

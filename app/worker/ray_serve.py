@@ -29,15 +29,15 @@ from ray.exceptions import (
 )
 from ray.serve.exceptions import BackPressureError, ReplicaUnavailableError
 
-from app.events import Event
 from app.logs import log_as_json
 from app.settings import ROOT, Settings
+from app.worker.events import Event
 from app.worker.local import LocalWorker
 from app.worker.protocol import Health, Job, Worker
 from app.worker.spread import SpreadWorker
 from app.worker.stream import Stream
 from app.worker.travel import emptied, named, with_media, without_media
-from models.media import Media
+from models.uploads.media import Media
 
 APPLICATION = "tokenscope"
 LOST = (

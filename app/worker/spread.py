@@ -6,10 +6,10 @@ import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from app.events import ComparisonDone, Event, Queued
+from app.worker.events import ComparisonDone, Event, Queued
 from app.worker.protocol import Health, Job, Worker
 from app.worker.stream import Stream
-from models.record import Comparison, LaneFailure, LaneResult
+from models.engine.record import Comparison, LaneFailure, LaneResult
 
 
 class SpreadWorker:

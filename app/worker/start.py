@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from app.metrics import Metrics
 from app.settings import Settings
 from app.worker.fair import FairWorker
+from app.worker.metrics import Metrics
 from app.worker.observed import ObservedWorker
 from app.worker.protocol import AdmittingWorker, Worker
 from app.worker.spread import SpreadWorker

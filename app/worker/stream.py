@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from app.events import Event
+from app.worker.events import Event
 
 SECONDS_BETWEEN_LOOKS = 0.1  # for a job that is cancelled while nothing is said
 

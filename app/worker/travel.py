@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from app.events import ComparisonDone, Event
-from models.media import Media
+from app.worker.events import ComparisonDone, Event
+from models.uploads.media import Media
 
 
 def emptied(media: Media) -> Media:

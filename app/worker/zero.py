@@ -15,8 +15,8 @@ from collections.abc import Iterator
 from contextlib import closing
 from contextvars import copy_context
 
-from app.events import Event
 from app.settings import Settings
+from app.worker.events import Event
 from app.worker.local import LocalWorker
 from app.worker.protocol import Health, Job
 from app.worker.stream import Stream

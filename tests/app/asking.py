@@ -6,10 +6,10 @@ from types import SimpleNamespace
 
 import gradio as gr
 
+from app.guard.visitors import Visitors
+from app.page import board, form
+from app.page.handlers import Handlers
 from app.settings import Settings
-from app.ui import board, form
-from app.ui.handlers import Handlers
-from app.ui.visitors import Visitors
 
 QUESTION = "Where is the red ball?"
 TAB = SimpleNamespace(session_hash="a tab", username=None, client=None)

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from models.media import Media
+from models.uploads.media import Media
 from pruning.tokens import TokenLayout
 from pruning.trace import TokenTrace
 from tests.app import factory

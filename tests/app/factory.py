@@ -9,8 +9,8 @@ import av
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
 
-from models.media import Media, drawn
-from models.record import Comparison, LaneFailure, LaneResult, Phase, Timeline, Truth
+from models.engine.record import Comparison, LaneFailure, LaneResult, Phase, Timeline, Truth
+from models.uploads.media import Media, drawn
 from pruning.budget import Averages
 from pruning.step import TraceStep
 from pruning.tokens import TokenLayout

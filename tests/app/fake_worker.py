@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 import numpy as np
 
-from app.events import (
+from app.worker.events import (
     ComparisonDone,
     Event,
     LaneDone,
@@ -19,7 +19,7 @@ from app.events import (
     TextDelta,
 )
 from app.worker.protocol import Health, Job, Run
-from models.record import Comparison, LaneFailure, LaneResult
+from models.engine.record import Comparison, LaneFailure, LaneResult
 from pruning.base import CompressionMethod
 from pruning.tokens import TokenLayout
 from pruning.trace import TokenTrace

@@ -14,9 +14,9 @@ import urllib.request
 from pathlib import Path
 from typing import Any
 
+from app.page import build as page
+from app.page.held import Held
 from app.settings import Settings
-from app.ui import build as page
-from app.ui.held import Held
 from tests.app import clips, factory
 from tests.app.fake_worker import FakeWorker
 

@@ -9,9 +9,9 @@ import json
 from dataclasses import replace
 from functools import lru_cache
 
-from app.events import TextDelta
 from app.request import examples, read_job
 from app.settings import EXAMPLES, Settings
+from app.worker.events import TextDelta
 from app.worker.protocol import Job
 
 SECRET = "What is on the letter to my doctor?"

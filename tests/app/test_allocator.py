@@ -10,7 +10,7 @@ import pytest
 
 PROGRAM = """
 import ctypes, threading
-from app.allocator import ARENAS, share_arenas
+from app.guard.allocator import ARENAS, share_arenas
 
 libc = ctypes.CDLL(None)
 libc.malloc.restype = ctypes.c_void_p

@@ -5,9 +5,9 @@ import re
 import numpy as np
 import pytest
 
-from app import bench
 from app.__main__ import main
-from app.bench import Outcome
+from app.measure import bench
+from app.measure.bench import Outcome
 from app.request import lanes_at
 from app.settings import Settings
 from models.embedded.world.questions import Question

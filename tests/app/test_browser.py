@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from app.page.build import build, launch
 from app.settings import ROOT, Settings
-from app.ui.build import build, launch
 from models.catalog import find
 from tests.app.browser import NEEDS_CHROMIUM, give_picture, tab
 from tests.app.fake_worker import FakeWorker

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from app.page.build import build, launch
 from app.settings import Settings
-from app.ui.build import build, launch
 from tests.app.browser import NEEDS_CHROMIUM, tab
 from tests.app.fake_worker import FakeWorker, wait_until
 

@@ -9,10 +9,10 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from app.page import following, form
+from app.page.build import build, launch
 from app.request import examples_of
 from app.settings import Settings
-from app.ui import following, form
-from app.ui.build import build, launch
 from tests.app.browser import NEEDS_CHROMIUM, give_picture, tab
 from tests.app.fake_worker import FakeWorker
 

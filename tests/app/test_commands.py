@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from app import recordings
 from app.__main__ import DRAWN, main
+from app.recording import saved as recordings
 from app.request import examples
 from app.settings import EXAMPLES
 from app.worker import local

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from app.__main__ import main
-from app.compression import METHODS
+from app.measure.compression import METHODS
 
 SMALL = ["--clip", "4", "--tokens", "16", "--width", "128", "--repeats", "1", "--frames", "2,4"]
 

@@ -6,9 +6,9 @@ import json
 
 import pytest
 
-from app import timing
-from app.catalogue import costs
-from app.catalogue.write import COUNTED, MEASURED, RESULTS, written
+from app.docs import costs
+from app.docs.write_models import COUNTED, MEASURED, RESULTS, written
+from app.measure import timing
 from app.settings import Settings
 
 ROW = {"method": "fastv", "retention_ratio": 0.25, "refused": "", "visual_tokens": 1000}

@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from app import curves
-from app.curves import AROUND, Stage, points, smoothed, stages
+from app.docs import curves
+from app.docs.curves import AROUND, Stage, points, smoothed, stages
 from app.render.chart import chart_svg
 
 

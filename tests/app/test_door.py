@@ -26,10 +26,10 @@ import pytest
 from gradio.utils import get_upload_folder
 from gradio_client import Client, handle_file
 
+from app.guard.door import Door
+from app.guard.rates import MOST_CLIENTS, Rate, network
+from app.page.build import build, launch
 from app.settings import ROOT, Settings
-from app.ui.build import build, launch
-from app.ui.door import Door
-from app.ui.rate import MOST_CLIENTS, Rate, network
 from tests.app.asking import QUESTION
 from tests.app.fake_worker import FakeWorker, wait_until
 from tests.deploy.ports import free_port
@@ -491,8 +491,8 @@ def test_an_upload_that_does_not_come_is_ended_and_gives_its_room_back(
     tmp_path, monkeypatch, path, dribble
 ):
     monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path / "uploads"))
-    monkeypatch.setattr("app.ui.patience.PAUSE", 1)
-    monkeypatch.setattr("app.ui.room.OFTEN", 0)
+    monkeypatch.setattr("app.guard.patience.PAUSE", 1)
+    monkeypatch.setattr("app.guard.room.OFTEN", 0)
     served = Server(Settings(max_stored_mb=EXAMPLES_MB + 1))
     body, kind = form("a.png", b"a" * 900_000)
     declared = {"content-length": str(len(body)), **kind}

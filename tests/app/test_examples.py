@@ -5,9 +5,10 @@ import json
 import numpy as np
 import pytest
 
-from app import examples, request
+from app import request
+from app.docs import examples
 from app.request import read_job
-from models.media import read_media
+from models.uploads.read import read_media
 
 
 @pytest.fixture(scope="module")

@@ -7,12 +7,12 @@ from contextlib import ExitStack, closing
 
 import pytest
 
-from app.events import ComparisonDone, Queued
+from app.page.handlers import position
 from app.settings import Settings
-from app.ui.handlers import position
+from app.worker.events import ComparisonDone, Queued
 from app.worker.fair import FairWorker, RefusedError
 from app.worker.protocol import Job
-from models.media import MediaError
+from models.uploads.media import MediaError
 from pruning.methods import create
 from tests.app.fake_worker import FakeWorker, wait_until
 from tests.tiny import picture

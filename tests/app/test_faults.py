@@ -18,16 +18,16 @@ import gradio as gr
 import pytest
 import torch
 
-from app import recordings
 from app.reading.pool import pool
+from app.recording import saved as recordings
 from app.request import examples
 from app.settings import EXAMPLES, Settings
 from app.worker import local
 from app.worker.fair import FairWorker
 from app.worker.local import LocalWorker
 from models import catalog, weights
-from models.pipeline import run_lane
-from models.record import PHASES
+from models.engine.pipeline import run_lane
+from models.engine.record import PHASES
 from tests.app.asking import TAB, ask, handlers
 from tests.app.fake_worker import wait_until
 from tests.app.waiting import reached

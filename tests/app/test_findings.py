@@ -5,12 +5,13 @@ import json
 import numpy as np
 import pytest
 
-from app.findings import answers, page, report, write
-from app.findings.answered import Answered
-from app.findings.answers import EncodedOnce, finished
-from app.findings.claims import CLAIMS, Claim, judged
-from app.findings.paired import holm, interval, mcnemar
-from app.findings.study import (
+from app.measure.findings import answers, report, write
+from app.measure.findings import document as page
+from app.measure.findings.answered import Answered
+from app.measure.findings.answers import EncodedOnce, finished
+from app.measure.findings.claims import CLAIMS, Claim, judged
+from app.measure.findings.paired import holm, interval, mcnemar
+from app.measure.findings.study import (
     CLIP_METHODS,
     FLOOR,
     PICTURE_METHODS,
@@ -24,8 +25,8 @@ from app.findings.study import (
 from app.settings import ROOT, Settings
 from models.embedded.world import clip_questions
 from models.embedded.world.questions import evaluation_questions
-from models.media import drawn
-from models.pipeline import run_lane
+from models.engine.pipeline import run_lane
+from models.uploads.media import drawn
 from pruning.methods import create
 from tests.tiny import tiny_llava
 

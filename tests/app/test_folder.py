@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from app.ui.folder import make_private, own_folder
+from app.guard.folder import make_private, own_folder
 
 pytestmark = pytest.mark.security
 

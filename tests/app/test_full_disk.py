@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from app import recordings
+from app.page.build import build, launch
+from app.page.download import NOT_WRITTEN
+from app.recording import saved as recordings
 from app.settings import ROOT, Settings
-from app.ui.build import build, launch
-from app.ui.download import NOT_WRITTEN
 from tests.app.browser import NEEDS_CHROMIUM, tab
 from tests.app.fake_worker import FakeWorker
 

@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from app.methods import gallery
-from app.methods.shown import RATIOS, SHOWN
+from app.docs import gallery
+from app.docs.shown import RATIOS, SHOWN
 from app.render.gallery import CELL, COLUMNS, STRIP, Run, clip_gallery, picture_gallery
 from app.render.overlay import overlay
 from app.render.sheet import GROUND, ZOOM, font
 from app.render.strip import strip
 from app.request import examples_of
-from models.media import Media
+from models.uploads.media import Media
 from pruning.methods import METHODS
 from pruning.methods.ivcprune import IVCPrune
 from pruning.methods.visionzip import VisionZip

@@ -9,14 +9,14 @@ import weakref
 import pytest
 import torch
 
-from app.events import ComparisonDone, LaneFailed, PhaseDone, TextDelta
 from app.settings import Settings
 from app.worker import lanes, local
+from app.worker.events import ComparisonDone, LaneFailed, PhaseDone, TextDelta
 from app.worker.lanes import Limits, advance
 from app.worker.local import LocalWorker
 from app.worker.protocol import Job
-from models.pipeline import run_lane
-from models.record import PHASES, LaneResult, Phase
+from models.engine.pipeline import run_lane
+from models.engine.record import PHASES, LaneResult, Phase
 from pruning.methods import create
 from tests.app.fake_worker import wait_until
 from tests.tiny import picture, tiny_llava

@@ -16,7 +16,7 @@ SECRET = "What is on the letter to my doctor?"
 SERVED = f"""
 import asyncio, logging, sys, threading, urllib.error, urllib.request, warnings
 from app.settings import Settings
-from app.ui import build as page
+from app.page import build as page
 from tests.app.fake_worker import FakeWorker
 from tests.app.full_disk import press
 

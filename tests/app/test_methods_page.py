@@ -11,17 +11,18 @@ from pathlib import Path
 
 import pytest
 
-from app.bench import every_method
-from app.methods import page, write
-from app.methods.answers import answers, half_width
-from app.methods.knobs import knobs, presets
-from app.methods.signals import ENCODER, GUIDE, LLM, ROWS, signals
-from app.methods.tested import laws, parity, results
-from app.methods.words import place, positions, rows
+from app.docs import methods_page as page
+from app.docs import write_methods as write
+from app.docs.answers import answers, half_width
+from app.measure.bench import every_method
+from app.page.choices import POSITIONS
+from app.page.lab import note_on
+from app.page.notes import methods_note
+from app.render.knobs import knobs, presets
+from app.render.method_text import place, positions, rows
+from app.render.signals import ENCODER, GUIDE, LLM, ROWS, signals
+from app.render.tested import laws, parity, results
 from app.settings import ROOT
-from app.ui.choices import POSITIONS
-from app.ui.lab import note_on
-from app.ui.notes import methods_note
 from pruning.base import CompressionMethod, Needs
 from pruning.description import describe
 from pruning.methods import METHODS, create

@@ -12,10 +12,10 @@ import urllib.request
 import pytest
 
 from app.logs import JsonFormatter
-from app.metrics import Metrics
+from app.page.handlers import in_words, read_as
 from app.settings import Settings
-from app.ui.handlers import in_words, read_as
 from app.worker.fair import FairWorker, RefusedError
+from app.worker.metrics import Metrics
 from app.worker.observed import ObservedWorker
 from app.worker.protocol import Job
 from pruning.methods import create

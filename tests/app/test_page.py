@@ -11,12 +11,12 @@ import gradio as gr
 import pytest
 
 from app import request
-from app.events import ComparisonDone
+from app.page.api import Endpoint
+from app.page.build import build
 from app.reading.pool import pool
 from app.render.summary import conditions_line, lane_rows
 from app.settings import EXAMPLES, Settings
-from app.ui.api import Endpoint
-from app.ui.build import build
+from app.worker.events import ComparisonDone
 from app.worker.fair import FairWorker
 from tests.app.asking import TAB, ask, handlers
 from tests.app.fake_worker import FakeWorker, wait_until

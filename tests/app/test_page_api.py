@@ -7,10 +7,10 @@ import pytest
 from gradio_client import Client, handle_file
 from PIL import Image
 
+from app.page.api import Endpoint
+from app.page.build import build, launch
 from app.render.summary import conditions_line, lane_rows
 from app.settings import Settings
-from app.ui.api import Endpoint
-from app.ui.build import build, launch
 from tests.app import factory
 from tests.app.fake_worker import FakeWorker
 

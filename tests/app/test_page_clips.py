@@ -9,12 +9,12 @@ import gradio as gr
 import numpy as np
 import pytest
 
+from app.page.held import Held, Shelf, held
+from app.page.inspector import ALL, WIDTH, trees_of
 from app.render.sheet import Sheet
 from app.render.tree import tree_words
-from app.ui.held import Held, Shelf, held
-from app.ui.inspector import ALL, WIDTH, trees_of
-from models.media import read_media
-from models.record import LaneFailure
+from models.engine.record import LaneFailure
+from models.uploads.read import read_media
 from pruning.trace import Fate
 from tests.app import clips, factory
 from tests.app.asking import ask, ask_of_clip, handlers

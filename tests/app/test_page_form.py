@@ -8,10 +8,10 @@ import gradio as gr
 import pytest
 
 from app import request
+from app.guard.uploads import ClipInput, PictureInput
+from app.page import choices, form, lab
+from app.page.following import Following
 from app.settings import Settings
-from app.ui import choices, form, lab
-from app.ui.following import Following
-from app.ui.uploads import ClipInput, PictureInput
 from models.catalog import CATALOG, find
 from models.grounding import FORMATS
 from pruning.methods import create

@@ -6,9 +6,9 @@ import threading
 
 import pytest
 
+from app.page.api import Endpoint
+from app.page.build import build, launch
 from app.settings import Settings
-from app.ui.api import Endpoint
-from app.ui.build import build, launch
 from tests.app.asking import QUESTION, ask, ask_of_clip, handlers
 from tests.app.browser import NEEDS_CHROMIUM, give_picture, tab
 from tests.app.fake_worker import FakeWorker

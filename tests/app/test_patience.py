@@ -6,8 +6,8 @@ import asyncio
 
 import pytest
 
-from app.ui import patience
-from app.ui.patience import TooSlowError, in_time
+from app.guard import patience
+from app.guard.patience import TooSlowError, in_time
 
 pytestmark = pytest.mark.security
 

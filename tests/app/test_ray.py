@@ -18,13 +18,13 @@ import torch
 from ray import serve
 from ray.exceptions import ActorDiedError, RayTaskError
 
-from app.events import ComparisonDone, LaneStarted, TextDelta
 from app.settings import Settings
 from app.worker import ray_serve
+from app.worker.events import ComparisonDone, LaneStarted, TextDelta
 from app.worker.local import LocalWorker
 from app.worker.ray_serve import RayWorker
 from app.worker.spread import SpreadWorker
-from models.record import LaneResult
+from models.engine.record import LaneResult
 from tests.app.factory import same
 from tests.app.fake_worker import wait_until
 from tests.app.ray_page import asked, broken

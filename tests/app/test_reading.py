@@ -26,11 +26,12 @@ from app.reading import child
 from app.reading.confinement import landlock_version
 from app.reading.reader import Reader
 from app.reading.wire import UNCONFINED, FailedError, Order, pack_failure, pack_media, unpack
+from app.recording.export import zip_recording
 from app.request import read_job
 from app.settings import EXAMPLES, ROOT, Settings
-from app.ui.export import zip_recording
-from models.limits import LIMITS
-from models.media import Media, MediaError, drawn, read_media
+from models.uploads.limits import LIMITS
+from models.uploads.media import Media, MediaError, drawn
+from models.uploads.read import read_media
 from tests.app.fake_worker import FakeWorker
 from tests.app.waiting import reached
 from tests.models.clips import write

@@ -12,7 +12,7 @@ import pytest
 
 from app.reading.pool import Pool, pool, read_upload
 from app.settings import EXAMPLES, Settings
-from models.media import MediaError
+from models.uploads.media import MediaError
 from tests.app.fake_worker import wait_until
 from tests.models.clips import write
 

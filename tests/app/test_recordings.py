@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from app import drawings, recordings
-from app.recordings import RecordingError
+from app.recording import drawings
+from app.recording import saved as recordings
+from app.recording.saved import RecordingError
 from app.render.summary import table
-from models.media import read_media
+from models.uploads.read import read_media
 from pruning.base import PositionStrategy
 from pruning.tokens import TokenLayout
 from pruning.trace import TokenTrace

@@ -23,7 +23,7 @@ from app.render.summary import (
     times,
     word_diff,
 )
-from models.record import Truth
+from models.engine.record import Truth
 from tests.app import factory
 
 

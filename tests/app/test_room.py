@@ -7,7 +7,7 @@ import threading
 
 import pytest
 
-from app.ui.room import BLOCK, OFTEN, Room, size_of
+from app.guard.room import BLOCK, OFTEN, Room, size_of
 
 pytestmark = pytest.mark.security
 
@@ -50,7 +50,7 @@ def test_what_was_let_in_counts_until_it_is_seen_to_be_there(tmp_path):
 def test_a_folder_is_looked_through_seldom_and_beside_the_servers_loop(tmp_path, monkeypatch):
     looked = []
     monkeypatch.setattr(
-        "app.ui.room.size_of", lambda folder: looked.append(threading.current_thread()) or 0
+        "app.guard.room.size_of", lambda folder: looked.append(threading.current_thread()) or 0
     )
     now = [0.0]
     room = Room(tmp_path, 100_000, clock=lambda: now[0])

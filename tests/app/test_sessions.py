@@ -12,12 +12,12 @@ import pytest
 from gradio.state_holder import StateHolder
 from gradio_client import Client, handle_file
 
+from app.guard import blocks, sessions
+from app.guard.sessions import MINUTE, drop_unfetched, forget, forget_idle
+from app.measure.tab import Tab
+from app.page.build import build, launch
+from app.page.held import Held
 from app.settings import Settings
-from app.tab import Tab
-from app.ui import blocks, sessions
-from app.ui.build import build, launch
-from app.ui.held import Held
-from app.ui.sessions import MINUTE, drop_unfetched, forget, forget_idle
 from tests.app import factory
 from tests.app.fake_worker import FakeWorker, wait_until
 
@@ -153,7 +153,7 @@ def test_an_answer_that_nobody_fetches_is_dropped_and_one_that_is_being_fetched_
 def test_a_server_looks_by_itself_and_forgets_a_comparison_when_its_hour_is_over(
     picture, monkeypatch
 ):
-    monkeypatch.setattr("app.ui.sessions.MINUTE", 0.2)
+    monkeypatch.setattr("app.guard.sessions.MINUTE", 0.2)
     demo = build(FakeWorker(), Settings())
     _, url, _ = launch(demo, Settings(), prevent_thread_lock=True, quiet=True, server_port=None)
     try:
@@ -171,7 +171,7 @@ def test_a_server_looks_by_itself_and_forgets_a_comparison_when_its_hour_is_over
 
 
 def test_a_look_that_fails_is_logged_and_the_next_one_forgets(monkeypatch, caplog):
-    monkeypatch.setattr("app.ui.sessions.MINUTE", 0.01)
+    monkeypatch.setattr("app.guard.sessions.MINUTE", 0.01)
     looked = []
 
     def look(holder, busy):
@@ -184,7 +184,7 @@ def test_a_look_that_fails_is_logged_and_the_next_one_forgets(monkeypatch, caplo
             while len(looked) < 3:
                 await asyncio.sleep(0.01)
 
-    monkeypatch.setattr("app.ui.sessions.forget_idle", look)
+    monkeypatch.setattr("app.guard.sessions.forget_idle", look)
     page = SimpleNamespace(state_holder=None, _queue=FakeQueue("busy", left=1))
     asyncio.run(asyncio.wait_for(served(), timeout=5))
     assert [line.message for line in caplog.records] == ["sessions not looked at"]

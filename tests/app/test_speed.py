@@ -4,8 +4,9 @@ from dataclasses import replace
 
 import pytest
 
-from app import request, speed
+from app import request
 from app.__main__ import main
+from app.measure import speed
 from app.settings import Settings
 from app.worker import local
 from tests.app import factory

@@ -6,14 +6,14 @@ import threading
 
 import pytest
 
-from app.events import ComparisonDone, LaneDone, LaneStarted, Queued
 from app.settings import Settings
 from app.worker import local
+from app.worker.events import ComparisonDone, LaneDone, LaneStarted, Queued
 from app.worker.fair import FairWorker
 from app.worker.protocol import Health, Job
 from app.worker.spread import SpreadWorker
 from app.worker.start import local_worker
-from models.pipeline import run_lane
+from models.engine.pipeline import run_lane
 from pruning.methods import create
 from tests.app.fake_worker import FakeWorker
 from tests.tiny import picture, tiny_llava

@@ -10,10 +10,10 @@ import gradio as gr
 import pytest
 from gradio.processing_utils import save_base64_to_cache
 
+from app.guard import expiry as sweeping
+from app.guard.expiry import keep_sweeping, sweep
+from app.page.build import build
 from app.settings import Settings
-from app.ui import sweep as sweeping
-from app.ui.build import build
-from app.ui.sweep import keep_sweeping, sweep
 from tests.app.fake_worker import FakeWorker, wait_until
 
 pytestmark = pytest.mark.security

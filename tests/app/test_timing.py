@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from app import timing
 from app.__main__ import main
+from app.measure import timing
 from app.settings import Settings
 from pruning.methods import create
 from tests.tiny import tiny_llava, tiny_onevision, tiny_qwen2_5_vl

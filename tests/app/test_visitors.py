@@ -10,11 +10,11 @@ import httpx
 import pytest
 from gradio_client import Client, handle_file
 
-from app import load
+from app.guard.visitors import Visitors, address
+from app.measure import crowd as load
+from app.measure.tab import Tab, said_of
+from app.page.build import build, launch
 from app.settings import Settings
-from app.tab import Tab, said_of
-from app.ui.build import build, launch
-from app.ui.visitors import Visitors, address
 from app.worker.fair import FairWorker
 from app.worker.start import start_worker
 from tests.app.fake_worker import FakeWorker, wait_until

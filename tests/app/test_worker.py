@@ -6,17 +6,24 @@ from weakref import ref
 
 import pytest
 
-from app.events import ComparisonDone, LaneDone, LaneFailed, LaneStarted, PhaseDone, TextDelta
 from app.render.summary import conditions_line
 from app.request import examples, read_job
 from app.settings import EXAMPLES, Settings
 from app.worker import local
+from app.worker.events import (
+    ComparisonDone,
+    LaneDone,
+    LaneFailed,
+    LaneStarted,
+    PhaseDone,
+    TextDelta,
+)
 from app.worker.local import LocalWorker
 from app.worker.protocol import Job
 from models import memory
 from models.catalog import find
-from models.pipeline import run_lane
-from models.record import LaneFailure, LaneResult
+from models.engine.pipeline import run_lane
+from models.engine.record import LaneFailure, LaneResult
 from pruning.methods import create
 from tests.models import hub_cache
 from tests.tiny import clip, picture, tiny_llava, tiny_onevision

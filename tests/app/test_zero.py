@@ -13,9 +13,9 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from app.events import ComparisonDone
 from app.request import read_job
 from app.settings import EXAMPLES, Settings
+from app.worker.events import ComparisonDone
 from app.worker.local import LocalWorker
 from app.worker.start import engine
 from tests.app.fake_worker import wait_until

@@ -19,8 +19,8 @@ import pytest
 from gradio_client import Client, handle_file
 from PIL import Image
 
+from app.page.build import build, launch
 from app.settings import ROOT, Settings
-from app.ui.build import build, launch
 from tests.app import factory
 from tests.app.fake_worker import FakeWorker
 from tests.deploy.ports import free_port

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from app import space
 from app.__main__ import main
+from app.commands import space
 
 FRONT = re.compile(r"^---\n(.*?)\n---\n", re.DOTALL)
 

@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from app.evaluation import __main__ as command
-from app.evaluation import answerer as module
-from app.evaluation.answerer import Answerer, Asked, Decoding, answerer, upload
+from app.measure.evaluation import __main__ as command
+from app.measure.evaluation import answerer as module
+from app.measure.evaluation.answerer import Answerer, Asked, Decoding, answerer, upload
 from app.settings import EXAMPLES
-from models.llava import LlavaAdapter
-from models.media import drawn
-from models.pipeline import run_lane
+from models.engine.pipeline import run_lane
+from models.families.llava import LlavaAdapter
+from models.uploads.media import drawn
 from pruning.methods import create
 from tests.tiny import picture, tiny_llava, tiny_onevision
 

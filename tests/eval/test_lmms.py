@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from app.evaluation import answerer as module
+from app.measure.evaluation import answerer as module
 from app.settings import EXAMPLES, ROOT
-from models.media import read_image
-from models.pipeline import run_lane
+from models.engine.pipeline import run_lane
+from models.uploads.read import read_image
 from pruning.methods import create
 from tests.tiny import tiny_llava
 
@@ -26,7 +26,7 @@ from lmms_eval.evaluator import simple_evaluate  # noqa: E402
 from lmms_eval.tasks import TaskManager  # noqa: E402
 from lmms_eval.utils import load_yaml_config  # noqa: E402
 
-from app.evaluation.lmms import NAME, TokenScope, register  # noqa: E402
+from app.measure.evaluation.lmms import NAME, TokenScope, register  # noqa: E402
 
 TASKS = ROOT / "tests" / "eval" / "tasks"
 GUIDE = ROOT / "docs" / "eval.md"
@@ -93,7 +93,7 @@ def test_the_command_prints_what_the_embedded_model_answers(task, model, tmp_pat
     arguments = ["--model", NAME, "--model_args", f"model={model}", "--tasks", task]
     folders = ["--include_path", str(TASKS), "--output_path", str(tmp_path)]
     run = subprocess.run(
-        [sys.executable, "-m", "app.evaluation", *arguments, *folders, "--limit", "12"],
+        [sys.executable, "-m", "app.measure.evaluation", *arguments, *folders, "--limit", "12"],
         cwd=ROOT,
         env={**os.environ, "LMMS_EVAL_DATASETS_CACHE": str(tmp_path), "OMP_NUM_THREADS": "1"},
         capture_output=True,

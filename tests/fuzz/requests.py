@@ -12,8 +12,8 @@ from urllib.parse import quote, urlsplit
 
 from PIL import Image
 
+from app.page.build import build, launch
 from app.settings import Settings
-from app.ui.build import build, launch
 from app.worker.start import start_worker
 from tests.app import factory
 from tests.fuzz.watch import Watch

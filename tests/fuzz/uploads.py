@@ -8,7 +8,7 @@ from pathlib import Path
 
 from app.reading.reader import Reader
 from app.settings import Settings
-from models.media import MediaError
+from models.uploads.media import MediaError
 from tests.fuzz.mutate import clip_seeds, disguises, mutated, picture_seeds
 from tests.fuzz.watch import Watch
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from huggingface_hub import constants
 
-from models.base import Adapter
 from models.catalog import ModelCard
+from models.engine.base import Adapter
 from models.shapes import SHAPES
 from tests.tiny import tiny_llava, tiny_onevision, tiny_qwen2_5_vl, tiny_qwen3_vl
 

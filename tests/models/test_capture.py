@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from models.pipeline import Lane
+from models.engine.pipeline import Lane
 from pruning.base import CompressionMethod, Needs, knob
 from pruning.budget import Budget
 from pruning.ops.attention import attend

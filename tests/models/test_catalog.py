@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from models import catalog
-from models.anyres import lay_out
 from models.catalog import CATALOG, RANDOM, find
+from models.families.anyres import lay_out
 from models.loading import FAMILIES, load, make
 from models.shapes import SHAPES
 from tests.tiny import clip, picture

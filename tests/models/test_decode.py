@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from models.decode import TextStream, choose
+from models.engine.decode import TextStream, choose
 from tests.tiny import tiny_llava
 
 TEXTS = ["plain", "naïve café", "日本語の文", "🙂🙃 mixed é", "a\N{COMBINING ACUTE ACCENT}", ""]

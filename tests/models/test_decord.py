@@ -8,8 +8,8 @@ import av
 import numpy as np
 import pytest
 
-from models import video
-from models.video import read_video
+from models.uploads import video
+from models.uploads.video import read_video
 from tests.models.clips import number, write
 from tests.models.codecs import CLIPS, made
 

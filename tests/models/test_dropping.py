@@ -14,9 +14,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from models.base import Sequence
-from models.decoder import Decoder
-from models.pipeline import Lane
+from models.engine.base import Sequence
+from models.engine.decoder import Decoder
+from models.engine.pipeline import Lane
 from pruning.axes import place_on_axes
 from pruning.base import CompressionMethod, Positions, PositionStrategy, knob
 from pruning.budget import Budget

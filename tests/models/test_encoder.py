@@ -8,9 +8,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from models.base import Adapter, Prompt
-from models.clip import ClipEncoder
-from models.siglip import SiglipEncoder
+from models.engine.base import Adapter, Prompt
+from models.families.clip import ClipEncoder
+from models.families.siglip import SiglipEncoder
 from pruning.base import Needs
 from pruning.tokens import VisualTokens
 from tests.tiny import SETTINGS, Setting, picture, tiny_llava

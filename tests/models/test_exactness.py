@@ -8,9 +8,9 @@ import pytest
 import torch
 from transformers import Qwen2Config
 
-from models.base import Adapter
-from models.media import Media
-from models.pipeline import run_lane
+from models.engine.base import Adapter
+from models.engine.pipeline import run_lane
+from models.uploads.media import Media
 from pruning.methods import create
 from tests.tiny import SETTINGS, Setting, clip, picture, prefilled, tiny_onevision
 

@@ -16,12 +16,12 @@ from transformers import (
     Qwen2_5_VLForConditionalGeneration,
 )
 
-from models.base import Prompt, Sequence
-from models.flops import LayerShape
-from models.llava import LlavaAdapter
-from models.llava_onevision import LlavaOnevisionAdapter
-from models.prefill import prefill
-from models.qwen2_5_vl import Qwen25VLAdapter
+from models.engine.base import Prompt, Sequence
+from models.engine.flops import LayerShape
+from models.engine.prefill import prefill
+from models.families.llava import LlavaAdapter
+from models.families.llava_onevision import LlavaOnevisionAdapter
+from models.families.qwen2_5_vl import Qwen25VLAdapter
 from models.shapes import SHAPES
 from pruning.base import CompressionMethod, Needs
 from pruning.budget import Budget

@@ -9,8 +9,8 @@ from PIL import Image
 from models.catalog import CATALOG
 from models.embedded.world import clip_questions
 from models.embedded.world.questions import GROUNDING
+from models.families.llava import LlavaAdapter, pad_to_square
 from models.grounding import FORMATS, WHOLE, iou, parse_boxes, to_picture
-from models.llava import LlavaAdapter, pad_to_square
 from tests.tiny import picture, tiny_llava
 
 

@@ -11,11 +11,11 @@ from torch import Tensor
 from transformers import CLIPVisionConfig, LlavaConfig, LlavaForConditionalGeneration
 from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
 
-from models import guide
-from models.base import Adapter, Guide
-from models.llava import LlavaAdapter
-from models.media import Media
-from models.pipeline import run_lane
+from models.engine import guide
+from models.engine.base import Adapter, Guide
+from models.engine.pipeline import run_lane
+from models.families.llava import LlavaAdapter
+from models.uploads.media import Media
 from pruning.methods import create
 from pruning.ops.select import top
 from tests.tiny import (

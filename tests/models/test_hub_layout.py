@@ -14,11 +14,11 @@ from PIL import Image
 from tokenizers import Tokenizer
 from transformers import LlavaProcessor
 
-from models.base import Adapter
 from models.catalog import find
-from models.chat import turn
+from models.engine.base import Adapter
+from models.families.chat import turn
 from models.loading import make
-from models.media import Media
+from models.uploads.media import Media
 from tests.models.hub import PADDED_VOCABULARY, save_llava, save_onevision
 from tests.models.test_exactness import assert_equal
 from tests.tiny import clip, picture

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from models.pipeline import Lane, run_lane
-from models.record import PHASES, LaneResult, Phase
+from models.engine.pipeline import Lane, run_lane
+from models.engine.record import PHASES, LaneResult, Phase
 from pruning.methods import create
 from tests.cases import Case
 from tests.tiny import SETTINGS, Setting, prefilled

@@ -9,8 +9,8 @@ from PIL import Image
 from transformers import LlavaProcessor
 from transformers.models.llava.image_processing_pil_llava import LlavaImageProcessorPil
 
-from models.llava import LlavaAdapter
-from models.separators import raster_places
+from models.engine.separators import raster_places
+from models.families.llava import LlavaAdapter
 from pruning.tokens import TokenLayout
 from tests.tiny import picture, tiny_llava
 

@@ -10,9 +10,9 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from models.base import Prompt
-from models.llava_onevision import LlavaOnevisionAdapter
-from models.media import Media
+from models.engine.base import Prompt
+from models.families.llava_onevision import LlavaOnevisionAdapter
+from models.uploads.media import Media
 from pruning.base import Needs
 from pruning.methods import create
 from pruning.tokens import VisualTokens

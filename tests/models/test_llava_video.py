@@ -12,12 +12,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from models.base import Prompt
-from models.llava_onevision import LlavaOnevisionAdapter
-from models.llava_video import LlavaVideoAdapter, tell_times
-from models.media import Media
-from models.pipeline import run_lane
-from models.video import read_video
+from models.engine.base import Prompt
+from models.engine.pipeline import run_lane
+from models.families.llava_onevision import LlavaOnevisionAdapter
+from models.families.llava_video import LlavaVideoAdapter, tell_times
+from models.uploads.media import Media
+from models.uploads.video import read_video
 from pruning.base import Needs
 from pruning.methods import create
 from tests.app.factory import clip_file

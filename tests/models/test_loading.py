@@ -9,10 +9,10 @@ import torch
 
 from models import loading, memory, weights
 from models.catalog import find
+from models.engine.pipeline import run_lane
 from models.loading import load
-from models.media import Media
-from models.pipeline import run_lane
 from models.shapes import SHAPES
+from models.uploads.media import Media
 from pruning.methods import create
 from tests.models import hub_cache
 from tests.tiny import clip, picture, tiny_llava, tiny_onevision, tiny_qwen2_5_vl, tiny_qwen3_vl

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from models.media import MediaError, read_image, read_media
+from models.uploads.media import MediaError
+from models.uploads.read import read_image, read_media
 from tests.models.clips import write
 
 RED, WHITE, BLUE = (200, 10, 20), (255, 255, 255), (10, 20, 200)

@@ -6,10 +6,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from models.base import Sequence
-from models.pipeline import Lane
-from models.prefill import shrink
-from models.separators import free_rows
+from models.engine.base import Sequence
+from models.engine.pipeline import Lane
+from models.engine.prefill import shrink
+from models.engine.separators import free_rows
 from pruning.base import PositionStrategy
 from pruning.token_map import TokenMap
 from tests.tiny import SETTINGS, prefilled

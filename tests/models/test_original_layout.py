@@ -21,12 +21,12 @@ from transformers.models.siglip.image_processing_pil_siglip import SiglipImagePr
 
 from models import loading
 from models.catalog import find
-from models.chat import load_tokenizer
-from models.llava_video import LlavaVideoAdapter
+from models.engine.pipeline import run_lane
+from models.families.chat import load_tokenizer
+from models.families.llava_video import LlavaVideoAdapter
 from models.loading import make
 from models.original_config import TOWERS, pinpoints, translate_config
 from models.original_layout import load_original, processor_of
-from models.pipeline import run_lane
 from pruning.methods import create
 from tests.models.hub import PINPOINTS, TEXT, qwen_tokenizer, save_json, save_shards
 from tests.models.test_exactness import assert_equal

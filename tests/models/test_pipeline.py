@@ -9,11 +9,11 @@ from itertools import zip_longest
 import pytest
 import torch
 
-from models.base import Adapter
-from models.llava import LlavaAdapter
-from models.media import Media
-from models.pipeline import run_lane
-from models.record import LaneResult
+from models.engine.base import Adapter
+from models.engine.pipeline import run_lane
+from models.engine.record import LaneResult
+from models.families.llava import LlavaAdapter
+from models.uploads.media import Media
 from pruning.budget import BudgetError
 from pruning.methods import create
 from tests.cases import CASES

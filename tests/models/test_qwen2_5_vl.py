@@ -12,11 +12,11 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
 
-from models.base import Prompt
-from models.media import Media
-from models.pipeline import run_lane
-from models.qwen2_5_vl import Qwen25VLAdapter
-from models.qwen_pixels import patches_of
+from models.engine.base import Prompt
+from models.engine.pipeline import run_lane
+from models.families.qwen2_5_vl import Qwen25VLAdapter
+from models.families.qwen_pixels import patches_of
+from models.uploads.media import Media
 from pruning.base import Needs
 from pruning.methods import create
 from pruning.tokens import VisualTokens

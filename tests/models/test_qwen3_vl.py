@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from models.media import Media
-from models.pipeline import run_lane
+from models.engine.pipeline import run_lane
+from models.uploads.media import Media
 from pruning.base import Needs
 from pruning.methods import create
 from pruning.token_map import TokenMap

@@ -9,7 +9,7 @@ import pytest
 from transformers import AutoTokenizer
 from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
 
-from models.qwen_base import QwenBase
+from models.families.qwen_base import QwenBase
 from pruning.methods import create
 from tests.tiny import picture, prefilled, tiny_qwen2_5_vl, tiny_qwen3_vl
 

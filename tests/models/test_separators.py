@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from models.separators import free_rows, number, renumber, weave
+from models.engine.separators import free_rows, number, renumber, weave
 from pruning.base import PositionStrategy
 
 PERC, PESP = PositionStrategy.PERC, PositionStrategy.PESP

@@ -8,8 +8,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 import torch
 
+from models.engine.turns import Turns
 from models.loading import load
-from models.turns import Turns
 
 pytestmark = pytest.mark.checkpoint
 SECONDS = 5
@@ -22,7 +22,7 @@ def test_models_that_are_loaded_at_once_leave_the_dtype_as_it_was() -> None:
 
 
 def test_no_step_sees_the_dtype_that_a_load_sets() -> None:
-    from models.turns import TURNS
+    from models.engine.turns import TURNS
 
     seen, over = set(), threading.Event()
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from models import video
-from models.video import read_video
+from models.uploads import video
+from models.uploads.video import read_video
 from tests.models.clips import TURNS, decoded, number, picture, turn, write, write_in_sizes
 from tests.models.codecs import CLIPS, made
 

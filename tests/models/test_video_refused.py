@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from models import probe
-from models.container import is_clip, is_cut_short
-from models.limits import LIMITS, Limits
-from models.media import MediaError, read_media
+from models.uploads import probe
+from models.uploads.container import is_clip, is_cut_short
+from models.uploads.limits import LIMITS, Limits
+from models.uploads.media import MediaError
+from models.uploads.read import read_media
 from tests.models.clips import cut, spoil, write, write_sound
 from tests.models.codecs import SHORT, made
 

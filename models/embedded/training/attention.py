@@ -20,7 +20,7 @@ from models.catalog import find
 from models.embedded.world.clips import as_media, draw_clip
 from models.embedded.world.scenes import Scene, draw_scene, evaluation_seed
 from models.loading import load
-from models.media import Media, drawn
+from models.uploads.media import Media, drawn
 from pruning.base import Needs
 
 FIRST_SHARES = (1 / 9, 2 / 9, 1 / 3)

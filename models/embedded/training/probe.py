@@ -22,9 +22,9 @@ from tqdm import tqdm
 from models.catalog import find
 from models.embedded.world.clips import as_media, draw_clip
 from models.embedded.world.scenes import draw_scene, evaluation_seed
-from models.llava_base import LlavaBase
+from models.families.llava_base import LlavaBase
 from models.loading import load
-from models.media import Media, drawn
+from models.uploads.media import Media, drawn
 from pruning.base import Needs
 from pruning.methods import create
 from pruning.token_map import TokenMap

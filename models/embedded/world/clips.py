@@ -23,7 +23,7 @@ from models.embedded.world.scenes import (
     paint,
 )
 from models.embedded.world.sprites import COLOURS, KINDS, sprite
-from models.media import Media
+from models.uploads.media import Media
 
 MAX_ACTORS = 4
 APART = 0.15  # of the clip between two events, so that eight frames tell them apart

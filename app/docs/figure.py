@@ -1,0 +1,67 @@
+"""The README's picture: a tree follows a thing through a clip, where merging in place cannot."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from app.docs.examples import CLIP_SEEDS, DRAWN_FRAMES, SAMPLED_FRAMES
+from app.render.forest import Tree, largest_trees
+from app.render.tree import tree
+from app.settings import EXAMPLES, ROOT
+from models.embedded.build_video import POOLED
+from models.embedded.training.perception import owners
+from models.embedded.world.clips import Clip, draw_clip
+from models.embedded.world.scenes import evaluation_seed
+from models.engine.pipeline import run_lane
+from models.engine.record import LaneResult
+from models.loading import load
+from models.uploads.media import Media
+from models.uploads.read import read_media
+from pruning.methods import create
+from pruning.trace import TokenTrace
+
+PICTURE = ROOT / "assets" / "screenshots" / "trees.png"
+CLIP, KIND, RATIO = 6, "boat", 0.25
+METHODS = ("flashvid", "ttm")  # one above the other
+
+
+def draw() -> Iterator[Path]:
+    """Of each method, the tree that holds most tokens of one thing of an example clip."""
+    media = read_media(EXAMPLES / f"clip-{CLIP}.mp4", SAMPLED_FRAMES)
+    clip = draw_clip(evaluation_seed(CLIP_SEEDS[CLIP - 1]), DRAWN_FRAMES)
+    shown = tokens_of(KIND, clip)
+    adapter = load("embedded-video")
+    sheets = []
+    for name in METHODS:
+        method = create(name, retention_ratio=RATIO)
+        *_, result = run_lane(adapter, media, "Which way does it move?", method, max_new_tokens=1)
+        assert isinstance(result, LaneResult)
+        sheets.append(sheet(media, result.trace, shown))
+    stacked = np.concatenate([np.asarray(each) for each in sheets])
+    Image.fromarray(stacked).save(PICTURE, optimize=True)
+    yield PICTURE
+
+
+def tokens_of(kind: str, clip: Clip) -> np.ndarray:
+    """(N,) whether each visual token of the sampled frames shows it."""
+    sampled = np.linspace(0, DRAWN_FRAMES - 1, SAMPLED_FRAMES).astype(int)
+    shown = []
+    for scene in (clip.scenes[index] for index in sampled):
+        index = next((i for i, thing in enumerate(scene.things) if thing.kind == kind), None)
+        shown.append(owners(scene, POOLED).numpy() == (-2 if index is None else index))
+    return np.concatenate(shown)
+
+
+def sheet(media: Media, trace: TokenTrace, shown: np.ndarray) -> Image.Image:
+    """The tree with most tokens on the thing, as it enters the LLM."""
+
+    def held(one: Tree) -> int:
+        on_thing = int(shown[one.members].sum())
+        return on_thing if 2 * on_thing > len(one) else 0
+
+    best = max(largest_trees(trace, len(trace), layer=0), key=held)
+    return tree(media, trace, best.survivor, layer=0)

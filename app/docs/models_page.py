@@ -1,0 +1,115 @@
+"""docs/models.md: what each card says, and which method runs on which family."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from string import Template
+from typing import Any
+
+from app.docs.markdown import table
+from app.request import NOUNS
+from models.catalog import CATALOG, RANDOM, ModelCard, find
+from models.grounding import FORMATS
+from models.loading import config_of
+from models.memory import GIB, LANES, needed
+
+TEMPLATE = Path(__file__).with_name("models_page.md")
+HUB = "https://huggingface.co"
+HEAD = ("name", "family", "checkpoint", "revision", "parameters", "takes", "visual tokens")
+HEAD += ("LLM layers", "boxes", "guide", "GiB in bf16", "licence")
+SHORT = {  # words of a refusal, and what stands for it in a cell
+    "takes a clip,": "clips only",
+    "takes a picture,": "pictures only",
+    "regular grid": "no grid",
+}
+
+Cell = Mapping[str, Any]  # of the matrix, as tests/matrix.py writes it
+
+
+def markdown(matrix: Mapping[str, Any], timing: str = "") -> str:
+    """The page; `matrix` is what tests/matrix.py writes, `timing` the tables of costs."""
+    cells = matrix["cells"]
+    measured = [cell["measured_ratio"] for cell in cells if not cell["refused"]]
+    ratios = [ratio for ratio in measured if ratio < 1]
+    return Template(TEMPLATE.read_text(encoding="utf-8")).substitute(
+        cards=table(HEAD, map(_card, CATALOG)),
+        lanes=LANES,
+        boxes="\n".join(f"- `{name}`: {FORMATS[name].written}" for name in _groundings()),
+        ratio=_share(matrix["retention_ratio"]),
+        cells=len(cells),
+        ran=len(measured),
+        lowest=_share(min(ratios)),
+        highest=_share(max(ratios)),
+        matrix=_matrix(cells),
+        reasons=_reasons(cells),
+        timing=timing,
+        random=RANDOM,
+    )
+
+
+def _card(card: ModelCard) -> tuple[str, ...]:
+    config = config_of(card)
+    memory = needed(config, card.tokens, "bfloat16")
+    frames = "" if "image" in card.media else f" ({card.frames} frames)"
+    return (
+        f"`{card.name}`",
+        card.family,
+        _checkpoint(card),
+        card.revision or "in the checkout",
+        f"{memory.weights // 2:,}",
+        " and ".join(NOUNS[kind] + "s" for kind in sorted(card.media)),
+        f"{card.tokens:,}{frames}",
+        str(config.text_config.num_hidden_layers),
+        f"`{card.grounding}`",
+        find(card.guide).name if card.guide else "itself",
+        f"{memory.total / GIB:.3g}",
+        card.licence,
+    )
+
+
+def _checkpoint(card: ModelCard) -> str:
+    return f"[{card.source}]({f'{HUB}/{card.source}' if card.revision else f'../{card.source}'})"
+
+
+def _groundings() -> list[str]:
+    return list(dict.fromkeys(card.grounding for card in CATALOG))
+
+
+def _matrix(cells: Sequence[Cell]) -> str:
+    """A line a method, a column a tiny model."""
+    settings = {cell["setting"]: f"{cell['family']}: {NOUNS[cell['kind']]}s" for cell in cells}
+    lines: dict[str, dict[str, str]] = {}
+    numbers = {reason: number for number, reason in enumerate(_refusals(cells), 1)}
+    for cell in cells:
+        lines.setdefault(cell["method"], {})[cell["setting"]] = _cell(cell, numbers)
+    return table(
+        ("method", *settings.values()),
+        [
+            (f"[`{name}`](methods.md#{name})", *(line.get(one, "–") for one in settings))
+            for name, line in lines.items()
+        ],
+    )
+
+
+def _cell(cell: Cell, numbers: Mapping[str, int]) -> str:
+    if cell["refused"]:
+        return f"{_short(cell['refused'])} <sup>{numbers[cell['refused']]}</sup>"
+    return f"runs as `{cell['preset']}`" if cell["preset"] == cell["family"] else "runs"
+
+
+def _short(reason: str) -> str:
+    return next((short for words, short in SHORT.items() if words in reason), "refuses")
+
+
+def _refusals(cells: Sequence[Cell]) -> list[str]:
+    return list(dict.fromkeys(cell["refused"] for cell in cells if cell["refused"]))
+
+
+def _reasons(cells: Sequence[Cell]) -> str:
+    """What a lane says where it refuses, numbered as in the matrix."""
+    return "\n".join(f"{number}. {reason}" for number, reason in enumerate(_refusals(cells), 1))
+
+
+def _share(ratio: float) -> str:
+    return f"{100 * ratio:.3g} %"

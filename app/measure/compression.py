@@ -1,0 +1,188 @@
+"""What compressing costs by itself: random tokens of a 7B model's size, on the CPU.
+
+Two questions: how long does each method take beside the prefill that it saves; and does FlashVID,
+stage by stage, grow no faster than the clip. Times are medians, after one warm-up.
+"""
+
+from __future__ import annotations
+
+import math
+import resource
+import statistics
+import time
+from collections.abc import Callable, Sequence
+from functools import partial
+from itertools import chain
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+
+from app.measure.layer_time import LAYERS, layer_seconds
+from app.worker.conditions import processor
+from pruning.base import CompressionMethod
+from pruning.methods import create
+from pruning.methods.flashvid import FlashVID
+from pruning.tokens import TokenLayout, VisualTokens
+
+METHODS = ("flashvid", "fastvid", "prunevid", "ttm", "visionzip", "frames", "pooling")
+STAGES = ("DySeg", "ADTS", "TSTM", "DPC-kNN")
+KEYS, KEY_HEADS = 1152, 16  # of SigLIP so400m, for VisionZip
+LIMITS = {"frames": 512, "tokens": 4096, "width": 16_384, "repeats": 1000}
+
+
+class Watched(FlashVID):
+    """FlashVID that leaves in `seconds` how long each stage took the last time."""
+
+    seconds: ClassVar[dict[str, float]] = {}
+
+    def cut(self, *inputs: Any) -> Tensor:
+        return self._watch("DySeg", super().cut, inputs)
+
+    def select(self, *inputs: Any) -> tuple[Tensor, Tensor]:
+        return self._watch("ADTS", super().select, inputs)
+
+    def grow(self, *inputs: Any) -> Any:
+        return self._watch("TSTM", super().grow, inputs)
+
+    def thin(self, *inputs: Any) -> Any:
+        return self._watch("DPC-kNN", super().thin, inputs)
+
+    def _watch(self, stage: str, run: Callable, inputs: Sequence) -> Any:
+        start = time.perf_counter()
+        outcome = run(*inputs)
+        self.seconds[stage] = time.perf_counter() - start
+        return outcome
+
+
+@torch.inference_mode()
+def compression(
+    frames: Sequence[int], clip: int, tokens: int, width: int, ratio: float, repeats: int
+) -> dict:
+    """Measure everything; in seconds, and in visual tokens, as if there were no text."""
+    for count in (*frames, clip):
+        _check(frames=count)
+    _check(tokens=tokens, width=width, repeats=repeats)
+    if not 0 < ratio < 1:
+        raise ValueError(f"Retention ratio is {ratio}, wanted above 0 and below 1.")
+    report = {
+        "conditions": {
+            "machine": processor(),
+            "threads": torch.get_num_threads(),
+            "torch": torch.__version__,
+        },
+        "clip": {"frames": clip, "tokens": tokens, "width": width, "dtype": "float32"},
+        "retention_ratio": ratio,
+        "repeats": repeats,
+        "layers": LAYERS,
+        **_methods(seen(clip, tokens, width), ratio, repeats),
+        "flashvid": [_stages(seen(count, tokens, width), ratio, repeats) for count in frames],
+    }
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return report | {"peak_mb": peak / 1024}
+
+
+def _check(**numbers: int) -> None:
+    for name, number in numbers.items():
+        if not 1 <= number <= LIMITS[name]:
+            raise ValueError(f"{name.title()}: {number} came, wanted 1 to {LIMITS[name]:,}.")
+
+
+def seen(frames: int, tokens: int, width: int) -> VisualTokens:
+    """A seeded clip that changes little by little: cosines of nearly 0.9 from frame to frame."""
+    draw = torch.Generator().manual_seed(0)
+    features = torch.randn(1, tokens, width, generator=draw) + 0.5
+    features = features + 0.4 * torch.randn(frames, tokens, width, generator=draw)  # (T, N, D)
+    rows = next(side for side in range(math.isqrt(tokens), 0, -1) if tokens % side == 0)
+    return VisualTokens(
+        features.flatten(0, 1),
+        TokenLayout.regular(frames, rows, tokens // rows),
+        attention=torch.randn(frames * tokens, generator=draw).softmax(0),
+        keys=torch.randn(frames * tokens, KEYS, generator=draw),
+        key_heads=KEY_HEADS,
+        frames=features.mean(dim=1),
+    )
+
+
+def _methods(visual: VisualTokens, ratio: float, repeats: int) -> dict:
+    """Each method's time beside what it saves: a layer's time at its rows, for each layer."""
+    n, width = visual.features.shape
+    methods = [create(name, retention_ratio=ratio) for name in METHODS]
+    stairs = [method.budget(n, LAYERS).per_layer(LAYERS) for method in methods]
+    layer = layer_seconds(width, {n, *chain.from_iterable(stairs)})
+    whole = LAYERS * layer[n]
+    rows = []
+    for method, stair in zip(methods, stairs, strict=True):
+        spent = _median(partial(_compress, method, visual, stair[0]), repeats)
+        saved = whole - sum(layer[count] for count in stair)
+        rows.append(
+            {
+                "method": method.name,
+                "tokens": [stair[0], stair[-1]],
+                "compress": spent,
+                "prefill_saved": saved,
+                "share": spent / saved if saved > 0 else None,
+            }
+        )
+    return {"prefill": whole, "layer": layer, "methods": rows}
+
+
+def _compress(method: CompressionMethod, visual: VisualTokens, keep: int) -> Tensor:
+    return method.compress(visual, keep).apply(visual.features)
+
+
+def _stages(visual: VisualTokens, ratio: float, repeats: int) -> dict:
+    """FlashVID's stages: medians of each, which need not sum to the median of the whole."""
+    method, runs = Watched(retention_ratio=ratio), []
+    keep = method.budget(len(visual), LAYERS).before
+    for _ in range(repeats + 1):
+        Watched.seconds = dict.fromkeys(STAGES, 0.0)  # none runs where all tokens are kept
+        start = time.perf_counter()
+        _compress(method, visual, keep)
+        runs.append({**Watched.seconds, "total": time.perf_counter() - start})
+    medians = {name: statistics.median(run[name] for run in runs[1:]) for name in runs[0]}
+    return {"frames": visual.layout.grid[0], **medians}
+
+
+def _median(run: Callable[[], object], repeats: int) -> float:
+    times = []
+    for _ in range(repeats + 1):
+        start = time.perf_counter()
+        run()
+        times.append(time.perf_counter() - start)
+    return statistics.median(times[1:])  # the first is a warm-up
+
+
+def table(report: dict) -> str:
+    """The report as fixed-width text."""
+    clip, conditions = report["clip"], report["conditions"]
+    heads = (*STAGES, "total")
+    lines = [
+        f"{clip['frames']} × {clip['tokens']} tokens of width {clip['width']}, {clip['dtype']}, "
+        f"at {report['retention_ratio']:.0%}: {conditions['machine']}, "
+        f"{conditions['threads']} threads, torch {conditions['torch']}, "
+        f"medians of {report['repeats']}, {report['peak_mb']:,.0f} MB at most",
+        f"prefill of all tokens: {report['prefill']:.1f} s, "
+        f"{report['layers']} times one layer of random weights, which was measured",
+        "",
+        f"{'method':<10} {'tokens':>12} {'compress ms':>12} {'saves s':>9} {'share':>8}",
+        *(
+            f"{row['method']:<10} {' → '.join(map(str, row['tokens'])):>12} "
+            f"{1e3 * row['compress']:>12.1f} {row['prefill_saved']:>9.1f} {_share(row['share']):>8}"
+            for row in report["methods"]
+        ),
+        "",
+        "FlashVID, ms by stage",
+        f"{'frames':<10}" + "".join(f"{name:>10}" for name in (*heads, "a frame")),
+        *(
+            f"{row['frames']:<10}"
+            + "".join(f"{1e3 * row[name]:>10.1f}" for name in heads)
+            + f"{1e3 * row['total'] / row['frames']:>10.2f}"
+            for row in report["flashvid"]
+        ),
+    ]
+    return "\n".join(lines)
+
+
+def _share(value: float | None) -> str:
+    return "–" if value is None else f"{value:.3%}"

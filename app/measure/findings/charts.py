@@ -1,0 +1,126 @@
+"""The findings' charts, drawn from the report alone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import altair as alt
+
+from app.measure.findings.study import STRATEGIES
+from app.render.chart import INK, chart_svg, dressed, inline
+from app.render.palette import LANE_COLOURS, VANILLA_COLOUR
+
+HEIGHT = 260
+
+
+def draw(report: dict[str, Any], folder: Path) -> None:
+    """`findings-*.svg`, each with the conditions it was measured under."""
+    words = _words(report)
+    clips = report["clips"]
+    published = [row for row in clips if row["positions"] == "published"]
+    named = {
+        "questions": curves(report["drops"], "questions", "questions right"),
+        "grounding": curves(report["drops"], "grounding", "boxes right (IoU ≥ 0.5)"),
+        "positions": strategies(report["positions"]),
+        "clips": curves(published, "questions", "questions about clips right"),
+        "moving": moving([row for row in clips if row["positions"] == "pesp" or row["ratio"] == 1]),
+    }
+    for name, chart in named.items():
+        model = "embedded-video" if name in ("clips", "moving") else "embedded-image"
+        chart_svg(dressed(chart, words[model], HEIGHT), folder / f"findings-{name}.svg")
+
+
+def _words(report: dict[str, Any]) -> dict[str, str]:
+    return {
+        name: f"{name} · {told['uploads']} uploads × {report['seeds']} seeds · "
+        "mean ± standard deviation over seeds"
+        for name, told in report["models"].items()
+    }
+
+
+def curves(rows: list[dict], rate: str, title: str) -> Any:
+    """Share right by ratio, one line a method, vanilla and next to nothing as level lines."""
+    ran = [row for row in rows if "refused" not in row]
+    points = [
+        {"method": row["title"], "ratio": 100 * row["ratio"], **_ends(row[rate])}
+        for row in ran
+        if 0.05 < row["ratio"] < 1
+    ]
+    methods = list(dict.fromkeys(point["method"] for point in points))
+    across = alt.X(
+        "ratio:Q",
+        title="retention ratio, %",
+        scale=alt.Scale(reverse=True, zero=False, padding=12),
+        axis=alt.Axis(values=sorted({point["ratio"] for point in points}), format=".1~f"),
+    )
+    colour = _coloured("method", methods)
+    base = alt.Chart(inline(points)).encode(x=across, color=colour)
+    line = base.mark_line(point=alt.OverlayMarkDef(size=45, filled=True)).encode(
+        y=alt.Y("mean:Q", title=f"share of {title}", scale=alt.Scale(domain=[0, 1]))
+    )
+    spread = base.mark_rule(opacity=0.6).encode(y="low:Q", y2="high:Q")
+    levels = [
+        {"level": row[rate]["mean"], "what": row["title"]}
+        for row in ran
+        if row["ratio"] == 1 or row["ratio"] < 0.05
+    ]
+    level = alt.Chart(inline(levels)).mark_rule(strokeDash=[5, 4], color=VANILLA_COLOUR)
+    label = alt.Chart(inline(levels)).mark_text(align="left", dy=-6, fontSize=11, color=INK)
+    return alt.layer(
+        level.encode(y="level:Q"),
+        label.encode(x=alt.value(4), y="level:Q", text="what:N"),
+        spread,
+        line,
+    )
+
+
+def strategies(rows: list[dict]) -> Any:
+    """Boxes right under each numbering, at the middle ratio."""
+    ran = [row for row in rows if "refused" not in row]
+    ratio = sorted({row["ratio"] for row in ran})[len({row["ratio"] for row in ran}) // 2]
+    bars = [
+        {"method": row["title"], "positions": name.upper(), **_ends(row[name]["grounding"])}
+        for row in ran
+        if row["ratio"] == ratio
+        for name in STRATEGIES
+    ]
+    title = f"share of boxes right at {100 * ratio:g} %"
+    return _grouped(bars, "positions", [name.upper() for name in STRATEGIES], title)
+
+
+def moving(rows: list[dict]) -> Any:
+    """Answers about what moves beside those about what stands still, at the smallest ratio."""
+    ran = [row for row in rows if "refused" not in row]
+    least = min(row["ratio"] for row in ran if row["ratio"] > 0.05)
+    bars = [
+        {"method": row["title"], "object": name, **_ends(row[name])}
+        for row in ran
+        if row["ratio"] in (least, 1)
+        for name in ("moving", "still")
+    ]
+    title = f"share of answers right at {100 * least:g} %, all with PESP"
+    return _grouped(bars, "object", ["moving", "still"], title)
+
+
+def _grouped(bars: list[dict], by: str, order: list[str], title: str) -> Any:
+    methods = list(dict.fromkeys(bar["method"] for bar in bars))
+    base = alt.Chart(inline(bars)).encode(
+        x=alt.X("method:N", sort=methods, title=None, axis=alt.Axis(labelAngle=0)),
+        xOffset=alt.XOffset(f"{by}:N", sort=order),
+    )
+    bar = base.mark_bar().encode(
+        y=alt.Y("mean:Q", title=title, scale=alt.Scale(domain=[0, 1])),
+        color=_coloured(by, order),
+    )
+    return alt.layer(bar, base.mark_rule(color=INK).encode(y="low:Q", y2="high:Q"))
+
+
+def _coloured(field: str, names: list[str]) -> alt.Color:
+    scale = alt.Scale(domain=names, range=list(LANE_COLOURS[: len(names)]))
+    return alt.Color(f"{field}:N", scale=scale, legend=alt.Legend(title=None, orient="top"))
+
+
+def _ends(rate: dict[str, float]) -> dict[str, float]:
+    low, high = rate["mean"] - rate["spread"], rate["mean"] + rate["spread"]
+    return {"mean": rate["mean"], "low": max(0.0, low), "high": min(1.0, high)}

@@ -1,0 +1,143 @@
+"""What can be put to the test here, each as a pair of lanes: what papers say, and what we ask."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import groupby
+
+from app.measure.findings.answered import Answered
+from app.measure.findings.paired import LEVEL, holm
+from app.measure.findings.study import FLOOR, PESP_RATIOS, PICTURE_RATIOS, VANILLA, Lane, numbered
+
+
+@dataclass(frozen=True)
+class Claim:
+    """The first lane is right more often than the second, on boxes or on questions."""
+
+    family: str  # the paper it is of, or "ours"; Holm's method adjusts within it
+    text: str
+    figures: str  # the paper's own, and where they stand
+    model: str
+    first: Lane
+    second: Lane
+    boxes: bool
+
+    @property
+    def lanes(self) -> tuple[Lane, Lane]:
+        return self.first, self.second
+
+
+_FINDING_1 = "Finding 1, RefCOCO test, 128 tokens"
+_TABLE = "grounding, RefCOCO test, 128 tokens"
+_FIX = "position fix, RefCOCO test, 128 tokens"
+_OF = "of 58.3 with all"
+
+
+def _nuwa(text: str, figures: str, first: Lane, second: Lane) -> Claim:
+    return Claim("Nüwa", text, f"{figures} {_OF}", "embedded-image", first, second, boxes=True)
+
+
+def _flashvid(other: str, title: str, figures: str, ratio: float) -> Claim:
+    text = f"FlashVID answers more questions than {title} at {100 * ratio:g} %"
+    shown = f"LLaVA-OneVision, share of vanilla's score: {figures} %"
+    lanes = Lane("flashvid", ratio), Lane(other, ratio)
+    return Claim("FlashVID", text, shown, "embedded-video", *lanes, boxes=False)
+
+
+def _ours_on_pictures(text: str, first: str, second: str, ratio: float) -> Claim:
+    lanes = Lane(first, ratio), Lane(second, ratio)
+    text = f"{text} at {100 * ratio:.0f} %"
+    return Claim("ours", text, "", "embedded-image", *lanes, boxes=True)
+
+
+def _ours_on_clips(other: str, title: str, ratio: float) -> Claim:
+    """FlashVID's claim with the numbering taken out of the comparison."""
+    lanes = numbered("flashvid", ratio, "pesp"), numbered(other, ratio, "pesp")
+    text = f"FlashVID answers more questions than {title} at {100 * ratio:g} %, both with PESP"
+    return Claim("ours", text, "", "embedded-video", *lanes, boxes=False)
+
+
+CLAIMS = (
+    _nuwa(
+        "Pooling grounds more than VisionZip's selection at 22 %",
+        f"{_FINDING_1}: 23.0 against 4.5",
+        Lane("pooling", 0.222),
+        Lane("visionzip", 0.222),
+    ),
+    _nuwa(
+        "Pooling grounds more than FastV's selection at 22 %",
+        f"{_FINDING_1}: 23.0 against 10.3",
+        Lane("pooling", 0.222),
+        Lane("fastv", 0.222),
+    ),
+    _nuwa(
+        "Nüwa grounds more than VisionZip at 22 %",
+        f"{_TABLE}: 45.1 against 4.5",
+        Lane("nuwa", 0.222),
+        Lane("visionzip", 0.222),
+    ),
+    _nuwa(
+        "Nüwa grounds more than FastV at 22 %",
+        f"{_TABLE}: 45.1 against 10.3",
+        Lane("nuwa", 0.222),
+        Lane("fastv", 0.222),
+    ),
+    _nuwa(
+        "RPME instead of PERC lets VisionZip ground more at 22 %",
+        f"{_FIX}: 21.4 against 4.5",
+        numbered("visionzip", 0.222, "rpme"),
+        numbered("visionzip", 0.222, "perc"),
+    ),
+    _nuwa(
+        "RPME instead of PESP lets FastV ground more at 22 %",
+        f"{_FIX}: 13.4 against 10.3",
+        numbered("fastv", 0.222, "rpme"),
+        numbered("fastv", 0.222, "pesp"),
+    ),
+    _flashvid("visionzip", "VisionZip", "100.3 against 99.7", 0.25),
+    _flashvid("fastvid", "FastVID", "100.3 against 99.0", 0.25),
+    _flashvid("visionzip", "VisionZip", "99.1 against 92.5", 0.10),
+    _flashvid("fastvid", "FastVID", "99.1 against 97.8", 0.10),
+    *(
+        _ours_on_pictures("Nüwa grounds more than an even grid", "nuwa", "grid", ratio)
+        for ratio in PICTURE_RATIOS
+    ),
+    *(
+        _ours_on_pictures("FastV grounds more than an even grid", "fastv", "grid", ratio)
+        for ratio in PICTURE_RATIOS[:2]
+    ),
+    *(
+        _ours_on_clips(other, title, ratio)
+        for ratio in PESP_RATIOS
+        for other, title in (("visionzip", "VisionZip"), ("fastvid", "FastVID"), ("ttm", "TTM"))
+    ),
+)
+
+
+def judged(answered: dict[str, Answered], claims: Sequence[Claim] = CLAIMS) -> list[dict]:
+    """Each claim with its rates, its p-value adjusted within its family, and the verdict."""
+    rows = [_tested(answered[claim.model], claim) for claim in claims]
+    for _, family in groupby(rows, lambda row: row["family"]):
+        tested = [row for row in family if "refused" not in row]
+        for row, p in zip(tested, holm([row["p"] for row in tested]), strict=True):
+            more = row["first_alone"] > row["second_alone"]
+            row["p_holm"] = p
+            row["verdict"] = "not decided" if p >= LEVEL else "holds" if more else "the reverse"
+            if row.pop("floored") and p >= LEVEL:
+                row["verdict"] = "not decided: both no better than with next to nothing kept"
+    return rows
+
+
+def _tested(told: Answered, claim: Claim) -> dict:
+    row = {"family": claim.family, "claim": claim.text, "figures": claim.figures}
+    if refusal := told.refused(claim.first) or told.refused(claim.second):
+        return row | {"refused": refusal}
+    asked = told.box if claim.boxes else ~told.box
+    rates = [told.rate(lane, asked) for lane in (*claim.lanes, VANILLA)]
+    return (
+        row
+        | dict(zip(("first", "second", "vanilla"), rates, strict=True))
+        | told.against(*claim.lanes, asked)
+        | {"floored": all(told.against(lane, FLOOR, asked)["p"] >= LEVEL for lane in claim.lanes)}
+    )

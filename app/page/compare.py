@@ -1,0 +1,156 @@
+"""The Compare view: declare the components, then wire them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import gradio as gr
+
+from app.guard.visitors import Visitors
+from app.page import board, form
+from app.page.choices import retention_note
+from app.page.following import Following
+from app.page.handlers import Handlers
+from app.page.inspector import Inspector
+from app.settings import Settings
+from app.worker.protocol import Worker
+
+# Files that are made when they are asked for: some visitors at a time, whoever waits for a device.
+FILES = {"concurrency_id": "files", "concurrency_limit": 4}
+QUIET = {"show_progress": "hidden", "api_visibility": "private", "queue": False}
+
+
+def compare_view(
+    worker: Worker,
+    settings: Settings,
+    model: gr.Dropdown,
+    visitors: Visitors,
+    **device: Any,
+) -> None:
+    """Build the view inside the current `gr.Blocks` and connect it to `worker`."""
+    with gr.Row(elem_id="main", equal_height=False):
+        asked = form.declare(settings)
+        shown = board.declare(settings)
+    _wire_form(asked, model, settings)
+    handlers = Handlers(worker, settings, asked, shown, visitors)
+    _wire_job(handlers, asked, model, **device)
+    _wire_inspector(shown.inspector, shown.comparison)
+    shown.save.click(
+        handlers.keep,
+        shown.comparison,
+        [shown.save, shown.file],
+        show_progress="hidden",
+        api_visibility="private",
+        **FILES,
+    ).then(None, js="() => window.tokenscope.press('file')", api_visibility="private")
+
+
+def _wire_form(asked: form.Form, model: gr.Dropdown, settings: Settings) -> None:
+    follow = Following(asked, model, settings)
+    given, followers = [asked.kind, model, asked.methods, asked.retention], follow.outputs()
+    for kind, tab in asked.tab.items():
+        tab.select(partial(follow.open_tab, kind), given, followers, **QUIET)
+        asked.galleries[kind].select(
+            choosing(follow, kind),
+            None,
+            [asked.uploads[kind], asked.question, asked.chips],
+            **QUIET,
+        )
+        asked.uploads[kind].upload(lambda: form.chips_of(None), None, asked.chips, **QUIET)
+    for way, tab in asked.ways.items():
+        notes = [asked.way, asked.methods_note, asked.lab.note]
+        tab.select(partial(follow.open_way, way), None, notes, **QUIET)
+    gr.on(
+        [selector.input for selector in asked.lab.selectors],
+        follow.choose_part,
+        [*asked.lab.selectors],
+        asked.lab.note,
+        **QUIET,
+    )
+    model.input(follow.choose_model, given, followers, **QUIET)
+    asked.chips.select(chosen_question, None, asked.question, **QUIET)
+    asked.methods.input(
+        follow.choose_methods,
+        asked.methods,
+        [asked.methods, asked.methods_note, asked.status],
+        **QUIET,
+    )
+    gr.on(
+        [asked.retention.change, asked.num_frames.change],
+        retention_note,
+        [asked.retention, model, asked.num_frames],
+        asked.retention_note,
+        **QUIET,
+    )
+
+
+def choosing(follow: Following, kind: str) -> Callable[[gr.SelectData], dict[Any, Any]]:
+    """Gradio finds out by its annotation that a handler wants the event."""
+
+    def choose(event: gr.SelectData) -> dict[Any, Any]:
+        return follow.choose_example(kind, event.index)
+
+    return choose
+
+
+def chosen_question(event: gr.SelectData) -> str:
+    """As the page shows it."""
+    return str(event.value[0])
+
+
+def _wire_inspector(part: Inspector, comparison: gr.State) -> None:
+    view = [part.survivor, part.picture, part.words]
+    part.lane.input(part.choose_lane, [part.lane, comparison], view, **QUIET)
+    chosen = [part.survivor, part.lane, comparison]
+    part.survivor.input(part.choose_survivor, chosen, view[1:], **QUIET)
+    part.picture.select(part.choose_token, [part.lane, comparison], view, **QUIET)
+    part.save.click(
+        part.keep,
+        [part.lane, comparison],
+        [part.save, part.file],
+        show_progress="hidden",
+        api_visibility="private",
+        **FILES,
+    ).then(None, js="() => window.tokenscope.press('clip-file')", api_visibility="private")
+
+
+def _wire_job(handlers: Handlers, asked: form.Form, model: gr.Dropdown, **device: Any) -> None:
+    inputs = [
+        asked.kind,
+        asked.uploads["image"],
+        asked.uploads["video"],
+        asked.question,
+        model,
+        asked.way,
+        asked.methods,
+        asked.retention,
+        asked.positions,
+        asked.num_frames,
+        asked.max_new_tokens,
+        asked.temperature,
+        asked.seed,
+        *asked.lab.selectors,
+    ]
+    outputs = handlers.outputs()
+    job = gr.on(
+        [asked.compare.click, asked.question.submit],
+        handlers.run,
+        inputs,
+        outputs,
+        show_progress="minimal",
+        show_progress_on=asked.status,
+        trigger_mode="once",
+        api_visibility="private",
+        **device,
+    )
+    asked.stop.click(
+        handlers.stop,
+        None,
+        outputs,
+        cancels=[job],
+        show_progress="hidden",
+        api_visibility="private",
+        queue=False,
+    )

@@ -1,0 +1,301 @@
+"""What happens on Compare and on Stop: a worker's events become updates of the page."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from functools import partial
+from html import escape
+from math import ceil
+from typing import Any
+
+import gradio as gr
+
+from app.guard.visitors import Visitors, address
+from app.logs import at_job
+from app.page.board import Board
+from app.page.download import download
+from app.page.figures import figures_table
+from app.page.form import Form
+from app.page.held import Held, Shelf, held
+from app.page.lab import composed
+from app.page.screen import Screen
+from app.recording.export import zip_recording
+from app.render.clip_timeline import clip_timeline_chart
+from app.render.latency import latency_chart
+from app.render.staircase import staircase_chart
+from app.render.summary import conditions_line, media_line
+from app.request import read_job
+from app.settings import Settings
+from app.worker.events import Event, Queued
+from app.worker.protocol import AdmittingWorker, Job, Run, new_number
+from models.catalog import find
+from models.engine.record import Comparison
+
+SECONDS_BETWEEN_UPDATES = 0.05
+log = logging.getLogger(__name__)
+
+Update = dict[Any, Any]
+
+
+class Handlers:
+    """What happens on Compare and on Stop, for the components of one page."""
+
+    def __init__(
+        self,
+        worker: AdmittingWorker,
+        settings: Settings,
+        form: Form,
+        board: Board,
+        visitors: Visitors,
+    ) -> None:
+        self.worker, self.settings, self.form, self.board = worker, settings, form, board
+        self.visitors = visitors
+        self.shelf = Shelf(settings.max_held_mb * 1_000_000)
+        self.screens: dict[str, Screen] = {}  # of comparisons that run, by browser session
+
+    def outputs(self) -> list[Any]:
+        board, form = self.board, self.form
+        return [
+            *board.parts.values(),
+            *board.columns,
+            board.outside,
+            board.empty,
+            board.bar,
+            board.results,
+            board.latency,
+            board.staircase,
+            board.over_time,
+            board.clip_timeline,
+            *board.inspector.shown,
+            board.figures,
+            board.conditions,
+            board.comparison,
+            form.compare,
+            form.stop,
+            form.status,
+        ]
+
+    def run(
+        self,
+        request: gr.Request,
+        kind: str,
+        picture: str | None,
+        clip: str | None,
+        question: str,
+        model: str,
+        way: str,
+        methods: list[str],
+        retention_ratio: float,
+        positions: str,
+        num_frames: int,
+        max_new_tokens: int,
+        temperature: float,
+        seed: int,
+        *parts: str,
+    ) -> Iterator[Update]:
+        """One comparison from the button to the last chart; `parts` are what the Lab says."""
+        if way == "lab":
+            methods, positions = composed(parts), "published"  # each name says its own
+        visitor, number = request.session_hash, new_number()
+        reading = partial(
+            read_job,
+            clip if kind == "video" else picture,
+            question,
+            model,
+            methods,
+            retention_ratio,
+            positions=positions,
+            num_frames=num_frames if kind == "video" else None,
+            max_new_tokens=max_new_tokens,
+            temperature=temperature,
+            seed=seed,
+            settings=self.settings,
+        )
+        with self.visitors.job(visitor) as cancelled:
+            try:
+                with self.worker.admit(visitor, address(request), number) as run:
+                    asked = partial(read_as, visitor, number, reading)
+                    yield from self._admitted(visitor, asked, run, cancelled)
+            except Exception as error:
+                stopped = cancelled.is_set()
+                yield self._stopped() if stopped else self._refusal(in_words(error, number))
+
+    def stop(self, request: gr.Request) -> Update:
+        """Free the device and leave on the screen what is there."""
+        screen = self.screens.pop(request.session_hash, None)
+        self.visitors.end(request.session_hash)
+        if screen is None:
+            return self._stopped()
+        screen.stop()
+        for _ in screen.draw():
+            pass
+        return self._closing(screen)
+
+    def keep(self, kept: Held | None) -> Iterator[Update]:
+        """Make the file when it is asked for: its pictures are drawn large and take a while."""
+        board, write = self.board, partial(zip_recording, held(kept))
+        yield from download(board.save, board.file, write, preparing="Preparing the file")
+
+    def _admitted(
+        self,
+        visitor: str,
+        reading: Callable[..., Job],
+        run: Run,
+        cancelled: threading.Event,
+    ) -> Iterator[Update]:
+        """Read and run, in a place of the queue. What the worker raises is told, not raised."""
+        yield self._buttons(running=True) | {self.form.status: note("Reading the upload.")}
+        job = reading(cancelled)
+        screen = self.screens[visitor] = Screen(job)
+        try:
+            yield self._opening(screen)
+            yield from self._stream(run(job, cancelled), screen)
+        finally:
+            if self.screens.get(visitor) is screen:
+                del self.screens[visitor]
+
+    def _stream(self, events: Iterator[Event], screen: Screen) -> Iterator[Update]:
+        pending, sent = set(), 0.0
+        try:
+            for event in events:
+                if isinstance(event, Queued):
+                    yield {self.form.status: note(position(event))}
+                    continue
+                pending |= screen.take(event)
+                if time.monotonic() - sent >= SECONDS_BETWEEN_UPDATES:
+                    yield {self.board.parts[part]: screen.html(part) for part in pending}
+                    pending, sent = set(), time.monotonic()
+        except Exception as error:
+            screen.stop()
+            said = in_words(error, screen.job.number)
+            yield self._closing(screen) | {self.form.status: alert(said)}
+            return
+        if pending:
+            yield {self.board.parts[part]: screen.html(part) for part in pending}
+        for part in screen.draw():
+            yield {self.board.parts[part]: screen.html(part)}
+        if screen.comparison is None:
+            screen.stop()
+            yield self._closing(screen)
+        else:
+            yield self._results(screen)
+
+    def _refusal(self, sentence: str) -> Update:
+        """What an earlier comparison left goes too: it does not answer what was asked now."""
+        board = self.board
+        return {
+            **{column: gr.Column(visible=False) for column in board.columns},
+            board.bar: gr.Row(visible=False),
+            board.results: gr.Column(visible=False),
+            board.outside: "",
+            board.empty: gr.HTML(visible=True),
+            **self._buttons(running=False),
+            self.form.status: alert(sentence),
+        }
+
+    def _opening(self, screen: Screen) -> Update:
+        """Everything of the run before goes; the lanes stand there waiting."""
+        return {
+            **self._shown(screen),
+            **self._parts(screen),
+            **self._buttons(running=True),
+            self.board.results: gr.Column(visible=False),
+            self.form.status: note("Comparing."),
+        }
+
+    def _results(self, screen: Screen) -> Update:
+        """The last update: charts and figures, and every other value once more."""
+        board, comparison = self.board, screen.comparison
+        return {
+            **self._shown(screen),
+            **self._closing(screen),
+            board.results: gr.Column(visible=True),
+            board.latency: latency_chart(comparison),
+            board.staircase: staircase_chart(comparison),
+            **self._over_time(comparison),
+            **board.inspector.open(comparison),
+            board.figures: figures_table(comparison),
+            board.conditions: _paragraphs(
+                conditions_line(comparison), media_line(comparison.media)
+            ),
+            board.comparison: self.shelf.keep(comparison),  # last: others may need the room
+        }
+
+    def _over_time(self, comparison: Comparison) -> Update:
+        """What only a clip has."""
+        board, moving = self.board, comparison.media.kind == "video"
+        return {
+            board.over_time: gr.Column(visible=moving),
+            board.clip_timeline: clip_timeline_chart(comparison) if moving else None,
+        }
+
+    def _shown(self, screen: Screen) -> Update:
+        """As many columns as there are lanes, in place of the empty state."""
+        board, job = self.board, screen.job
+        columns = {
+            column: gr.Column(visible=index < len(screen.lanes))
+            for index, column in enumerate(board.columns)
+        }
+        return columns | {
+            board.outside: _paragraphs(*find(job.model).note_on(job.question).splitlines()),
+            board.empty: gr.HTML(visible=False),
+            board.bar: gr.Row(visible=True),
+        }
+
+    def _closing(self, screen: Screen) -> Update:
+        status = {self.form.status: note(screen.in_words())}
+        return self._parts(screen) | self._buttons(running=False) | status
+
+    def _stopped(self) -> Update:
+        return self._buttons(running=False) | {self.form.status: note("Stopped.")}
+
+    def _parts(self, screen: Screen) -> Update:
+        return {self.board.parts[name]: html for name, html in screen.parts().items()}
+
+    def _buttons(self, *, running: bool) -> Update:
+        return {
+            self.form.compare: gr.Button(interactive=not running),
+            self.form.stop: gr.Button(interactive=running),
+        }
+
+
+def read_as(
+    visitor: str, number: str, reading: Callable[..., Job], cancelled: threading.Event
+) -> Job:
+    """What somebody asks, read; what the log says of the reading bears the number."""
+    with at_job(number):
+        return replace(reading(cancelled=cancelled), visitor=visitor, number=number)
+
+
+def in_words(error: Exception, number: str) -> str:
+    """Our own sentences as they are; anything else goes to the log, by the job's number."""
+    if isinstance(error, gr.Error):  # so ZeroGPU tells of a quota, and of what a fork raised
+        return str(error.message)
+    if isinstance(error, ValueError):
+        return str(error)
+    log.error("comparison failed", exc_info=error, extra={"job": number})
+    return f"The comparison stopped on an internal error. The log has the rest under {number}."
+
+
+def position(queued: Queued) -> str:
+    """Where a job stands, for the status line."""
+    if not queued.ahead:
+        return "Comparing."
+    soon = "" if queued.seconds is None else f", about {max(1, ceil(queued.seconds))} s"
+    return f"Waiting: {queued.ahead} ahead{soon}."
+
+
+def _paragraphs(*sentences: str) -> str:
+    return "".join(f"<p>{escape(sentence)}</p>" for sentence in sentences)
+
+
+def note(sentence: str) -> str:
+    return f'<p role="status">{escape(sentence)}</p>'
+
+
+def alert(sentence: str) -> str:
+    return f'<p role="alert">{escape(sentence)}</p>'

@@ -1,0 +1,106 @@
+"""What the page shows of one comparison: events go in, HTML of what changed comes out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from app.page.lanes import Lane, lane_text
+from app.page.pictures import awaited, lane_pictures
+from app.render.palette import lane_colours
+from app.render.summary import lane_rows
+from app.worker.events import ComparisonDone, Event, LaneDone, LaneFailed
+from app.worker.protocol import Job
+from models.engine.record import Comparison, LaneResult
+
+
+class Screen:
+    """The lanes of one job as they stand. Its parts are named "text0" … and "picture0" …."""
+
+    def __init__(self, job: Job) -> None:
+        self.job = job
+        self.comparison: Comparison | None = None
+        colours = lane_colours([method.name for method in job.methods])
+        self.lanes = [
+            Lane(
+                method.label,
+                getattr(method, "retention_ratio", None),
+                colour,
+                expected=job.truth.answer if job.truth else None,
+            )
+            for method, colour in zip(job.methods, colours, strict=True)
+        ]
+        self._results: dict[int, LaneResult] = {}
+        self._pictures: dict[int, str] = {}
+        self._awaited = awaited(job.media)
+
+    def take(self, event: Event) -> set[str]:
+        """Fold one event in; say which parts it changed."""
+        if isinstance(event, ComparisonDone):
+            self._finish(event.comparison)
+            return {f"text{index}" for index in range(len(self.lanes))}
+        lane = self.lanes[event.lane]
+        lane.take(event)
+        if isinstance(event, LaneDone):
+            lane.row = self._row(event.result)
+            self._results[event.lane] = event.result
+        if isinstance(event, LaneFailed):
+            return {f"text{event.lane}", f"picture{event.lane}"}
+        return {f"text{event.lane}"}
+
+    def draw(self) -> Iterator[str]:
+        """Draw the finished lanes' pictures; names each part when it is ready.
+
+        To be called when the device is idle: drawing beside a lane that still runs would slow the
+        lane's clock, and the bars would lie.
+        """
+        for index, result in self._results.items():
+            if index not in self._pictures:
+                self._pictures[index] = lane_pictures(
+                    self.job.media, result, self.job.truth, self.lanes[index].colour
+                )
+                yield f"picture{index}"
+
+    def _row(self, result: LaneResult) -> dict:
+        """The lane's figures before the others are known."""
+        job = self.job
+        alone = Comparison(job.model, job.question, job.media, (result,), {}, job.truth)
+        return lane_rows(alone)[0]
+
+    def _finish(self, comparison: Comparison) -> None:
+        self.comparison = comparison
+        rows = lane_rows(comparison)
+        for lane, row in zip(self.lanes, rows, strict=True):
+            lane.title = row["label"]
+            if row["failure"] is None:
+                lane.row = row
+                if row is not rows[0] and rows[0]["failure"] is None:
+                    lane.vanilla = rows[0]["answer"]
+
+    def stop(self) -> None:
+        """Leave what is there, and say of the unfinished lanes that they were stopped."""
+        for lane in self.lanes:
+            lane.stop()
+
+    def html(self, part: str) -> str:
+        """The HTML of a part as things stand."""
+        kind, index = part[:-1], int(part[-1])
+        lane = self.lanes[index]
+        if kind == "text":
+            return lane_text(lane)
+        without = lane.phase in ("failed", "stopped")
+        return self._pictures.get(index, "" if without else self._awaited)
+
+    def parts(self) -> dict[str, str]:
+        """Every part with its HTML."""
+        names = [f"{kind}{i}" for i in range(len(self.lanes)) for kind in ("text", "picture")]
+        return {name: self.html(name) for name in names}
+
+    def in_words(self) -> str:
+        """One sentence for the status line."""
+        phases = [lane.phase for lane in self.lanes]
+        done, failed = phases.count("done"), phases.count("failed")
+        if "stopped" in phases:
+            return f"Stopped. {done} of {len(phases)} lanes had finished."
+        return f"{done} of {len(phases)} lanes answered" + (
+            f", {failed} failed." if failed else "."
+        )

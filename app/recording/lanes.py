@@ -1,0 +1,176 @@
+"""A lane in a recording: its record as JSON, its arrays beside it; nothing in them is believed."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, fields
+from enum import Enum
+from typing import Any
+
+import numpy as np
+
+from models.engine.record import PHASES, LaneFailure, LaneResult, Phase, Timeline
+from pruning.budget import Averages
+from pruning.step import TraceStep
+from pruning.tokens import TokenLayout
+from pruning.trace import TokenTrace
+
+MOST_LAYERS = 1024
+MOST_TOKENS = 16_384  # a trace's weights may be their square: 1 GiB
+
+
+def pack_lane(lane: LaneResult | LaneFailure, key: str, arrays: dict[str, np.ndarray]) -> Any:
+    """The lane as JSON; its arrays are added to `arrays`, their names beginning with `key`."""
+    if isinstance(lane, LaneFailure):
+        return {"method": lane.method, "title": lane.title, "reason": lane.reason}
+    layout, timeline = lane.trace.layout, lane.timeline
+    arrays |= {f"{key}.boxes": lane.boxes, f"{key}.frame": layout.frame, f"{key}.box": layout.box}
+    steps = []
+    for index, step in enumerate(lane.trace.steps):
+        at = f"{key}.step{index}"
+        for name in ("anchors", "rows", "cols", "weights"):
+            arrays[f"{at}.{name}"] = getattr(step, name)
+        arrays |= {f"{at}.tag{i}": tag for i, tag in enumerate(step.tags.values())}
+        for name in ("scores", "segments"):
+            if getattr(step, name) is not None:
+                arrays[f"{at}.{name}"] = getattr(step, name)
+        steps.append({"layer": int(step.layer), "n": int(step.n), "tags": list(step.tags)})
+    return {
+        "method": lane.method,
+        "title": lane.title,
+        "knobs": pack(lane.knobs),
+        "asked_ratio": pack(lane.asked_ratio),
+        "answer": lane.answer,
+        "new_tokens": int(lane.new_tokens),
+        "grid": None if layout.grid is None else [int(side) for side in layout.grid],
+        "num_layers": int(lane.trace.num_layers),
+        "steps": steps,
+        "phases": [
+            [p.name, float(p.seconds), int(p.tokens_in), int(p.tokens_out)] for p in timeline.phases
+        ],
+        "first_token": float(timeline.first_token),
+        "cold": bool(timeline.cold),
+        "text_tokens": int(lane.text_tokens),
+        "kv_bytes": int(lane.kv_bytes),
+        "tflops": float(lane.tflops),
+        "peak_bytes": None if lane.peak_bytes is None else int(lane.peak_bytes),
+        "averages": None if lane.averages is None else asdict(lane.averages),
+    }
+
+
+def load_lane(
+    lane: Any, key: str, arrays: dict[str, np.ndarray], num_frames: int
+) -> LaneResult | LaneFailure:
+    """A lane over `num_frames` frames; raises what it likes where something is odd."""
+    method, title = str(lane["method"]), str(lane["title"])
+    if "reason" in lane:
+        return LaneFailure(method, title, str(lane["reason"]))
+    phases = tuple(
+        Phase(str(name), float(seconds), int(tokens_in), int(tokens_out))
+        for name, seconds, tokens_in, tokens_out in lane["phases"]
+    )
+    check(all(phase.name in PHASES for phase in phases), "a phase has an unknown name")
+    boxes = arrays[f"{key}.boxes"]
+    check(_is_float(boxes) and boxes.ndim == 2 and boxes.shape[1] == 4, "boxes are not (M, 4)")
+    return LaneResult(
+        method=method,
+        title=title,
+        knobs=unpack(lane["knobs"]),
+        asked_ratio=None if lane["asked_ratio"] is None else float(lane["asked_ratio"]),
+        answer=str(lane["answer"]),
+        new_tokens=int(lane["new_tokens"]),
+        boxes=boxes,
+        trace=_load_trace(lane, key, arrays, num_frames),
+        timeline=Timeline(phases, float(lane["first_token"]), bool(lane["cold"])),
+        text_tokens=int(lane["text_tokens"]),
+        kv_bytes=int(lane["kv_bytes"]),
+        tflops=float(lane["tflops"]),
+        peak_bytes=None if lane["peak_bytes"] is None else int(lane["peak_bytes"]),
+        averages=_load_averages(lane.get("averages")),
+    )
+
+
+def _load_averages(averages: Any) -> Averages | None:
+    """None where the recording is from before they were kept."""
+    if averages is None:
+        return None
+    counts = [float(averages[field.name]) for field in fields(Averages)]
+    check(all(0 <= count <= MOST_TOKENS for count in counts), "its averages are odd")
+    return Averages(*counts)
+
+
+def _load_trace(lane: Any, key: str, arrays: dict[str, np.ndarray], num_frames: int) -> TokenTrace:
+    frame, box = arrays[f"{key}.frame"], arrays[f"{key}.box"]
+    grid = lane["grid"]
+    check(grid is None or len(grid) == 3, "a grid is not (T, rows, cols)")
+    check(frame.ndim == 1 and len(frame) <= MOST_TOKENS, "too many tokens")
+    check(_is_float(box), "its layout is not made of numbers")
+    check(_within(frame, -1, num_frames), "a token lies on a frame that is not there")
+    layout = TokenLayout(frame, box, None if grid is None else (grid[0], grid[1], grid[2]))
+    own = len(np.unique(frame[layout.placed]))  # frames with tokens: some models see two as one
+    alive, steps = len(layout), []
+    for index, step in enumerate(lane["steps"]):
+        at = f"{key}.step{index}"
+        anchors, rows, cols = (arrays[f"{at}.{name}"] for name in ("anchors", "rows", "cols"))
+        weights = arrays[f"{at}.weights"]
+        scores, segments = arrays.get(f"{at}.scores"), arrays.get(f"{at}.segments")
+        tags = {str(name): arrays[f"{at}.tag{i}"] for i, name in enumerate(step["tags"])}
+        check(step["n"] == alive, f"step {index} is over {step['n']} tokens, {alive} were alive")
+        check(_within(anchors, -1, alive), f"step {index} has an anchor outside its tokens")
+        check(_within(rows, 0, len(anchors)), f"step {index} has a row outside its survivors")
+        check(_within(cols, 0, alive), f"step {index} has a column outside its tokens")
+        check(rows.shape == cols.shape == weights.shape, f"step {index} has uneven edges")
+        check(_is_float(weights), f"step {index} has odd weights")
+        fit = (tag.shape == anchors.shape and tag.dtype == bool for tag in tags.values())
+        check(all(fit), f"step {index}: odd tags")
+        fits = scores is None or (scores.shape == (alive,) and _is_float(scores))
+        check(fits, f"step {index} has odd scores")
+        fits = segments is None or (_within(segments, 0, own) and len(segments) == own)
+        check(fits, f"step {index} has odd segments")
+        steps.append(
+            TraceStep(
+                int(step["layer"]), alive, anchors, rows, cols, weights, tags, scores, segments
+            )
+        )
+        alive = len(anchors)
+    num_layers = int(lane["num_layers"])
+    check(0 < num_layers <= MOST_LAYERS, f"{num_layers} LLM layers")
+    return TokenTrace(layout, tuple(steps), num_layers)
+
+
+def pack(value: Any) -> Any:
+    """Knobs and options as JSON; a tuple stays a tuple, an enum becomes its value."""
+    if isinstance(value, Enum):
+        return pack(value.value)
+    if isinstance(value, np.generic):
+        return pack(value.item())
+    if isinstance(value, tuple):
+        return {"tuple": [pack(item) for item in value]}
+    if isinstance(value, list):
+        return [pack(item) for item in value]
+    if hasattr(value, "items"):
+        return {"mapping": {str(key): pack(item) for key, item in value.items()}}
+    return value
+
+
+def unpack(value: Any) -> Any:
+    if isinstance(value, list):
+        return [unpack(item) for item in value]
+    if isinstance(value, dict) and "tuple" in value:
+        return tuple(unpack(item) for item in value["tuple"])
+    if isinstance(value, dict):
+        return {key: unpack(item) for key, item in value["mapping"].items()}
+    return value
+
+
+def _within(index: np.ndarray, low: int, high: int) -> bool:
+    fits = index.ndim == 1 and index.dtype.kind in "iu"
+    return fits and (not len(index) or (low <= int(index.min()) and int(index.max()) < high))
+
+
+def _is_float(values: np.ndarray) -> bool:
+    return values.dtype.kind == "f"
+
+
+def check(holds: bool, complaint: str) -> None:
+    if not holds:
+        raise ValueError(complaint)

@@ -1,0 +1,91 @@
+"""The LLM of a VLM as a stack of stock transformers layers, run one layer at a time."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from transformers import DynamicCache
+from transformers.masking_utils import create_causal_mask
+
+from models.engine.flops import LayerShape, matmul_flops
+
+Rope = tuple[Tensor, Tensor]  # cos and sin, (1, S, d) each
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Decoder:
+    """A Llama-like text model and its head. Takes and gives (S, D); the batch axis stays in here.
+
+    `position_ids` never reach the layers: gaps in them are meant, and stock kernels would read them
+    as packed sequences. Numbering lives in the rotary tables alone.
+    """
+
+    model: nn.Module  # embed_tokens, layers, norm, rotary_emb
+    head: nn.Module
+    normalises: bool = False  # queries and keys, head by head, before they are rotated (Qwen3)
+
+    @property
+    def num_layers(self) -> int:
+        return len(self.model.layers)
+
+    @property
+    def row_bytes(self) -> int:
+        """What a row takes in the cache of one layer: its keys and its values."""
+        weights = self.model.layers[0].self_attn.k_proj.weight  # (G·d, D)
+        return 2 * weights.shape[0] * weights.element_size()
+
+    def new_cache(self) -> DynamicCache:
+        return DynamicCache(config=self.model.config)
+
+    def embed(self, ids: Tensor) -> Tensor:
+        """(S,) -> (S, D)."""
+        return self.model.embed_tokens(ids)
+
+    def rope(self, positions: Tensor) -> Rope:
+        """Rotary tables for the ids (S,), or (3, S) where they differ from axis to axis."""
+        return self.model.rotary_emb(self.model.embed_tokens.weight, positions.unsqueeze(-2))
+
+    def causal_mask(self, hidden: Tensor) -> Tensor | None:
+        """For a whole prompt (S, D) at once; None where the kernel is causal by itself."""
+        return create_causal_mask(self.model.config, hidden[None], None, None)
+
+    def layer(
+        self, index: int, hidden: Tensor, rope: Rope, mask: Tensor | None, cache: DynamicCache
+    ) -> Tensor:
+        """Rows (S, D) through layer `index`; their keys and values join its cache."""
+        return self.model.layers[index](
+            hidden[None],
+            attention_mask=mask,
+            position_embeddings=rope,
+            past_key_values=cache,
+            use_cache=True,
+        )[0]
+
+    def logits(self, row: Tensor) -> Tensor:
+        """Of the last row (1, D): (vocabulary,) float32."""
+        return self.head(self.model.norm(row[None]))[0, 0].float()
+
+    def step(self, token: int, positions: Tensor, cache: DynamicCache) -> Tensor:
+        """Logits after one more token. `positions` (L,): layers may number it differently."""
+        cos, sin = self.rope(positions)  # (1, L, d)
+        hidden = self.embed(torch.tensor([token], device=positions.device))  # (1, D)
+        for index in range(self.num_layers):
+            rope = cos[:, index : index + 1], sin[:, index : index + 1]
+            hidden = self.layer(index, hidden, rope, None, cache)  # one row sees all that is cached
+        return self.logits(hidden)
+
+    def flops(self, rows_per_layer: tuple[int, ...]) -> int:
+        """Of a prefill, with the first token's logits; see models/engine/flops.py."""
+        config, head_dim = self.model.config, self.model.layers[0].self_attn.head_dim
+        layer = LayerShape(
+            width=config.hidden_size,
+            heads=config.num_attention_heads,
+            kv_heads=config.num_key_value_heads,
+            head_dim=head_dim,
+            ffn=config.intermediate_size,
+            ffn_matrices=3,
+        )
+        layers = sum(layer.flops(rows) for rows in rows_per_layer)
+        return layers + matmul_flops(1, config.hidden_size, config.vocab_size)

@@ -1,0 +1,180 @@
+"""One lane: a question about an upload, answered by a model under a compression method."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from models.engine.base import Adapter
+from models.engine.checks import check_kind, checked
+from models.engine.decode import TextStream, decode
+from models.engine.guide import Guidance, ask
+from models.engine.prefill import prefill
+from models.engine.record import LaneResult, Phase, Timeline
+from models.engine.timeline import Stopwatch
+from models.uploads.media import Media
+from pruning.base import CompressionMethod, Seam
+from pruning.step import TraceStep
+from pruning.trace import TokenTrace
+
+
+def run_lane(
+    adapter: Adapter,
+    media: Media,
+    question: str,
+    method: CompressionMethod,
+    *,
+    max_new_tokens: int = 64,
+    temperature: float = 0.0,
+    seed: int = 0,
+    cold: bool = False,
+    stops: bool = True,
+) -> Iterator[Phase | str | LaneResult]:
+    """Each `next` runs one step and gives what it brought: a phase's end, text, at last the result.
+
+    Steps are read, encode, compress, prefill, then each decoded token; a scheduler may put other
+    lanes' steps between them. Text deltas may be empty; joined, they are the answer. One that does
+    not stop makes all `max_new_tokens`, whatever they say: lanes are timed so.
+    """
+    if max_new_tokens < 1 or temperature < 0:
+        raise ValueError(
+            f"Got {max_new_tokens} new tokens at temperature {temperature}; "
+            "wanted at least 1 token and a temperature of at least 0."
+        )
+    lane = Lane(adapter, media, question, method)
+    for step in (lane.read, lane.encode, lane.compress, lane.prefill):
+        yield step()
+    yield from lane.decode(max_new_tokens, temperature, seed, stops)
+    yield lane.phases[-1]
+    yield lane.result(cold)
+
+
+class Lane:
+    """A lane under way: its steps, to be taken in order, each on the lane's own clock.
+
+    The projector is timed where it runs: with the encoder where the method, or the model, works
+    behind it, else with prefill. A guide's whole run, its answer too, counts as compression.
+    """
+
+    def __init__(
+        self, adapter: Adapter, media: Media, question: str, method: CompressionMethod
+    ) -> None:
+        check_kind(method.label, "method", method.media, media.kind)
+        check_kind("This model", "model", adapter.media, media.kind)
+        self.adapter, self.media, self.method = adapter, media, method
+        self.question = checked(question)
+        self.watch = Stopwatch(adapter.device)
+        self.phases: list[Phase] = []
+        self.guidance: Guidance | None = None
+
+    def read(self) -> Phase:
+        with self.watch.running("read"):
+            self.prompt = self.adapter.prepare(self.media, self.question)
+        self.watch.seconds["read"] += self.media.read_seconds
+        layout, num_layers = self.prompt.layout, self.adapter.decoder.num_layers
+        self.budget = self.method.budget(layout.num_placed, num_layers)
+        return self.ended("read", 0, len(layout))
+
+    def encode(self) -> Phase:
+        with self.watch.running("encode"):
+            visual = self.adapter.encode(self.prompt, self.method.needs)
+            if self.method.seam is Seam.PROJECTED:
+                visual = replace(visual, features=self.adapter.project(visual.features))
+        self.visual = visual
+        return self.ended("encode", len(self.prompt.layout), len(visual))
+
+    def compress(self) -> Phase:
+        with self.watch.running("compress"):
+            self.token_map = self.method.compress(self.visual, self.budget.before)
+            self.tokens = self.token_map.apply(self.visual.features)
+            if self.budget.inner and "guidance" in self.method.needs.llm:
+                guide = self.adapter.guide.load() if self.adapter.guide else self.adapter
+                self.guidance = ask(guide, self.media, self.question, self.visual.layout)
+        return self.ended("compress", len(self.visual), len(self.token_map))
+
+    def prefill(self) -> Phase:
+        before = self.method.positions.before
+        with self.watch.running("prefill"):
+            if self.method.seam is Seam.ENCODED:
+                self.tokens = self.adapter.project(self.tokens)
+            self.sequence = self.adapter.splice(
+                self.prompt, self.visual, self.token_map, self.tokens, before
+            )
+            if self.guidance is not None:
+                importance = self.guidance.importance.to(self.adapter.device)
+                self.sequence = replace(self.sequence, guidance=importance)
+            self.state, self.inner_maps = prefill(
+                self.adapter.decoder, self.sequence, self.method, self.budget
+            )
+        self.kv_bytes = self.state.kv_bytes
+        rows = self.state.rows_per_layer
+        return self.ended("prefill", rows[0], rows[-1])
+
+    def decode(
+        self, max_new_tokens: int, temperature: float, seed: int, stops: bool = True
+    ) -> Iterator[str]:
+        """One delta a token, and what the last one left unfinished."""
+        self.stream = TextStream(self.adapter.to_text)
+        ids = decode(
+            self.adapter.decoder,
+            self.state,
+            self.adapter.end_ids if stops else frozenset(),
+            max_new_tokens,
+            temperature,
+            seed,
+        )
+        while (token := self.next_token(ids)) is not None:
+            yield self.stream.push(token)
+        yield self.stream.finish()
+        self.ended("decode", self.state.rows_per_layer[-1], len(self.stream.ids))
+
+    def next_token(self, ids: Iterator[int]) -> int | None:
+        with self.watch.running("decode"):
+            token = next(ids, None)
+        if not self.stream.ids:
+            self.first_token = self.watch.seconds["decode"]
+        return token
+
+    def ended(self, name: str, tokens_in: int, tokens_out: int) -> Phase:
+        self.phases.append(Phase(name, self.watch.seconds[name], tokens_in, tokens_out))
+        return self.phases[-1]
+
+    def trace(self) -> TokenTrace:
+        """Drawn from the very maps that ran."""
+        ran = [(0, self.token_map), *self.inner_maps]
+        steps = tuple(TraceStep.of(layer, token_map) for layer, token_map in ran)
+        return TokenTrace(self.visual.layout, steps, self.adapter.decoder.num_layers)
+
+    @property
+    def title(self) -> str:
+        """What was run, and who guided it where somebody did."""
+        title = self.method.title_of(self.budget)
+        if self.guidance is None:
+            return title
+        guide = self.adapter.guide.title if self.adapter.guide else "itself"
+        return f"{title}, guided by {guide}"
+
+    def result(self, cold: bool) -> LaneResult:
+        knobs = self.method.knobs
+        projected = self.visual if self.method.seam is Seam.PROJECTED else self.token_map
+        flops = self.adapter.flops(
+            self.prompt, self.method.needs, len(projected), self.state.rows_per_layer
+        )
+        if self.guidance is not None:
+            flops += self.guidance.flops
+        return LaneResult(
+            method=self.method.name,
+            title=self.title,
+            knobs=knobs,
+            asked_ratio=knobs.get("retention_ratio"),
+            answer=self.stream.text,
+            new_tokens=len(self.stream.ids),
+            boxes=self.adapter.boxes(self.prompt, self.stream.text),
+            trace=self.trace(),
+            averages=self.budget.averages(self.adapter.decoder.num_layers),
+            timeline=Timeline(tuple(self.phases), self.first_token, cold),
+            text_tokens=self.prompt.num_text,
+            kv_bytes=self.kv_bytes,
+            tflops=flops / 1e12,
+            peak_bytes=self.watch.peak_bytes,
+        )

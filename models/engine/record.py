@@ -1,0 +1,100 @@
+"""What a comparison leaves behind: frozen, numpy, and enough to draw and to save everything."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from models.uploads.media import Media
+from pruning.budget import Averages
+from pruning.trace import TokenTrace
+
+PHASES = ("read", "encode", "compress", "prefill", "decode")
+
+
+@dataclass(frozen=True)
+class Phase:
+    """One phase of a lane: its seconds on the lane's own clock, and what went in and came out.
+
+    Read, encode and compress count visual tokens. Prefill counts rows in the first and in the last
+    LLM layer, decode the rows it starts from and the tokens it made.
+    """
+
+    name: str  # of PHASES
+    seconds: float
+    tokens_in: int
+    tokens_out: int
+
+
+@dataclass(frozen=True)
+class Timeline:
+    """A lane's phases in order, measured with the device synchronised at every edge."""
+
+    phases: tuple[Phase, ...]
+    first_token: float  # seconds of decode until the first token was chosen
+    cold: bool = False  # the first run of this shape in this process
+
+    def seconds(self, name: str) -> float:
+        return sum(phase.seconds for phase in self.phases if phase.name == name)
+
+    @property
+    def ttft(self) -> float:
+        """Seconds to the first token: everything before decode, and the first token's choice."""
+        return sum(p.seconds for p in self.phases if p.name != "decode") + self.first_token
+
+    @property
+    def total(self) -> float:
+        return sum(phase.seconds for phase in self.phases)
+
+
+@dataclass(frozen=True, eq=False)
+class LaneResult:
+    """One method's run, finished."""
+
+    method: str
+    title: str
+    knobs: Mapping[str, Any]
+    asked_ratio: float | None  # None for a method without a ratio
+    answer: str
+    new_tokens: int
+    boxes: np.ndarray  # (M, 4) xyxy as fractions of the last frame, parsed from the answer
+    trace: TokenTrace
+    timeline: Timeline
+    text_tokens: int
+    kv_bytes: int
+    tflops: float  # encode + projector + prefill, see models/engine/flops.py for the formula
+    peak_bytes: int | None  # the most this lane added to the device allocator; None on the CPU
+    averages: Averages | None = None  # None in a recording of before they were kept
+
+
+@dataclass(frozen=True)
+class LaneFailure:
+    """A lane that could not run, and why, in one sentence a person can act on."""
+
+    method: str
+    title: str
+    reason: str
+
+
+@dataclass(frozen=True, eq=False)
+class Truth:
+    """What is known to be right, where the picture was drawn by us."""
+
+    answer: str
+    box: tuple[float, float, float, float] | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Comparison:
+    """One question put to one model by several methods, vanilla first."""
+
+    model: str
+    question: str
+    media: Media  # the upload as it was read
+    lanes: tuple[LaneResult | LaneFailure, ...]
+    conditions: Mapping[str, str]  # device, dtype, attention, versions, cold or warm
+    truth: Truth | None = None
+    options: Mapping[str, Any] = field(default_factory=dict)  # max new tokens, temperature, seed

@@ -1,0 +1,69 @@
+"""What the LLaVA models share: one encoder, ids on one axis, separators among the tokens."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from models.engine.base import Prompt, Sequence
+from models.engine.encoder import VisionEncoder
+from models.engine.flops import matmul_flops
+from models.engine.separators import free_rows, number, raster_places, weave
+from models.families.stock import StockAdapter
+from pruning.base import Needs, PositionStrategy
+from pruning.token_map import TokenMap
+from pruning.tokens import VisualTokens
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class LlavaBase(StockAdapter):
+    """A LLaVA model. A family adds its pixels and layout."""
+
+    @property
+    def encoder(self) -> VisionEncoder:
+        raise NotImplementedError
+
+    def encoder_of(self, prompt: Prompt) -> VisionEncoder:
+        return self.encoder
+
+    @property
+    def separator(self) -> Tensor:
+        """(1, D) what stands at the prompt's separators; (0, D) where the family has none."""
+        return self.decoder.model.embed_tokens.weight[:0]
+
+    def splice(
+        self,
+        prompt: Prompt,
+        visual: VisualTokens,
+        token_map: TokenMap,
+        tokens: Tensor,
+        strategy: PositionStrategy,
+    ) -> Sequence:
+        embed, start, num_after = self.decoder.embed, len(prompt.before), len(prompt.after)
+        places = raster_places(visual.layout, token_map.anchors)  # (K,)
+        count = visual.layout.num_placed
+        rows, ids, end = number(strategy, places, count, prompt.separators)
+        between = weave(rows, self.separator.expand(len(rows), -1), tokens)  # (R + K, D)
+        before, after = (torch.arange(length, device=ids.device) for length in (start, num_after))
+        return Sequence(
+            embeds=torch.cat([embed(prompt.before), between, embed(prompt.after)]),
+            positions=torch.cat([before, start + ids, start + end + after]),
+            visual=start + free_rows(rows, len(ids)),
+            num_after=num_after,
+            anchors=token_map.anchors,
+            layout=visual.layout,
+        )
+
+    def stock_pixels(self, prompt: Prompt) -> dict[str, Tensor]:
+        return {"pixel_values": prompt.pixels}
+
+    def flops(
+        self, prompt: Prompt, needs: Needs, projected: int, rows_per_layer: tuple[int, ...]
+    ) -> int:
+        inner = self.model.config.vision_config.hidden_size
+        outer = self.model.config.text_config.hidden_size
+        projector = matmul_flops(projected, inner, outer) + matmul_flops(projected, outer, outer)
+        encoder = self.encoder.flops(needs, len(prompt.pixels))
+        return encoder + projector + self.decoder.flops(rows_per_layer)

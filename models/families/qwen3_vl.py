@@ -1,0 +1,98 @@
+"""Qwen3-VL: halfway states of its encoder join the picture's rows behind the LLM's first layers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import ClassVar
+
+from torch import Tensor
+from transformers.vision_utils import get_vision_interpolation_indices_and_weights
+
+from models.engine.base import Prompt, Sequence
+from models.engine.decoder import Decoder
+from models.families.qwen_base import QwenBase
+from models.families.qwen_encoder import QwenEncoder
+from models.grounding import FORMATS, Format
+from pruning.base import Needs, PositionStrategy
+from pruning.token_map import TokenMap
+from pruning.tokens import VisualTokens
+
+
+@dataclass(frozen=True, eq=False)
+class DeepTokens(VisualTokens):
+    """Visual tokens with what joins them inside the LLM; methods see nothing of that."""
+
+    deepstack: tuple[Tensor, ...] = ()  # (N, D) each, for LLM layers 0, 1, …
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class DeepEncoder(QwenEncoder):
+    """The stock modules of `Qwen3VLVisionModel`: learned places, scaled to the picture."""
+
+    ffn_matrices: ClassVar[int] = 2
+
+    @property
+    def deep_states(self) -> tuple[int, ...]:
+        return tuple(index + 1 for index in self.tower.deepstack_visual_indexes)
+
+    def embed(self, pixels: Tensor) -> Tensor:
+        tower = self.tower
+        near, weights = get_vision_interpolation_indices_and_weights(
+            self.patch_grid,
+            num_grid_per_side=tower.num_grid_per_side,
+            mode=tower.interpolation_mode,
+            align_corners=tower.interpolation_align_corners,
+            spatial_merge_size=tower.spatial_merge_size,
+        )  # (P, 4) each
+        near, weights = near.to(self.order.device), weights.to(self.order.device)
+        places = (tower.pos_embed(near) * weights[..., None]).sum(dim=1)  # (P, Dv)
+        patches = super().embed(pixels)
+        return patches + self.by_frame(self.ordered(places)).to(patches.dtype)
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Qwen3VLAdapter(QwenBase):
+    """Runs the stock modules of `Qwen3VLForConditionalGeneration` one by one, on pictures.
+
+    A clip would have its time written between its frames, which nothing here does.
+    """
+
+    media: ClassVar[frozenset[str]] = frozenset({"image"})
+    encoded: ClassVar[type[VisualTokens]] = DeepTokens
+
+    grounding: Format = FORMATS["thousand"]
+
+    def encoder_of(self, prompt: Prompt) -> DeepEncoder:
+        return DeepEncoder(self.model.model.visual, -1, prompt.layout.grid)
+
+    @property
+    def decoder(self) -> Decoder:
+        return replace(super().decoder, normalises=True)
+
+    def tokens(self, prompt: Prompt, needs: Needs, maps: dict[str, Tensor]) -> dict[str, Tensor]:
+        encoder, mergers = self.encoder_of(prompt), self.model.model.visual.deepstack_merger_list
+        rest = {name: values for name, values in maps.items() if name != "deepstack"}
+        states = maps["deepstack"].flatten(0, 1).chunk(len(mergers), dim=-1)  # (P, Dv) each
+        deepstack = tuple(
+            encoder.in_raster(merger(state.contiguous()))
+            for merger, state in zip(mergers, states, strict=True)
+        )
+        return super().tokens(prompt, needs, rest) | {"deepstack": deepstack}
+
+    def splice(
+        self,
+        prompt: Prompt,
+        visual: DeepTokens,
+        token_map: TokenMap,
+        tokens: Tensor,
+        strategy: PositionStrategy,
+    ) -> Sequence:
+        spliced = super().splice(prompt, visual, token_map, tokens, strategy)
+        return replace(spliced, deepstack=tuple(token_map.apply(each) for each in visual.deepstack))
+
+    def flops(
+        self, prompt: Prompt, needs: Needs, projected: int, rows_per_layer: tuple[int, ...]
+    ) -> int:
+        """Every deep state has a merger of its own."""
+        deep = len(self.encoder_of(prompt).deep_states) * self.merger_flops(prompt)
+        return super().flops(prompt, needs, projected, rows_per_layer) + deep

@@ -1,0 +1,138 @@
+"""What Qwen's vision-language models share: merged tokens, ids on three axes, boxes in JSON.
+
+Patches meet the LLM in groups, merged by a network that is not linear: only from there on the
+tokens are those of the LLM, so methods of either seam act there. What the encoder says of patches
+is averaged over a group.
+"""
+
+from __future__ import annotations
+
+from dataclasses import KW_ONLY, dataclass, replace
+
+import torch
+from torch import Tensor
+
+from models.engine.base import Prompt, Sequence
+from models.engine.flops import matmul_flops
+from models.families.qwen_encoder import QwenEncoder
+from models.families.qwen_pixels import patches_of
+from models.families.stock import StockAdapter
+from models.uploads.media import Media
+from pruning.axes import Extents, place_on_axes
+from pruning.base import Needs, PositionStrategy
+from pruning.ops.grid import coordinates, grid_of
+from pruning.token_map import TokenMap
+from pruning.tokens import TokenLayout, VisualTokens
+
+WHOLE = (0.0, 0.0, 1.0, 1.0)
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class QwenBase(StockAdapter):
+    """Runs the stock modules of a Qwen model one by one. It has no [CLS].
+
+    A token of a clip stands for two frames and lies, in the layout, on the first of them.
+    """
+
+    _: KW_ONLY
+    most_pixels: int | None = None  # of a picture as the model sees it; None: the processor's own
+    most_frame_pixels: int = 768 * 28 * 28  # of a frame likewise; as Qwen's video processors
+
+    def encoder_of(self, prompt: Prompt) -> QwenEncoder:
+        raise NotImplementedError
+
+    def prepare(self, media: Media, question: str) -> Prompt:
+        turn, is_clip = self.turn(question, media.kind), media.kind == "video"
+        most = self.most_frame_pixels if is_clip else self.most_pixels
+        pixels, (frames, rows, cols) = patches_of(media.frames, self.processor, most)
+        config = self.model.config.vision_config
+        layout = TokenLayout.regular(
+            frames, rows // config.spatial_merge_size, cols // config.spatial_merge_size
+        )
+        return Prompt(
+            **turn,
+            pixels=pixels.to(self.device),
+            layout=replace(layout, frame=layout.frame * config.temporal_patch_size),
+            region=WHOLE,
+            kind=media.kind,
+            size=(rows * config.patch_size, cols * config.patch_size),
+            times=self.times(media, frames),
+        )
+
+    def times(self, media: Media, frames: int) -> tuple[int, ...]:
+        """(T,) ids of the tokens' frames on the axis of time, from the first one's."""
+        return (0,) * frames
+
+    def tokens(self, prompt: Prompt, needs: Needs, maps: dict[str, Tensor]) -> dict[str, Tensor]:
+        encoder = self.encoder_of(prompt)
+        merged = {"features": encoder.tower.merger(maps["features"].flatten(0, 1))}
+        for name in maps.keys() - merged.keys():
+            groups = maps[name].flatten(0, 1).unflatten(0, (-1, encoder.group))
+            merged[name] = groups.mean(dim=1)
+        return {name: encoder.in_raster(values) for name, values in merged.items()}
+
+    def project(self, features: Tensor) -> Tensor:
+        """Nothing is left to do: `encode` gives tokens in LLM space."""
+        return features
+
+    def splice(
+        self,
+        prompt: Prompt,
+        visual: VisualTokens,
+        token_map: TokenMap,
+        tokens: Tensor,
+        strategy: PositionStrategy,
+    ) -> Sequence:
+        embed, start = self.decoder.embed, len(prompt.before)
+        positions, extents = self.numbered(prompt, strategy, token_map.anchors)
+        return Sequence(
+            embeds=torch.cat([embed(prompt.before), tokens, embed(prompt.after)]),
+            positions=positions,
+            visual=start + torch.arange(len(tokens), device=tokens.device),
+            num_after=len(prompt.after),
+            anchors=token_map.anchors,
+            layout=visual.layout,
+            extents=extents,
+        )
+
+    def numbered(
+        self, prompt: Prompt, strategy: PositionStrategy, anchors: Tensor
+    ) -> tuple[Tensor, Extents]:
+        """Ids (3, S) of text, of survivors in the places of `anchors` (K,), and of text."""
+        start, (_, rows, cols) = len(prompt.before), grid_of(prompt.layout, "Qwen")
+        frame, row, col = coordinates(prompt.layout.grid, anchors.device)
+        time = torch.tensor(prompt.times, device=anchors.device)[frame]
+        places = torch.stack([time, row, col])[:, anchors.clamp_min(0)]
+        places = places.masked_fill(anchors < 0, -1)
+        ids, extents = place_on_axes(strategy, places, start, (prompt.times[-1] + 1, rows, cols))
+        before = torch.arange(start, device=ids.device).expand(3, -1)
+        after = torch.arange(len(prompt.after), device=ids.device).expand(3, -1)
+        return torch.cat([before, ids, start + max(extents) + after], dim=1), extents
+
+    def stock_pixels(self, prompt: Prompt) -> dict[str, Tensor]:
+        """The upload, with the ids of all its tokens.
+
+        Stock would start the text behind a clip by its sides alone, and among the ids of its time
+        where it is long; Qwen's own code, and ours, start it behind all of them.
+        """
+        everyone = torch.arange(len(prompt.layout), device=self.device)
+        positions, _ = self.numbered(prompt, PositionStrategy.PESP, everyone)
+        grid = self.encoder_of(prompt).patch_grid.to(self.device)
+        pixels = "pixel_values_videos" if prompt.kind == "video" else "pixel_values"
+        return {
+            pixels: prompt.pixels,
+            f"{prompt.kind}_grid_thw": grid,
+            "position_ids": positions[:, None],
+        }
+
+    def flops(
+        self, prompt: Prompt, needs: Needs, projected: int, rows_per_layer: tuple[int, ...]
+    ) -> int:
+        """The merger runs over every group, whatever is left of them later."""
+        encoder = self.encoder_of(prompt).flops(needs)
+        return encoder + self.merger_flops(prompt) + self.decoder.flops(rows_per_layer)
+
+    def merger_flops(self, prompt: Prompt) -> int:
+        encoder, outer = self.encoder_of(prompt), self.model.config.text_config.hidden_size
+        inner, tokens = encoder.group * encoder.tower.config.hidden_size, len(prompt.layout)
+        return matmul_flops(tokens, inner, inner) + matmul_flops(tokens, inner, outer)

@@ -1,0 +1,132 @@
+"""What the adapters share: a chat turn about one upload, the stock modules, and the answer."""
+
+from __future__ import annotations
+
+from dataclasses import KW_ONLY, dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from torch import Tensor
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from transformers.image_processing_backends import PilBackend
+
+from models.engine.base import Guide, Prompt
+from models.engine.decoder import Decoder
+from models.engine.encoder import VisionEncoder
+from models.families.chat import turn
+from models.grounding import FORMATS, Format
+from pruning.base import Needs
+from pruning.tokens import TokenLayout, VisualTokens
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class StockAdapter:
+    """Runs the stock modules of a model one by one. A family adds its pixels, layout and ids."""
+
+    model: PreTrainedModel
+    tokenizer: PreTrainedTokenizerBase
+    processor: PilBackend
+    _: KW_ONLY
+    grounding: Format = FORMATS["padded"]
+    guide: Guide | None = None
+
+    encoded: ClassVar[type[VisualTokens]] = VisualTokens
+
+    @property
+    def device(self) -> torch.device:
+        return self.model.device
+
+    @property
+    def conditions(self) -> dict[str, str]:
+        on_cuda = self.device.type == "cuda"
+        return {
+            "device": torch.cuda.get_device_name(self.device) if on_cuda else "CPU",
+            "dtype": str(self.model.dtype).removeprefix("torch."),
+            "attention": self.model.config.text_config._attn_implementation,
+        }
+
+    def encoder_of(self, prompt: Prompt) -> VisionEncoder:
+        """The encoder for what the prompt is about."""
+        raise NotImplementedError
+
+    @property
+    def decoder(self) -> Decoder:
+        return Decoder(self.model.model.language_model, self.model.lm_head)
+
+    def marker(self, kind: str) -> int:
+        """The id that holds the place of an upload of this kind."""
+        return getattr(self.model.config, f"{kind}_token_id")
+
+    def turn(self, question: str, kind: str) -> dict[str, Tensor]:
+        """The text of a `Prompt`: the chat turn before and after its one placeholder."""
+        before, after = turn(self.tokenizer, question, kind, self.marker(kind))
+        return {"before": before.to(self.device), "after": after.to(self.device)}
+
+    def encode(self, prompt: Prompt, needs: Needs) -> VisualTokens:
+        encoder = self.encoder_of(prompt)
+        maps = encoder.maps(prompt.pixels, needs)
+        signals = self.tokens(prompt, needs, maps)  # (N, ·) each
+        for name in signals.keys() & {"attention", "last_attention"}:
+            signals[name] = signals[name].squeeze(1)
+        if "received" in signals:
+            signals["received"] = signals["received"].T
+        if "hidden" in signals:
+            by_state = signals["hidden"].unflatten(1, (len(encoder.span(needs)), -1))
+            signals["hidden"] = by_state.transpose(0, 1)
+        if "frames" in needs.encoder:
+            frames = len(np.unique(prompt.layout.frame))
+            of_frames = maps["features"][:frames, encoder.prefix :]
+            signals["frames"] = of_frames.mean(dim=1)
+        if "text" in needs.encoder:
+            signals["text"] = self.decoder.embed(prompt.after)
+        return self.encoded(
+            layout=self.layout(prompt, needs),
+            key_heads=self.model.config.vision_config.num_attention_heads,
+            **signals,
+        )
+
+    def tokens(self, prompt: Prompt, needs: Needs, maps: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Maps of views (B, n, ·) as tokens (N, ·)."""
+        raise NotImplementedError
+
+    def layout(self, prompt: Prompt, needs: Needs) -> TokenLayout:
+        """Of the tokens that `encode` gives."""
+        return prompt.layout
+
+    def generate(self, prompt: Prompt, max_new_tokens: int, **options: Any) -> Any:
+        """What stock transformers makes of the same prompt: the measure of our own loops.
+
+        Greedy and nothing else: what generation_config.json advises for sampling, a penalty on
+        repetition too, is left out of both.
+        """
+        count = len(prompt.layout) + len(prompt.separators)
+        marked = prompt.before.new_full((count,), self.marker(prompt.kind))
+        ids = torch.cat([prompt.before, marked, prompt.after])
+        return self.model.generate(
+            input_ids=ids[None],
+            attention_mask=torch.ones_like(ids)[None],
+            **self.stock_pixels(prompt),
+            max_new_tokens=max_new_tokens,
+            do_sample=False,
+            repetition_penalty=1.0,
+            **options,
+        )
+
+    def stock_pixels(self, prompt: Prompt) -> dict[str, Tensor]:
+        """The upload as stock `generate` takes it."""
+        raise NotImplementedError
+
+    @property
+    def end_ids(self) -> frozenset[int]:
+        ends = self.model.generation_config.eos_token_id
+        ends = self.tokenizer.eos_token_id if ends is None else ends
+        return frozenset(ends if isinstance(ends, list) else [ends])
+
+    def to_text(self, ids: list[int]) -> str:
+        return self.tokenizer.decode(
+            ids, skip_special_tokens=True, clean_up_tokenization_spaces=False
+        )
+
+    def boxes(self, prompt: Prompt, answer: str) -> np.ndarray:
+        return self.grounding.boxes(answer, prompt.region, prompt.size)
