@@ -1,4 +1,4 @@
-"""What a model family gives the engine: an adapter, and the records that pass through it.
+"""The interface of a model family: the `Adapter` protocol, and the records it exchanges.
 
 Letters as in pruning/tokens.py: N original visual tokens, K survivors, S sequence rows, D width,
 L LLM layers. There is no batch axis outside the modules of transformers.
@@ -25,17 +25,17 @@ from pruning.tokens import TokenLayout, VisualTokens
 
 @dataclass(frozen=True, eq=False)
 class Prompt:
-    """A question about an upload, ready for the model, with nothing compressed yet."""
+    """The model's inputs for one question about one upload, before compression."""
 
     before: Tensor  # (A,) int64 ids of the text before the picture
     after: Tensor  # (B,) int64 ids of the text after it
     # (views, 3, h, w) float32: frames of a clip, or a picture and its crops; of Qwen (patches, ·)
     pixels: Tensor
     layout: TokenLayout  # N tokens of the picture
-    region: tuple[float, float, float, float]  # what the model sees, in fractions of the picture
+    region: tuple[float, float, float, float]  # the model's input, as fractions of the picture
     kind: str = "image"  # or "video"
-    size: tuple[int, int] = (0, 0)  # height and width, where the model asks for them
-    # (T,) time ids from the first frame's, where there are three axes
+    size: tuple[int, int] = (0, 0)  # height and width, for models that need them
+    # (T,) time ids, counted from the first frame's, for models with three position axes
     times: tuple[int, ...] = (0,)
     # (R,) int64 placed tokens before each image_newline, ascending
     separators: Tensor = field(default_factory=lambda: torch.empty(0, dtype=torch.int64))
@@ -48,20 +48,20 @@ class Prompt:
 
 @dataclass(frozen=True, eq=False)
 class Sequence:
-    """What the LLM reads: text, the survivors with the separators among them, text."""
+    """The LLM's input: text, the survivors with the separators among them, text."""
 
     embeds: Tensor  # (S, D)
     positions: Tensor  # (S,) int64, or (3, S): time, row, column
     visual: Tensor  # (K,) int64 the survivors' rows, ascending
-    num_after: int  # rows of the text after the picture, the last of all
-    anchors: Tensor  # (K,) int64 original token behind each visual row, −1 = none
-    layout: TokenLayout  # that the anchors point into
-    extents: Extents | None = None  # that the picture was numbered in; None on one axis
-    guidance: Tensor | None = None  # (N,) float32, what a guide's attention says of its tokens
-    deepstack: tuple[Tensor, ...] = ()  # (K, D) each, added to the visual rows behind layer 0, 1, …
+    num_after: int  # rows of the text after the picture; they are the last rows
+    anchors: Tensor  # (K,) int64 original token of each visual row, −1 = none
+    layout: TokenLayout  # of the original tokens
+    extents: Extents | None = None  # of the picture's position ids; None on one axis
+    guidance: Tensor | None = None  # (N,) float32 importance of each token, from a guide
+    deepstack: tuple[Tensor, ...] = ()  # (K, D) each, added to the visual rows after layer 0, 1, …
 
     def after(self, layer: int, hidden: Tensor) -> Sequence:
-        """The rows behind a layer, which gave `hidden` (S, D)."""
+        """The sequence after a layer whose output is `hidden` (S, D)."""
         if layer < len(self.deepstack):
             hidden = hidden.index_add(0, self.visual, self.deepstack[layer])
         return replace(self, embeds=hidden)
@@ -69,7 +69,7 @@ class Sequence:
 
 @dataclass(frozen=True, eq=False)
 class DecodeState:
-    """What prefill leaves for decode. Each layer has its own cache length and its own numbering."""
+    """Output of prefill. Each layer has its own cache length and its own position ids."""
 
     logits: Tensor  # (vocabulary,) float32, of the first token
     cache: DynamicCache
@@ -78,20 +78,20 @@ class DecodeState:
 
     @property
     def kv_bytes(self) -> int:
-        """What the cache holds now, over all layers."""
+        """Size of the cache now, over all layers."""
         return sum(layer.keys.nbytes + layer.values.nbytes for layer in self.cache.layers)
 
 
 @dataclass(frozen=True, eq=False)
 class Guide:
-    """A smaller model whose attention tells SGL what matters."""
+    """A smaller model whose attention ranks the visual tokens for SGL."""
 
-    title: str  # what a person reads
+    title: str
     load: Callable[[], Adapter]
 
 
 class Adapter(Protocol):
-    """A model family. Stateless: any number of lanes may share one."""
+    """A model family. Stateless: lanes share one adapter."""
 
     media: frozenset[str]  # of {"image", "video"}
     model: PreTrainedModel
@@ -104,28 +104,28 @@ class Adapter(Protocol):
 
     @property
     def guide(self) -> Guide | None:
-        """The model that tells SGL what matters; None = it asks itself."""
+        """The guide model of SGL; None = the model itself."""
 
     @property
     def conditions(self) -> dict[str, str]:
-        """What its timings depend on, in words: device, dtype, attention kernel."""
+        """Names of the device, the dtype and the attention kernel: timings depend on them."""
 
     @property
     def end_ids(self) -> frozenset[int]:
         """Token ids that end an answer."""
 
     def prepare(self, media: Media, question: str) -> Prompt:
-        """Chat template, ids, pixels, and where each token lies on the picture."""
+        """Applies the chat template; computes ids, pixels and the token layout."""
 
     def encode(self, prompt: Prompt, needs: Needs) -> VisualTokens:
-        """Encoder tokens with exactly the signals asked for.
+        """Encoder tokens with exactly the signals in `needs`.
 
-        A family whose tokens meet the LLM's one to one only behind the projector, as where frames
-        are pooled there, gives tokens in LLM space: methods of either seam act on those.
+        If the projector or a step after it changes the number of tokens (for example by pooling
+        frames), returns tokens in LLM space: methods of either seam then act on those.
         """
 
     def project(self, features: Tensor) -> Tensor:
-        """Tokens of `encode` (K, ·) into LLM space (K, D)."""
+        """Maps tokens of `encode` (K, ·) into LLM space (K, D)."""
 
     def splice(
         self,
@@ -135,18 +135,18 @@ class Adapter(Protocol):
         tokens: Tensor,
         strategy: PositionStrategy,
     ) -> Sequence:
-        """The survivors' `tokens` (K, D) in the place of the picture, numbered by `strategy`."""
+        """Puts the survivors' `tokens` (K, D) between the text; `strategy` gives position ids."""
 
     def generate(self, prompt: Prompt, max_new_tokens: int, **options: Any) -> Any:
-        """What stock transformers makes of the same prompt: the measure of our own loops."""
+        """Output of stock transformers for the same prompt, as a reference in tests."""
 
     def to_text(self, ids: list[int]) -> str:
         """Generated ids as text, without special tokens."""
 
     def boxes(self, prompt: Prompt, answer: str) -> np.ndarray:
-        """Boxes (M, 4) in an answer, as fractions of the last frame."""
+        """Parses boxes (M, 4) from an answer, as fractions of the last frame."""
 
     def flops(
         self, prompt: Prompt, needs: Needs, projected: int, rows_per_layer: tuple[int, ...]
     ) -> int:
-        """Encoder, projector over `projected` tokens, and prefill; see models/engine/flops.py."""
+        """FLOPs of the encoder, of the projector over `projected` tokens, and of prefill."""

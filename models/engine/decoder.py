@@ -16,15 +16,15 @@ Rope = tuple[Tensor, Tensor]  # cos and sin, (1, S, d) each
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Decoder:
-    """A Llama-like text model and its head. Takes and gives (S, D); the batch axis stays in here.
+    """A Llama-like text model and its head. Inputs and outputs have no batch axis.
 
-    `position_ids` never reach the layers: gaps in them are meant, and stock kernels would read them
-    as packed sequences. Numbering lives in the rotary tables alone.
+    The layers receive rotary tables, never `position_ids`: stock kernels would take the gaps in
+    them for packed sequences.
     """
 
     model: nn.Module  # embed_tokens, layers, norm, rotary_emb
     head: nn.Module
-    normalises: bool = False  # queries and keys, head by head, before they are rotated (Qwen3)
+    normalises: bool = False  # normalises queries and keys per head before rotation (Qwen3)
 
     @property
     def num_layers(self) -> int:
@@ -32,7 +32,7 @@ class Decoder:
 
     @property
     def row_bytes(self) -> int:
-        """What a row takes in the cache of one layer: its keys and its values."""
+        """Bytes of one row's keys and values in the cache of one layer."""
         weights = self.model.layers[0].self_attn.k_proj.weight  # (G·d, D)
         return 2 * weights.shape[0] * weights.element_size()
 
@@ -44,17 +44,17 @@ class Decoder:
         return self.model.embed_tokens(ids)
 
     def rope(self, positions: Tensor) -> Rope:
-        """Rotary tables for the ids (S,), or (3, S) where they differ from axis to axis."""
+        """Rotary tables for position ids (S,), or (3, S) on three axes."""
         return self.model.rotary_emb(self.model.embed_tokens.weight, positions.unsqueeze(-2))
 
     def causal_mask(self, hidden: Tensor) -> Tensor | None:
-        """For a whole prompt (S, D) at once; None where the kernel is causal by itself."""
+        """The mask of a whole prompt (S, D); None if the kernel is causal by itself."""
         return create_causal_mask(self.model.config, hidden[None], None, None)
 
     def layer(
         self, index: int, hidden: Tensor, rope: Rope, mask: Tensor | None, cache: DynamicCache
     ) -> Tensor:
-        """Rows (S, D) through layer `index`; their keys and values join its cache."""
+        """Runs layer `index` on rows (S, D) and appends their keys and values to the cache."""
         return self.model.layers[index](
             hidden[None],
             attention_mask=mask,
@@ -64,7 +64,7 @@ class Decoder:
         )[0]
 
     def logits(self, row: Tensor) -> Tensor:
-        """Of the last row (1, D): (vocabulary,) float32."""
+        """Logits (vocabulary,) float32 of the last row (1, D)."""
         return self.head(self.model.norm(row[None]))[0, 0].float()
 
     def step(self, token: int, positions: Tensor, cache: DynamicCache) -> Tensor:
@@ -77,7 +77,7 @@ class Decoder:
         return self.logits(hidden)
 
     def flops(self, rows_per_layer: tuple[int, ...]) -> int:
-        """Of a prefill, with the first token's logits; see models/engine/flops.py."""
+        """FLOPs of a prefill, the first token's logits included."""
         config, head_dim = self.model.config, self.model.layers[0].self_attn.head_dim
         layer = LayerShape(
             width=config.hidden_size,

@@ -1,9 +1,9 @@
-"""Separators (image_newline) among survivors: who stands where, and by which number.
+"""Rows and position ids of separators (image_newline) among survivors.
 
-Before the LLM (`number`) and, with the text, inside it (`renumber`).
+`number` computes them before the LLM, `renumber` inside it, together with the text.
 
-A separator is a row like text: no method sees it, scores it or drops it. It stands after as many
-survivors as have their place before it. R separators, K survivors.
+A separator is a row like text: no method sees, scores or drops it. It follows the survivors whose
+places are before it. R separators, K survivors.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from pruning.tokens import TokenLayout
 def number(
     strategy: PositionStrategy, places: Tensor, n: int, stops: Tensor
 ) -> tuple[Tensor, Tensor, int]:
-    """Rows (R,) of the separators, ids (R + K,) of all rows, and the id of what comes next.
+    """Rows (R,) of the separators, ids (R + K,) of all rows, and the next free id.
 
-    Survivors are numbered among themselves, and each separator moves what follows it up by one. It
-    keeps its own number; under PERC it takes the next one, as it would in a smaller picture.
+    Numbers the survivors first; then each separator shifts all rows after it by one. A separator
+    keeps its original id; under PERC it takes the next free id, as in a smaller picture.
 
     Args:
-        strategy: how survivors are numbered.
+        strategy: position strategy of the survivors.
         places: (K,) int64 raster rank among the `n` placed tokens; −1 = none.
         n: placed tokens of the whole picture or clip.
         stops: (R,) int64 placed tokens before each separator, ascending.
@@ -42,14 +42,14 @@ def number(
 def renumber(
     strategy: PositionStrategy, ids: Tensor, fixed: Tensor, taken: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """Rows (O,) of what is not visual, and ids (O + K,) of all rows, from a pruning layer on.
+    """New rows (O,) of text and separators, and ids (O + K,) of all rows, at a pruning layer.
 
-    Text is numbered as separators are: those before the picture have none of its tokens before
-    them, those after it all. PERC closes every gap, those left before the LLM too.
+    Treats text rows as separators: no visual token precedes the text before the picture, all of
+    them precede the text after it. PERC closes every gap, also gaps left before the LLM.
 
     Args:
-        strategy: how to number survivors.
-        ids: (S,) int64 of the rows now alive, from 0 where none was dropped; the last row is text.
+        strategy: position strategy of the survivors.
+        ids: (S,) int64 ids of the rows before pruning; the last row is text.
         fixed: (O,) int64 rows of text and separators, ascending.
         taken: (K,) int64 rows whose places the survivors take.
     """
@@ -61,14 +61,14 @@ def renumber(
 
 
 def raster_places(layout: TokenLayout, anchors: Tensor) -> Tensor:
-    """(K,) rank of each anchor among the placed tokens; −1 where it has no place."""
+    """Rank (K,) of each anchor among the placed tokens; −1 if it has no place."""
     placed = torch.from_numpy(layout.placed).to(anchors.device)  # (N,) bool
     rank = torch.where(placed, placed.cumsum(0) - 1, -1)
     return torch.where(anchors >= 0, rank[anchors.clamp_min(0)], -1)
 
 
 def count_before(stops: Tensor, places: Tensor) -> Tensor:
-    """(R,) how many of `places` (K,), in whatever order they are, lie before each stop (R,)."""
+    """Number (R,) of `places` (K,), in any order, before each stop (R,)."""
     return torch.searchsorted(places.sort().values, stops)
 
 
@@ -79,7 +79,7 @@ def free_rows(rows: Tensor, length: int) -> Tensor:
 
 
 def weave(rows: Tensor, fixed: Tensor, free: Tensor) -> Tensor:
-    """(R + K, …): `fixed` (R, …) in `rows` (R,), and `free` (K, …) in order in those between."""
+    """Interleaves (R + K, …): `fixed` (R, …) at `rows` (R,), `free` (K, …) in the other rows."""
     woven = free.new_empty(len(fixed) + len(free), *free.shape[1:])
     woven[rows], woven[free_rows(rows, len(woven))] = fixed.to(free.dtype), free
     return woven

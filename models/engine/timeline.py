@@ -1,4 +1,4 @@
-"""A lane's own clock: it runs inside the lane's steps only and awaits the device at each edge."""
+"""Measures time and memory of one lane's steps, with the device synchronised at each edge."""
 
 from __future__ import annotations
 
@@ -11,26 +11,26 @@ import torch
 
 
 class Stopwatch:
-    """Seconds by phase, and the most memory that this lane itself held on the device.
+    """Seconds of each phase, and the peak device memory of this lane.
 
-    Lanes that share a device take turns, so what the allocator gains during a step belongs to the
-    lane whose step it was: the figures are those of a lane run alone, weights not counted.
+    Lanes that share a device take turns, so memory allocated during a step belongs to the lane of
+    that step: the figures equal those of a lane run alone, without the weights.
     """
 
     def __init__(self, device: torch.device) -> None:
         self.device = device
         self.seconds: defaultdict[str, float] = defaultdict(float)
-        self._held = 0  # bytes that earlier steps left behind
+        self._held = 0  # bytes still allocated after earlier steps
         self._peak = 0
 
     @property
     def peak_bytes(self) -> int | None:
-        """None on the CPU, whose memory nobody counts."""
+        """None on the CPU."""
         return self._peak if self.device.type == "cuda" else None
 
     @contextmanager
     def running(self, phase: str) -> Iterator[None]:
-        """One step, or a part of one, of `phase`."""
+        """Measures one step of `phase`, or a part of it."""
         on_cuda = self.device.type == "cuda"
         if on_cuda:
             torch.cuda.synchronize(self.device)

@@ -15,7 +15,7 @@ from models.uploads.media import Media
 from pruning.base import Needs
 from pruning.tokens import TokenLayout
 
-MAX_SIDE = 4096  # of a picture before it is padded: a square of the longer side must fit in memory
+MAX_SIDE = 4096  # pixels of a picture before padding: the padded square must fit in memory
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -29,8 +29,8 @@ class LlavaAdapter(LlavaBase):
         strategy = self.model.config.vision_feature_select_strategy
         if strategy != "default" or not isinstance(layer, int):
             raise ValueError(
-                f"This LLaVA selects {strategy!r} features of layer {layer}, "
-                "wanted 'default' features, without [CLS], of one layer."
+                f"The config of this LLaVA selects {strategy!r} features of layer {layer}; "
+                "accepted are 'default' features (without [CLS]) of one layer."
             )
 
     @property
@@ -64,7 +64,7 @@ class LlavaAdapter(LlavaBase):
 def pad_to_square(
     picture: Image.Image, mean: list[float]
 ) -> tuple[Image.Image, tuple[float, float, float, float]]:
-    """The picture centred on the processor's mean colour, and the square in fractions of it."""
+    """Centres the picture on the mean colour; also returns the square as fractions of it."""
     (width, height), side = picture.size, max(picture.size)
     left, top = (side - width) // 2, (side - height) // 2
     square = Image.new("RGB", (side, side), tuple(int(255 * channel) for channel in mean))

@@ -1,4 +1,4 @@
-"""What the LLaVA models share: one encoder, ids on one axis, separators among the tokens."""
+"""Base of the LLaVA adapters: one encoder, ids on one axis, separators among the tokens."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from pruning.tokens import VisualTokens
 
 @dataclass(frozen=True, eq=False, repr=False)
 class LlavaBase(StockAdapter):
-    """A LLaVA model. A family adds its pixels and layout."""
+    """Splices and counts FLOPs for LLaVA models; a family adds its pixels and layout."""
 
     @property
     def encoder(self) -> VisionEncoder:
@@ -30,7 +30,7 @@ class LlavaBase(StockAdapter):
 
     @property
     def separator(self) -> Tensor:
-        """(1, D) what stands at the prompt's separators; (0, D) where the family has none."""
+        """Embedding (1, D) of a separator; (0, D) if the family has none."""
         return self.decoder.model.embed_tokens.weight[:0]
 
     def splice(

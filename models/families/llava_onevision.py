@@ -1,8 +1,8 @@
 """LLaVA-OneVision: a SigLIP encoder, a projector, an LLM; crops of pictures, frames of clips.
 
-Frames are pooled, and crops cut and scaled down, behind the projector, which is not linear: only
-from there on the tokens are those of the LLM. So methods of either seam act there, as the papers
-have it for video. Keys, hidden states and attention are arranged just as the tokens are.
+The model pools frames, and unpads and scales down crops, after the projector, which is not linear.
+So methods of either seam act after these steps, as in the papers on video. Keys, hidden states and
+attention go through the same steps as the features.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ from pruning.tokens import TokenLayout
 class LlavaOnevisionAdapter(LlavaBase):
     """Runs the stock modules of `LlavaOnevisionForConditionalGeneration` one by one.
 
-    It has no [CLS]: a method that asks for it gets none. A frame's vector is the mean of its
-    encoder features, since the checkpoint has no pooling head.
+    The encoder has no [CLS], and the checkpoint no pooling head: the vector of a frame is the mean
+    of its encoder features.
     """
 
-    media: frozenset[str] = frozenset({"image", "video"})  # what this checkpoint was trained for
+    media: frozenset[str] = frozenset({"image", "video"})  # that the checkpoint was trained on
     _: KW_ONLY
     grounding: Format = FORMATS["plain"]
 
@@ -41,8 +41,8 @@ class LlavaOnevisionAdapter(LlavaBase):
         strategy = self.model.config.vision_feature_select_strategy
         if strategy != "full" or not isinstance(layer, int):
             raise ValueError(
-                f"This LLaVA-OneVision selects {strategy!r} features of layer {layer}, "
-                "wanted 'full' features of one layer."
+                f"The config of this LLaVA-OneVision selects {strategy!r} features of layer "
+                f"{layer}; accepted are 'full' features of one layer."
             )
 
     @property
@@ -75,13 +75,13 @@ class LlavaOnevisionAdapter(LlavaBase):
         return pixels, *lay_out(self.model.config, media.frames.shape[1:3])
 
     def clip(self, media: Media) -> tuple[Tensor, TokenLayout, Tensor]:
-        """Pixels of the frames, their layout, and the one newline after them all."""
+        """Pixels of the frames, their layout, and one newline after the last frame."""
         pixels, side, seen = self.frames(media), -(-self.encoder.side // 2), self.encoder.seen
         layout = TokenLayout.regular(len(pixels), side, side, (0.0, 0.0, seen, seen))
         return pixels, layout, torch.tensor([len(layout)])
 
     def frames(self, media: Media) -> Tensor:
-        """(T, 3, h, w), every frame squeezed into a square."""
+        """Pixels (T, 3, h, w) of the frames, each resized to a square."""
         like = self.processor
         squeeze = SiglipImageProcessorPil(
             size=like.size,
@@ -93,7 +93,7 @@ class LlavaOnevisionAdapter(LlavaBase):
         return squeeze(frames, return_tensors="pt").pixel_values
 
     def pool(self, maps: Tensor) -> Tensor:
-        """Patches of frames (T, n, C) into fewer (T, m, C)."""
+        """Pools the patches of frames (T, n, C) to (T, m, C)."""
         return self.model.model.apply_pooling(maps)
 
     def tokens(self, prompt: Prompt, needs: Needs, maps: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -108,7 +108,7 @@ class LlavaOnevisionAdapter(LlavaBase):
         }
 
     def project(self, features: Tensor) -> Tensor:
-        """Nothing is left to do: `encode` gives tokens in LLM space."""
+        """Identity: `encode` returns tokens in LLM space."""
         return features
 
     def stock_pixels(self, prompt: Prompt) -> dict[str, Tensor]:
@@ -119,6 +119,6 @@ class LlavaOnevisionAdapter(LlavaBase):
     def flops(
         self, prompt: Prompt, needs: Needs, projected: int, rows_per_layer: tuple[int, ...]
     ) -> int:
-        """The projector runs over every patch, whatever is left of them later."""
+        """Counts the projector over all patches: it runs before compression."""
         patches = len(prompt.pixels) * self.encoder.side**2
         return super().flops(prompt, needs, patches, rows_per_layer)

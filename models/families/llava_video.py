@@ -1,7 +1,7 @@
-"""LLaVA-Video: LLaVA-OneVision's modules, with a clip laid out and asked about in its own way.
+"""LLaVA-Video: LLaVA-OneVision's modules with another clip layout and prompt.
 
-How frames are pooled, where newlines stand and whether the question tells the time is read from the
-config: see models/original_config.py, which checks it. Frames are always sampled evenly.
+The config, which models/original_config.py validates, chooses how frames are pooled, where newlines
+stand and whether the prompt states the frame times. Frames are sampled evenly.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from pruning.base import Needs, PositionStrategy
 from pruning.token_map import TokenMap
 from pruning.tokens import TokenLayout
 
-BEFORE = (  # the conversation that LLaVA-NeXT calls qwen_1_5
+BEFORE = (  # LLaVA-NeXT's conversation template qwen_1_5
     "<|im_start|>system\nYou are a helpful assistant.<|im_end|>\n<|im_start|>user\n"
 )
 AFTER = "\n{}<|im_end|>\n<|im_start|>assistant\n"
-TIMES = (  # as it was trained, without a space before the last sentence
+TIMES = (  # as in training, without a space before the last sentence
     "The video lasts for {:.2f} seconds, and {} frames are uniformly sampled from it. "
     "These frames are located at {}."
     "Please answer the following questions related to this video.\n"
@@ -37,11 +37,11 @@ class LlavaVideoAdapter(LlavaOnevisionAdapter):
     """Runs the stock modules of `LlavaOnevisionForConditionalGeneration` for LLaVA-Video."""
 
     def prepare(self, media: Media, question: str) -> Prompt:
-        tells = media.kind == "video" and self.model.config.add_time_instruction
-        return super().prepare(media, tell_times(media) + question if tells else question)
+        timed = media.kind == "video" and self.model.config.add_time_instruction
+        return super().prepare(media, time_instruction(media) + question if timed else question)
 
     def turn(self, question: str, kind: str) -> dict[str, Tensor]:
-        """The ids of both halves: the tokenizer, which is Qwen2's, has no placeholder."""
+        """Tokenizes both halves on their own: Qwen2's tokenizer has no placeholder."""
         check_signs(self.tokenizer, question)
         halves = {"before": BEFORE, "after": AFTER.format(question)}
         return {
@@ -52,10 +52,10 @@ class LlavaVideoAdapter(LlavaOnevisionAdapter):
         }
 
     def clip(self, media: Media) -> tuple[Tensor, TokenLayout, Tensor]:
-        """Pixels of the frames, their layout, and the newlines: one a row, a frame or a clip."""
+        """Pixels of the frames, their layout, and one newline per row, per frame or per clip."""
         config, pixels, side = self.model.config, self.frames(media), self.encoder.side
         stride, vision = config.mm_spatial_pool_stride, config.vision_config
-        averaged = config.mm_spatial_pool_mode == "average"  # drops patches that fill no cell
+        averaged = config.mm_spatial_pool_mode == "average"  # leaves out patches of partial cells
         cells = side // stride if averaged else -(-side // stride)
         patches = cells * stride if averaged else side
         seen = patches * vision.patch_size / vision.image_size
@@ -74,7 +74,7 @@ class LlavaVideoAdapter(LlavaOnevisionAdapter):
 
     @torch.inference_mode()
     def generate(self, prompt: Prompt, max_new_tokens: int, **options: Any) -> Any:
-        """Stock `generate`; of a clip it gets the rows, since no stock model lays one out so."""
+        """Stock `generate`; for a clip from embeddings, since no stock model has this layout."""
         if prompt.kind == "image":
             return super().generate(prompt, max_new_tokens, **options)
         visual = self.encode(prompt, Needs())
@@ -90,16 +90,16 @@ class LlavaVideoAdapter(LlavaOnevisionAdapter):
         )
 
 
-def tell_times(media: Media) -> str:
-    """How long the clip lasts and when its frames are seen, in front of a question."""
-    # A clip that never was a file tells only when its last frame is seen.
+def time_instruction(media: Media) -> str:
+    """The sentences in front of a question that state the clip's length and its frame times."""
+    # The length of a clip that was not read from a file is unknown: use the last frame's time.
     lasts = max(media.seconds, float(media.times[-1]))
     seen = ",".join(f"{time:.2f}s" for time in media.times)
     return TIMES.format(lasts, len(media.frames), seen)
 
 
 def newlines(position: str, side: int, count: int) -> Tensor:
-    """(R,) how many of `count` tokens, in frames of `side` x `side`, stand before each newline."""
+    """Number (R,) of tokens before each newline, for `count` tokens in `side` x `side` frames."""
     if position == "no_token":
         return torch.empty(0, dtype=torch.int64)
     step = {"grid": side, "frame": side**2, "one_token": count}[position]

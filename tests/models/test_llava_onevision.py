@@ -189,7 +189,7 @@ def test_features_of_several_layers_or_without_the_first_patch_are_refused(
     config, stock = adapter.model.config, getattr(adapter.model.config, name)
     setattr(config, name, value)
     try:
-        with pytest.raises(ValueError, match="wanted 'full' features of one layer"):
+        with pytest.raises(ValueError, match="accepted are 'full' features of one layer"):
             LlavaOnevisionAdapter(adapter.model, adapter.tokenizer, adapter.processor)
     finally:
         setattr(config, name, stock)

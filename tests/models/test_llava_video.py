@@ -15,7 +15,7 @@ from torch.nn import functional
 from models.engine.base import Prompt
 from models.engine.pipeline import run_lane
 from models.families.llava_onevision import LlavaOnevisionAdapter
-from models.families.llava_video import LlavaVideoAdapter, tell_times
+from models.families.llava_video import LlavaVideoAdapter, time_instruction
 from models.uploads.media import Media
 from models.uploads.video import read_video
 from pruning.base import Needs
@@ -180,10 +180,10 @@ def test_a_sign_of_the_model_in_a_question_is_refused() -> None:
 def test_a_clip_lasts_until_its_last_frame_has_been_seen(tmp_path: Path) -> None:
     media = read_video(clip_file(tmp_path / "ball.mp4"), 4)  # of twelve, twelve a second
     assert media.seconds == pytest.approx(1)
-    assert tell_times(media).startswith("The video lasts for 1.00 seconds, and 4 frames")
+    assert time_instruction(media).startswith("The video lasts for 1.00 seconds, and 4 frames")
 
 
 def test_a_clip_that_was_no_file_lasts_until_its_last_frame() -> None:
     media: Media = clip(5)
     assert media.seconds == 0
-    assert tell_times(media).startswith("The video lasts for 1.00 seconds, and 5 frames")
+    assert time_instruction(media).startswith("The video lasts for 1.00 seconds, and 5 frames")
