@@ -156,8 +156,7 @@ def _demo(options: argparse.Namespace, settings: Settings) -> None:
 
 
 def _compare(options: argparse.Namespace, settings: Settings) -> None:
-    from app.recording import drawings
-    from app.recording import saved as recordings
+    from app.recording import drawings, storage
     from app.render import summary
     from app.request import read_job
     from app.worker.events import ComparisonDone
@@ -192,7 +191,7 @@ def _compare(options: argparse.Namespace, settings: Settings) -> None:
     print(summary.conditions_line(comparison))
     print(summary.media_line(comparison.media))
     if options.out:
-        recordings.save(comparison, options.out)
+        storage.save(comparison, options.out)
         drawings.draw(comparison, options.out)
         print(f"saved to {options.out}")
     failed: dict[str, list[str]] = {}  # one reason may hold for every lane

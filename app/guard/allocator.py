@@ -9,7 +9,7 @@ _ARENA_MAX = -8  # M_ARENA_MAX of <malloc.h>
 ARENAS = 2
 
 
-def share_arenas() -> bool:
+def limit_arenas() -> bool:
     """Have all threads share two of glibc's pools of memory; whether the system can.
 
     It gives each thread its own, up to eight a core. What one frees the others do not find, and a

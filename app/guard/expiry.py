@@ -21,7 +21,7 @@ from app.guard.sessions import HOUR
 OFTEN = 300  # seconds between two looks for files that are an hour old
 
 
-def keep_sweeping(page: Blocks) -> None:
+def start_expiry(page: Blocks) -> None:
     """Sweep the folder of uploads now and from now on, but not the examples of the page."""
     kept = [path for block in page.blocks.values() for path in getattr(block, "keep_in_cache", ())]
     folder = Path(get_upload_folder())
@@ -30,11 +30,11 @@ def keep_sweeping(page: Blocks) -> None:
 
 def _sweeping(folder: Path, kept: Collection[str]) -> None:
     while True:
-        sweep(folder, kept)
+        delete_expired(folder, kept)
         time.sleep(OFTEN)
 
 
-def sweep(folder: Path, kept: Collection[str] = (), now: float | None = None) -> None:
+def delete_expired(folder: Path, kept: Collection[str] = (), now: float | None = None) -> None:
     """Delete files under `folder` that are an hour old at `now`, and folders empty for as long.
 
     A file's age is that of its last change by this machine (ctime): a copy keeps the mtime of what

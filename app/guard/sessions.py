@@ -50,7 +50,7 @@ def forget(holder: StateHolder, session: str) -> None:
 
 
 @asynccontextmanager
-async def forgetting(app: Any) -> AsyncIterator[None]:
+async def session_cleanup(app: Any) -> AsyncIterator[None]:
     """A lifespan of Gradio's server in which sessions without a comparison are forgotten."""
     task = asyncio.create_task(_look_often(app.get_blocks()))
     try:

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 import gradio as gr
 
-from app.guard.door import network
+from app.guard.rate_limit import client_network
 
 
 def address(request: gr.Request | None) -> str:
@@ -18,7 +18,7 @@ def address(request: gr.Request | None) -> str:
         return ""
     if request.username:
         return f"login {request.username}"
-    return network(request.client.host) if request.client else ""
+    return client_network(request.client.host) if request.client else ""
 
 
 class Visitors:

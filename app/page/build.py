@@ -6,23 +6,23 @@ import os
 from pathlib import Path
 from typing import Any
 
-from app.guard.folder import make_private, own_folder
+from app.guard.upload_folder import default_folder, make_private
 
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # read when gradio is imported
 os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")  # the log is JSON: no bar in it
 os.environ.setdefault("GRADIO_HEARTBEAT_INTERVAL", "1")  # seconds until a closed tab is noticed
 # A folder of our own: it is swept, and other pages of Gradio on this machine have theirs.
-os.environ.setdefault("GRADIO_TEMP_DIR", str(own_folder()))
+os.environ.setdefault("GRADIO_TEMP_DIR", str(default_folder()))
 
 import gradio as gr
 from gradio.utils import get_upload_folder
 from starlette.middleware import Middleware
 
-from app.guard.allocator import share_arenas
+from app.guard.allocator import limit_arenas
 from app.guard.blocks import Blocks
-from app.guard.door import Door
-from app.guard.expiry import OFTEN, keep_sweeping
-from app.guard.sessions import HOUR, forgetting
+from app.guard.expiry import OFTEN, start_expiry
+from app.guard.middleware import GuardMiddleware
+from app.guard.sessions import HOUR, session_cleanup
 from app.guard.visitors import Visitors
 from app.logs import log_as_json
 from app.page.api import compare_endpoint
@@ -86,8 +86,10 @@ def _held(settings: Settings) -> int:
 def launch(demo: Blocks, settings: Settings, **options: Any) -> Any:
     """`demo.launch` with everything about it that is TokenScope's own; `options` go on top."""
     pool(settings).start()
-    keep_sweeping(demo)
-    door = Middleware(Door, settings=settings, functions=demo.fns, left=demo.visitors.end)
+    start_expiry(demo)
+    guard = Middleware(
+        GuardMiddleware, settings=settings, functions=demo.fns, left=demo.visitors.end
+    )
     return demo.launch(
         **{
             "theme": theme(),
@@ -97,7 +99,7 @@ def launch(demo: Blocks, settings: Settings, **options: Any) -> Any:
             "footer_links": ["api"],
             "max_file_size": settings.max_upload_mb * 1_000_000,
             "auth": settings.logins() or None,
-            "app_kwargs": {"middleware": [door], "lifespan": forgetting},
+            "app_kwargs": {"middleware": [guard], "lifespan": session_cleanup},
             "state_session_capacity": SESSIONS,
             "max_threads": 40 + 2 * _held(settings),  # one waits for each comparison
             "ssr_mode": False,
@@ -120,7 +122,7 @@ def serve(settings: Settings, *, host: str = "127.0.0.1", port: int = 7860) -> N
 
 def stay(demo: Blocks, settings: Settings, **options: Any) -> None:
     """`launch`, and serve until interrupted."""
-    share_arenas()  # before the server has its many threads
+    limit_arenas()  # before the server has its many threads
     launch(demo, settings, prevent_thread_lock=True, **options)
     log_as_json()  # again: the server and transformers have brought logs of their own
     demo.block_thread()

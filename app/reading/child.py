@@ -16,7 +16,7 @@ import sys
 from typing import BinaryIO
 
 import models.uploads.video  # noqa: F401  (before the fork: afterwards no module can be opened)
-from app.reading.confinement import allow_one_file, close_network, landlock_version, limit_resources
+from app.reading.sandbox import allow_one_file, close_network, landlock_version, limit_resources
 from app.reading.wire import UNCONFINED, Order, pack_failure, pack_media, pack_refusal
 from models.uploads.media import MediaError, short_name
 from models.uploads.read import read_media

@@ -6,8 +6,7 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from app.recording import drawings
-from app.recording import saved as recordings
+from app.recording import drawings, storage
 from models.engine.record import Comparison
 
 NAME = "tokenscope-comparison"
@@ -17,6 +16,6 @@ def zip_recording(comparison: Comparison, folder: str | Path) -> str:
     """Write `tokenscope-comparison.zip` into `folder`, nothing else, and return its path."""
     with tempfile.TemporaryDirectory(dir=folder) as parts:
         content = Path(parts, NAME)
-        recordings.save(comparison, content)
+        storage.save(comparison, content)
         drawings.draw(comparison, content)
         return shutil.make_archive(str(Path(folder, NAME)), "zip", parts, NAME)

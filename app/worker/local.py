@@ -19,10 +19,10 @@ import torch
 
 from app.settings import Settings
 from app.worker.conditions import conditions
+from app.worker.event_stream import EventStream
 from app.worker.events import ComparisonDone, Event, LaneDone, LaneFailed, LaneStarted
-from app.worker.lanes import Lane, Limits, advance, stepped
+from app.worker.lane_scheduler import Lane, Limits, advance, stepped
 from app.worker.protocol import Health, Job
-from app.worker.stream import Stream
 from models import memory
 from models.catalog import ModelCard, find
 from models.engine.base import Adapter
@@ -47,7 +47,7 @@ class LocalWorker:
     def __init__(self, settings: Settings | None = None) -> None:
         self.settings = settings or Settings()
         self.limits = Limits(self.settings.phase_seconds, self.settings.job_seconds)
-        self._jobs: queue.Queue[tuple[Job, Stream] | None] = queue.Queue()
+        self._jobs: queue.Queue[tuple[Job, EventStream] | None] = queue.Queue()
         self._adapter: tuple[str, Adapter] | None = None
         self._warm: set[tuple] = set()
         self._step: tuple[float, float] | None = None  # when it began and the most it may take
@@ -55,7 +55,7 @@ class LocalWorker:
 
     def run(self, job: Job, cancelled: threading.Event | None = None) -> Iterator[Event]:
         """Events of one job. Closing the iterator, or setting `cancelled`, stops the job."""
-        stream = Stream(cancelled or threading.Event(), failing=lambda: self.health().reason)
+        stream = EventStream(cancelled or threading.Event(), failing=lambda: self.health().reason)
         self._jobs.put((job, stream))
         with stream:
             yield from stream
@@ -82,7 +82,7 @@ class LocalWorker:
             else:
                 self._say(*task)
 
-    def _say(self, job: Job, stream: Stream) -> None:
+    def _say(self, job: Job, stream: EventStream) -> None:
         try:
             self._allow(self.settings.load_seconds)  # a model may take long to load, a step not
             for event in self.steps(job, stream.cancelled):

@@ -31,12 +31,12 @@ from ray.serve.exceptions import BackPressureError, ReplicaUnavailableError
 
 from app.logs import log_as_json
 from app.settings import ROOT, Settings
+from app.worker.event_stream import EventStream
 from app.worker.events import Event
 from app.worker.local import LocalWorker
+from app.worker.parallel import ParallelWorker
 from app.worker.protocol import Health, Job, Worker
-from app.worker.spread import SpreadWorker
-from app.worker.stream import Stream
-from app.worker.travel import emptied, named, with_media, without_media
+from app.worker.serialization import emptied, named, with_media, without_media
 from models.uploads.media import Media
 
 APPLICATION = "tokenscope"
@@ -95,7 +95,7 @@ class RayWorker:
         self.handle, self.ship = handle.options(stream=True), ship
 
     def run(self, job: Job, cancelled: threading.Event | None = None) -> Iterator[Event]:
-        stream = Stream(cancelled or threading.Event())
+        stream = EventStream(cancelled or threading.Event())
         empty = replace(job, media=emptied(job.media))
         events = self.handle.run.remote(empty, self.ship(job.media))
         threading.Thread(target=_listen, args=(events, stream), daemon=True).start()
@@ -123,7 +123,7 @@ class RayWorker:
         )
 
 
-def _listen(events: Iterator[Event | Exception], stream: Stream) -> None:
+def _listen(events: Iterator[Event | Exception], stream: EventStream) -> None:
     try:
         for event in events:
             if isinstance(event, Exception):
@@ -131,12 +131,12 @@ def _listen(events: Iterator[Event | Exception], stream: Stream) -> None:
             stream.put(event)
     except Exception as error:
         if not stream.cancelled.is_set():  # else it is Ray saying that it was
-            stream.end(in_words(error))
+            stream.end(readable_error(error))
     else:
         stream.end()
 
 
-def in_words(error: Exception) -> Exception:
+def readable_error(error: Exception) -> Exception:
     """What Ray raises as a sentence, where a person should read one."""
     if isinstance(error, BackPressureError):
         return ValueError(FULL)
@@ -152,7 +152,7 @@ def start(settings: Settings) -> Worker:
     connect(os.environ.get("RAY_ADDRESS", ""))
     serve.start(proxy_location="Disabled")  # by handle only, nothing over HTTP
     worker = RayWorker(serve.run(application(settings), name=APPLICATION, route_prefix=None))
-    return worker if settings.spread == 1 else SpreadWorker([worker] * settings.spread)
+    return worker if settings.spread == 1 else ParallelWorker([worker] * settings.spread)
 
 
 def connect(address: str) -> None:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 
 from app.settings import Settings
-from app.worker.fair import FairWorker
+from app.worker.job_queue import QueuedWorker
 from app.worker.metrics import Metrics
-from app.worker.observed import ObservedWorker
+from app.worker.monitoring import MonitoredWorker
+from app.worker.parallel import ParallelWorker
 from app.worker.protocol import AdmittingWorker, Worker
-from app.worker.spread import SpreadWorker
 
 
 def start_worker(settings: Settings) -> AdmittingWorker:
@@ -17,8 +17,8 @@ def start_worker(settings: Settings) -> AdmittingWorker:
     metrics = Metrics()
     if settings.metrics_port:
         metrics.serve(settings.metrics_port)
-    queue = FairWorker(engine(settings), settings, at_once=jobs_at_once(settings))
-    return ObservedWorker(queue, metrics)
+    queue = QueuedWorker(engine(settings), settings, at_once=jobs_at_once(settings))
+    return MonitoredWorker(queue, metrics)
 
 
 def engine(settings: Settings) -> Worker:
@@ -30,9 +30,9 @@ def engine(settings: Settings) -> Worker:
 
         return start(settings)
     if settings.worker == "zero":
-        from app.worker.zero import ZeroWorker  # there is no `spaces` elsewhere
+        from app.worker.zero_gpu import ZeroGPUWorker  # there is no `spaces` elsewhere
 
-        return ZeroWorker(settings)
+        return ZeroGPUWorker(settings)
     raise ValueError(f"TOKENSCOPE_WORKER is {settings.worker!r}, wanted local, ray or zero.")
 
 
@@ -42,7 +42,7 @@ def local_worker(settings: Settings) -> Worker:
 
     devices = settings.device.split(",")
     workers = [LocalWorker(replace(settings, device=device.strip())) for device in devices]
-    return workers[0] if len(workers) == 1 else SpreadWorker(workers)
+    return workers[0] if len(workers) == 1 else ParallelWorker(workers)
 
 
 def jobs_at_once(settings: Settings) -> int:

@@ -10,7 +10,7 @@ import pytest
 
 PROGRAM = """
 import ctypes, threading
-from app.guard.allocator import ARENAS, share_arenas
+from app.guard.allocator import ARENAS, limit_arenas
 
 libc = ctypes.CDLL(None)
 libc.malloc.restype = ctypes.c_void_p
@@ -22,7 +22,7 @@ def take():
     places.append(libc.malloc(1000) >> 26)  # an arena beside the first is aligned to 64 MB
     start.wait()
 
-held = share_arenas()
+held = limit_arenas()
 threads = [threading.Thread(target=take) for _ in range(16)]
 [thread.start() for thread in threads]
 [thread.join() for thread in threads]

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from app.__main__ import DRAWN, main
-from app.recording import saved as recordings
+from app.recording import storage
 from app.request import examples
 from app.settings import EXAMPLES
 from app.worker import local
@@ -47,7 +47,7 @@ def test_compare_of_a_clip_writes_its_strips_trees_and_clip(tmp_path, capsys, mo
     written = {path.name for path in out.iterdir()}
     assert {"record.json", "frame_007.png", "strip_flashvid.png", "overlay_ttm.mp4"} <= written
     assert {"tree1_ttm.png", "timeline.svg", "boxes_vanilla.png", "latency.png"} <= written
-    assert recordings.load(out).media.kind == "video"
+    assert storage.load(out).media.kind == "video"
 
 
 def test_compare_composes_parts_and_its_record_says_what_ran(tmp_path, capsys, monkeypatch):
@@ -59,7 +59,7 @@ def test_compare_composes_parts_and_its_record_says_what_ran(tmp_path, capsys, m
     assert main(["compare", str(path), "Where?", *arguments, "--out", str(out)]) == 0
     printed = capsys.readouterr().out
     assert "Nüwa paper before + FastV inside, RPME" in printed
-    _, paper, official = recordings.load(out).lanes
+    _, paper, official = storage.load(out).lanes
     assert f"{paper.method},{official.method}" == methods
     assert paper.knobs["before"]["reach"] == 0.26 and official.knobs["inner"]["layer"] == 2
     assert paper.trace.per_layer.tolist() == [26, *[9] * 7], "36 tokens, of which 30 % on average"
@@ -87,7 +87,7 @@ def test_what_to_locate_is_asked_for_in_the_model_s_own_words(tmp_path, capsys):
     arguments = ["--locate", "cat on the right", "--methods", "vanilla", "--out", str(out)]
     assert main(["compare", str(EXAMPLES / "scene-1.png"), *arguments]) == 0
     assert capsys.readouterr().out.startswith("Locate the cat on the right.\n")
-    saved = recordings.load(out)
+    saved = storage.load(out)
     assert saved.question == "Locate the cat on the right."
     assert len(saved.lanes[0].boxes) == 1
 

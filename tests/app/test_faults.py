@@ -19,11 +19,11 @@ import pytest
 import torch
 
 from app.reading.pool import pool
-from app.recording import saved as recordings
+from app.recording import storage
 from app.request import examples
 from app.settings import EXAMPLES, Settings
 from app.worker import local
-from app.worker.fair import FairWorker
+from app.worker.job_queue import QueuedWorker
 from app.worker.local import LocalWorker
 from models import catalog, weights
 from models.engine.pipeline import run_lane
@@ -38,7 +38,7 @@ EXAMPLE = examples()[0]
 
 @pytest.fixture(scope="module")
 def page():
-    return handlers(FairWorker(LocalWorker(Settings(device="cpu")), Settings()))
+    return handlers(QueuedWorker(LocalWorker(Settings(device="cpu")), Settings()))
 
 
 def compare(page):
@@ -117,7 +117,7 @@ def test_a_file_that_cannot_be_written_is_told_and_the_comparison_is_still_there
 
     comparison = compare(page)[page.board.comparison]
     with monkeypatch.context() as patched:
-        patched.setattr(recordings, "save", fill)
+        patched.setattr(storage, "save", fill)
         print("[Download recording is pressed, and no file can be written]")
         with pytest.raises(gr.Error) as told:
             list(page.keep(comparison))
@@ -130,7 +130,7 @@ def test_a_checkpoint_that_is_corrupt_is_told_and_the_next_model_loads(page, mon
     card = catalog.find("embedded-image")
     folder = shutil.copytree(weights.ROOT / card.source, tmp_path / card.source)
     (folder / "model.safetensors").write_bytes(b"\xff" * 1000)
-    broken = handlers(FairWorker(LocalWorker(Settings(device="cpu")), Settings()))
+    broken = handlers(QueuedWorker(LocalWorker(Settings(device="cpu")), Settings()))
     with monkeypatch.context() as patched:
         patched.setattr(weights, "ROOT", tmp_path)
         print("[the checkpoint is corrupt]")

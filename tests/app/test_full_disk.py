@@ -14,7 +14,7 @@ import pytest
 
 from app.page.build import build, launch
 from app.page.download import NOT_WRITTEN
-from app.recording import saved as recordings
+from app.recording import storage
 from app.settings import ROOT, Settings
 from tests.app.browser import NEEDS_CHROMIUM, tab
 from tests.app.fake_worker import FakeWorker
@@ -81,7 +81,7 @@ def test_a_file_that_cannot_be_written_is_told_on_the_page_and_no_older_one_come
         assert saved.value.suggested_filename == ZIP
         came = []
         page.on("download", lambda file: came.append(file))
-        monkeypatch.setattr(recordings, "save", fill)
+        monkeypatch.setattr(storage, "save", fill)
         page.locator("#save").click()
         page.get_by_text(NOT_WRITTEN).wait_for()
         page.wait_for_timeout(1000)  # a file that is there is pressed for after 200 ms

@@ -14,9 +14,9 @@ import pytest
 from app.logs import JsonFormatter
 from app.page.handlers import in_words, read_as
 from app.settings import Settings
-from app.worker.fair import FairWorker, RefusedError
+from app.worker.job_queue import QueuedWorker, RefusedError
 from app.worker.metrics import Metrics
-from app.worker.observed import ObservedWorker
+from app.worker.monitoring import MonitoredWorker
 from app.worker.protocol import Job
 from pruning.methods import create
 from tests.app.fake_worker import FakeWorker
@@ -31,7 +31,7 @@ def job(*names):
 
 
 def observed(worker, **settings):
-    return ObservedWorker(FairWorker(worker, Settings(**settings)), Metrics())
+    return MonitoredWorker(QueuedWorker(worker, Settings(**settings)), Metrics())
 
 
 def count(worker, name, **labels):

@@ -17,7 +17,7 @@ from app.reading.pool import pool
 from app.render.summary import conditions_line, lane_rows
 from app.settings import EXAMPLES, Settings
 from app.worker.events import ComparisonDone
-from app.worker.fair import FairWorker
+from app.worker.job_queue import QueuedWorker
 from tests.app.asking import TAB, ask, handlers
 from tests.app.fake_worker import FakeWorker, wait_until
 
@@ -235,7 +235,7 @@ def test_a_tab_that_is_closed_as_its_upload_is_read_ends_the_reading(picture, st
 )
 def test_who_is_refused_has_had_nothing_read(picture, settings, before, sentence, monkeypatch):
     monkeypatch.setattr(request, "read_upload", lambda *_: pytest.fail("it was read"))
-    worker = FairWorker(FakeWorker(), settings)
+    worker = QueuedWorker(FakeWorker(), settings)
     page = handlers(worker)
     with worker.admit(before):
         (only,) = ask(page, picture)

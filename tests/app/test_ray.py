@@ -22,8 +22,8 @@ from app.settings import Settings
 from app.worker import ray_serve
 from app.worker.events import ComparisonDone, LaneStarted, TextDelta
 from app.worker.local import LocalWorker
+from app.worker.parallel import ParallelWorker
 from app.worker.ray_serve import RayWorker
-from app.worker.spread import SpreadWorker
 from models.engine.record import LaneResult
 from tests.app.factory import same
 from tests.app.fake_worker import wait_until
@@ -109,8 +109,10 @@ def test_an_error_leaves_a_replica_by_its_type_alone(in_process):
 
 def test_only_a_replica_that_died_is_told_as_lost():
     fell = RayTaskError("run", "", RuntimeError("a secret"))
-    assert ray_serve.in_words(fell) is fell, "an error of its own: the page says internal error"
-    assert str(ray_serve.in_words(ActorDiedError())) == ray_serve.LOST
+    assert ray_serve.readable_error(fell) is fell, (
+        "an error of its own: the page says internal error"
+    )
+    assert str(ray_serve.readable_error(ActorDiedError())) == ray_serve.LOST
 
 
 def test_logins_stay_with_the_page(monkeypatch):
@@ -165,7 +167,7 @@ def parent(pid):
 
 @pytest.mark.slow
 def test_two_replicas_of_a_cluster_give_the_record_of_the_local_worker(cluster, local):
-    for worker in (cluster, SpreadWorker([cluster, cluster])):
+    for worker in (cluster, ParallelWorker([cluster, cluster])):
         *_, last = worker.run(job())
         assert same(without_times(last.comparison), without_times(local))
 

@@ -23,8 +23,8 @@ import pytest
 from PIL import Image
 
 from app.reading import child
-from app.reading.confinement import landlock_version
 from app.reading.reader import Reader
+from app.reading.sandbox import landlock_version
 from app.reading.wire import UNCONFINED, FailedError, Order, pack_failure, pack_media, unpack
 from app.recording.export import zip_recording
 from app.request import read_job
@@ -284,7 +284,7 @@ def test_the_fork_that_opens_the_upload_has_given_away_what_it_does_not_need(rea
 
 def confined(program: str, *arguments: object) -> subprocess.CompletedProcess[str]:
     """A program that confines itself, once it has ended."""
-    head = "from pathlib import Path; import sys, socket\nfrom app.reading.confinement import *\n"
+    head = "from pathlib import Path; import sys, socket\nfrom app.reading.sandbox import *\n"
     return subprocess.run(
         [sys.executable, "-c", head + program, *map(str, arguments)],
         cwd=ROOT,

@@ -8,9 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from app.recording import drawings
-from app.recording import saved as recordings
-from app.recording.saved import RecordingError
+from app.recording import drawings, storage
+from app.recording.storage import RecordingError
 from app.render.summary import table
 from models.uploads.read import read_media
 from pruning.base import PositionStrategy
@@ -26,7 +25,7 @@ def comparison():
 
 @pytest.fixture(scope="module")
 def saved(comparison, tmp_path_factory):
-    return recordings.save(comparison, tmp_path_factory.mktemp("recordings") / "red ball")
+    return storage.save(comparison, tmp_path_factory.mktemp("recordings") / "red ball")
 
 
 @pytest.fixture
@@ -41,7 +40,7 @@ def edit(folder, change):
 
 
 def test_what_is_loaded_is_what_was_saved(comparison, saved):
-    loaded = recordings.load(saved)
+    loaded = storage.load(saved)
     assert factory.same(loaded, comparison)
     assert (loaded.lanes[2].trace.fate == comparison.lanes[2].trace.fate).all()
     assert sorted(p.name for p in saved.iterdir()) == ["arrays.npz", "frame_000.png", "record.json"]
@@ -65,7 +64,7 @@ def test_a_video_and_odd_values_come_back(tmp_path):
         truth=None,
         options={"stop": ["a", ("b", 1)], "top_p": None, "nested": {"tuple": 3}},
     )  # fmt: skip
-    assert factory.same(recordings.load(recordings.save(odd, tmp_path / "odd")), odd)
+    assert factory.same(storage.load(storage.save(odd, tmp_path / "odd")), odd)
 
 
 def test_a_recording_of_before_the_averages_were_kept_has_none(copy, comparison):
@@ -75,7 +74,7 @@ def test_a_recording_of_before_the_averages_were_kept_has_none(copy, comparison)
 
     edit(copy, age)
     assert comparison.lanes[1].averages is not None
-    loaded = recordings.load(copy)
+    loaded = storage.load(copy)
     assert loaded.lanes[1].averages is None
     assert "handed on" not in table(loaded) and "handed on" in table(comparison)
 
@@ -83,7 +82,7 @@ def test_a_recording_of_before_the_averages_were_kept_has_none(copy, comparison)
 def test_averages_that_no_run_has_are_refused(copy):
     edit(copy, lambda record: record["lanes"][1]["averages"].update(cached=-1))
     with pytest.raises(RecordingError, match="averages are odd"):
-        recordings.load(copy)
+        storage.load(copy)
 
 
 def test_a_recording_of_version_1_is_read_as_the_picture_it_was(copy, comparison):
@@ -92,7 +91,7 @@ def test_a_recording_of_version_1_is_read_as_the_picture_it_was(copy, comparison
         del record["media"]
 
     edit(copy, age)
-    loaded = recordings.load(copy)
+    loaded = storage.load(copy)
     assert (loaded.media.kind, loaded.media.decoder) == ("image", "unknown")
     assert factory.same(loaded.lanes, comparison.lanes)
     assert np.array_equal(loaded.media.frames, comparison.media.frames)
@@ -104,14 +103,14 @@ def test_segments_come_back_and_those_of_another_clip_are_refused(tmp_path):
     trace = replace(trace, steps=(replace(trace.steps[0], segments=segments),))
     lane = factory.lane("tree", "Tree", trace, "")
     made = factory.comparison(media=factory.clip(), lanes=(lane,))
-    folder = recordings.save(made, tmp_path / "cut")
-    assert factory.same(recordings.load(folder), made)
+    folder = storage.save(made, tmp_path / "cut")
+    assert factory.same(storage.load(folder), made)
     with np.load(folder / "arrays.npz") as arrays:
         kept = dict(arrays)
     for odd in (segments[:3], segments + 4, segments / 2):
         np.savez(folder / "arrays.npz", **{**kept, "lane0.step0.segments": odd})
         with pytest.raises(RecordingError, match="odd segments"):
-            recordings.load(folder)
+            storage.load(folder)
 
 
 def test_segments_are_of_the_frames_that_have_tokens(tmp_path):
@@ -120,29 +119,29 @@ def test_segments_are_of_the_frames_that_have_tokens(tmp_path):
     step = replace(factory.selection_step(np.arange(8), 32), segments=np.array([0, 1]))
     lane = factory.lane("flashvid", "FlashVID", TokenTrace(layout, (step,), 8), "")
     made = factory.comparison(media=factory.clip(), lanes=(lane,))
-    assert factory.same(recordings.load(recordings.save(made, tmp_path / "pairs")), made)
+    assert factory.same(storage.load(storage.save(made, tmp_path / "pairs")), made)
 
 
 def test_an_enum_among_the_knobs_comes_back_as_its_value(tmp_path, comparison):
     knobs = {"inner": PositionStrategy.PERC, "share": np.float64(0.5)}
     lane = replace(comparison.lanes[0], knobs=knobs)
-    loaded = recordings.load(recordings.save(replace(comparison, lanes=(lane,)), tmp_path / "a"))
+    loaded = storage.load(storage.save(replace(comparison, lanes=(lane,)), tmp_path / "a"))
     assert loaded.lanes[0].knobs == {"inner": "perc", "share": 0.5}
 
 
 def test_saving_again_replaces_and_leaves_nothing_behind(tmp_path, comparison):
-    recordings.save(comparison, tmp_path / "case")
-    recordings.save(replace(comparison, question="Why?"), tmp_path / "case")
-    assert recordings.load(tmp_path / "case").question == "Why?"
+    storage.save(comparison, tmp_path / "case")
+    storage.save(replace(comparison, question="Why?"), tmp_path / "case")
+    assert storage.load(tmp_path / "case").question == "Why?"
     assert [path.name for path in tmp_path.iterdir()] == ["case"]
 
 
 def test_a_failed_save_leaves_the_old_recording(tmp_path, comparison):
-    recordings.save(comparison, tmp_path / "case")
+    storage.save(comparison, tmp_path / "case")
     broken = replace(comparison, options={"x": object()})
     with pytest.raises(TypeError):
-        recordings.save(broken, tmp_path / "case")
-    assert recordings.load(tmp_path / "case").question == comparison.question
+        storage.save(broken, tmp_path / "case")
+    assert storage.load(tmp_path / "case").question == comparison.question
     assert [path.name for path in tmp_path.iterdir()] == ["case"]
 
 
@@ -150,7 +149,7 @@ def test_a_folder_of_something_else_is_never_replaced(tmp_path, comparison):
     (tmp_path / "thesis").mkdir()
     (tmp_path / "thesis" / "chapter.txt").write_text("mine")
     with pytest.raises(RecordingError, match="not a recording"):
-        recordings.save(comparison, tmp_path / "thesis")
+        storage.save(comparison, tmp_path / "thesis")
     assert (tmp_path / "thesis" / "chapter.txt").read_text() == "mine"
 
 
@@ -176,7 +175,7 @@ def test_a_folder_of_something_else_is_never_replaced(tmp_path, comparison):
 def test_a_damaged_record_is_one_clear_sentence(copy, change, complaint):
     edit(copy, change)
     with pytest.raises(RecordingError, match=complaint) as error:
-        recordings.load(copy)
+        storage.load(copy)
     assert "\n" not in str(error.value) and str(copy.parent) not in str(error.value)
 
 
@@ -185,38 +184,38 @@ def test_arrays_that_are_no_arrays_are_refused(copy):
         kept = dict(arrays)
     np.savez(copy / "arrays.npz", **{**kept, "lane0.boxes": np.array([{"a": 1}], dtype=object)})
     with pytest.raises(RecordingError, match="damaged"):
-        recordings.load(copy)
+        storage.load(copy)
     np.savez(copy / "arrays.npz", **{**kept, "lane1.step0.cols": kept["lane1.step0.cols"] + 9999})
     with pytest.raises(RecordingError, match="column outside"):
-        recordings.load(copy)
+        storage.load(copy)
     tag = next(name for name in kept if ".tag" in name)
     np.savez(copy / "arrays.npz", **{**kept, tag: kept[tag].astype(np.int64) + 9999})
     with pytest.raises(RecordingError, match="odd tags"):
-        recordings.load(copy)
+        storage.load(copy)
     np.savez(copy / "arrays.npz", **{**kept, "lane0.boxes": np.array([["a"] * 4])})
     with pytest.raises(RecordingError, match="boxes are not"):
-        recordings.load(copy)
+        storage.load(copy)
     (copy / "arrays.npz").write_bytes(b"PK nothing")
     with pytest.raises(RecordingError, match="damaged"):
-        recordings.load(copy)
+        storage.load(copy)
 
 
 def test_a_folder_that_is_not_there_is_one_clear_sentence(tmp_path):
     with pytest.raises(RecordingError, match=r"gone has no readable record.json"):
-        recordings.load(tmp_path / "gone")
+        storage.load(tmp_path / "gone")
 
 
 def test_frames_that_would_fill_the_memory_are_refused(copy):
     Image.new("1", (7000, 7000)).save(copy / "frame_000.png")
     edit(copy, lambda record: record.update(frames=9))
     with pytest.raises(RecordingError, match="too large together"):
-        recordings.load(copy)
+        storage.load(copy)
 
 
 def test_a_file_in_the_way_is_never_replaced(tmp_path, comparison):
     (tmp_path / "notes").write_text("mine")
     with pytest.raises(RecordingError, match="not a recording"):
-        recordings.save(comparison, tmp_path / "notes")
+        storage.save(comparison, tmp_path / "notes")
     assert (tmp_path / "notes").read_text() == "mine"
 
 

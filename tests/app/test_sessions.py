@@ -180,7 +180,7 @@ def test_a_look_that_fails_is_logged_and_the_next_one_forgets(monkeypatch, caplo
             raise RuntimeError("a Gradio of tomorrow")
 
     async def served():
-        async with sessions.forgetting(SimpleNamespace(get_blocks=lambda: page)):
+        async with sessions.session_cleanup(SimpleNamespace(get_blocks=lambda: page)):
             while len(looked) < 3:
                 await asyncio.sleep(0.01)
 

@@ -15,7 +15,7 @@ from app.measure import crowd as load
 from app.measure.tab import Tab, said_of
 from app.page.build import build, launch
 from app.settings import Settings
-from app.worker.fair import FairWorker
+from app.worker.job_queue import QueuedWorker
 from app.worker.start import start_worker
 from tests.app.fake_worker import FakeWorker, wait_until
 
@@ -87,7 +87,7 @@ def queue(monkeypatch):
     """A page whose one job does not end, behind a proxy that it believes; its address."""
     monkeypatch.setenv("FORWARDED_ALLOW_IPS", "*")
     settings = Settings(address_jobs=4, max_requests_per_minute=0)
-    held = FairWorker(FakeWorker(answer=lambda name: "word " * 5000, pause=0.05), settings)
+    held = QueuedWorker(FakeWorker(answer=lambda name: "word " * 5000, pause=0.05), settings)
     demo = build(held, settings)
     _, url, _ = launch(demo, settings, prevent_thread_lock=True, quiet=True, server_port=None)
     yield held, f"{url}gradio_api/call/compare"

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from functools import partial
 
 from app.worker.events import ComparisonDone, Event, Queued
-from app.worker.fair import FairWorker, RefusedError
+from app.worker.job_queue import QueuedWorker, RefusedError
 from app.worker.metrics import Metrics
 from app.worker.protocol import Health, Job, Run
 from pruning.methods import METHODS
@@ -19,10 +19,10 @@ log = logging.getLogger(__name__)
 KNOWN = {method.name for method in METHODS}
 
 
-class ObservedWorker:
+class MonitoredWorker:
     """Passes on what `worker` says, and keeps count."""
 
-    def __init__(self, worker: FairWorker, metrics: Metrics) -> None:
+    def __init__(self, worker: QueuedWorker, metrics: Metrics) -> None:
         self.worker, self.metrics = worker, metrics
         metrics.watch(worker, lambda: worker.waiting)
 

@@ -10,7 +10,7 @@ import pytest
 from app.page.handlers import position
 from app.settings import Settings
 from app.worker.events import ComparisonDone, Queued
-from app.worker.fair import FairWorker, RefusedError
+from app.worker.job_queue import QueuedWorker, RefusedError
 from app.worker.protocol import Job
 from models.uploads.media import MediaError
 from pruning.methods import create
@@ -64,7 +64,7 @@ def fill(worker, held, count):
 
 
 def test_jobs_run_one_after_another_in_the_order_in_which_they_came(held):
-    worker = FairWorker(held, Settings())
+    worker = QueuedWorker(held, Settings())
     asked = [job(f"visitor {number}") for number in range(5)]
     begun = []
     for number, one in enumerate(asked):
@@ -78,14 +78,14 @@ def test_jobs_run_one_after_another_in_the_order_in_which_they_came(held):
 
 
 def test_as_many_jobs_run_at_once_as_the_worker_takes(held):
-    worker = FairWorker(held, Settings(), at_once=2)
+    worker = QueuedWorker(held, Settings(), at_once=2)
     for _ in range(3):
         start(worker, job(), [])
     wait_until(lambda: len(held.jobs) == 2 and worker.waiting == 1)
 
 
 def test_a_job_that_waits_is_told_its_position_each_time_it_changes(held):
-    worker = FairWorker(held, Settings())
+    worker = QueuedWorker(held, Settings())
     first, second = fill(worker, held, 1)
     told = []
     last, _ = start(worker, job(), told)
@@ -100,7 +100,7 @@ def test_a_job_that_waits_is_told_its_position_each_time_it_changes(held):
 
 
 def test_the_estimate_is_what_the_last_jobs_took(held):
-    worker = FairWorker(FakeWorker(pause=0.02), Settings())
+    worker = QueuedWorker(FakeWorker(pause=0.02), Settings())
     list(worker.run(job()))
     worker.worker = held
     fill(worker, held, 2)
@@ -110,7 +110,7 @@ def test_the_estimate_is_what_the_last_jobs_took(held):
 
 
 def test_a_full_queue_says_how_many_are_ahead_and_when_to_come_again(held):
-    worker = FairWorker(FakeWorker(pause=0.01), Settings(queue_size=2))
+    worker = QueuedWorker(FakeWorker(pause=0.01), Settings(queue_size=2))
     list(worker.run(job()))
     worker.worker = held
     fill(worker, held, 2)
@@ -120,7 +120,7 @@ def test_a_full_queue_says_how_many_are_ahead_and_when_to_come_again(held):
 
 
 def test_one_visitor_cannot_fill_the_queue(held):
-    worker = FairWorker(held, Settings(visitor_jobs=2))
+    worker = QueuedWorker(held, Settings(visitor_jobs=2))
     for _ in range(2):
         start(worker, job("greedy"), [])
     wait_until(lambda: worker.waiting == 1)
@@ -131,7 +131,7 @@ def test_one_visitor_cannot_fill_the_queue(held):
 
 
 def test_one_address_cannot_fill_the_queue_under_ever_new_names():
-    worker = FairWorker(FakeWorker(), Settings(queue_size=20, address_jobs=3))
+    worker = QueuedWorker(FakeWorker(), Settings(queue_size=20, address_jobs=3))
     with ExitStack() as places:
         for number in range(3):
             places.enter_context(worker.admit(f"name {number}", "192.0.2.1"))
@@ -143,7 +143,7 @@ def test_one_address_cannot_fill_the_queue_under_ever_new_names():
 
 
 def test_without_a_limit_one_address_has_the_queue():
-    worker = FairWorker(FakeWorker(), Settings(address_jobs=0))
+    worker = QueuedWorker(FakeWorker(), Settings(address_jobs=0))
     with ExitStack() as places:
         for number in range(Settings().queue_size):
             places.enter_context(worker.admit(f"name {number}", "192.0.2.1"))
@@ -151,7 +151,7 @@ def test_without_a_limit_one_address_has_the_queue():
 
 
 def test_a_job_that_is_cancelled_while_it_waits_leaves_its_place(held):
-    worker = FairWorker(held, Settings())
+    worker = QueuedWorker(held, Settings())
     running, waiting = fill(worker, held, 1)
     waiting[1].set()
     waiting[0].join(2)
@@ -162,7 +162,7 @@ def test_a_job_that_is_cancelled_while_it_waits_leaves_its_place(held):
 
 
 def test_a_stream_that_is_closed_leaves_its_place(held):
-    worker = FairWorker(held, Settings())
+    worker = QueuedWorker(held, Settings())
     stream = worker.run(job())
     assert next(stream) == Queued(0) and next(stream)
     stream.close()
@@ -175,14 +175,14 @@ def test_a_job_that_fails_leaves_its_place():
             raise RuntimeError
             yield
 
-    worker = FairWorker(BrokenWorker(), Settings())
+    worker = QueuedWorker(BrokenWorker(), Settings())
     for _ in range(2):
         with pytest.raises(RuntimeError):
             list(worker.run(job()))
 
 
 def test_a_job_that_still_reads_has_its_place_and_holds_up_nobody():
-    worker = FairWorker(FakeWorker(), Settings(visitor_jobs=1))
+    worker = QueuedWorker(FakeWorker(), Settings(visitor_jobs=1))
     with worker.admit("slow") as run:
         assert worker.waiting == 1
         with closing(worker.run(job("quick"))) as stream:
@@ -198,7 +198,7 @@ def test_a_job_that_still_reads_has_its_place_and_holds_up_nobody():
 
 
 def test_a_job_that_was_stopped_says_nothing_of_how_long_jobs_take():
-    worker, cancelled = FairWorker(FakeWorker(), Settings()), threading.Event()
+    worker, cancelled = QueuedWorker(FakeWorker(), Settings()), threading.Event()
     for _ in worker.run(job(), cancelled):
         cancelled.set()
     assert worker.worker.jobs == [], "it was stopped as it waited"

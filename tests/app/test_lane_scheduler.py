@@ -10,9 +10,9 @@ import pytest
 import torch
 
 from app.settings import Settings
-from app.worker import lanes, local
+from app.worker import lane_scheduler, local
 from app.worker.events import ComparisonDone, LaneFailed, PhaseDone, TextDelta
-from app.worker.lanes import Limits, advance
+from app.worker.lane_scheduler import Limits, advance
 from app.worker.local import LocalWorker
 from app.worker.protocol import Job
 from models.engine.pipeline import run_lane
@@ -107,7 +107,9 @@ def test_out_of_memory_in_one_lane_frees_what_it_held_and_the_other_finishes(
         raise torch.OutOfMemoryError("out of memory")
 
     spoil(monkeypatch, phase, fall_over)
-    monkeypatch.setattr(lanes.log, "disabled", True)  # pytest keeps what is logged, tensors too
+    monkeypatch.setattr(
+        lane_scheduler.log, "disabled", True
+    )  # pytest keeps what is logged, tensors too
     worker = LocalWorker()
     *_, last = worker.run(job())
     ran, failed = last.comparison.lanes

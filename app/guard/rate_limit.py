@@ -6,10 +6,10 @@ import time
 from collections.abc import Callable
 from ipaddress import IPv6Address, IPv6Network, ip_address
 
-MOST_CLIENTS = 10_000  # whose rate is remembered
+MAX_CLIENTS = 10_000  # whose rate is remembered
 
 
-class Rate:
+class RateLimit:
     """So many a minute for each client, and as many at once after a quiet minute: token buckets.
 
     A client is a `network`. Behind a proxy its address is the one that the proxy tells, if uvicorn
@@ -29,12 +29,12 @@ class Rate:
         spent = max(spent - (now - then) * self.per_minute / 60, 0)
         wait = max((spent + 1 - self.per_minute) * 60 / self.per_minute, 0)
         self._spent[client] = (spent if wait else spent + 1, now)
-        if len(self._spent) > MOST_CLIENTS:
+        if len(self._spent) > MAX_CLIENTS:
             del self._spent[next(iter(self._spent))]  # who came longest ago
         return 0 if not wait else max(wait, 1)
 
 
-def network(address: str) -> str:
+def client_network(address: str) -> str:
     """Whom to count an address as: of IPv6 the /64, in which one customer has every address."""
     try:
         found = ip_address(address)

@@ -16,11 +16,11 @@ from contextlib import closing
 from contextvars import copy_context
 
 from app.settings import Settings
+from app.worker.event_stream import EventStream
 from app.worker.events import Event
 from app.worker.local import LocalWorker
 from app.worker.protocol import Health, Job
-from app.worker.stream import Stream
-from app.worker.travel import named, with_media, without_media
+from app.worker.serialization import named, with_media, without_media
 
 log = logging.getLogger(__name__)
 
@@ -28,7 +28,7 @@ log = logging.getLogger(__name__)
 START, LANE, FRAME, TOKEN = 10.0, 3.0, 0.2, 0.1
 
 
-class ZeroWorker:
+class ZeroGPUWorker:
     """Runs each job in one call that has a device."""
 
     def __init__(self, settings: Settings) -> None:
@@ -41,7 +41,7 @@ class ZeroWorker:
         The call waits in a thread of its own, for a device and for each event. It has the context
         of whoever asked: there the platform finds whose quota it is.
         """
-        stream = Stream(cancelled or threading.Event())
+        stream = EventStream(cancelled or threading.Event())
         asking = copy_context()
         threading.Thread(
             target=asking.run, args=(self._follow, job, stream), name="lent", daemon=True
@@ -50,7 +50,7 @@ class ZeroWorker:
             for event in stream:
                 yield with_media(event, job.media)
 
-    def _follow(self, job: Job, stream: Stream) -> None:
+    def _follow(self, job: Job, stream: EventStream) -> None:
         """What the fork says, for as long as somebody listens."""
         try:
             with closing(self._lent(job)) as events:  # closed: the fork ends after its next event

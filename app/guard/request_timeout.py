@@ -10,15 +10,15 @@ PAUSE = 20  # seconds in which nothing comes
 SLOWEST = 50_000  # bytes a second; a request has a pause more than it takes at that
 
 
-class TooSlowError(Exception):
+class SlowBodyError(Exception):
     """The body stopped coming, or hardly comes."""
 
 
-async def in_time(app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
+async def call_with_body_timeout(app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
     """Call `app`, which reads the body before it answers; the answer may take its time.
 
     Raises:
-        TooSlowError: The body did not come in time, and `app` was cancelled while it waited.
+        SlowBodyError: The body did not come in time, and `app` was cancelled while it waited.
     """
     now = asyncio.get_running_loop().time
     start, size = now(), 0
@@ -38,4 +38,4 @@ async def in_time(app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> N
     except TimeoutError:
         if not limit.expired():  # one of the app's own
             raise
-        raise TooSlowError from None
+        raise SlowBodyError from None

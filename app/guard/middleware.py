@@ -13,9 +13,9 @@ from gradio.utils import get_upload_folder
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.guard.patience import SLOWEST, TooSlowError, in_time
-from app.guard.rates import Rate, network
-from app.guard.room import Room
+from app.guard.folder_quota import FolderQuota
+from app.guard.rate_limit import RateLimit, client_network
+from app.guard.request_timeout import SLOWEST, SlowBodyError, call_with_body_timeout
 from app.settings import Settings
 
 API = "/gradio_api"
@@ -57,7 +57,7 @@ POLICY = (
 )
 
 
-class Door:
+class GuardMiddleware:
     """ASGI middleware; each refusal is a status and one sentence as JSON.
 
     `functions` are the page's by number. `left` is told the session of a program that stops
@@ -73,10 +73,10 @@ class Door:
     ) -> None:
         self.app, self.settings, self.functions, self.left = app, settings, functions, left
         self.rates = [
-            (COSTLY, Rate(settings.max_requests_per_minute)),
-            (LIGHT, Rate(LIGHTER * settings.max_requests_per_minute)),
+            (COSTLY, RateLimit(settings.max_requests_per_minute)),
+            (LIGHT, RateLimit(LIGHTER * settings.max_requests_per_minute)),
         ]
-        self.room = Room(Path(get_upload_folder()), settings.max_stored_mb * 1_000_000)
+        self.room = FolderQuota(Path(get_upload_folder()), settings.max_stored_mb * 1_000_000)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -94,8 +94,8 @@ class Door:
             await _answer(scope, send, 507, FULL_SAID)
             return
         try:
-            await in_time(self._enter, scope, receive, send)
-        except TooSlowError:
+            await call_with_body_timeout(self._enter, scope, receive, send)
+        except SlowBodyError:
             await _answer(scope, send, 408, SLOW_SAID)
         finally:
             arrival.complete = True
@@ -151,7 +151,7 @@ class Door:
         return None
 
     def _too_often(self, scope: Scope) -> tuple[int, str] | None:
-        client = network((scope.get("client") or ("", 0))[0])
+        client = client_network((scope.get("client") or ("", 0))[0])
         path = scope["path"]
         wait = sum(rate.take(client) for routes, rate in self.rates if routes.search(path))
         return (429, f"Too many requests at once. Try again in {wait:.0f} s.") if wait else None

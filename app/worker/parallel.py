@@ -6,13 +6,13 @@ import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
+from app.worker.event_stream import EventStream
 from app.worker.events import ComparisonDone, Event, Queued
 from app.worker.protocol import Health, Job, Worker
-from app.worker.stream import Stream
 from models.engine.record import Comparison, LaneFailure, LaneResult
 
 
-class SpreadWorker:
+class ParallelWorker:
     """Gives lane i to worker i modulo their number; each worker owns a device."""
 
     def __init__(self, workers: Sequence[Worker]) -> None:
@@ -20,7 +20,7 @@ class SpreadWorker:
 
     def run(self, job: Job, cancelled: threading.Event | None = None) -> Iterator[Event]:
         count = min(len(self.workers), len(job.methods))
-        stream = Stream(cancelled or threading.Event(), producers=count)
+        stream = EventStream(cancelled or threading.Event(), producers=count)
         parts = [Part(job, range(first, len(job.methods), count)) for first in range(count)]
         threads = [
             threading.Thread(target=part.run, args=(worker, stream), daemon=True)
@@ -51,7 +51,7 @@ class Part:
         self.lanes = lanes
         self.comparison: Comparison | None = None
 
-    def run(self, worker: Worker, stream: Stream) -> None:
+    def run(self, worker: Worker, stream: EventStream) -> None:
         """Say what the worker says, of the lanes by their places in the whole job."""
         try:
             for event in worker.run(self.job, stream.cancelled):

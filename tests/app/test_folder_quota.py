@@ -7,7 +7,7 @@ import threading
 
 import pytest
 
-from app.guard.room import BLOCK, OFTEN, Room, size_of
+from app.guard.folder_quota import BLOCK, OFTEN, FolderQuota, size_of
 
 pytestmark = pytest.mark.security
 
@@ -25,7 +25,7 @@ def test_the_size_is_of_all_files_and_counts_the_smallest_too(tmp_path):
 
 def test_what_was_let_in_counts_until_it_is_seen_to_be_there(tmp_path):
     now = [0.0]
-    room = Room(tmp_path, 100_000, clock=lambda: now[0])
+    room = FolderQuota(tmp_path, 100_000, clock=lambda: now[0])
 
     async def visits():
         first = await room.let_in(60_000)
@@ -50,10 +50,11 @@ def test_what_was_let_in_counts_until_it_is_seen_to_be_there(tmp_path):
 def test_a_folder_is_looked_through_seldom_and_beside_the_servers_loop(tmp_path, monkeypatch):
     looked = []
     monkeypatch.setattr(
-        "app.guard.room.size_of", lambda folder: looked.append(threading.current_thread()) or 0
+        "app.guard.folder_quota.size_of",
+        lambda _: looked.append(threading.current_thread()) or 0,
     )
     now = [0.0]
-    room = Room(tmp_path, 100_000, clock=lambda: now[0])
+    room = FolderQuota(tmp_path, 100_000, clock=lambda: now[0])
 
     async def visits():
         for _ in range(10):

@@ -6,8 +6,8 @@ import asyncio
 
 import pytest
 
-from app.guard import patience
-from app.guard.patience import TooSlowError, in_time
+from app.guard import request_timeout
+from app.guard.request_timeout import SlowBodyError, call_with_body_timeout
 
 pytestmark = pytest.mark.security
 
@@ -17,8 +17,8 @@ GONE = {"type": "http.disconnect"}
 
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch):
-    monkeypatch.setattr(patience, "PAUSE", PAUSE)
-    monkeypatch.setattr(patience, "SLOWEST", 1000)
+    monkeypatch.setattr(request_timeout, "PAUSE", PAUSE)
+    monkeypatch.setattr(request_timeout, "SLOWEST", 1000)
 
 
 async def read(scope, receive, send):
@@ -43,7 +43,7 @@ def body(*parts):
 
 
 def test_a_body_that_comes_slowly_enough_is_read_to_its_end():
-    asyncio.run(in_time(read, {}, body(*[(PAUSE / 2, 500)] * 6), None))
+    asyncio.run(call_with_body_timeout(read, {}, body(*[(PAUSE / 2, 500)] * 6), None))
 
 
 @pytest.mark.parametrize(
@@ -52,9 +52,9 @@ def test_a_body_that_comes_slowly_enough_is_read_to_its_end():
 def test_a_body_that_stops_or_dribbles_is_not_waited_for(parts):
     async def ask():
         async with asyncio.timeout(2 * PAUSE):
-            await in_time(read, {}, body(*parts), None)
+            await call_with_body_timeout(read, {}, body(*parts), None)
 
-    with pytest.raises(TooSlowError):
+    with pytest.raises(SlowBodyError):
         asyncio.run(ask())
 
 
@@ -67,7 +67,7 @@ def test_what_is_done_with_a_body_may_take_longer_and_listen_after_its_end():
         listening.append(receive)
 
     async def ask():
-        await in_time(app, {}, body((0, 1)), None)
+        await call_with_body_timeout(app, {}, body((0, 1)), None)
         return await listening[0]()
 
     assert asyncio.run(ask()) == GONE
@@ -78,4 +78,4 @@ def test_a_timeout_of_the_app_itself_is_no_slow_body():
         raise TimeoutError("its own")
 
     with pytest.raises(TimeoutError, match="its own"):
-        asyncio.run(in_time(app, {}, body((0, 1)), None))
+        asyncio.run(call_with_body_timeout(app, {}, body((0, 1)), None))

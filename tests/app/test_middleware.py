@@ -26,8 +26,8 @@ import pytest
 from gradio.utils import get_upload_folder
 from gradio_client import Client, handle_file
 
-from app.guard.door import Door
-from app.guard.rates import MOST_CLIENTS, Rate, network
+from app.guard.middleware import GuardMiddleware
+from app.guard.rate_limit import MAX_CLIENTS, RateLimit, client_network
 from app.page.build import build, launch
 from app.settings import ROOT, Settings
 from tests.app.asking import QUESTION
@@ -200,7 +200,7 @@ def test_too_many_requests_of_one_address_are_told_to_wait_and_looking_is_free(p
 
 def test_a_rate_lets_a_minutes_worth_through_at_once_and_then_one_after_another():
     now = [0.0]
-    rate = Rate(6, clock=lambda: now[0])
+    rate = RateLimit(6, clock=lambda: now[0])
     assert [rate.take("a") for _ in range(6)] == [0] * 6
     assert rate.take("a") == pytest.approx(10) and rate.take("b") == 0
     now[0] = 10.5
@@ -314,7 +314,7 @@ async def at_the_door(path: str, error: Exception) -> int:
     async def send(message):
         sent.append(message)
 
-    door = Door(app, Settings(), functions={0: "a function"}, left=print)
+    door = GuardMiddleware(app, Settings(), functions={0: "a function"}, left=print)
     headers = [(b"content-length", b"2")]
     scope = {"type": "http", "method": "POST", "path": path, "headers": headers}
     await door(scope, None, send)
@@ -344,10 +344,18 @@ def test_a_number_or_name_that_is_not_there_is_no_fault(path, key):
     assert asyncio.run(at_the_door(f"/gradio_api/{path}", KeyError(key))) == 404
 
 
-def test_a_customers_addresses_share_one_rate():
-    assert network("2001:db8:1:2:3::4") == network("2001:db8:1:2::9") != network("2001:db8:1:3::4")
-    assert network("::ffff:192.0.2.1") == network("192.0.2.1") != network("192.0.2.2")
-    assert network("fe80::1%eth0") == network("fe80::2%eth0") and network("unix:") == "unix:"
+@pytest.mark.parametrize(
+    ("address", "network"),
+    [
+        ("2001:db8:1:2:3::4", "2001:db8:1:2::/64"),
+        ("::ffff:192.0.2.1", "192.0.2.1"),
+        ("192.0.2.2", "192.0.2.2"),
+        ("fe80::1%eth0", "fe80::/64"),
+        ("unix:", "unix:"),
+    ],
+)
+def test_addresses_of_one_ipv6_64_share_a_rate(address, network):
+    assert client_network(address) == network
 
 
 @contextmanager
@@ -392,11 +400,11 @@ def test_each_visitor_of_a_space_has_a_rate_of_their_own():
 
 
 def test_a_rate_remembers_so_many_clients_and_no_more():
-    rate = Rate(6, clock=lambda: 0.0)
-    for client in range(MOST_CLIENTS + 10):
+    rate = RateLimit(6, clock=lambda: 0.0)
+    for client in range(MAX_CLIENTS + 10):
         rate.take(str(client))
-    assert len(rate._spent) == MOST_CLIENTS
-    assert Rate(0).take("a") == 0
+    assert len(rate._spent) == MAX_CLIENTS
+    assert RateLimit(0).take("a") == 0
 
 
 def test_who_sets_users_is_asked_for_a_login(picture):
@@ -491,8 +499,8 @@ def test_an_upload_that_does_not_come_is_ended_and_gives_its_room_back(
     tmp_path, monkeypatch, path, dribble
 ):
     monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path / "uploads"))
-    monkeypatch.setattr("app.guard.patience.PAUSE", 1)
-    monkeypatch.setattr("app.guard.room.OFTEN", 0)
+    monkeypatch.setattr("app.guard.request_timeout.PAUSE", 1)
+    monkeypatch.setattr("app.guard.folder_quota.OFTEN", 0)
     served = Server(Settings(max_stored_mb=EXAMPLES_MB + 1))
     body, kind = form("a.png", b"a" * 900_000)
     declared = {"content-length": str(len(body)), **kind}

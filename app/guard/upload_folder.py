@@ -7,7 +7,7 @@ import tempfile
 from pathlib import Path
 
 
-def own_folder() -> Path:
+def default_folder() -> Path:
     """One for each user of this machine, among the temporary files."""
     return Path(tempfile.gettempdir()).resolve() / f"tokenscope-{os.getuid()}"
 
@@ -16,11 +16,11 @@ def make_private(folder: Path) -> None:
     """Create it for this user alone, if it is not there; one with a name set by hand may be.
 
     Raises:
-        ValueError: `own_folder` is there already and somebody else's, or no folder.
+        ValueError: `default_folder` is there already and somebody else's, or no folder.
     """
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        foreign = folder == own_folder() and folder.lstat().st_uid != os.getuid()
+        foreign = folder == default_folder() and folder.lstat().st_uid != os.getuid()
     except FileExistsError:
         foreign = True
     if foreign:  # whose it is could read what is uploaded, and replace it

@@ -34,7 +34,7 @@ class Arrival:
     complete: bool = False
 
 
-class Room:
+class FolderQuota:
     """Lets into a folder what it has room for below `most` bytes.
 
     To look through the folder takes a while, so it is done seldom, beside the server's own loop;

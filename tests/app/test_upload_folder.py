@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from app.guard.folder import make_private, own_folder
+from app.guard.upload_folder import default_folder, make_private
 
 pytestmark = pytest.mark.security
 
@@ -21,12 +21,12 @@ def temporary(tmp_path, monkeypatch) -> Path:
 
 
 def test_each_user_has_a_folder_that_no_other_can_read(temporary, monkeypatch):
-    make_private(own_folder())
-    assert own_folder().stat().st_mode & 0o777 == 0o700
-    make_private(own_folder())
-    assert own_folder() == temporary / f"tokenscope-{os.getuid()}"
+    make_private(default_folder())
+    assert default_folder().stat().st_mode & 0o777 == 0o700
+    make_private(default_folder())
+    assert default_folder() == temporary / f"tokenscope-{os.getuid()}"
     monkeypatch.setattr(os, "getuid", lambda: 4321)
-    assert own_folder() == temporary / "tokenscope-4321"
+    assert default_folder() == temporary / "tokenscope-4321"
 
 
 @pytest.mark.parametrize("kind", ["folder", "link", "file"])
@@ -39,7 +39,7 @@ def test_a_folder_that_somebody_else_made_is_refused(temporary, monkeypatch, kin
     }[kind]()
     monkeypatch.setattr(os, "getuid", lambda: 4321)
     with pytest.raises(ValueError, match="no folder of this user"):
-        make_private(own_folder())
+        make_private(default_folder())
 
 
 def test_a_folder_that_is_named_by_hand_is_made_private_and_left_if_it_is_there(temporary):

@@ -73,9 +73,9 @@ class Spaces:
 def spaces(monkeypatch) -> Spaces:
     stand_in = Spaces()
     monkeypatch.setitem(sys.modules, "spaces", SimpleNamespace(GPU=stand_in.GPU))
-    monkeypatch.delitem(sys.modules, "app.worker.zero", raising=False)
+    monkeypatch.delitem(sys.modules, "app.worker.zero_gpu", raising=False)
     yield stand_in
-    sys.modules.pop("app.worker.zero", None)
+    sys.modules.pop("app.worker.zero_gpu", None)
 
 
 def job(**changes):

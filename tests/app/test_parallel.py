@@ -9,9 +9,9 @@ import pytest
 from app.settings import Settings
 from app.worker import local
 from app.worker.events import ComparisonDone, LaneDone, LaneStarted, Queued
-from app.worker.fair import FairWorker
+from app.worker.job_queue import QueuedWorker
+from app.worker.parallel import ParallelWorker
 from app.worker.protocol import Health, Job
-from app.worker.spread import SpreadWorker
 from app.worker.start import local_worker
 from models.engine.pipeline import run_lane
 from pruning.methods import create
@@ -75,13 +75,13 @@ def test_devices_work_at_the_same_time():
             both.wait()
             yield from super().run(job, cancelled)
 
-    worker = SpreadWorker([MeetingWorker(), MeetingWorker()])
+    worker = ParallelWorker([MeetingWorker(), MeetingWorker()])
     assert isinstance(list(worker.run(job(2)))[-1], ComparisonDone)
 
 
 def test_a_device_without_a_lane_is_left_alone():
     workers = [FakeWorker(), FakeWorker()]
-    events = list(SpreadWorker(workers).run(job(1)))
+    events = list(ParallelWorker(workers).run(job(1)))
     assert [len(worker.jobs) for worker in workers] == [1, 0]
     assert [event.lane for event in events if isinstance(event, LaneStarted)] == [0]
 
@@ -103,12 +103,12 @@ def test_a_device_that_breaks_ends_the_job_on_all():
 
     other = FakeWorker(pause=0.05)
     with pytest.raises(RuntimeError, match="lost"):
-        list(SpreadWorker([other, BrokenWorker()]).run(job(2)))
+        list(ParallelWorker([other, BrokenWorker()]).run(job(2)))
     assert other.cancelled[0].is_set()
 
 
 def test_a_queue_before_several_devices_learns_how_long_jobs_take():
-    queue = FairWorker(SpreadWorker([FakeWorker(), FakeWorker()]), Settings())
+    queue = QueuedWorker(ParallelWorker([FakeWorker(), FakeWorker()]), Settings())
     list(queue.run(job()))
     running = queue.run(job())
     assert next(running) == Queued(0)
@@ -123,5 +123,5 @@ def test_devices_that_fail_alike_say_so_once():
             return Health("A step takes too long.", device_bytes=3)
 
     one, other = StuckWorker(), StuckWorker()
-    assert SpreadWorker([one, other]).health() == Health("A step takes too long.", 6)
-    assert SpreadWorker([one, one]).health() == one.health()
+    assert ParallelWorker([one, other]).health() == Health("A step takes too long.", 6)
+    assert ParallelWorker([one, one]).health() == one.health()

@@ -17,7 +17,7 @@ class _End:
     error: Exception | None
 
 
-class Stream:
+class EventStream:
     """What threads say of one job. It ends when all of them have, and at once when cancelled.
 
     While nothing is said, `failing` is asked why nothing should be waited for any longer.
@@ -43,7 +43,7 @@ class Stream:
             self._ends += 1
         self._said.put(_End(error))
 
-    def __enter__(self) -> Stream:
+    def __enter__(self) -> EventStream:
         return self
 
     def __exit__(self, *error: object) -> None:

@@ -12,9 +12,9 @@ from functools import partial
 from math import ceil
 
 from app.settings import Settings
+from app.worker.event_stream import SECONDS_BETWEEN_LOOKS
 from app.worker.events import Event, Queued
 from app.worker.protocol import Health, Job, Run, Worker
-from app.worker.stream import SECONDS_BETWEEN_LOOKS
 
 MEASURED = 16  # jobs that an estimate is made from, the last ones
 
@@ -29,7 +29,7 @@ class Place:
     running: bool = False
 
 
-class FairWorker:
+class QueuedWorker:
     """Lets so many jobs at once through to `worker`; the others wait here, first come first.
 
     A place comes first and the upload is read in it: who is refused has had nothing read, and

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from app.recording.lanes import check, load_lane, pack, pack_lane, unpack
+from app.recording.lane_format import check, load_lane, pack, pack_lane, unpack
 from models.engine.record import Comparison, Truth
 from models.uploads.media import Media
 

@@ -10,8 +10,8 @@ import gradio as gr
 import pytest
 from gradio.processing_utils import save_base64_to_cache
 
-from app.guard import expiry as sweeping
-from app.guard.expiry import keep_sweeping, sweep
+from app.guard import expiry
+from app.guard.expiry import delete_expired, start_expiry
 from app.page.build import build
 from app.settings import Settings
 from tests.app.fake_worker import FakeWorker, wait_until
@@ -40,9 +40,9 @@ def test_what_gradio_does_not_know_is_deleted_after_an_hour_and_not_before(folde
         path = Path(save_base64_to_cache(PIXEL, str(folder)))
     path.parent.mkdir(exist_ok=True)
     path.write_bytes(b"x")
-    sweep(folder, now=time.time() + 3500)
+    delete_expired(folder, now=time.time() + 3500)
     assert path.is_file()
-    sweep(folder, now=time.time() + 3700)
+    delete_expired(folder, now=time.time() + 3700)
     assert not left_in(folder) and folder.is_dir()
     assert (folder.parent / "beside.png").is_file()
 
@@ -50,14 +50,14 @@ def test_what_gradio_does_not_know_is_deleted_after_an_hour_and_not_before(folde
 def test_a_copy_is_as_old_as_its_copying_and_not_as_what_it_is_a_copy_of(folder):
     (folder / "example.png").write_bytes(b"x")
     os.utime(folder / "example.png", (0, 0))
-    sweep(folder)
+    delete_expired(folder)
     assert left_in(folder)
 
 
 def test_a_sweep_leaves_the_folder_by_no_link(folder):
     (folder / "file").symlink_to(folder.parent / "beside.png")
     (folder / "folder").symlink_to(folder.parent)
-    sweep(folder, now=time.time() + 3700)
+    delete_expired(folder, now=time.time() + 3700)
     assert not left_in(folder) and (folder.parent / "beside.png").is_file()
 
 
@@ -65,18 +65,18 @@ def test_examples_are_kept_and_made_young_for_whoever_else_sweeps(folder):
     example = folder / "example.png"
     example.write_bytes(b"x")
     os.utime(example, (0, 0))
-    sweep(folder, [str(example)], now=time.time() + 3700)
+    delete_expired(folder, [str(example)], now=time.time() + 3700)
     assert example.is_file() and example.stat().st_mtime > time.time() - 60
 
 
 def test_a_page_sweeps_when_it_starts_and_keeps_its_own_examples(folder, monkeypatch):
     monkeypatch.setenv("GRADIO_TEMP_DIR", str(folder))
-    monkeypatch.setattr(sweeping, "HOUR", 0)
+    monkeypatch.setattr(expiry, "HOUR", 0)
     demo = build(FakeWorker(), Settings())
     examples = {path for path in left_in(folder) if Path(path).is_file()}
     assert examples
     (folder / "tmpold").write_bytes(b"x")
-    keep_sweeping(demo)
+    start_expiry(demo)
     wait_until(lambda: not (folder / "tmpold").exists())
     assert {path for path in left_in(folder) if Path(path).is_file()} == examples
 
