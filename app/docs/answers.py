@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from app.docs.markdown import table
+from app.render.table import markdown_table
 from pruning.budget import at_least
 
 Report = Mapping[str, Any]  # as app/measure/bench.py writes it
@@ -50,7 +50,7 @@ def _shares(report: Report) -> str:
     told = {(row["method"], row["retention_ratio"]): _cell(row) for row in rows}
     names = dict.fromkeys(name for name, _ in told)
     ratios = sorted({ratio for _, ratio in told}, reverse=True)
-    return table(
+    return markdown_table(
         ("", *(f"{100 * ratio:.1f} %" for ratio in ratios)),
         [(f"`{name}`", *(told[name, ratio] for ratio in ratios)) for name in names],
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from app.docs.markdown import table
+from app.render.table import markdown_table
 from models.catalog import RANDOM, find
 
 Report = Mapping[str, Any]  # as app/measure/timing.py writes it
@@ -40,7 +40,7 @@ def counted(report: Report) -> str:
         if not row["refused"]
     ]
     title = find(report["model"].removesuffix(RANDOM)).title
-    return f"**{title}**, {_upload(report)}:\n\n{table(COUNTED, lines)}"
+    return f"**{title}**, {_upload(report)}:\n\n{markdown_table(COUNTED, lines)}"
 
 
 def measured(report: Report) -> str:
@@ -62,7 +62,7 @@ def measured(report: Report) -> str:
     title = find(report["model"]).title
     return (
         f"**{title}**, {_upload(report)}, medians in ms of {report['repeats']} runs after a "
-        f"warm-up, {told}:\n\n{table(MEASURED, lines)}"
+        f"warm-up, {told}:\n\n{markdown_table(MEASURED, lines)}"
     )
 
 
@@ -78,7 +78,8 @@ def printed(paper: Mapping[str, Any]) -> str:
         )
         for row in paper["rows"]
     ]
-    return f"{paper['source']}, measured there on {paper['machine']}:\n\n{table(PRINTED, lines)}"
+    table = markdown_table(PRINTED, lines)
+    return f"{paper['source']}, measured there on {paper['machine']}:\n\n{table}"
 
 
 def _kept(row: Mapping[str, Any]) -> str:

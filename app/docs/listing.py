@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from app.render.table import text_table
 from models.catalog import CATALOG, RANDOM, ModelCard
 from models.grounding import FORMATS
 from models.loading import config_of
@@ -18,13 +19,7 @@ NOTE = (
 
 def table() -> str:
     """A line a model, and how to read them."""
-    lines = [HEAD, *map(_row, CATALOG)]
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    padded = (
-        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
-        for line in lines
-    )
-    return "\n".join([*padded, "", NOTE])
+    return f"{text_table(HEAD, map(_row, CATALOG))}\n\n{NOTE}"
 
 
 def _row(card: ModelCard) -> tuple[str, ...]:

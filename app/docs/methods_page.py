@@ -8,10 +8,10 @@ from string import Template
 from typing import Any
 
 from app.docs.answers import Report, answers
-from app.docs.markdown import table
 from app.docs.shown import SHOWN
 from app.render.knobs import knobs
 from app.render.method_text import Method, Row, place, positions, rows
+from app.render.table import markdown_table
 from app.render.tested import holds, sentence
 from app.request import NOUNS
 from pruning.budget import Budget
@@ -47,7 +47,7 @@ def short_table() -> str:
         )
         for method in METHODS
     ]
-    return table(("name", "what it does", "where", "for"), lines)
+    return markdown_table(("name", "what it does", "where", "for"), lines)
 
 
 def _counted() -> str:
@@ -77,7 +77,7 @@ def _overview() -> str:
         )
         for method in METHODS
     ]
-    return table(("name", "what it does", "where", "positions", "for"), lines)
+    return markdown_table(("name", "what it does", "where", "positions", "for"), lines)
 
 
 def _media(method: Method) -> str:
@@ -91,7 +91,7 @@ def _section(method: Method, tested: Mapping[str, Any]) -> str:
         f'<a id="{method.name}"></a>\n\n## {method.title}',
         f"**{method.summary}**",
         f"{told.idea} {told.more}".rstrip(),
-        table(("", ""), lines),
+        markdown_table(("", ""), lines),
         *_knobs(method),
     ]
     return "\n\n".join(parts) + "\n"
@@ -107,7 +107,7 @@ def linked(row: Row) -> str:
 def _knobs(method: Method) -> list[str]:
     """A table, if there are any."""
     lines = [(f"`{knob.name}`", knob.default, knob.limits, knob.meaning) for knob in knobs(method)]
-    return [table(("knob", "default", "range", "what it is"), lines)] if lines else []
+    return [markdown_table(("knob", "default", "range", "what it is"), lines)] if lines else []
 
 
 def _laws(tested: Mapping[str, Any]) -> str:
@@ -121,7 +121,7 @@ def _laws(tested: Mapping[str, Any]) -> str:
         broken = [name for name in known if ran[name] and name not in passed]
         runs = sum(sum(counts.values()) for counts in ran.values())
         lines.append((sentence(law), _who(passed, known), ", ".join(broken) or "–", f"{runs:,}"))
-    return table(("law", "holds for", "broken by", "runs"), lines)
+    return markdown_table(("law", "holds for", "broken by", "runs"), lines)
 
 
 def _who(names: Sequence[str], known: Sequence[str]) -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 from string import Template
 from typing import Any
 
-from app.docs.markdown import table
+from app.render.table import markdown_table
 from app.request import NOUNS
 from models.catalog import CATALOG, RANDOM, ModelCard, find
 from models.grounding import FORMATS
@@ -33,7 +33,7 @@ def markdown(matrix: Mapping[str, Any], timing: str = "") -> str:
     measured = [cell["measured_ratio"] for cell in cells if not cell["refused"]]
     ratios = [ratio for ratio in measured if ratio < 1]
     return Template(TEMPLATE.read_text(encoding="utf-8")).substitute(
-        cards=table(HEAD, map(_card, CATALOG)),
+        cards=markdown_table(HEAD, map(_card, CATALOG)),
         lanes=LANES,
         boxes="\n".join(f"- `{name}`: {FORMATS[name].written}" for name in _groundings()),
         ratio=_share(matrix["retention_ratio"]),
@@ -83,7 +83,7 @@ def _matrix(cells: Sequence[Cell]) -> str:
     numbers = {reason: number for number, reason in enumerate(_refusals(cells), 1)}
     for cell in cells:
         lines.setdefault(cell["method"], {})[cell["setting"]] = _cell(cell, numbers)
-    return table(
+    return markdown_table(
         ("method", *settings.values()),
         [
             (f"[`{name}`](methods.md#{name})", *(line.get(one, "–") for one in settings))

@@ -17,6 +17,7 @@ from pathlib import Path
 import torch
 from tqdm import tqdm
 
+from app.render.table import text_table
 from app.request import first_kind, lanes_at
 from app.settings import Settings
 from app.worker.conditions import conditions
@@ -239,7 +240,7 @@ def _mean(values: Sequence[float | bool]) -> float | None:
 def table(report: dict) -> str:
     """The report as fixed-width text."""
     heads = ("method", "asked", "run", "Acc@0.5", "mIoU", "exact", "TTFT ms", "total ms")
-    lines = [heads]
+    lines = []
     for row in report["rows"]:
         asked = "" if row["retention_ratio"] is None else f"{row['retention_ratio']:.1%}"
         if row["refused"]:
@@ -255,12 +256,7 @@ def table(report: dict) -> str:
                 f"{row['total_ms']:.1f}",
             )
         )
-    full = [line for line in lines if len(line) == len(heads)]
-    widths = [max(len(line[i]) for line in full) for i in range(len(heads))]
-    return "\n".join(
-        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=False)).rstrip()
-        for line in lines
-    )
+    return text_table(heads, lines, numbers=True)
 
 
 def _rate(value: float | None) -> str:

@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 
 from app.measure.layer_time import LAYERS, layer_seconds
+from app.render.table import text_table
 from app.worker.conditions import processor
 from pruning.base import CompressionMethod
 from pruning.methods import create
@@ -156,32 +157,41 @@ def _median(run: Callable[[], object], repeats: int) -> float:
 def table(report: dict) -> str:
     """The report as fixed-width text."""
     clip, conditions = report["clip"], report["conditions"]
-    heads = (*STAGES, "total")
-    lines = [
+    methods = text_table(
+        ("method", "tokens", "compress ms", "saves s", "share"),
+        [
+            (
+                row["method"],
+                " → ".join(map(str, row["tokens"])),
+                f"{1e3 * row['compress']:.1f}",
+                f"{row['prefill_saved']:.1f}",
+                _share(row["share"]),
+            )
+            for row in report["methods"]
+        ],
+        numbers=True,
+    )
+    stages = text_table(
+        ("frames", *STAGES, "total", "a frame"),
+        [
+            (
+                f"{row['frames']}",
+                *(f"{1e3 * row[name]:.1f}" for name in (*STAGES, "total")),
+                f"{1e3 * row['total'] / row['frames']:.2f}",
+            )
+            for row in report["flashvid"]
+        ],
+        numbers=True,
+    )
+    return (
         f"{clip['frames']} × {clip['tokens']} tokens of width {clip['width']}, {clip['dtype']}, "
         f"at {report['retention_ratio']:.0%}: {conditions['machine']}, "
         f"{conditions['threads']} threads, torch {conditions['torch']}, "
-        f"medians of {report['repeats']}, {report['peak_mb']:,.0f} MB at most",
+        f"medians of {report['repeats']}, {report['peak_mb']:,.0f} MB at most\n"
         f"prefill of all tokens: {report['prefill']:.1f} s, "
-        f"{report['layers']} times one layer of random weights, which was measured",
-        "",
-        f"{'method':<10} {'tokens':>12} {'compress ms':>12} {'saves s':>9} {'share':>8}",
-        *(
-            f"{row['method']:<10} {' → '.join(map(str, row['tokens'])):>12} "
-            f"{1e3 * row['compress']:>12.1f} {row['prefill_saved']:>9.1f} {_share(row['share']):>8}"
-            for row in report["methods"]
-        ),
-        "",
-        "FlashVID, ms by stage",
-        f"{'frames':<10}" + "".join(f"{name:>10}" for name in (*heads, "a frame")),
-        *(
-            f"{row['frames']:<10}"
-            + "".join(f"{1e3 * row[name]:>10.1f}" for name in heads)
-            + f"{1e3 * row['total'] / row['frames']:>10.2f}"
-            for row in report["flashvid"]
-        ),
-    ]
-    return "\n".join(lines)
+        f"{report['layers']} times one layer of random weights, which was measured\n\n"
+        f"{methods}\n\nFlashVID, ms by stage\n{stages}"
+    )
 
 
 def _share(value: float | None) -> str:

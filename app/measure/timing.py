@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from app.render.table import text_table
 from app.request import lanes_at
 from app.settings import Settings
 from app.worker.conditions import conditions
@@ -221,23 +222,18 @@ HEADS = {
 
 def table(report: dict[str, Any]) -> str:
     """The report as fixed-width text."""
-    lines = [("method", "asked", "run", *HEADS.values())]
-    refused = []
+    lines = []
     for row in report["rows"]:
         asked = "" if row["retention_ratio"] is None else f"{row['retention_ratio']:.1%}"
         if row["refused"]:
-            refused.append(row["refused"])
+            lines.append((row["method"], asked, "refused: " + row["refused"]))
             continue
         told = (_number(row[name]) for name in HEADS)
         lines.append((row["method"], asked, f"{row['measured_ratio']:.1%}", *told))
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    aligned = [
-        "  ".join(cell.rjust(width) for cell, width in zip(line, widths, strict=True))
-        for line in lines
-    ]
+    table = text_table(("method", "asked", "run", *HEADS.values()), lines, numbers=True)
     told = ", ".join(f"{name} {value}" for name, value in report["conditions"].items())
     medians = f"medians of {report['repeats']}; " if report["repeats"] else ""
-    return "\n".join([*aligned, *refused, medians + told])
+    return f"{table}\n{medians}{told}"
 
 
 def _number(value: float | None) -> str:

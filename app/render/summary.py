@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from app.render.table import text_table
 from models.engine.record import PHASES, Comparison, LaneResult
 from models.grounding import iou, parse_boxes
 from models.uploads.media import Media
@@ -127,20 +128,15 @@ def table(comparison: Comparison, answer_width: int = 48) -> str:
     columns = [
         name for name in wanted if name == "method" or any(row["text"].get(name) for row in ran)
     ]
-    lines = [[wanted[name] for name in columns]]
+    lines = []
     for row in ran:
         cells = {**row["text"], "method": row["label"]}
         cells["answer"] = shorten(cells["answer"], answer_width)
         lines.append([cells.get(name) or NOTHING for name in columns])
-    widths = [max(len(line[index]) for line in lines) for index in range(len(columns))]
-    text = [
-        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
-        for line in lines
-    ]
-    text += [
+    failed = [
         f"{row['label']} did not run: {printable(row['failure'])}" for row in rows if row["failure"]
     ]
-    return "\n".join(text)
+    return "\n".join([text_table([wanted[name] for name in columns], lines), *failed])
 
 
 def word_diff(reference: str, answer: str) -> list[tuple[str, bool]]:

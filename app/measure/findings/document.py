@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from string import Template
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 from app.measure.findings.paired import DRAWS, LEVEL
 from app.measure.findings.report import PAIRS
 from app.measure.findings.study import STRATEGIES
+from app.render.table import markdown_table
 
 TEMPLATE = Path(__file__).with_name("template.md")
 CLIP_RATES = {
@@ -57,7 +57,7 @@ def _claims(rows: list[dict], family: str) -> str:
         rates = f"{_rate(row['first'])} against {_rate(row['second'])} of {_rate(row['vanilla'])}"
         lines.append((*said, rates, _p(row["p_holm"]), f"**{row['verdict']}**"))
     said = ("we ask",) if family == "ours" else ("the paper says", "its figures")
-    return _table((*said, "here, of what vanilla gets right", "p", "verdict"), lines)
+    return markdown_table((*said, "here, of what vanilla gets right", "p", "verdict"), lines)
 
 
 def _drops(rows: list[dict]) -> str:
@@ -95,7 +95,7 @@ def _drops(rows: list[dict]) -> str:
         "boxes beyond questions, points (95 %)",
         "which falls further",
     )
-    return _table(head, lines)
+    return markdown_table(head, lines)
 
 
 def _positions(rows: list[dict]) -> str:
@@ -120,7 +120,7 @@ def _positions(rows: list[dict]) -> str:
         *(f"p, {first.upper()} against {second.upper()}" for first, second in PAIRS),
         *(f"questions, {name.upper()}" for name in STRATEGIES),
     )
-    return _table(head, lines)
+    return markdown_table(head, lines)
 
 
 def _clips(rows: list[dict]) -> str:
@@ -134,16 +134,7 @@ def _clips(rows: list[dict]) -> str:
         cells = zip(CLIP_RATES, beside or [""] * len(CLIP_RATES), strict=True)
         rates = [_rate(row[rate]) + p for rate, p in cells]
         lines.append((name, _percent(row["ran"]), *rates))
-    return _table(("method", "run", *CLIP_RATES.values()), lines)
-
-
-def _table(head: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
-    rows = [
-        head,
-        ["---"] * len(head),
-        *([*line, *[""] * (len(head) - len(line))] for line in lines),
-    ]
-    return "".join("| " + " | ".join(row) + " |\n" for row in rows)
+    return markdown_table(("method", "run", *CLIP_RATES.values()), lines)
 
 
 def _rate(rate: dict[str, float]) -> str:
