@@ -25,6 +25,7 @@ from pruning.positions import place
 from pruning.token_map import TokenMap
 from pruning.tokens import LayerView, VisualTokens
 from tests.cases import Case
+from tests.models.runs import each_run
 from tests.tiny import SETTINGS, Setting, prefilled
 
 
@@ -32,14 +33,6 @@ def prunes_inside(case: Case) -> bool:
     return type(case.create()).prune is not CompressionMethod.prune
 
 
-NUMBERINGS = [strategy.value for strategy in PositionStrategy]
-RUNS = [
-    pytest.param(setting, case, numbering, id=f"{setting.id}-{case.id}-{numbering}")
-    for setting in SETTINGS
-    for case in setting.cases
-    if setting.runs(case.create())
-    for numbering in [None, *(NUMBERINGS if prunes_inside(case) else [])]
-]
 each_setting = pytest.mark.parametrize("setting", SETTINGS, ids=lambda setting: setting.id)
 ANSWER = [40, 7, 99, 130, 5]  # any ids: the oracle and the loop are told the same
 
@@ -267,13 +260,15 @@ def test_dropping_equals_masking(setting: Setting, name: str, kernel: str) -> No
     assert (stepped(lane) - oracle(method, lane)).abs().max() < 1e-5
 
 
-@pytest.mark.parametrize(("setting", "case", "numbering"), RUNS)
+@each_run
 def test_dropping_inside_the_llm_equals_masking_for_every_method(
-    setting: Setting, case: Case, numbering: str | None
+    setting: Setting, case: Case
 ) -> None:
-    method = case.create(**({"numbering": numbering} if numbering else {}))
-    lane = prefilled(setting.model(), method, setting.upload())
-    assert (stepped(lane) - inner_oracle(lane)).abs().max() < 1e-5
+    """However survivors are numbered, where the method prunes inside the LLM."""
+    numbered = [{"numbering": strategy.value} for strategy in PositionStrategy]
+    for knobs in [{}, *(numbered if prunes_inside(case) else [])]:
+        lane = prefilled(setting.model(), case.create(**knobs), setting.upload())
+        assert (stepped(lane) - inner_oracle(lane)).abs().max() < 1e-5
 
 
 @each_setting

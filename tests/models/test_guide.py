@@ -35,11 +35,6 @@ QUESTION = "What is this?"
 each_setting = pytest.mark.parametrize("setting", SETTINGS, ids=lambda setting: setting.id)
 
 
-@pytest.fixture(autouse=True)
-def short_answers(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(guide, "LONGEST", 5)
-
-
 @lru_cache
 def tiny_guide() -> LlavaAdapter:
     """2 layers instead of 8, half as wide, and 4 x 4 tokens instead of 6 x 6."""

@@ -10,37 +10,31 @@ from models.engine.pipeline import Lane, run_lane
 from models.engine.record import PHASES, LaneResult, Phase
 from pruning.methods import create
 from tests.cases import Case
+from tests.models.runs import each_run, each_run_with_a_ratio, shared_lane
 from tests.tiny import SETTINGS, Setting, prefilled
 
-PAIRS = [
-    (setting, case) for setting in SETTINGS for case in setting.cases if setting.runs(case.create())
-]
-each_run = pytest.mark.parametrize(("setting", "case"), PAIRS, ids=lambda part: part.id)
-each_ratio = pytest.mark.parametrize(
-    ("setting", "case"), [pair for pair in PAIRS if pair[1].has_ratio], ids=lambda part: part.id
-)
 BOTH = (torch.float32, torch.bfloat16)
 
 
-@pytest.fixture(scope="module", params=PAIRS, ids=lambda pair: f"{pair[0].id}-{pair[1].id}")
-def lane(request: pytest.FixtureRequest) -> Lane:
-    """Any run, just before decode; the tests that share it only look."""
-    setting, case = request.param
-    return prefilled(setting.model(), case.create(), setting.upload())
+@pytest.fixture
+def lane(setting: Setting, case: Case) -> Lane:
+    """Any run, just before decode."""
+    return shared_lane(setting, case)
 
 
-@each_ratio
-@pytest.mark.parametrize("dtype", BOTH, ids=str)
-def test_retention_one_is_vanilla(setting: Setting, case: Case, dtype: torch.dtype) -> None:
-    vanilla, whole = (
-        prefilled(setting.model(dtype), method, setting.upload())
-        for method in (create("vanilla"), case.create(retention_ratio=1.0))
-    )
-    assert torch.equal(vanilla.state.logits, whole.state.logits)
-    assert whole.trace().average == 1
-    assert list(vanilla.decode(8, 0.0, 0)) == list(whole.decode(8, 0.0, 0))
+@each_run_with_a_ratio
+def test_retention_one_is_vanilla(setting: Setting, case: Case) -> None:
+    for dtype in BOTH:
+        vanilla, whole = (
+            prefilled(setting.model(dtype), method, setting.upload())
+            for method in (create("vanilla"), case.create(retention_ratio=1.0))
+        )
+        assert torch.equal(vanilla.state.logits, whole.state.logits)
+        assert whole.trace().average == 1
+        assert list(vanilla.decode(4, 0.0, 0)) == list(whole.decode(4, 0.0, 0))
 
 
+@each_run
 def test_the_trace_agrees_with_the_cache(lane: Lane) -> None:
     """Layer by layer; where a method trims caches, they hold what the last layer processed."""
     held, trimmed = lane.trace().per_layer.copy(), lane.budget.trims_from
@@ -52,11 +46,13 @@ def test_the_trace_agrees_with_the_cache(lane: Lane) -> None:
     assert lane.kv_bytes == a_row * sum(cached)
 
 
+@each_run
 def test_the_trace_agrees_with_what_ran(lane: Lane) -> None:
     processed = lane.trace().per_layer + lane.prompt.num_text
     assert processed.tolist() == list(lane.state.rows_per_layer)
 
 
+@each_run
 def test_the_trace_agrees_with_the_budget(lane: Lane) -> None:
     num_layers, num_text = lane.adapter.decoder.num_layers, lane.prompt.num_text
     assert lane.trace().per_layer.tolist() == lane.budget.per_layer(num_layers)
@@ -67,6 +63,7 @@ def test_the_trace_agrees_with_the_budget(lane: Lane) -> None:
     assert averages.cached == pytest.approx(sum(cached) / num_layers)
 
 
+@each_run
 def test_text_follows_the_picture_and_decode_follows_the_text(lane: Lane) -> None:
     before, after = lane.prompt.before, lane.prompt.after
     on_axes, visual = torch.atleast_2d(lane.sequence.positions), lane.sequence.visual

@@ -12,22 +12,13 @@ from models.engine.prefill import shrink
 from models.engine.separators import free_rows
 from pruning.base import PositionStrategy
 from pruning.token_map import TokenMap
-from tests.tiny import SETTINGS, prefilled
+from tests.cases import Case
+from tests.models.runs import RUNS, shared_lane
+from tests.tiny import Setting
 
-RUNS = [
-    pytest.param((setting, case), id=f"{setting.id}-{case.id}")
-    for setting in SETTINGS
-    for case in setting.cases
-    if setting.runs(case.create()) and setting.on_one_axis
-]
-each_strategy = pytest.mark.parametrize("strategy", PositionStrategy, ids=lambda s: s.value)
-
-
-@pytest.fixture(scope="module", params=RUNS)
-def lane(request: pytest.FixtureRequest) -> Lane:
-    """Any run; whatever it was numbered by, each strategy numbers what its maps leave."""
-    setting, case = request.param
-    return prefilled(setting.model(), case.create(), setting.upload())
+on_one_axis = pytest.mark.parametrize(
+    ("setting", "case"), [run for run in RUNS if run.values[0].on_one_axis]
+)
 
 
 def in_raster_order(token_map: TokenMap) -> bool:
@@ -42,10 +33,16 @@ def others(sequence: Sequence) -> tuple[Tensor, Tensor]:
     return sequence.positions[rows], sequence.embeds[rows]
 
 
-@each_strategy
+@on_one_axis
 def test_numbers_ascend_after_every_pruning_and_newlines_keep_their_order(
-    lane: Lane, strategy: PositionStrategy
+    setting: Setting, case: Case
 ) -> None:
+    """However the lane numbered them, each strategy numbers what its maps leave."""
+    for strategy in PositionStrategy:
+        check_numbers(shared_lane(setting, case), strategy)
+
+
+def check_numbers(lane: Lane, strategy: PositionStrategy) -> None:
     ran, tokens = lane.token_map, lane.tokens
     sequence = lane.adapter.splice(lane.prompt, lane.visual, ran, tokens, strategy)
     for token_map in [None, *(inner for _, inner in lane.inner_maps)]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import fields, replace
 from functools import reduce
 
@@ -18,12 +19,21 @@ from pruning.trace import Fate
 from tests.cases import CASES, Case
 from tests.pruning.synthetic import PICTURES, Picture, layer_view, run, visual_tokens
 
+Law = Callable[[Case, Picture], None]
 over_cases = pytest.mark.parametrize("case", CASES, ids=lambda case: case.id)
 over_ratios = pytest.mark.parametrize(
     "case", [case for case in CASES if case.has_ratio], ids=lambda case: case.id
 )
-over_pictures = pytest.mark.parametrize("picture", PICTURES, ids=lambda picture: picture.id)
-over_depths = pytest.mark.parametrize("num_layers", [4, 9])
+
+
+def over_pictures(law: Law) -> Callable[[Case], None]:
+    """One test a case that runs the law on every picture: 7,000 tests of their own take longer."""
+
+    def test(case: Case) -> None:
+        for picture in PICTURES:
+            law(case, picture)
+
+    return test
 
 
 def compose(maps: list[TokenMap]) -> TokenMap:
@@ -87,19 +97,9 @@ def test_stages_compose(case: Case, picture: Picture) -> None:
 
 @over_ratios
 @over_pictures
-@over_depths
-def test_the_asked_ratio_is_met_or_refused(case: Case, picture: Picture, num_layers: int) -> None:
-    method = case.create()
-    try:
-        result = run(method, picture, num_layers)
-    except BudgetError as refusal:
-        assert refusal.smallest > method.retention_ratio
-        run(case.create(retention_ratio=refusal.smallest), picture, num_layers)
-        return
-    trace, (frames, *_) = result.trace, picture.grid
-    wanted = method.retention_ratio * result.visual.layout.num_placed
-    assert abs(trace.average * result.visual.layout.num_placed - wanted) <= frames
-    assert trace.per_layer.tolist() == result.budget.per_layer(num_layers)
+def test_the_asked_ratio_is_met_or_refused(case: Case, picture: Picture) -> None:
+    for num_layers in (4, 9):
+        check_budget(case, picture, num_layers)
 
 
 @over_cases
@@ -131,17 +131,15 @@ def test_the_same_picture_gives_the_same_map(case: Case, picture: Picture) -> No
 
 @over_cases
 @over_pictures
-@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16], ids=str)
-def test_half_precision_stays_finite_and_itself(
-    case: Case, picture: Picture, dtype: torch.dtype
-) -> None:
-    result = run(case.create(), picture, dtype=dtype)
-    tokens = result.visual.features
-    for _, token_map in result.maps:
-        assert token_map.weights.dtype == torch.float32
-        tokens = token_map.apply(tokens)
-    assert tokens.dtype == dtype
-    assert tokens.isfinite().all()
+def test_half_precision_stays_finite_and_itself(case: Case, picture: Picture) -> None:
+    for dtype in (torch.float16, torch.bfloat16):
+        result = run(case.create(), picture, dtype=dtype)
+        tokens = result.visual.features
+        for _, token_map in result.maps:
+            assert token_map.weights.dtype == torch.float32
+            tokens = token_map.apply(tokens)
+        assert tokens.dtype == dtype
+        assert tokens.isfinite().all()
 
 
 @over_cases
@@ -164,6 +162,20 @@ def test_equal_tokens_and_zeros_do_no_harm(case: Case, picture: Picture) -> None
             anchors = anchors[pruned.anchors]
 
 
+def check_budget(case: Case, picture: Picture, num_layers: int) -> None:
+    method = case.create()
+    try:
+        result = run(method, picture, num_layers)
+    except BudgetError as refusal:
+        assert refusal.smallest > method.retention_ratio
+        run(case.create(retention_ratio=refusal.smallest), picture, num_layers)
+        return
+    trace, (frames, *_) = result.trace, picture.grid
+    wanted = method.retention_ratio * result.visual.layout.num_placed
+    assert abs(trace.average * result.visual.layout.num_placed - wanted) <= frames
+    assert trace.per_layer.tolist() == result.budget.per_layer(num_layers)
+
+
 def check_sound(token_map: TokenMap, keep: int) -> None:
     assert len(token_map) == keep
     assert token_map.weights.isfinite().all()
@@ -172,31 +184,26 @@ def check_sound(token_map: TokenMap, keep: int) -> None:
 
 @over_cases
 @over_pictures
-@pytest.mark.parametrize("strategy", PositionStrategy, ids=lambda strategy: strategy.value)
-def test_survivors_are_numbered_in_order_and_text_follows(
-    case: Case, picture: Picture, strategy: PositionStrategy
-) -> None:
+def test_survivors_are_numbered_in_order_and_text_follows(case: Case, picture: Picture) -> None:
     result = run(case.create(), picture)
     layout, (_, token_map) = result.visual.layout, result.maps[0]
     rank = torch.from_numpy(np.where(layout.placed, layout.placed.cumsum() - 1, -1))  # (N,)
     places = torch.where(token_map.anchors < 0, -1, rank[token_map.anchors])
     start, n = 11, layout.num_placed
-    ids, after = place(strategy, places, start, n)
-    if strategy is PositionStrategy.PERC:
-        assert ids.tolist() == list(range(start, start + len(ids)))
-        assert after == start + len(ids)
-    else:
-        steps = ids[places.argsort()].diff()
-        assert (steps >= 0).all()
-        assert start <= ids.min() and ids.max() < after == start + n
+    for strategy in PositionStrategy:
+        ids, after = place(strategy, places, start, n)
+        if strategy is PositionStrategy.PERC:
+            assert ids.tolist() == list(range(start, start + len(ids)))
+            assert after == start + len(ids)
+        else:
+            steps = ids[places.argsort()].diff()
+            assert (steps >= 0).all()
+            assert start <= ids.min() and ids.max() < after == start + n
 
 
 @over_cases
 @over_pictures
-@pytest.mark.parametrize("strategy", PositionStrategy, ids=lambda strategy: strategy.value)
-def test_survivors_keep_their_order_on_each_of_three_axes(
-    case: Case, picture: Picture, strategy: PositionStrategy
-) -> None:
+def test_survivors_keep_their_order_on_each_of_three_axes(case: Case, picture: Picture) -> None:
     result = run(case.create(), picture)
     layout, (_, token_map) = result.visual.layout, result.maps[0]
     frames, down, along = picture.grid
@@ -205,6 +212,16 @@ def test_survivors_keep_their_order_on_each_of_three_axes(
     places[:, torch.from_numpy(layout.placed)] = torch.from_numpy(grid)
     places = torch.where(token_map.anchors < 0, -1, places[:, token_map.anchors])
     whole = (4 * frames - 3, down, along)
+    for strategy in PositionStrategy:
+        check_axes(strategy, places, whole, result.maps[1:])
+
+
+def check_axes(
+    strategy: PositionStrategy,
+    places: torch.Tensor,
+    whole: tuple[int, int, int],
+    inner: list[tuple[int, TokenMap]],
+) -> None:
     ids, extents = place_on_axes(strategy, places, 11, whole)
     after = 11 + max(extents)
     for places_there, ids_there, extent in zip(places, ids, extents, strict=True):
@@ -217,7 +234,7 @@ def test_survivors_keep_their_order_on_each_of_three_axes(
         assert all(len(side.unique()) == side.max() - 10 for side in ids[1:])
     else:
         assert extents == whole
-    check_inner_axes(ids, extents, strategy, result.maps[1:])
+    check_inner_axes(ids, extents, strategy, inner)
 
 
 def check_inner_axes(ids, extents, strategy, maps) -> None:
@@ -239,11 +256,11 @@ def check_inner_axes(ids, extents, strategy, maps) -> None:
             assert (new[old.argsort()].diff() >= 0).all()
 
 
-@pytest.mark.parametrize("ratio", [-0.5, 0.0, 1.5, float("nan")])
 @over_ratios
-def test_a_ratio_that_is_no_share_is_refused_by_name(case: Case, ratio: float) -> None:
-    with pytest.raises(ValueError, match="retention_ratio"):
-        case.create(retention_ratio=ratio)
+def test_a_ratio_that_is_no_share_is_refused_by_name(case: Case) -> None:
+    for ratio in (-0.5, 0.0, 1.5, float("nan")):
+        with pytest.raises(ValueError, match="retention_ratio"):
+            case.create(retention_ratio=ratio)
 
 
 @over_cases

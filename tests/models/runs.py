@@ -1,0 +1,38 @@
+"""Every run of a method on a tiny model, as parameters of the laws, and the lanes they share."""
+
+from __future__ import annotations
+
+import pytest
+
+from models.engine.pipeline import Lane
+from tests.cases import ONE_EACH, Case
+from tests.tiny import SETTINGS, Setting, prefilled
+
+QUICK = "llava"  # the setting on which `make test` runs every case of a method
+
+
+def marks(setting: Setting, case: Case) -> list[pytest.MarkDecorator]:
+    """`grid` for what `make test` leaves to `make test-all`: further cases on further models."""
+    return [] if setting.id == QUICK or case in ONE_EACH else [pytest.mark.grid]
+
+
+RUNS = [
+    pytest.param(setting, case, id=f"{setting.id}-{case.id}", marks=marks(setting, case))
+    for setting in SETTINGS
+    for case in setting.cases
+    if setting.runs(case.create())
+]
+RUNS_WITH_A_RATIO = [run for run in RUNS if run.values[1].has_ratio]
+each_run = pytest.mark.parametrize(("setting", "case"), RUNS)
+each_run_with_a_ratio = pytest.mark.parametrize(("setting", "case"), RUNS_WITH_A_RATIO)
+
+
+_LANES: dict[tuple[str, str], Lane] = {}
+
+
+def shared_lane(setting: Setting, case: Case) -> Lane:
+    """The lane just before decode. Tests that share it change nothing in it."""
+    key = setting.id, case.id
+    if key not in _LANES:
+        _LANES[key] = prefilled(setting.model(), case.create(), setting.upload())
+    return _LANES[key]
