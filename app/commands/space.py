@@ -1,33 +1,46 @@
-"""A folder ready to be pushed as a Hugging Face Space: what runs, and nothing else.
+"""`space`: writes a folder that can be pushed as a Hugging Face Space.
 
-The README's front matter says how a Space is started. For ZeroGPU torch is of a release that is
-offered there; `main.py` sees by itself that it runs there.
+The front matter of the README names the file that starts the Space. `main.py` detects ZeroGPU
+itself; only torch's version differs there.
 """
 
 from __future__ import annotations
 
+import argparse
 import re
 import shutil
 from pathlib import Path
+from typing import Any
 
-from app.settings import ROOT
+from app.settings import ROOT, Settings
 
 RUNS = ("app", "models", "pruning", "assets", "main.py", "requirements.txt", "README.md", "LICENSE")
-SEEN = ("docs",)  # what the README shows or points to
-LEFT = shutil.ignore_patterns("__pycache__", ".*_cache", "*.pyc")
-LARGE = ("*.safetensors", "*.mp4", "*.png")  # a Space takes no binary file but through git's LFS
-ZERO_TORCH = "torch==2.11.0"  # the newest that ZeroGPU offers
+LINKED = ("docs",)  # from the README
+IGNORED = shutil.ignore_patterns("__pycache__", ".*_cache", "*.pyc")
+LARGE = ("*.safetensors", "*.mp4", "*.png")  # a Space accepts binary files only through git LFS
+ZERO_TORCH = "torch==2.11.0"  # the newest version on ZeroGPU
+
+
+def add(commands: Any) -> None:
+    parser = commands.add_parser("space", help="write a folder that can be pushed as a Space")
+    parser.add_argument("--out", type=Path, default=Path("out/space"))
+    parser.add_argument("--zero", action="store_true", help="for ZeroGPU")
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace, settings: Settings) -> None:
+    print(build(options.out, options.zero))
 
 
 def build(folder: Path, zero: bool = False) -> Path:
-    """Write the Space into `folder`, which must not hold anything yet."""
+    """Write the Space into `folder`, which must be empty or new."""
     if folder.exists() and any(folder.iterdir()):
         raise ValueError(f"{folder} is not empty; name a new folder, or clear this one.")
     folder.mkdir(parents=True, exist_ok=True)
-    for name in (*RUNS, *SEEN):
+    for name in (*RUNS, *LINKED):
         source, copy = ROOT / name, folder / name
         if source.is_dir():
-            shutil.copytree(source, copy, ignore=LEFT)
+            shutil.copytree(source, copy, ignore=IGNORED)
         else:
             shutil.copy2(source, copy)
     rules = (f"{name} filter=lfs diff=lfs merge=lfs -text\n" for name in LARGE)

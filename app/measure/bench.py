@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import statistics
 import sys
@@ -12,7 +11,6 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass, fields
 from functools import partial
 from multiprocessing import get_context
-from pathlib import Path
 
 import torch
 from tqdm import tqdm
@@ -261,8 +259,3 @@ def table(report: dict) -> str:
 
 def _rate(value: float | None) -> str:
     return "–" if value is None else f"{value:.3f}"
-
-
-def save(report: dict, path: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(report, indent=1) + "\n")

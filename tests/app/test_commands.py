@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from app.__main__ import DRAWN, main
+from app.__main__ import main
+from app.commands.draw import DRAWN
 from app.recording import storage
 from app.request import examples
 from app.settings import EXAMPLES

@@ -1,0 +1,61 @@
+"""What commands share: lists in arguments, and how a report is printed and written."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+METHODS = "such as nuwa,nuwa:paper or composed parts: visionzip.before+fastv.inner+rpme"
+POSITIONS = "published (default), perc, pesp, rpme or rpme_affine (ours)"
+
+
+def add_json(parser: Any) -> None:
+    parser.add_argument("--json", type=Path, help="also write the report to this file")
+
+
+def names(text: str) -> list[str]:
+    """ "nuwa, fastv" as a list."""
+    return [part.strip() for part in text.split(",")]
+
+
+def ratios(text: str) -> list[float]:
+    """ "0.333,0.111" as a list."""
+    try:
+        return [float(part) for part in text.split(",")]
+    except ValueError:
+        raise ValueError(f"Retention is {text!r}, wanted numbers such as 0.333,0.111.") from None
+
+
+def counts(text: str) -> list[int]:
+    """ "8,16,32" as a list."""
+    try:
+        return [int(part) for part in text.split(",")]
+    except ValueError:
+        raise ValueError(f"Frames are {text!r}, wanted whole numbers such as 8,16,32.") from None
+
+
+def size(text: str) -> tuple[int, int]:
+    """ "336x448" as (height, width)."""
+    height, _, width = text.partition("x")
+    try:
+        return int(height), int(width)
+    except ValueError:
+        raise ValueError(f"Size is {text!r}, wanted height x width such as 336x336.") from None
+
+
+def print_report(report: dict, table: str, path: Path | None = None) -> None:
+    """Print the table, then the report as one JSON line; write the report to `path` as well."""
+    print(table)
+    if path:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(report, indent=1) + "\n")
+    print(json.dumps(report))
+
+
+def warn_if_random(model: str) -> None:
+    """Print that a model has random weights, before its answers."""
+    from models.catalog import find
+
+    if (card := find(model)).random:
+        print(card.note_on(""))

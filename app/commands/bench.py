@@ -1,0 +1,48 @@
+"""`bench`: accuracy and time over drawn scenes or clips, methods by ratios."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from app.commands import arguments
+from app.settings import Settings
+
+SPLITS = "plain (default), sizes, crowd, clutter, alike, or hard: all four"
+
+
+def add(commands: Any) -> None:
+    parser = commands.add_parser("bench", help="accuracy and time over drawn scenes or clips")
+    parser.add_argument("--model", default=Settings.model)
+    parser.add_argument("--scenes", "--clips", type=int, default=100, dest="count")
+    parser.add_argument("--seed", type=int, default=0, help="of the scenes or clips")
+    parser.add_argument("--split", default="plain", help=SPLITS)
+    parser.add_argument(
+        "--methods", help=f"{arguments.METHODS}; or all; default: some for the model's media"
+    )
+    parser.add_argument("--retention", help="comma-separated; default: 33, 22 and 11 %% for scenes")
+    parser.add_argument("--positions", default="published", help=arguments.POSITIONS)
+    parser.add_argument("--jobs", type=int, help="processes of one thread; default: one per core")
+    arguments.add_json(parser)
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace, settings: Settings) -> None:
+    from app.measure import bench
+
+    arguments.warn_if_random(options.model)
+    unit = bench.drawn_as(options.model)
+    methods = options.methods or bench.METHODS[unit]
+    every = methods == bench.EVERY
+    report = bench.bench(
+        options.model,
+        options.count,
+        options.seed,
+        list(bench.every_method(options.model)) if every else arguments.names(methods),
+        arguments.ratios(options.retention or bench.RATIOS[unit]),
+        options.positions,
+        settings,
+        options.jobs,
+        options.split,
+    )
+    arguments.print_report(report, bench.table(report), options.json)

@@ -1,0 +1,24 @@
+"""`speed`: the times of the page, beside `generate` and beside lanes that run alone."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from app.commands import arguments
+from app.settings import Settings
+
+
+def add(commands: Any) -> None:
+    parser = commands.add_parser("speed", help="the page's times, beside `generate` and alone")
+    parser.add_argument("--model", default=Settings.model)
+    parser.add_argument("--repeats", type=int, default=9)
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace, settings: Settings) -> None:
+    from app.measure import speed
+
+    arguments.warn_if_random(options.model)
+    report = speed.speed(options.model, options.repeats, settings)
+    arguments.print_report(report, speed.table(report))
