@@ -134,7 +134,7 @@ def test_every_method_that_takes_the_media_has_answered() -> None:
 
 
 def test_a_cell_may_hold_a_bar() -> None:
-    assert page.table(("a", "b"), [("1|2", "3")]).splitlines()[-1] == r"| 1\|2 | 3 |"
+    assert page.markdown_table(("a", "b"), [("1|2", "3")]).splitlines()[-1] == r"| 1\|2 | 3 |"
 
 
 @each_method
