@@ -9,8 +9,9 @@ from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from models import memory, random_build, weights
+from models import memory, weights
 from models.catalog import RANDOM, ModelCard, find
+from models.checkpoints import random_weights
 from models.engine.turns import TURNS
 from models.grounding import FORMATS
 
@@ -118,7 +119,7 @@ def config_of(card: ModelCard) -> Any:
 
 def without_weights(card: ModelCard, family: Family, device: str, dtype: str) -> tuple:
     config = config_of(card)
-    model, tokenizer = random_build.build(config, family.signs, family.marker, device, dtype)
+    model, tokenizer = random_weights.build(config, family.signs, family.marker, device, dtype)
     return model, tokenizer, family.new_processor(config)
 
 
@@ -196,14 +197,14 @@ def onevision(card: ModelCard) -> Family:
 
 
 def llava_video(card: ModelCard) -> Family:
+    from models.checkpoints.llava_next import load_original, new_processor
     from models.families.llava_video import LlavaVideoAdapter
-    from models.original_layout import load_original, processor_of
 
     return Family(
         architecture="LlavaQwenForCausalLM",
         read=load_original,
         adapter=partial(LlavaVideoAdapter, media=card.media),
-        new_processor=processor_of,
+        new_processor=new_processor,
         read_processor=None,
         signs=IMAGE_AND_VIDEO,
     )

@@ -31,6 +31,7 @@ from transformers.models.llava_onevision.image_processing_pil_llava_onevision im
 )
 from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
 
+from models.checkpoints.random_weights import byte_tokenizer
 from models.engine.base import Adapter
 from models.engine.pipeline import Lane
 from models.families.llava import LlavaAdapter
@@ -38,7 +39,6 @@ from models.families.llava_onevision import LlavaOnevisionAdapter
 from models.families.llava_video import LlavaVideoAdapter
 from models.families.qwen2_5_vl import Qwen25VLAdapter
 from models.families.qwen3_vl import Qwen3VLAdapter
-from models.random_build import byte_tokenizer
 from models.uploads.media import Media, drawn
 from pruning.base import CompressionMethod
 from pruning.methods.composed import Composed

@@ -17,8 +17,7 @@ from pathlib import Path
 
 from app.reading.wire import UNCONFINED, FailedError, Order, unpack
 from app.settings import ROOT, Settings
-from models.uploads.limits import Limits
-from models.uploads.media import Media, MediaError, short_name
+from models.uploads.media import Limits, Media, MediaError, short_name
 from models.uploads.read import local_file
 
 log = logging.getLogger(__name__)

@@ -10,8 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from app.logs import places
-from models.uploads.limits import Limits
-from models.uploads.media import Media, MediaError
+from models.uploads.media import Limits, Media, MediaError
 
 MAX_HEADER = 4_000_000  # bytes: the times of 18,000 frames and more
 UNCONFINED = 3  # the exit status of a fork that has read with every file in reach

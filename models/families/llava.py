@@ -9,7 +9,7 @@ from PIL import Image
 from torch import Tensor
 
 from models.engine.base import Prompt
-from models.families.clip import ClipEncoder
+from models.families.encoders import ClipEncoder
 from models.families.llava_base import LlavaBase
 from models.uploads.media import Media
 from pruning.base import Needs

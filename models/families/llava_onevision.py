@@ -16,8 +16,8 @@ from transformers.models.siglip.image_processing_pil_siglip import SiglipImagePr
 
 from models.engine.base import Prompt
 from models.families.anyres import lay_out
+from models.families.encoders import SiglipEncoder
 from models.families.llava_base import LlavaBase
-from models.families.siglip import SiglipEncoder
 from models.grounding import FORMATS, WHOLE, Format
 from models.uploads.media import Media
 from pruning.base import Needs
@@ -76,7 +76,7 @@ class LlavaOnevisionAdapter(LlavaBase):
 
     def clip(self, media: Media) -> tuple[Tensor, TokenLayout, Tensor]:
         """Pixels of the frames, their layout, and one newline after the last frame."""
-        pixels, side, seen = self.frames(media), -(-self.encoder.side // 2), self.encoder.seen
+        pixels, side, seen = self.frames(media), -(-self.encoder.side // 2), self.encoder.covered
         layout = TokenLayout.regular(len(pixels), side, side, (0.0, 0.0, seen, seen))
         return pixels, layout, torch.tensor([len(layout)])
 

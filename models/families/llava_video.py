@@ -1,7 +1,7 @@
 """LLaVA-Video: LLaVA-OneVision's modules with another clip layout and prompt.
 
-The config, which models/original_config.py validates, chooses how frames are pooled, where newlines
-stand and whether the prompt states the frame times. Frames are sampled evenly.
+The config chooses how frames are pooled, where newlines stand and whether the prompt states the
+frame times; models/checkpoints/llava_next.py validates it. Frames are sampled evenly.
 """
 
 from __future__ import annotations

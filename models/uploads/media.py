@@ -1,4 +1,4 @@
-"""What an upload is once it is read, and the error of one that cannot be."""
+"""The record of a decoded upload, the limits on uploads, and the error of an unusable one."""
 
 from __future__ import annotations
 
@@ -9,24 +9,37 @@ from pathlib import Path
 
 import numpy as np
 
-MAX_NAME = 80  # letters of a file's name that an error message repeats
+MAX_NAME = 80  # characters of a file name in an error message
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Limits on one upload, checked before and during decoding: headers may be wrong."""
+
+    bytes: int = 200_000_000  # of a file: minutes of phone video
+    pixels: int = 50_000_000  # of a picture
+    seconds: float = 300.0  # of a clip: at 1080p and 30 per second, a minute of one core to decode
+    frames: int = 18_000  # of a clip: 60 per second
+
+
+LIMITS = Limits()
 
 
 class MediaError(ValueError):
-    """The file cannot be used, and why, in one sentence a person can act on."""
+    """The file cannot be used; the message is one sentence for the visitor."""
 
 
 @dataclass(frozen=True, eq=False)
 class Media:
-    """An upload as it was read."""
+    """A decoded upload."""
 
     frames: np.ndarray  # (T, H, W, 3) uint8
     times: np.ndarray  # (T,) float64, seconds into the clip
     kind: str  # "image" | "video"
-    decoder: str  # what read it, with its version
+    decoder: str  # name and version of the decoder
     read_seconds: float
-    note: str = ""  # what a person should know of how it was read, in a sentence
-    seconds: float = 0.0  # that a clip lasts, its last frame included, where that is known
+    note: str = ""  # a sentence for the visitor about how the file was read
+    seconds: float = 0.0  # length of a clip, its last frame included; 0 if unknown
 
     @cached_property
     def digest(self) -> str:
@@ -37,10 +50,10 @@ class Media:
 
 
 def drawn(picture: np.ndarray) -> Media:
-    """A picture (H, W, 3) uint8 that never was a file."""
+    """Wraps a generated picture (H, W, 3) uint8."""
     return Media(picture[None], np.zeros(1), "image", "none", read_seconds=0.0)
 
 
 def short_name(path: Path) -> str:
-    """The file's name, as an error message repeats it."""
+    """The end of the file's name, for error messages."""
     return path.name[-MAX_NAME:]

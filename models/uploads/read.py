@@ -1,4 +1,4 @@
-"""Files into frames: the one place where an upload is read, and refused in words."""
+"""Reads an uploaded picture or clip; an unusable file raises `MediaError` with one sentence."""
 
 from __future__ import annotations
 
@@ -11,36 +11,34 @@ import numpy as np
 import PIL
 from PIL import Image, ImageOps
 
-from models.uploads.container import CONTAINERS, is_clip
-from models.uploads.limits import LIMITS, Limits
-from models.uploads.media import MAX_NAME, Media, MediaError, short_name
-from models.uploads.polyglot import second_nature
+from models.uploads.container import CONTAINERS, is_clip, second_format
+from models.uploads.media import LIMITS, MAX_NAME, Limits, Media, MediaError, short_name
 
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
 
-Image.init()  # loads the readers now: else the first picture's time would be five times too long
+Image.init()  # loads Pillow's readers now: otherwise the first picture takes five times as long
 
-# What Pillow's readers raise on broken bytes: they parse first and check later.
+# Pillow's readers raise these on damaged bytes: they parse first and check later.
 BROKEN = (OSError, SyntaxError, ValueError, TypeError, LookupError, EOFError, struct.error)
 TOO_LARGE = (Image.DecompressionBombError, Image.DecompressionBombWarning)
 
 
 def read_media(path: str | Path, num_frames: int, limits: Limits = LIMITS) -> Media:
-    """A picture, or `num_frames` frames of a clip: the content decides which, not the name.
+    """A picture, or `num_frames` frames of a clip, detected by content and not by name.
 
-    In this process: what strangers sent is read by `app.reading`, which calls this elsewhere.
+    Decodes in this process; `app.reading` calls it in a confined process for visitors' files.
     """
     file = local_file(path)
     _check_file(file, limits)
     if not is_clip(file):
         return read_image(path, limits)
-    from models.uploads.video import read_video  # here: who needs no clip needs no video library
+    from models.uploads.video import read_video  # a picture needs no video library
 
     return read_video(path, num_frames, limits)
 
 
 def read_image(path: str | Path, limits: Limits = LIMITS) -> Media:
-    """The picture in a file, upright and in RGB; the first one where the file holds several."""
+    """The first picture in a file, upright and in RGB."""
     started = time.perf_counter()
     file = local_file(path)
     name = short_name(file)
@@ -49,12 +47,14 @@ def read_image(path: str | Path, limits: Limits = LIMITS) -> Media:
         if width * height > limits.pixels:
             raise MediaError(
                 f"{name} is {width} x {height} pixels, {width * height / 1e6:.1f} megapixels; "
-                f"at most {limits.pixels / 1e6:g} can be read: scale it down first."
+                f"the limit is {limits.pixels / 1e6:g}: scale it down and upload it again."
             )
         try:
             frame = np.asarray(to_rgb(ImageOps.exif_transpose(picture)))  # (H, W, 3)
         except BROKEN as error:
-            raise MediaError(f"{name} is damaged: it breaks off or cannot be decoded.") from error
+            raise MediaError(
+                f"{name} is damaged or incomplete; upload the complete file again."
+            ) from error
     return Media(
         frames=frame[None],
         times=np.zeros(1),
@@ -65,13 +65,13 @@ def read_image(path: str | Path, limits: Limits = LIMITS) -> Media:
 
 
 def local_file(path: str | Path) -> Path:
-    """The path, where a file of this machine lies under it."""
+    """The path of a readable file on this machine. Raises `MediaError` for any other path."""
     if "://" in str(path) or str(path).startswith("data:"):
         raise MediaError(f"{str(path)[:MAX_NAME]} is a web address; save the file and upload it.")
-    if not os.path.isfile(path):  # False too for what no file can be called
+    if not os.path.isfile(path):  # also False for a name that no file can have
         raise MediaError(f"There is no file {short_name(Path(path))}; upload a picture or a clip.")
     if not os.access(path, os.R_OK):
-        raise MediaError(f"{short_name(Path(path))} may not be read here; change its permissions.")
+        raise MediaError(f"{short_name(Path(path))} is not readable; change its permissions.")
     return Path(path)
 
 
@@ -79,36 +79,37 @@ def _check_file(path: Path, limits: Limits) -> None:
     name, size = short_name(path), path.stat().st_size
     if size > limits.bytes:
         raise MediaError(
-            f"{name} is {size / 1e6:.1f} MB; at most {limits.bytes / 1e6:g} can be read: "
-            f"cut it, or save it smaller."
+            f"{name} is {size / 1e6:.1f} MB; the limit is {limits.bytes / 1e6:g} MB: "
+            f"cut it, or save it in a smaller size."
         )
-    if hidden := second_nature(path):
+    if second := second_format(path):
         raise MediaError(
-            f"{name} is not a picture or a clip alone: it is or holds {hidden}; save it anew."
+            f"{name} also contains {second}; save it again as a picture or a clip only."
         )
 
 
 def open_picture(path: Path, limits: Limits) -> Image.Image:
-    """The header only: nothing is decoded before its size is known."""
+    """Reads the header only, to check the size before decoding."""
     name = short_name(path)
     try:
         return Image.open(path, formats=FORMATS)
     except TOO_LARGE as error:
         raise MediaError(
-            f"{name} has far more than {limits.pixels / 1e6:g} megapixels; scale it down first."
+            f"{name} has far more than {limits.pixels / 1e6:g} megapixels, the limit: "
+            f"scale it down and upload it again."
         ) from error
     except BROKEN as error:
         raise MediaError(
-            f"{name} is not a picture or a clip that can be read; "
-            f"wanted {', '.join(FORMATS + CONTAINERS)}."
+            f"{name} is not a supported picture or clip; "
+            f"upload {', '.join(FORMATS + CONTAINERS[:-1])} or {CONTAINERS[-1]}."
         ) from error
 
 
 def to_rgb(picture: Image.Image) -> Image.Image:
-    """Any mode to 8-bit RGB; what is transparent shows white."""
+    """Converts any mode to 8-bit RGB, over a white background."""
     if picture.mode.startswith("I;16"):
         return Image.fromarray((np.asarray(picture) / 257).astype(np.uint8)).convert("RGB")
-    if picture.mode in ("I", "F"):  # 32 bits say nothing about what is white: stretch what is there
+    if picture.mode in ("I", "F"):  # 32 bits define no white: stretch the range of the values
         values = np.asarray(picture, dtype=np.float64)
         values = (values - values.min()) * (255 / (np.ptp(values) or 1))
         return Image.fromarray(values.astype(np.uint8)).convert("RGB")

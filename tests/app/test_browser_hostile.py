@@ -130,7 +130,7 @@ def test_a_files_name_is_text_too(chromium, served, tmp_path):
     page.locator("#compare").click()
     said = page.locator("#status [role=alert]")
     said.wait_for()
-    assert "is not a picture or a clip that can be read" in said.inner_text()
+    assert "is not a supported picture or clip" in said.inner_text()
     assert page.evaluate(HACKED) == 0
     page.context.close()
 

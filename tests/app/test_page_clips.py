@@ -48,7 +48,7 @@ def test_a_picture_has_no_part_that_only_a_clip_has(picture):
 def test_fewer_frames_than_asked_are_said(clip):
     page = handlers(FakeWorker())
     last = list(ask_of_clip(page, clip, frames=20))[-1]
-    assert "12 frames where 20 were asked for" in last[page.board.conditions]
+    assert "12 frames, fewer than the 20 requested" in last[page.board.conditions]
 
 
 def test_a_click_shows_the_tree_of_the_token_under_it(clip):

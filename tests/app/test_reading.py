@@ -29,8 +29,7 @@ from app.reading.wire import UNCONFINED, FailedError, Order, pack_failure, pack_
 from app.recording.export import zip_recording
 from app.request import read_job
 from app.settings import EXAMPLES, ROOT, Settings
-from models.uploads.limits import LIMITS
-from models.uploads.media import Media, MediaError, drawn
+from models.uploads.media import LIMITS, Media, MediaError, drawn
 from models.uploads.read import read_media
 from tests.app.fake_worker import FakeWorker
 from tests.app.waiting import reached
@@ -103,11 +102,11 @@ def test_a_refusal_comes_word_for_word(reader, tmp_path):
 def test_the_limits_are_those_that_are_set(tmp_path, clip):
     small = Reader(Settings(max_megapixels=1, max_clip_seconds=5, max_upload_mb=1))
     Image.new("RGB", (1100, 1000)).save(tmp_path / "a.png")
-    assert "at most 1 can be read: scale it down" in refusal(small, tmp_path / "a.png")
-    assert "at most 5 s and 18000 frames" in refusal(small, clip)
+    assert "the limit is 1: scale it down" in refusal(small, tmp_path / "a.png")
+    assert "the limit is 5 s and 18000 frames" in refusal(small, clip)
     with (tmp_path / "large.png").open("wb") as file:
         file.truncate(1_100_000)
-    assert "is 1.1 MB; at most 1" in refusal(small, tmp_path / "large.png")
+    assert "is 1.1 MB; the limit is 1 MB" in refusal(small, tmp_path / "large.png")
 
 
 @LINUX

@@ -9,8 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from models.engine.base import Adapter, Prompt
-from models.families.clip import ClipEncoder
-from models.families.siglip import SiglipEncoder
+from models.families.encoders import ClipEncoder, SiglipEncoder
 from pruning.base import Needs
 from pruning.tokens import VisualTokens
 from tests.tiny import SETTINGS, Setting, picture, tiny_llava

@@ -97,14 +97,14 @@ def test_pixels_that_are_not_square_are_shown_as_wide_as_they_are(
 def test_fewer_frames_than_asked_are_all_used_and_it_is_said(tmp_path: Path, decoder: str) -> None:
     media = read_video(write(tmp_path / "a.mp4", count=3), 8)
     assert [number(frame) for frame in media.frames] == [0, 1, 2]
-    assert media.note == "The clip holds 3 frames where 8 were asked for: all of it is used."
+    assert media.note == "The clip has 3 frames, fewer than the 8 requested: all are used."
 
 
 def test_a_clip_of_one_frame_is_a_clip(tmp_path: Path, decoder: str) -> None:
     media = read_video(write(tmp_path / "a.mp4", count=1), 8)
     assert media.frames.shape == (1, 96, 128, 3)
     assert media.times.tolist() == [0]
-    assert "1 frame where 8" in media.note
+    assert "1 frame, fewer than the 8" in media.note
 
 
 def test_one_frame_of_a_clip_is_its_first(tmp_path: Path) -> None:
@@ -120,5 +120,5 @@ def test_frames_cannot_be_written_to(tmp_path: Path, decoder: str) -> None:
 
 
 def test_no_frame_cannot_be_asked_for(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="wanted at least 1"):
+    with pytest.raises(ValueError, match="the minimum is 1"):
         read_video(write(tmp_path / "a.mp4", count=1), 0)

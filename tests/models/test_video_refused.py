@@ -10,9 +10,8 @@ import pytest
 from PIL import Image
 
 from models.uploads import probe
-from models.uploads.container import is_clip, is_cut_short
-from models.uploads.limits import LIMITS, Limits
-from models.uploads.media import MediaError
+from models.uploads.container import is_clip, is_truncated
+from models.uploads.media import LIMITS, Limits, MediaError
 from models.uploads.read import read_media
 from tests.models.clips import cut, spoil, write, write_sound
 from tests.models.codecs import SHORT, made
@@ -45,18 +44,18 @@ def test_a_clip_that_breaks_off_is_not_taken_for_the_whole(
     tmp_path: Path, suffix: str, encoder: str, container: dict[str, str], share: float
 ) -> None:
     path = write(tmp_path / f"a.{suffix}", encoder, 150, container=container, **SHORT)
-    assert not is_cut_short(path)
+    assert not is_truncated(path)
     cut(path, share)
-    assert is_cut_short(path)
+    assert is_truncated(path)
     sentence = refusal(path)
-    assert "damaged or breaks off: it can be read up to" in sentence
-    reached = float(sentence.split("up to ")[1].split()[0])
+    assert "damaged or incomplete after" in sentence
+    reached = float(sentence.split("after ")[1].split()[0])
     assert 0 < reached < 5.5  # seconds, of 6
 
 
 def test_a_clip_without_its_index_cannot_be_read_at_all(tmp_path: Path) -> None:
     path = cut(write(tmp_path / "a.mp4", **SHORT), 0.5)  # the index is at the end
-    assert "nothing of it can be read" in refusal(path)
+    assert "is damaged or incomplete and cannot be read" in refusal(path)
 
 
 @pytest.mark.parametrize("name", ["H.264", "H.264, open groups", "MPEG-4", "AV1"])
@@ -64,25 +63,25 @@ def test_a_clip_damaged_half_way_is_refused_with_how_far_it_can_be_read(
     tmp_path: Path, name: str
 ) -> None:
     sentence = refusal(spoil(made(tmp_path, name)))
-    assert "it can be read up to" in sentence and "of 1.6 s" in sentence
+    assert "damaged or incomplete after" in sentence and "of 1.6 s" in sentence
 
 
 @pytest.mark.parametrize("suffix", ["mp4", "webm", "mkv", "avi"])
 def test_a_clip_without_a_frame_says_so(tmp_path: Path, suffix: str) -> None:
     path = write(tmp_path / f"a.{suffix}", "libvpx" if suffix == "webm" else "mpeg4", count=0)
-    assert refusal(path) == f"a.{suffix} holds no frame; upload a clip with at least one."
+    assert refusal(path) == f"a.{suffix} has no frames; upload a clip with at least one."
 
 
 def test_sound_alone_is_no_clip(tmp_path: Path) -> None:
-    assert "holds sound but no moving pictures" in refusal(write_sound(tmp_path / "a.mp4"))
+    assert "has sound but no frames" in refusal(write_sound(tmp_path / "a.mp4"))
 
 
 @pytest.mark.parametrize(
     ("size", "sentence"),
     [
-        ((4112, 2400), "4112 x 2400 pixels; at most 4096 x 2304"),
-        ((8, 8), "8 x 8 pixels; wanted at least 16 a side"),
-        ((640, 32), "640 x 32 pixels; one side may be 10 times the other"),
+        ((4112, 2400), "4112 x 2400 pixels; the limit is 4096 x 2304"),
+        ((8, 8), "8 x 8 pixels; each side must have at least 16"),
+        ((640, 32), "640 x 32 pixels; one side may be at most 10 times the other"),
     ],
 )
 def test_a_frame_of_absurd_size_is_refused(
@@ -94,22 +93,22 @@ def test_a_frame_of_absurd_size_is_refused(
 def test_no_frame_is_decoded_of_a_clip_that_is_too_long(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(probe, "_watch", None)
+    monkeypatch.setattr(probe, "_scan", None)
     path = write(tmp_path / "a.mp4", count=2, milliseconds=[0, 301_000])
-    assert "at most 300 s and 18000 frames can be read: cut it first" in refusal(path)
+    assert "the limit is 300 s and 18000 frames: cut it" in refusal(path)
 
 
 @pytest.mark.parametrize("limits", [Limits(seconds=1), Limits(frames=1)])
 def test_a_clip_longer_than_its_header_says_is_too_long(tmp_path: Path, limits: Limits) -> None:
     path = write(tmp_path / "a.webm", "libvpx", container={"live": "1"}, deadline="realtime")
-    assert "lasts longer than its header says" in refusal(path, limits)
+    assert "lasts longer than its header states" in refusal(path, limits)
 
 
 def test_a_file_that_is_too_large_is_not_opened(tmp_path: Path) -> None:
     path = write(tmp_path / "a.mp4", count=1)
     with path.open("r+b") as file:
         file.truncate(LIMITS.bytes + 100_000)  # a hole: nothing is written
-    assert "a.mp4 is 200.1 MB; at most 200 can be read" in refusal(path)
+    assert "a.mp4 is 200.1 MB; the limit is 200 MB" in refusal(path)
 
 
 @pytest.mark.parametrize(
@@ -120,7 +119,7 @@ def test_a_list_of_other_files_named_mp4_opens_none_of_them(tmp_path: Path, star
     for target in (f"file://{private}", private.name):
         path = tmp_path / "a.mp4"
         path.write_text(f"{start}{target}\n#EXT-X-ENDLIST\n")
-        assert "not a picture or a clip that can be read; wanted JPEG" in refusal(path)
+        assert "not a supported picture or clip; upload JPEG" in refusal(path)
 
 
 @pytest.mark.parametrize(
@@ -132,7 +131,7 @@ def test_what_is_no_clip_by_its_content_is_refused_whatever_its_name(
     path = tmp_path / "a.mp4"
     path.write_bytes(content)
     assert not is_clip(path)
-    assert "MP4, MOV, WebM, MKV, AVI" in refusal(path)
+    assert "MP4, MOV, WebM, MKV or AVI" in refusal(path)
 
 
 @pytest.mark.parametrize(
@@ -146,22 +145,22 @@ def test_what_only_begins_like_a_clip_is_refused(tmp_path: Path, head: bytes) ->
 
 def test_a_codec_that_is_not_on_the_list_is_not_decoded(tmp_path: Path) -> None:
     path = write(tmp_path / "a.mkv", "ffv1", count=2)
-    assert "coded in a way that is not known here; save it as H.264" in refusal(path)
+    assert "has a video codec that is not supported; save it as H.264" in refusal(path)
 
 
 def test_a_picture_beyond_the_limits_is_refused_with_the_limit(tmp_path: Path) -> None:
     path = tmp_path / "a.png"
     Image.new("RGB", (50, 40)).save(path)
-    assert "at most 0.001 can be read: scale it down" in refusal(path, Limits(pixels=1000))
-    assert "at most 1e-05 can be read: cut it" in refusal(path, Limits(bytes=10))
+    assert "the limit is 0.001: scale it down" in refusal(path, Limits(pixels=1000))
+    assert "the limit is 1e-05 MB: cut it" in refusal(path, Limits(bytes=10))
 
 
 @pytest.mark.parametrize(
     ("hidden", "sentence"),
     [
-        (b"<script>alert(1)</script>", "it is or holds a web page"),
-        (b"<SVG onload=alert(1)>", "it is or holds a web page"),
-        (b"%PDF-1.7\n", "it is or holds a PDF"),
+        (b"<script>alert(1)</script>", "also contains a web page"),
+        (b"<SVG onload=alert(1)>", "also contains a web page"),
+        (b"%PDF-1.7\n", "also contains a PDF"),
     ],
 )
 def test_a_picture_that_is_a_page_or_a_document_too_is_refused(
@@ -181,4 +180,4 @@ def test_an_archive_behind_a_picture_or_a_clip_is_refused(tmp_path: Path) -> Non
         assert read_media(path, 2)
         with zipfile.ZipFile(path, "a") as archive:
             archive.writestr("hidden.txt", "hidden")
-        assert "it is or holds an archive" in refusal(path)
+        assert "also contains an archive" in refusal(path)

@@ -1,4 +1,4 @@
-"""A model of a published shape with random weights: its times are real, its answers are noise."""
+"""Builds a model of a published shape with random weights, for timing."""
 
 from __future__ import annotations
 
@@ -11,22 +11,24 @@ TEMPLATE = (
 )
 
 
-def build(config: Any, signs: dict[str, str], marker: str, device: str, dtype: str) -> tuple:
-    """The model, made on its device, and a tokenizer for it.
+def build(
+    config: Any, special_tokens: dict[str, str], marker: str, device: str, dtype: str
+) -> tuple:
+    """The model, allocated on its device, and a tokenizer for it.
 
     Args:
-        config: of the shape; its ids are set to those of the tokenizer, its sizes stay.
-        signs: the token that each id of the config stands for.
-        marker: what the chat template writes for an upload, `{}` being its kind.
+        config: of the shape; its token ids are changed to those of the tokenizer.
+        special_tokens: the token of each id in the config.
+        marker: placeholder of an upload in the chat template; `{}` is its kind.
     """
     import torch
     from transformers import AutoModelForImageTextToText
 
-    tokenizer = byte_tokenizer(tuple(signs.values()), marker)
-    for name, sign in signs.items():
-        setattr(config, name, tokenizer.convert_tokens_to_ids(sign))
+    tokenizer = byte_tokenizer(tuple(special_tokens.values()), marker)
+    for name, token in special_tokens.items():
+        setattr(config, name, tokenizer.convert_tokens_to_ids(token))
     config.text_config.bos_token_id = tokenizer.bos_token_id
-    # One past the last id: no answer ends by chance, so every lane decodes as many tokens.
+    # One past the last id: no answer ends by chance, so all lanes decode the same number of tokens.
     config.text_config.eos_token_id = config.text_config.vocab_size
     with torch.device(device):
         model = AutoModelForImageTextToText.from_config(
@@ -35,8 +37,8 @@ def build(config: Any, signs: dict[str, str], marker: str, device: str, dtype: s
     return model, tokenizer
 
 
-def byte_tokenizer(signs: tuple[str, ...], marker: str) -> Any:
-    """One token a byte, and the special tokens that a family needs."""
+def byte_tokenizer(special_tokens: tuple[str, ...], marker: str) -> Any:
+    """A tokenizer with one token per byte, and the special tokens of a family."""
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers
     from transformers import PreTrainedTokenizerFast
 
@@ -49,6 +51,6 @@ def byte_tokenizer(signs: tuple[str, ...], marker: str) -> Any:
         tokenizer_object=inner,
         bos_token="<s>",
         eos_token="</s>",
-        extra_special_tokens=list(signs),
+        extra_special_tokens=list(special_tokens),
         chat_template=TEMPLATE.replace("BEFORE", before).replace("AFTER", after),
     )

@@ -21,12 +21,17 @@ from transformers.models.siglip.image_processing_pil_siglip import SiglipImagePr
 
 from models import loading
 from models.catalog import find
+from models.checkpoints.llava_next import (
+    TOWERS,
+    load_original,
+    new_processor,
+    parse_pinpoints,
+    translate_config,
+)
 from models.engine.pipeline import run_lane
 from models.families.chat import load_tokenizer
 from models.families.llava_video import LlavaVideoAdapter
 from models.loading import make
-from models.original_config import TOWERS, pinpoints, translate_config
-from models.original_layout import load_original, processor_of
 from pruning.methods import create
 from tests.models.hub import PINPOINTS, TEXT, qwen_tokenizer, save_json, save_shards
 from tests.models.test_exactness import assert_equal
@@ -137,7 +142,7 @@ def test_what_llava_has_no_use_for_is_named(
     tensors: dict[str, Tensor], tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     save_original(tmp_path, tensors)
-    with caplog.at_level(logging.INFO, "models.original_layout"):
+    with caplog.at_level(logging.INFO, "models.checkpoints.llava_next"):
         load_original(tmp_path, "float32")
     assert "vision_model.encoder.layers.3.mlp.fc1.weight" in caplog.text
     assert "layers.2." not in caplog.text
@@ -160,7 +165,7 @@ def test_a_missing_tensor_is_refused_by_name(
     del tensors[lost]
     save_original(tmp_path, tensors)
     end = lost.rsplit(".", 1)[-1]
-    with pytest.raises(ValueError, match=rf"lacks model\.\S*{end}: it is not whole"):
+    with pytest.raises(ValueError, match=rf"lacks model\.\S*{end}: it is incomplete"):
         load_original(tmp_path, "float32")
 
 
@@ -184,13 +189,13 @@ def test_a_tensor_of_another_shape_is_refused_by_name(
 def test_a_missing_shard_is_refused_by_name(tensors: dict[str, Tensor], tmp_path: Path) -> None:
     save_original(tmp_path, tensors)
     (tmp_path / "model-00002-of-00002.safetensors").unlink()
-    with pytest.raises(ValueError, match=r"lacks model-00002-of-00002\.safetensors; fetch"):
+    with pytest.raises(ValueError, match=r"lacks model-00002-of-00002\.safetensors; download"):
         load_original(tmp_path, "float32")
 
 
 def test_a_folder_without_safetensors_is_refused(tmp_path: Path) -> None:
     save_json(tmp_path / "config.json", CONFIG)
-    with pytest.raises(ValueError, match=r"lacks model\.safetensors; fetch"):
+    with pytest.raises(ValueError, match=r"lacks model\.safetensors; download"):
         load_original(tmp_path, "float32")
 
 
@@ -209,7 +214,7 @@ def test_vanilla_is_generate_on_a_checkpoint_of_the_original_layout(
 ) -> None:
     save_original(tmp_path, tensors, mm_spatial_pool_mode=pool)
     model = load_original(tmp_path, dtype)
-    adapter = LlavaVideoAdapter(model, load_tokenizer(tmp_path), processor_of(model.config))
+    adapter = LlavaVideoAdapter(model, load_tokenizer(tmp_path), new_processor(model.config))
     assert_equal(adapter, media)
     assert adapter.end_ids == {258, 256}
     assert model.dtype == getattr(torch, dtype)
@@ -240,7 +245,7 @@ def test_pixels_are_siglip_s(tensors: dict[str, Tensor]) -> None:
     frame = np.random.default_rng(0).integers(0, 256, (30, 50, 3)).astype(np.uint8)
     siglip = SiglipImageProcessorPil(size={"height": 43, "width": 43})
     expected = siglip(Image.fromarray(frame), return_tensors="pt").pixel_values[0]
-    ours = processor_of(translate_config(CONFIG))
+    ours = new_processor(translate_config(CONFIG))
     pixels = ours(Image.fromarray(frame), return_tensors="pt").pixel_values[0]
     assert torch.equal(pixels[0], expected)
 
@@ -311,6 +316,6 @@ def test_a_config_that_is_not_whole_is_refused_by_what_it_lacks() -> None:
 
 
 def test_a_span_of_crops_is_all_sizes_between() -> None:
-    assert pinpoints("(1x1),...,(2x2)", 43) == PINPOINTS
-    assert pinpoints(PINPOINTS, 43) is PINPOINTS
-    assert len(pinpoints("(1x1),...,(6x6)", 384)) == 36
+    assert parse_pinpoints("(1x1),...,(2x2)", 43) == PINPOINTS
+    assert parse_pinpoints(PINPOINTS, 43) is PINPOINTS
+    assert len(parse_pinpoints("(1x1),...,(6x6)", 384)) == 36
