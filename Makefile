@@ -4,7 +4,7 @@ PYTHON ?= python3
 WORKER ?= $(or $(TOKENSCOPE_WORKER),local)
 BIN := .venv/bin
 
-.PHONY: demo test fuzz security eval-test lint format bench load faults train-image train-video accuracy bench-methods probe curves findings methods matrix costs gallery examples space clean
+.PHONY: demo test fuzz security eval-test lint format bench load faults train-image train-video accuracy bench-methods probe curves findings docs methods matrix costs gallery examples space clean
 
 # WORKER=ray runs lanes on a Ray cluster: one started here, or the one that RAY_ADDRESS names.
 demo: .venv/installed $(if $(filter ray,$(WORKER)),.venv/installed-ray)
@@ -67,7 +67,7 @@ accuracy: .venv/installed
 	  $(BIN)/python -m app bench --model embedded-video --clips 300 --split $$split --methods vanilla --json assets/results/accuracy/video-$$split.json \
 	  || exit 1; done
 
-# What every method answers, by ratio; then: make methods.
+# What every method answers, by ratio; then: make docs.
 bench-methods: .venv/installed
 	$(BIN)/python -m app bench --methods all --scenes 500 --json assets/results/bench-scenes.json
 
@@ -84,17 +84,19 @@ curves: .venv/installed
 findings: .venv/installed
 	$(BIN)/python -m app findings
 
-# docs/methods.md and the README's table: from the classes, a run of laws and parity tests, and bench-methods.
+# All generated pages and tables of the docs, from stored results; measures nothing.
+docs: .venv/installed
+	$(BIN)/python -m app docs
+
+# Which laws and parity tests each method passes; then: make docs.
 methods: .venv/installed-dev
 	$(BIN)/python -m pytest -m "law or parity" --methods-report=assets/results/methods-tests.json
-	$(BIN)/python -m app methods
 
-# docs/models.md: from the cards, and from every method on a tiny model of every family.
+# Every method on a tiny model of every family; then: make docs.
 matrix: .venv/installed-dev
 	$(BIN)/python -m tests.matrix
-	$(BIN)/python -m app catalogue
 
-# FLOPs and caches of published shapes, counted; times of the embedded models, measured.
+# FLOPs and caches of published shapes, counted; times of the embedded models, measured; then: make docs.
 COUNT := $(BIN)/python -m app timing --count
 TIME := $(BIN)/python -m app timing
 costs: .venv/installed
@@ -104,7 +106,6 @@ costs: .venv/installed
 	$(COUNT) --model qwen2.5-vl-7b@random --size 1008x1008 --json assets/results/costs/qwen2.5-vl-7b.json
 	$(TIME) --json assets/results/timing/embedded-image.json
 	$(TIME) --model embedded-video --json assets/results/timing/embedded-video.json
-	$(BIN)/python -m app catalogue
 
 # What every method does to one picture, and those for clips to one clip.
 gallery: .venv/installed

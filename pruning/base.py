@@ -77,6 +77,7 @@ class CompressionMethod:
     code: ClassVar[str] = ""
     seam: ClassVar[Seam] = Seam.ENCODED
     media: ClassVar[frozenset[str]] = frozenset({"image", "video"})
+    needs_grid: ClassVar[bool] = False  # True: refuses a picture cut into crops, which has no grid
     published: ClassVar[Positions] = Positions()
     PRESETS: ClassVar[Mapping[str, Mapping[str, Any]]] = {"default": {}}  # name -> knobs
 

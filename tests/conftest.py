@@ -9,7 +9,7 @@ import torch
 
 from models.families.llava import LlavaAdapter
 from models.uploads.media import Media
-from tests.methods_report import MethodsReport, subject
+from tests.methods_report import MethodsReport, mark
 from tests.tiny import picture, tiny_llava
 
 torch.set_num_threads(1)  # tiny matrices: a second thread costs more than it does
@@ -25,15 +25,15 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    if path := config.getoption("--methods-report"):
+    path = config.getoption("--methods-report")
+    if path and not hasattr(config, "workerinput"):  # xdist: in the controller only
         config.pluginmanager.register(MethodsReport(path))
 
 
 @pytest.hookimpl(tryfirst=True)  # before -m chooses
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
-        if (about := subject(item)) and about[0] == "laws":
-            item.add_marker("law")
+        mark(item)
 
 
 @pytest.fixture

@@ -1,6 +1,6 @@
-"""Every method on every tiny model, as the family has it: what runs, and what refuses and why.
+"""Runs every method on every tiny model and stores which run, and why the others refuse.
 
-`python -m tests.matrix` writes what docs/models.md shows.
+`python -m tests.matrix` writes the results that docs/models.md shows.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import math
 from dataclasses import replace
 from typing import Any
 
-from app.docs.write_models import MATRIX
+from app.docs.pages import MATRIX
 from models.engine.pipeline import run_lane
 from models.engine.record import LaneResult
 from pruning.base import CompressionMethod
@@ -23,26 +23,26 @@ RATIO = 0.3  # or the smallest that a method can reach in 8 layers
 
 
 def matrix() -> dict[str, Any]:
-    """The rows of the matrix: a method on a model, which ran or refused."""
+    """One cell for each method on each model."""
     cells = [cell(setting, method) for method in METHODS for setting in SETTINGS]
     return {"retention_ratio": RATIO, "cells": cells}
 
 
 def cell(setting: Setting, method: type[CompressionMethod]) -> dict[str, Any]:
-    """A lane of two tokens from end to end: the ratio measured, or the sentence that refuses."""
+    """The measured ratio of a lane that answers with two tokens, or the reason of its refusal."""
     knobs = {"retention_ratio": RATIO} if hasattr(method, "retention_ratio") else {}
-    made = create(method.name, family=setting.family, **knobs)
-    told = {"method": method.name, "preset": made.preset, "setting": setting.id}
-    told |= {"family": setting.family, "kind": setting.upload().kind}
+    tuned = create(method.name, family=setting.family, **knobs)
+    pair = {"method": method.name, "preset": tuned.preset, "setting": setting.id}
+    pair |= {"family": setting.family, "kind": setting.upload().kind}
     try:
-        result = run(setting, made)
+        result = run(setting, tuned)
     except ValueError as error:
-        return {**told, "measured_ratio": None, "refused": str(error)}
-    return {**told, "measured_ratio": round(result.trace.average, 3), "refused": ""}
+        return {**pair, "measured_ratio": None, "refused": str(error)}
+    return {**pair, "measured_ratio": round(result.trace.average, 3), "refused": ""}
 
 
 def run(setting: Setting, method: CompressionMethod) -> LaneResult:
-    """At its smallest ratio where it cannot go as low."""
+    """Run a lane; below the smallest ratio of the method, at that ratio."""
     try:
         *_, result = run_lane(setting.model(), setting.upload(), QUESTION, method, max_new_tokens=2)
     except BudgetError as error:

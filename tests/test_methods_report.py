@@ -1,85 +1,100 @@
-"""The report of laws and parity tests counts what ran, and the one in the checkout is of today."""
+"""The report of laws and parity tests, and that the stored report is of today."""
 
 from __future__ import annotations
 
 import json
-from collections import Counter
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
+from app.render.tested import results
+from app.settings import ROOT
 from pruning.methods import METHODS
 from tests.cases import CASES
-from tests.methods_report import REPORT, MethodsReport, subject
+from tests.methods_report import PROPERTY, MethodsReport, mark, subject
 
-ROOT = Path(__file__).resolve().parent.parent
-NAMES = {method.name for method in METHODS}
+STORED = results()["methods"]
 NUWA = next(case for case in CASES if case.name == "nuwa:paper")
 
 
 def item(test: str, parity: str = "", **params: object) -> SimpleNamespace:
-    """A test as pytest hands it over."""
+    """A collected test."""
     mark = SimpleNamespace(args=(parity,)) if parity else None
     return SimpleNamespace(
-        nodeid=f"test.py::{test}{params}",
         originalname=test,
         callspec=SimpleNamespace(params=params),
         get_closest_marker={"parity": mark}.get,
+        user_properties=[],
+        marks=(marks := []),
+        add_marker=marks.append,
     )
 
 
-def outcome(of: SimpleNamespace, outcome: str, when: str = "call") -> SimpleNamespace:
-    return SimpleNamespace(nodeid=of.nodeid, when=when, outcome=outcome)
+def report(of: SimpleNamespace, outcome: str, when: str = "call") -> SimpleNamespace:
+    return SimpleNamespace(
+        user_properties=of.user_properties, when=when, outcome=outcome, passed=outcome == "passed"
+    )
 
 
-def test_a_test_over_a_row_of_the_table_is_a_law_of_its_method() -> None:
+def test_a_test_with_a_row_of_the_table_is_a_law_of_its_method() -> None:
     assert subject(item("test_law", case=NUWA)) == ("laws", "nuwa")
     assert subject(item("test_law", lane=("a setting", NUWA), dtype="float32")) == ("laws", "nuwa")
     assert subject(item("test_other", name="nuwa")) is None
     assert subject(SimpleNamespace(get_closest_marker={}.get)) is None
 
 
-def test_a_test_over_stored_outputs_is_a_parity_test_of_their_method() -> None:
+def test_a_test_with_stored_outputs_is_a_parity_test_of_their_method() -> None:
     assert subject(item("test_parity", parity="fastv", case="case0")) == ("parity", "fastv")
 
 
-def test_every_outcome_is_counted_under_its_method_and_test(tmp_path: Path) -> None:
-    report = MethodsReport(tmp_path / "report.json")
-    law = [item("test_law", case=NUWA, turn=turn) for turn in range(3)]
+def test_a_law_is_marked_and_its_report_names_the_method() -> None:
+    law, other = item("test_law", case=NUWA), item("test_other")
+    mark(law)
+    mark(other)
+    assert law.marks == ["law"] and other.marks == []
+    assert law.user_properties == [(PROPERTY, ["laws", "nuwa", "test_law"])]
+    assert other.user_properties == []
+
+
+def test_a_law_holds_if_each_of_its_runs_passes(tmp_path: Path) -> None:
+    plugin = MethodsReport(tmp_path / "report.json")
+    held, broken = item("test_held", case=NUWA), item("test_broken", case=NUWA)
     parity, other = item("test_parity", parity="fastv", case="case0"), item("test_other")
-    for one in (*law, parity, other):
-        report.pytest_runtest_setup(one)
-        report.pytest_runtest_logreport(outcome(one, "passed", when="setup"))
-    for one, how in zip((*law, other), ("passed", "failed", "passed", "passed"), strict=True):
-        report.pytest_runtest_logreport(outcome(one, how))
-    report.pytest_runtest_logreport(outcome(parity, "failed", when="teardown"))
-    report.pytest_sessionfinish()
-    written = json.loads(report.path.read_text())
+    for one in (held, broken, parity, other):
+        mark(one)
+        plugin.pytest_runtest_logreport(report(one, "passed", when="setup"))
+    for one, outcome in (
+        (held, "passed"),
+        (broken, "failed"),
+        (broken, "passed"),
+        (other, "passed"),
+    ):
+        plugin.pytest_runtest_logreport(report(one, outcome))
+    plugin.pytest_runtest_logreport(report(parity, "failed", when="teardown"))
+    plugin.pytest_sessionfinish()
+    written = json.loads(plugin.path.read_text())
     assert written["methods"] == {
-        "nuwa": {"laws": {"test_law": {"passed": 2, "failed": 1}}, "parity": {}},
-        "fastv": {"laws": {}, "parity": {"test_parity": {"failed": 1}}},
+        "nuwa": {"laws": {"test_broken": False, "test_held": True}, "parity": {}},
+        "fastv": {"laws": {}, "parity": {"test_parity": False}},
     }
     assert {"python", "torch", "transformers"} < set(written)
 
 
-def test_the_report_in_the_checkout_has_every_test_of_this_session_as_passed(
+def test_the_stored_report_has_every_test_of_this_session_as_passed(
     request: pytest.FixtureRequest,
 ) -> None:
-    """Where it has not: `make methods`."""
-    stored = json.loads(REPORT.read_text())["methods"]
-    assert set(stored) >= NAMES
-    about = [(subject(one), one.originalname) for one in request.session.items]
-    for (told, test), runs in Counter(about).items():
-        if told and told[1] in NAMES:
-            kind, method = told
-            counts = stored[method][kind].get(test, {})
-            assert set(counts) == {"passed"} and counts["passed"] >= runs, (method, test)
+    """A new method has no results yet. On failure: `make methods docs`."""
+    known = {method.name for method in METHODS} & STORED.keys()
+    for one in request.session.items:
+        kind, method = subject(one) or ("", "")
+        if method in known:
+            assert STORED[method][kind].get(one.originalname), (method, one.originalname)
 
 
-def test_the_report_in_the_checkout_has_no_test_that_is_gone() -> None:
-    """Where it has one: `make methods`."""
+def test_the_stored_report_has_no_test_that_is_gone() -> None:
+    """On failure: `make methods docs`."""
     tests = "".join(path.read_text() for path in (ROOT / "tests").rglob("test_*.py"))
-    for told in json.loads(REPORT.read_text())["methods"].values():
-        for name in (*told["laws"], *told["parity"]):
+    for stored in STORED.values():
+        for name in (*stored["laws"], *stored["parity"]):
             assert f"def {name}(" in tests

@@ -41,7 +41,6 @@ from models.families.qwen2_5_vl import Qwen25VLAdapter
 from models.families.qwen3_vl import Qwen3VLAdapter
 from models.uploads.media import Media, drawn
 from pruning.base import CompressionMethod
-from pruning.methods.composed import Composed
 from tests.cases import CASES, ONE_EACH, Case
 
 QWEN_SIGNS = ("<|image_pad|>", "<|video_pad|>", "<|vision_start|>", "<|vision_end|>")
@@ -250,12 +249,6 @@ def clip(frames: int = 8, height: int = 45, width: int = 60, seed: int = 0) -> M
     return Media(shots, np.arange(frames) / 4, "video", "none", read_seconds=0.0)
 
 
-GRIDLESS = {  # methods that need no grid
-    *("vanilla", "random", "visionzip", "prumerge", "prumerge-plus", "holov", "fastv"),
-    *("sparsevlm", "pyramiddrop", "ivcprune", "sgl"),
-}
-
-
 @dataclass(frozen=True)
 class Setting:
     """A tiny model, and an upload for it."""
@@ -273,9 +266,8 @@ class Setting:
         return "qwen" not in self.family
 
     def runs(self, method: CompressionMethod) -> bool:
-        parts = method.parts.values() if isinstance(method, Composed) else [method]
-        gridless = all(part.name in GRIDLESS for part in parts)
-        return self.upload().kind in method.media and (self.has_grid or gridless)
+        """Whether the method takes such an upload."""
+        return self.upload().kind in method.media and (self.has_grid or not method.needs_grid)
 
 
 SETTINGS = (

@@ -12,8 +12,7 @@ from app.settings import Settings
 DRAWN = {  # command: the module that draws, and the help text
     "examples": ("app.docs.examples", "draw the example pictures and clips"),
     "curves": ("app.docs.curves", "draw the training curves of the embedded models"),
-    "methods": ("app.docs.write_methods", "write docs/methods.md from the classes"),
-    "catalogue": ("app.docs.write_models", "write docs/models.md from the cards"),
+    "docs": ("app.docs.pages", "write the generated pages and tables of the docs"),
     "gallery": ("app.docs.gallery", "draw every method on one upload"),
     "figure": ("app.docs.figure", "draw the README's picture of trees"),
 }

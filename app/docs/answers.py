@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+from app.render.method_text import Method
 from app.render.table import markdown_table
+from app.render.tested import NOT_MEASURED
+from models.catalog import find
 from pruning.budget import at_least
 
 Report = Mapping[str, Any]  # as app/measure/bench.py writes it
@@ -14,9 +17,9 @@ UNITS = ("scenes", "clips")
 SIGMAS = 1.96  # of a normal distribution, on either side, that hold 95 % of it
 
 
-def answers(report: Report) -> str:
+def answers(report: Report, methods: Sequence[Method] = ()) -> str:
     """What was asked, how sure a share is and under which conditions; then the shares."""
-    return "\n\n".join([_asked(report), _shares(report)])
+    return "\n\n".join([_asked(report), _shares(report, methods)])
 
 
 def half_width(share: float, count: int) -> float:
@@ -44,16 +47,22 @@ def _points(share: float, count: int) -> str:
     return f"{100 * half_width(share, count):.1f}"
 
 
-def _shares(report: Report) -> str:
-    """A line a method, a column a ratio."""
+def _shares(report: Report, methods: Sequence[Method]) -> str:
+    """A row for each method, a column for each ratio."""
     rows = [row for row in report["rows"] if row["retention_ratio"] is not None]
-    told = {(row["method"], row["retention_ratio"]): _cell(row) for row in rows}
-    names = dict.fromkeys(name for name, _ in told)
-    ratios = sorted({ratio for _, ratio in told}, reverse=True)
-    return markdown_table(
-        ("", *(f"{100 * ratio:.1f} %" for ratio in ratios)),
-        [(f"`{name}`", *(told[name, ratio] for ratio in ratios)) for name in names],
-    )
+    cells = {(row["method"], row["retention_ratio"]): _cell(row) for row in rows}
+    names = dict.fromkeys(name for name, _ in cells)
+    ratios = sorted({ratio for _, ratio in cells}, reverse=True)
+    rows = [(f"`{name}`", *(cells[name, ratio] for ratio in ratios)) for name in names]
+    rows += [(f"`{name}`", *[NOT_MEASURED] * len(ratios)) for name in _missing(report, methods)]
+    return markdown_table(("", *(f"{100 * ratio:.1f} %" for ratio in ratios)), rows)
+
+
+def _missing(report: Report, methods: Sequence[Method]) -> list[str]:
+    """Methods that take the model's media and have no row."""
+    measured = {row["method"].partition(":")[0] for row in report["rows"]}
+    media = find(report["model"]).media
+    return [one.name for one in methods if one.media & media and one.name not in measured]
 
 
 def _cell(row: Mapping[str, Any]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +24,23 @@ from models.uploads.read import read_image
 PIXELS = 480
 DRAWN_FRAMES, SAMPLED_FRAMES = 24, 8  # of a clip as it is played, and as its model sees it
 SEEDS = (999_050, 999_182, 999_220, 999_163, 999_143, 999_177, 999_152, 999_139)
-
 CLIP_SEEDS = (999_017, 999_043, 999_034, 999_028, 999_021, 999_041)
+RATIOS = (1 / 3, 2 / 9, 1 / 9)  # of the gallery
+
+
+@dataclass(frozen=True)
+class Shown:
+    """An example in the gallery, one of its questions, and the model that answers it."""
+
+    file: str
+    question: str
+    model: str
+
+
+SHOWN = {
+    "image": Shown("scene-4.png", "Find the car on the right.", "embedded-image"),
+    "video": Shown("clip-6.mp4", "Which way does the boat move?", "embedded-video"),
+}
 
 
 def draw() -> Iterator[Path]:

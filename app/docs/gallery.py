@@ -8,7 +8,7 @@ from pathlib import Path
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from app.docs.shown import RATIOS, SHOWN, Shown
+from app.docs.examples import RATIOS, SHOWN, Shown
 from app.render.gallery import Run, clip_gallery, picture_gallery
 from app.render.method_text import Method
 from app.settings import EXAMPLES, ROOT

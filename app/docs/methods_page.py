@@ -8,35 +8,34 @@ from string import Template
 from typing import Any
 
 from app.docs.answers import Report, answers
-from app.docs.shown import SHOWN
+from app.docs.examples import SHOWN
 from app.render.knobs import knobs
 from app.render.method_text import Method, Row, place, positions, rows
 from app.render.table import markdown_table
-from app.render.tested import holds, sentence
+from app.render.tested import sentence
 from app.request import NOUNS
 from pruning.budget import Budget
 from pruning.description import describe
-from pruning.methods import METHODS
 from pruning.methods.sparsevlm import LAYERS, RECYCLING
 
 TEMPLATE = Path(__file__).with_name("methods_page.md")
 
 
-def markdown(tested: Mapping[str, Any], answered: Report) -> str:
+def markdown(tested: Mapping[str, Any], answered: Report, methods: Sequence[Method]) -> str:
     """The page; `tested` is what tests/methods_report.py writes, `answered` what bench does."""
     return Template(TEMPLATE.read_text(encoding="utf-8")).substitute(
-        overview=_overview(),
+        overview=_overview(methods),
         counted=_counted(),
         picture_question=SHOWN["image"].question,
         clip_question=SHOWN["video"].question,
-        answers=answers(answered),
-        sections="\n".join(_section(method, tested["methods"]) for method in METHODS),
+        answers=answers(answered, methods),
+        sections="\n".join(_section(method, tested["methods"]) for method in methods),
         versions=", ".join(f"{name} {told}" for name, told in tested.items() if name != "methods"),
-        laws=_laws(tested["methods"]),
+        laws=_laws(tested["methods"], methods),
     )
 
 
-def short_table() -> str:
+def short_table(methods: Sequence[Method]) -> str:
     """The README's."""
     lines = [
         (
@@ -44,10 +43,16 @@ def short_table() -> str:
             f"{method.title}: {method.summary}",
             place(method),
             _media(method),
+            _links(method),
         )
-        for method in METHODS
+        for method in methods
     ]
-    return markdown_table(("name", "what it does", "where", "for"), lines)
+    return markdown_table(("name", "what it does", "where", "for", "paper and code"), lines)
+
+
+def _links(method: Method) -> str:
+    links = {"paper": method.paper, "code": method.code}
+    return ", ".join(f"[{word}]({address})" for word, address in links.items() if address) or "–"
 
 
 def _counted() -> str:
@@ -66,7 +71,7 @@ def _listed(numbers: Sequence[int]) -> str:
     return f"{', '.join(most)} and {last}"
 
 
-def _overview() -> str:
+def _overview(methods: Sequence[Method]) -> str:
     lines = [
         (
             f"[`{method.name}`](#{method.name})",
@@ -75,7 +80,7 @@ def _overview() -> str:
             positions(method),
             _media(method),
         )
-        for method in METHODS
+        for method in methods
     ]
     return markdown_table(("name", "what it does", "where", "positions", "for"), lines)
 
@@ -110,23 +115,26 @@ def _knobs(method: Method) -> list[str]:
     return [markdown_table(("knob", "default", "range", "what it is"), lines)] if lines else []
 
 
-def _laws(tested: Mapping[str, Any]) -> str:
-    """Every law, and who passes it."""
-    known = [method.name for method in METHODS]
-    laws = sorted({test for name in known for test in tested[name]["laws"]})
-    lines = []
+def _laws(tested: Mapping[str, Any], methods: Sequence[Method]) -> str:
+    """A row for each law; then the methods without results."""
+    names = [method.name for method in methods if method.name in tested]
+    others = [f"`{method.name}`" for method in methods if method.name not in tested]
+    laws = sorted({law for name in names for law in tested[name]["laws"]})
+    rows = []
     for law in laws:
-        ran = {name: tested[name]["laws"].get(law, {}) for name in known}
-        passed = [name for name in known if holds(ran[name])]
-        broken = [name for name in known if ran[name] and name not in passed]
-        runs = sum(sum(counts.values()) for counts in ran.values())
-        lines.append((sentence(law), _who(passed, known), ", ".join(broken) or "–", f"{runs:,}"))
-    return markdown_table(("law", "holds for", "broken by", "runs"), lines)
+        results = {name: tested[name]["laws"].get(law) for name in names}
+        holding = [name for name, passed in results.items() if passed]
+        broken = [name for name, passed in results.items() if passed is False]
+        rows.append((sentence(law), _listing(holding, names), ", ".join(broken) or "–"))
+    note = f"\n\nNot measured: {', '.join(others)}." if others else ""
+    return markdown_table(("law", "holds for", "broken by"), rows) + note
 
 
-def _who(names: Sequence[str], known: Sequence[str]) -> str:
-    """All, all but a few, or those few."""
-    others = [name for name in known if name not in names]
+def _listing(holding: Sequence[str], names: Sequence[str]) -> str:
+    """All names, all but a few, or those few."""
+    others = [name for name in names if name not in holding]
     if not others:
-        return f"all {len(known)}"
-    return f"all but {', '.join(others)}" if len(others) < len(names) else ", ".join(names) or "–"
+        return "all"
+    if len(others) < len(holding):
+        return f"all but {', '.join(others)}"
+    return ", ".join(holding) or "–"

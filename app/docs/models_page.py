@@ -7,7 +7,9 @@ from pathlib import Path
 from string import Template
 from typing import Any
 
+from app.render.method_text import Method
 from app.render.table import markdown_table
+from app.render.tested import NOT_MEASURED
 from app.request import NOUNS
 from models.catalog import CATALOG, RANDOM, ModelCard, find
 from models.grounding import FORMATS
@@ -27,9 +29,10 @@ SHORT = {  # words of a refusal, and what stands for it in a cell
 Cell = Mapping[str, Any]  # of the matrix, as tests/matrix.py writes it
 
 
-def markdown(matrix: Mapping[str, Any], timing: str = "") -> str:
+def markdown(matrix: Mapping[str, Any], timing: str, methods: Sequence[Method]) -> str:
     """The page; `matrix` is what tests/matrix.py writes, `timing` the tables of costs."""
-    cells = matrix["cells"]
+    names = {method.name for method in methods}
+    cells = [cell for cell in matrix["cells"] if cell["method"] in names]
     measured = [cell["measured_ratio"] for cell in cells if not cell["refused"]]
     ratios = [ratio for ratio in measured if ratio < 1]
     return Template(TEMPLATE.read_text(encoding="utf-8")).substitute(
@@ -37,11 +40,9 @@ def markdown(matrix: Mapping[str, Any], timing: str = "") -> str:
         lanes=LANES,
         boxes="\n".join(f"- `{name}`: {FORMATS[name].written}" for name in _groundings()),
         ratio=_share(matrix["retention_ratio"]),
-        cells=len(cells),
-        ran=len(measured),
         lowest=_share(min(ratios)),
         highest=_share(max(ratios)),
-        matrix=_matrix(cells),
+        matrix=_matrix(cells, methods),
         reasons=_reasons(cells),
         timing=timing,
         random=RANDOM,
@@ -76,17 +77,17 @@ def _groundings() -> list[str]:
     return list(dict.fromkeys(card.grounding for card in CATALOG))
 
 
-def _matrix(cells: Sequence[Cell]) -> str:
-    """A line a method, a column a tiny model."""
+def _matrix(cells: Sequence[Cell], methods: Sequence[Method]) -> str:
+    """A row for each method, a column for each tiny model."""
     settings = {cell["setting"]: f"{cell['family']}: {NOUNS[cell['kind']]}s" for cell in cells}
-    lines: dict[str, dict[str, str]] = {}
+    lines: dict[str, dict[str, str]] = {method.name: {} for method in methods}
     numbers = {reason: number for number, reason in enumerate(_refusals(cells), 1)}
     for cell in cells:
-        lines.setdefault(cell["method"], {})[cell["setting"]] = _cell(cell, numbers)
+        lines[cell["method"]][cell["setting"]] = _cell(cell, numbers)
     return markdown_table(
         ("method", *settings.values()),
         [
-            (f"[`{name}`](methods.md#{name})", *(line.get(one, "–") for one in settings))
+            (f"[`{name}`](methods.md#{name})", *(line.get(one, NOT_MEASURED) for one in settings))
             for name, line in lines.items()
         ],
     )

@@ -9,7 +9,7 @@ from typing import Any
 
 from app.render.knobs import presets
 from app.render.signals import signals
-from app.render.tested import NOT_RUN, laws, parity
+from app.render.tested import laws, parity
 from pruning.base import CompressionMethod
 from pruning.description import describe
 from pruning.methods import create
@@ -33,7 +33,7 @@ def rows(method: Method, tested: Mapping[str, Any]) -> tuple[Row, ...]:
         method: any of METHODS.
         tested: how every method fared, by name, in laws and parity tests.
     """
-    told, ran = describe(method), tested.get(method.name, NOT_RUN)
+    told, ran = describe(method), tested.get(method.name)
     arxiv, pinned = method.paper.rpartition("/")[2], re.match(r"\S+ @ (\w+)", told.code)
     return (
         Row("Paper", told.paper, (f"arXiv {arxiv}", method.paper) if arxiv else None),

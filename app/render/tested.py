@@ -1,4 +1,4 @@
-"""Which laws and which parity tests a method passes, in words, from what a run of them left."""
+"""Text about the laws that a method passes and its parity with official code."""
 
 from __future__ import annotations
 
@@ -10,40 +10,37 @@ from typing import Any
 from app.settings import ROOT
 
 TESTED = ROOT / "assets" / "results" / "methods-tests.json"
-NOT_RUN: Mapping[str, Any] = {"laws": {}, "parity": {}}
+NOT_MEASURED = "not measured"
 SPELLED = {"llm": "LLM", "cls": "[CLS]"}
 
 
 @lru_cache
 def results() -> Mapping[str, Any]:
-    """What tests/methods_report.py wrote: versions, and under "methods" how each fared."""
-    told: Mapping[str, Any] = json.loads(TESTED.read_text(encoding="utf-8"))
-    return told
+    """The report that tests/methods_report.py wrote: versions, and the results by method."""
+    report: Mapping[str, Any] = json.loads(TESTED.read_text(encoding="utf-8"))
+    return report
 
 
-def laws(ran: Mapping[str, Any]) -> str:
-    """How many laws a method passes, and those that it breaks, by name."""
-    passed = [test for test, counts in ran["laws"].items() if holds(counts)]
-    said = f"{len(passed)} of {len(ran['laws'])} pass" if ran["laws"] else "not run yet"
-    if broken := [sentence(test) for test in ran["laws"] if test not in passed]:
-        said += f"; broken: {', '.join(broken)}"
-    return said
+def laws(report: Mapping[str, Any] | None) -> str:
+    """Whether all laws hold, else those that do not. `report` is of one method."""
+    if report is None:
+        return NOT_MEASURED
+    broken = [sentence(test) for test, passed in report["laws"].items() if not passed]
+    return f"broken: {', '.join(broken)}" if broken else "all hold"
 
 
-def parity(ran: Mapping[str, Any]) -> str:
-    """What equals stored outputs of the official code, and how many of them."""
-    told = [
-        f"{sentence(test)} ({counts.get('passed', 0)} of {sum(counts.values())} stored outputs)"
-        for test, counts in ran["parity"].items()
+def parity(report: Mapping[str, Any] | None) -> str:
+    """The parity tests of a method, as sentences."""
+    if report is None:
+        return NOT_MEASURED
+    tests = [
+        sentence(test) if passed else f"broken: {sentence(test)}"
+        for test, passed in report["parity"].items()
     ]
-    return "; ".join(told) or "no stored outputs"
-
-
-def holds(counts: Mapping[str, int]) -> bool:
-    return set(counts) == {"passed"}
+    return "; ".join(tests) or "no stored outputs"
 
 
 def sentence(test: str) -> str:
-    """What a test's name says."""
+    """The name of a test as a sentence."""
     words = test.removeprefix("test_").split("_")
     return " ".join(SPELLED.get(word, word) for word in words)

@@ -81,6 +81,10 @@ class Composed(CompressionMethod):
         return self.before.media & self.inner.media
 
     @property
+    def needs_grid(self) -> bool:  # type: ignore[override]
+        return self.before.needs_grid or self.inner.needs_grid
+
+    @property
     def knobs(self) -> dict[str, Any]:
         """The parts' own ratios did not count."""
         parts = {place: dict(method.knobs) for place, method in self.parts.items()}

@@ -45,6 +45,7 @@ class FastVID(BeforeLLM):
     code = "https://github.com/LunarShen/FastVID"
     seam = Seam.PROJECTED
     media = frozenset({"video"})
+    needs_grid = True
     PRESETS: ClassVar = {"default": {}, "official": {"segment_frames": 1}}
 
     context_share: float = knob(0.4, 0.0, 1.0, help="of the survivors, anchors that gather")

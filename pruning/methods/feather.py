@@ -42,6 +42,7 @@ class Feather(CompressionMethod):
     summary = "Drops twice by attention freed of position, at first beside an even grid."
     paper = "https://arxiv.org/abs/2412.13180"
     code = "https://github.com/markendo/FEATHER"
+    needs_grid = True
     PRESETS: ClassVar = {"official": {}, "early": {"layers": "early"}}
 
     retention_ratio: float = knob(0.36, 0.01, 1.0, help="visual tokens averaged over LLM layers")

@@ -53,6 +53,7 @@ class FlashVID(CompressionMethod):
     code = "https://github.com/Fanziyang-v/FlashVID"
     seam = Seam.PROJECTED
     media = frozenset({"video"})
+    needs_grid = True
     published = Positions(before=PositionStrategy.PERC)
     PRESETS: ClassVar = {
         "llava": {},

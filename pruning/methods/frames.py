@@ -30,6 +30,7 @@ class Frames(BeforeLLM):
     summary = "Keeps whole frames at an even distance and drops those between."
     seam = Seam.PROJECTED
     media = frozenset({"video"})
+    needs_grid = True
     published = Positions(before=PositionStrategy.PERC)
 
     def compress(self, visual: VisualTokens, keep: int) -> TokenMap:

@@ -28,6 +28,7 @@ class Grid(BeforeLLM):
     name = "grid"
     title = "Even grid"
     summary = "Keeps visual tokens at an even distance, whatever they show."
+    needs_grid = True
 
     def compress(self, visual: VisualTokens, keep: int) -> TokenMap:
         frames, height, width = grid_of(visual.layout, self.title)

@@ -39,6 +39,7 @@ class HIVTP(BeforeLLM):
     summary = "Keeps what middle layers of the encoder look at, in every quadrant and window."
     paper = "https://arxiv.org/abs/2509.23663"
     code = "https://github.com/Blacktower27/HIVTP"
+    needs_grid = True
     published = Positions(before=PositionStrategy.PERC)
 
     quadrant_share: float = knob(0.5, 0.0, 1.0, help="of the survivors, those of the quadrants")

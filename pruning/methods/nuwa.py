@@ -42,6 +42,7 @@ class Nuwa(CompressionMethod):
     summary = "Keeps survivors in every region, lets them gather their surroundings, drops again."
     paper = "https://arxiv.org/abs/2602.02951"
     code = "https://github.com/Man-PaperRejected/Nuwa"
+    needs_grid = True
     PRESETS: ClassVar = {
         "official": {},
         "paper": {

@@ -32,6 +32,7 @@ class Pooling(BeforeLLM):
     title = "Average pooling"
     summary = "Averages neighbouring visual tokens down to a coarser grid."
     seam = Seam.PROJECTED
+    needs_grid = True
     published = Positions(before=PositionStrategy.PERC)
 
     def compress(self, visual: VisualTokens, keep: int) -> TokenMap:

@@ -43,6 +43,7 @@ class PruneVID(CompressionMethod):
     code = "https://github.com/Visual-AI/PruneVid"
     seam = Seam.PROJECTED
     media = frozenset({"video"})
+    needs_grid = True
     published = Positions(before=PositionStrategy.PERC)
 
     retention_ratio: float = knob(0.25, 0.01, 1.0, help="visual tokens averaged over LLM layers")

@@ -33,6 +33,7 @@ class TTM(BeforeLLM):
     paper = "https://arxiv.org/abs/2602.08024"
     seam = Seam.PROJECTED
     media = frozenset({"video"})
+    needs_grid = True
     published = Positions(before=PositionStrategy.PERC)
 
     merge_threshold: float = knob(0.8, -1.0, 1.0, help="cosine above which tokens merge")

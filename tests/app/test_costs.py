@@ -7,7 +7,7 @@ import json
 import pytest
 
 from app.docs import costs
-from app.docs.write_models import COUNTED, MEASURED, RESULTS, written
+from app.docs.pages import COUNTED, MEASURED, MODELS_PAGE, RESULTS
 from app.measure import timing
 from app.settings import Settings
 
@@ -52,7 +52,7 @@ def test_a_method_that_refused_has_no_line():
 
 
 def test_papers_are_quoted_with_their_machine_and_times_name_ours():
-    docs = written()
+    docs = MODELS_PAGE.read_text()
     for paper in json.loads((RESULTS / "published.json").read_text()).values():
         assert f"{paper['source']}, measured there on {paper['machine']}" in docs
     for name in MEASURED:

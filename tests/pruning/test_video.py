@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from pruning.methods import METHODS, create
+from pruning.methods import create
 from pruning.ops.tree import link_anywhere, link_in_place
 from pruning.tokens import LayerView, TokenLayout, VisualTokens
 from tests.pruning.clips import ALL, SIDE, WIDTH, N, T, clip, seen, shifting
@@ -105,11 +105,6 @@ def test_fewer_frames_are_whole_and_evenly_spread() -> None:
     thinned = create("frames").compress(seen(clip()), 2 * N + 3).anchors[2 * N :]
     assert (thinned // N).unique().tolist() == [6]
     assert (thinned % N).tolist() == [4, 12, 20]
-
-
-def test_methods_for_video_say_so() -> None:
-    video_only = {method.name for method in METHODS if "image" not in method.media}
-    assert video_only == {"flashvid", "fastvid", "prunevid", "ttm", "frames"}
 
 
 def test_prunevid_averages_what_stands_still_and_not_what_moves() -> None:

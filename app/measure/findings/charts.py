@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from app.render.palette import LANE_COLOURS, VANILLA_COLOUR
 HEIGHT = 260
 
 
-def draw(report: dict[str, Any], folder: Path) -> None:
+def draw(report: dict[str, Any], folder: Path) -> Iterator[Path]:
     """`findings-*.svg`, each with the conditions it was measured under."""
     words = _words(report)
     clips = report["clips"]
@@ -28,7 +29,9 @@ def draw(report: dict[str, Any], folder: Path) -> None:
     }
     for name, chart in named.items():
         model = "embedded-video" if name in ("clips", "moving") else "embedded-image"
-        chart_svg(dressed(chart, words[model], HEIGHT), folder / f"findings-{name}.svg")
+        path = folder / f"findings-{name}.svg"
+        chart_svg(dressed(chart, words[model], HEIGHT), path)
+        yield path
 
 
 def _words(report: dict[str, Any]) -> dict[str, str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 from app.measure.findings import charts
@@ -38,9 +39,16 @@ def findings(
         )
     out = out or ROOT
     told = report(*counts, out / ANSWERS, settings, jobs)
-    for path in (RESULTS, PAGE):
-        (out / path).parent.mkdir(parents=True, exist_ok=True)
+    (out / RESULTS).parent.mkdir(parents=True, exist_ok=True)
     (out / RESULTS).write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
-    charts.draw(told, (out / PAGE).parent)
+    *_, path = draw(out)
+    return path
+
+
+def draw(out: Path = ROOT) -> Iterator[Path]:
+    """The charts and the page, from the stored results; yields the path of each file."""
+    told = json.loads((out / RESULTS).read_text(encoding="utf-8"))
+    (out / PAGE).parent.mkdir(parents=True, exist_ok=True)
+    yield from charts.draw(told, (out / PAGE).parent)
     (out / PAGE).write_text(page.markdown(told), encoding="utf-8")
-    return out / PAGE
+    yield out / PAGE

@@ -1,0 +1,63 @@
+"""Writes the generated pages and tables of the docs from stored results. Measures nothing."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from app.docs import costs, methods_page, models_page
+from app.measure.findings import write as findings
+from app.render.method_text import Method
+from app.render.tested import results
+from app.settings import ROOT
+from pruning.methods import METHODS
+
+README = ROOT / "README.md"
+METHODS_PAGE = ROOT / "docs" / "methods.md"
+MODELS_PAGE = ROOT / "docs" / "models.md"
+RESULTS = ROOT / "assets" / "results"
+MATRIX = RESULTS / "matrix.json"
+ANSWERED = RESULTS / "bench-scenes.json"
+COUNTED = ("llava-1.5-7b", "llava-onevision-7b", "llava-video-7b", "qwen2.5-vl-7b")
+MEASURED = ("embedded-image", "embedded-video")
+BEGIN, END = "<!-- methods: by make docs -->\n", "<!-- end of methods -->\n"
+
+
+def draw() -> Iterator[Path]:
+    """Write every page; yield the path of each file."""
+    for path, text in texts().items():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+        yield path
+    yield from findings.draw()
+
+
+def texts(methods: Sequence[Method] = METHODS) -> dict[Path, str]:
+    """The text of each file with `methods`; those without stored results are "not measured"."""
+    return {
+        METHODS_PAGE: methods_page.markdown(results(), _read(ANSWERED), methods),
+        README: _readme(methods),
+        MODELS_PAGE: models_page.markdown(_read(MATRIX), _costs(), methods),
+    }
+
+
+def _readme(methods: Sequence[Method]) -> str:
+    """The README with the table between its two marks made anew."""
+    before, _, rest = README.read_text(encoding="utf-8").partition(BEGIN)
+    _, _, after = rest.partition(END)
+    if not rest or not after:
+        raise ValueError(f"README.md has no {BEGIN.strip()} before {END.strip()}.")
+    return f"{before}{BEGIN}{methods_page.short_table(methods)}\n{END}{after}"
+
+
+def _costs() -> str:
+    published = _read(RESULTS / "published.json")
+    counts = [_read(RESULTS / "costs" / f"{name}.json") for name in COUNTED]
+    times = [_read(RESULTS / "timing" / f"{name}.json") for name in MEASURED]
+    return costs.section(counts, times, list(published.values()))
+
+
+def _read(path: Path) -> Any:
+    return json.loads(path.read_text(encoding="utf-8"))
