@@ -1,223 +1,145 @@
-"""The border: everything a person sends becomes a valid `Job` here, or one clear sentence."""
+"""The request: one question about one upload. Every front end is made from its fields.
+
+The page's form, the API, the command line and Python read labels, help, defaults and limits here.
+Nothing heavy is imported, so that `--help` stays fast.
+"""
 
 from __future__ import annotations
 
-import hashlib
-import json
-import threading
-from collections.abc import Iterator, Sequence
-from functools import lru_cache
+import dataclasses
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from app.reading.pool import read_upload
-from app.settings import EXAMPLES, Settings
-from app.worker.protocol import Job
-from models.catalog import CATALOG, ModelCard, find
-from models.engine.checks import checked
-from models.engine.record import Truth
-from models.grounding import FORMATS
-from models.uploads.media import Media
-from models.weights import is_here
-from pruning.base import CompressionMethod
-from pruning.methods import METHODS, create, is_composed
+from app.settings import Settings
 
-MAX_SEED = 2**32 - 1
-LEAST_TEMPERATURE = 0.01  # logits over a smaller one pass what a float holds
-RATIO = 0.111
-LANES = {"image": ("visionzip", "nuwa", "pooling"), "video": ("flashvid", "fastvid", "ttm")}
-NOUNS = {"image": "picture", "video": "clip"}
+if TYPE_CHECKING:
+    from models.uploads.media import Media
+
+POSITIONS = (  # (title, value)
+    ("As published", "published"),
+    ("PERC: re-indexed contiguously", "perc"),
+    ("PESP: the sparse original ids", "pesp"),
+    ("RPME: stretched over the full range", "rpme"),
+    ("RPME, affine (ours): the full range, every gap stretched alike", "rpme_affine"),
+)
+LEAST_TEMPERATURE = 0.01  # with a smaller one, scaled logits overflow
 
 
-class RequestError(ValueError):
-    """A request that cannot be run: what came, and what was wanted."""
+@dataclass(frozen=True)
+class Input:
+    """How front ends present one field, and which values it accepts."""
+
+    label: str
+    help: str
+    low: float = 0  # range of a number
+    high: float | str = 0  # a number, or the name of the setting that holds it
+    step: float = 0  # 1: whole numbers; 0: no number at all
+    accepts: Callable[[float], bool] | None = None  # None: all numbers from `low` to `high`
+    wanted: str = ""  # what `accepts`, in an error message
+    flag: str = ""  # on the command line, if it is not the field's name
+    parse: Callable[[str], Any] = str  # an argument of the command line
+
+    def limits(self, settings: Settings) -> tuple[float, float]:
+        high = getattr(settings, self.high) if isinstance(self.high, str) else self.high
+        return self.low, high
 
 
-def read_job(
-    path: str | Path | None,
-    question: str,
-    model: str = "",
-    methods: Sequence[str] | None = None,
-    retention_ratio: float = RATIO,
-    *,
-    positions: str = "published",
-    num_frames: int | None = None,
-    max_new_tokens: int = 64,
-    temperature: float = 0.0,
-    seed: int = 0,
-    locate: str | None = None,
-    settings: Settings | None = None,
-    cancelled: threading.Event | None = None,
-) -> Job:
-    """Check every part and read the upload, unless `cancelled`. Raises `ValueError`s only.
-
-    `locate` names what to find, instead of a question: the model is asked as it was trained to be.
-    No model means the one that takes such an upload, no methods those that show most on it, and no
-    number of frames as many as the model was made for.
-    """
-    settings = settings or Settings()
-    question = checked(str(question or locate or ""))
-    card = None if model == "" else _chosen(model, settings)
-    max_new_tokens, seed = _whole(max_new_tokens), _whole(seed)
-    _check_decoding(max_new_tokens, temperature, seed, settings.max_new_tokens)
-    if not _is_number(retention_ratio) or not 0 < retention_ratio <= 1:
-        raise RequestError(
-            f"Retention ratio is {retention_ratio}, wanted a number above 0 and at most 1."
-        )
-    frames = _frames(num_frames, card or default_card("video", settings), settings.max_frames)
-    if path is None or str(path) == "":
-        raise RequestError("No picture or clip came. Upload one or choose an example first.")
-    media = read_upload(path, frames, settings, cancelled)
-    card = card or default_card(media.kind, settings)
-    if media.kind not in card.media:
-        raise RequestError(_misfit(card, media.kind))
-    if locate is not None:
-        question = checked(FORMATS[card.grounding].question(question))
-    names = LANES[media.kind][: settings.max_lanes - 1] if methods is None else methods
-    lanes = _lanes(names, retention_ratio, positions, card, settings.max_lanes)
-    truth = truth_of(media, path, question)
-    return Job(card.name, media, question, lanes, max_new_tokens, temperature, seed, truth)
+def field(label: str, help: str, default: Any = MISSING, **options: Any) -> Any:
+    """A field of `Request`; `options` are those of `Input`."""
+    shown = Input(label, help, **options)
+    return dataclasses.field(default=default, metadata={"input": shown})
 
 
-def offered(settings: Settings) -> list[ModelCard]:
-    """The models whose weights are here, and the one that is set, which may have random weights.
-
-    No other is loaded for a visitor: it would take the place of the one that all others use.
-    """
-    chosen = find(settings.model)
-    cards = [card for card in CATALOG if is_here(card) or card == chosen]
-    return cards if chosen in cards else [*cards, chosen]
+def split_names(text: str) -> list[str]:
+    """ "nuwa, fastv" as a list."""
+    return [part.strip() for part in text.split(",")]
 
 
-def _chosen(model: str, settings: Settings) -> ModelCard:
-    card, cards = find(model), offered(settings)
-    if card not in cards:
-        names = ", ".join(one.name for one in cards)
-        raise RequestError(f"The model {card.name} is not offered here. Choose one of {names}.")
-    return card
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """One question about one upload, as it came: `app.jobs.read_job` checks it."""
+
+    upload: str | Path | Media | None = field("Upload", "Picture or clip: a file")  # noqa: RUF009
+    question: str | None = field("Question", "What to ask about it")
+    model: str = field("Model", "Name of the model; default: the one that takes such an upload", "")
+    methods: Sequence[str] | None = field(
+        "Methods",
+        "Names of methods, such as nuwa or nuwa:paper, or composed parts, such as "
+        "visionzip.before+fastv.inner+rpme; vanilla is always the first lane; "
+        "default: methods that suit the upload",
+        None,
+        parse=split_names,
+    )
+    retention_ratio: float = field(
+        "Retention ratio",
+        "Visual tokens, averaged over LLM layers, as a share of all",
+        0.111,
+        low=0.05,
+        high=1,
+        step=0.001,
+        accepts=lambda ratio: 0 < ratio <= 1,
+        wanted="a number above 0 and at most 1",
+        flag="retention",
+        parse=float,
+    )
+    max_new_tokens: int = field(
+        "Max new tokens",
+        "Length of the longest answer",
+        64,
+        low=1,
+        high="max_new_tokens",
+        step=1,
+        parse=int,
+    )
+    temperature: float = field(
+        "Temperature",
+        "0 takes the most likely token each time; above 0, tokens are sampled",
+        0.0,
+        low=0,
+        high=2,
+        step=0.05,
+        accepts=lambda value: value == 0 or LEAST_TEMPERATURE <= value <= 2,
+        wanted=f"0 (greedy), or {LEAST_TEMPERATURE} to 2",
+        parse=float,
+    )
+    seed: int = field(
+        "Seed",
+        "Of the sampling, if the temperature is above 0",
+        0,
+        high=2**32 - 1,
+        step=1,
+        parse=int,
+    )
+    positions: str = field(
+        "Positions",
+        "How survivors are numbered for rotary embedding: published, perc, pesp, rpme or "
+        "rpme_affine (ours)",
+        "published",
+    )
+    num_frames: int | None = field(
+        "Frames",
+        "Sampled evenly over the clip; default: as many as the model expects",
+        None,
+        low=1,
+        high="max_frames",
+        step=1,
+        flag="frames",
+        parse=int,
+    )
+    locate: str = field("Locate", "What to find: asks for its box in the model's own words", "")
 
 
-def _check_decoding(max_new_tokens: Any, temperature: Any, seed: Any, most: int) -> None:
-    if not _is_whole(max_new_tokens) or not 1 <= max_new_tokens <= most:
-        raise RequestError(f"Max new tokens is {max_new_tokens}, wanted 1 to {most}.")
-    warm = _is_number(temperature) and LEAST_TEMPERATURE <= temperature <= 2
-    if not warm and not (_is_number(temperature) and temperature == 0):
-        raise RequestError(
-            f"Temperature is {temperature}, wanted 0 (greedy), or {LEAST_TEMPERATURE} to 2."
-        )
-    if not _is_whole(seed) or not 0 <= seed <= MAX_SEED:
-        raise RequestError(f"Seed is {seed}, wanted a whole number from 0 to {MAX_SEED}.")
+INPUTS: dict[str, Input] = {one.name: one.metadata["input"] for one in fields(Request)}
+DEFAULTS: dict[str, Any] = {one.name: one.default for one in fields(Request)}
+OPTIONS = tuple(name for name in INPUTS if name not in ("upload", "question", "locate"))
 
 
-def default_card(kind: str, settings: Settings) -> ModelCard:
-    """The model for a kind of upload: the one that is set, or the first that takes it."""
-    for card in (find(settings.model), *CATALOG):
-        if kind in card.media:
-            return card
-    raise RequestError(f"No model here takes a {NOUNS[kind]}.")
-
-
-def first_kind(card: ModelCard) -> str:
-    """What a model is shown where nothing has been uploaded yet."""
-    return "image" if "image" in card.media else "video"
-
-
-def _misfit(card: ModelCard, kind: str) -> str:
-    taken = " or ".join(f"{NOUNS[other]}s" for other in sorted(card.media))
-    able = (other for other in CATALOG if kind in other.media and is_here(other))
-    fitting = " or ".join(f"{other.title} ({other.name})" for other in able)
-    return f"{card.title} takes {taken}, and a {NOUNS[kind]} came; choose {fitting or 'another'}."
-
-
-def _frames(count: Any, card: ModelCard, most: int) -> int:
-    count = card.frames if count is None else _whole(count)
-    if not _is_whole(count) or not 1 <= count <= most:
-        raise RequestError(f"Frames to sample is {count}, wanted a whole number from 1 to {most}.")
-    return count
-
-
-def _whole(number: Any) -> Any:
-    """64.0, which is how some programs send 64, as 64; all else as it is."""
-    return int(number) if isinstance(number, float) and number.is_integer() else number
-
-
-def _is_whole(number: Any) -> bool:
-    return _is_number(number) and isinstance(number, int)
-
-
-def _is_number(number: Any) -> bool:
-    """To Python true is 1 as well, but torch draws nothing from it."""
-    return isinstance(number, (int, float)) and not isinstance(number, bool)
-
-
-def _lanes(
-    names: Sequence[str], ratio: float, positions: str, card: ModelCard, most: int
-) -> tuple[CompressionMethod, ...]:
-    if not isinstance(names, (list, tuple)) or not all(isinstance(name, str) for name in names):
-        raise RequestError(f"Methods are {str(names)[:80]!r}, wanted a list of names.")
-    others = [name for name in names if name != "vanilla"]
-    if len(others) >= most:
-        raise RequestError(f"{len(others) + 1} lanes came, the most is {most}, vanilla included.")
-    known = {method.name for method in METHODS}
-    for name in others:  # one for other uploads says so in its own lane
-        if not is_composed(name) and name.partition(":")[0] not in known:
-            fitting = ", ".join(m.name for m in METHODS if m.media & card.media)
-            raise RequestError(f"Unknown method {name[:80]!r}. Choose one of {fitting}.")
-    return (create("vanilla"), *(method_of(name, ratio, positions, card.family) for name in others))
-
-
-def method_of(
-    name: str, ratio: float, positions: str = "published", family: str = ""
-) -> CompressionMethod:
-    """A method, or parts composed, at a ratio, for a family of models.
-
-    It is numbered as its name says unless told otherwise.
-    """
-    numbering = {} if positions == "published" else {"numbering": positions}
-    return create(name, family=family, retention_ratio=ratio, **numbering)
-
-
-def lanes_at(
-    names: Sequence[str], ratios: Sequence[float], family: str, positions: str = "published"
-) -> Iterator[tuple[str, CompressionMethod]]:
-    """Methods by ratios, each with the name it was asked for by: "nuwa:paper" is not "nuwa"."""
+def add_arguments(parser: Any, names: Iterable[str] = OPTIONS) -> None:
+    """Add an option of the command line for each of these fields."""
     for name in names:
-        if name == "vanilla":
-            yield name, create(name)
-        else:
-            yield from ((name, method_of(name, ratio, positions, family)) for ratio in ratios)
-
-
-@lru_cache(maxsize=1)
-def examples() -> tuple[dict, ...]:
-    """The uploads that ship with the project: file, digest, questions with answer and box."""
-    index = EXAMPLES / "examples.json"
-    return tuple(json.loads(index.read_text())) if index.exists() else ()
-
-
-def examples_of(kind: str) -> list[dict]:
-    """Those of one kind, in their order."""
-    return [one for one in examples() if one["file"].endswith(".mp4") == (kind == "video")]
-
-
-def truth_of(media: Media, path: str | Path, question: str) -> Truth | None:
-    """What is known of an upload we drew ourselves, when the question is one we know too.
-
-    A picture is known by its pixels, a clip by its file, whatever decoded it. A box lies on the
-    last frame, so it holds only for the number of frames that the index names.
-    """
-    digest = media.digest if media.kind == "image" else file_digest(path)
-    for example in examples_of(media.kind):
-        if example["digest"] != digest:
-            continue
-        for known in example["questions"]:
-            if known["question"].casefold() == question.casefold():
-                box = known.get("box")
-                sampled = example.get("frames", 1) == len(media.frames)
-                return Truth(known["answer"], tuple(box) if box and sampled else None)
-    return None
-
-
-def file_digest(path: str | Path) -> str:
-    """sha256 of a file's bytes."""
-    return hashlib.sha256(Path(path).read_bytes()).hexdigest()
+        one = INPUTS[name]
+        flag = f"--{one.flag or name.replace('_', '-')}"
+        default = DEFAULTS[name]
+        parser.add_argument(flag, dest=name, default=default, type=one.parse, help=one.help)

@@ -7,16 +7,10 @@ from pathlib import Path
 from typing import Any
 
 METHODS = "such as nuwa,nuwa:paper or composed parts: visionzip.before+fastv.inner+rpme"
-POSITIONS = "published (default), perc, pesp, rpme or rpme_affine (ours)"
 
 
 def add_json(parser: Any) -> None:
     parser.add_argument("--json", type=Path, help="also write the report to this file")
-
-
-def names(text: str) -> list[str]:
-    """ "nuwa, fastv" as a list."""
-    return [part.strip() for part in text.split(",")]
 
 
 def ratios(text: str) -> list[float]:

@@ -6,6 +6,7 @@ import argparse
 from typing import Any
 
 from app.commands import arguments
+from app.request import add_arguments, split_names
 from app.settings import Settings
 
 SPLITS = "plain (default), sizes, crowd, clutter, alike, or hard: all four"
@@ -21,7 +22,7 @@ def add(commands: Any) -> None:
         "--methods", help=f"{arguments.METHODS}; or all; default: some for the model's media"
     )
     parser.add_argument("--retention", help="comma-separated; default: 33, 22 and 11 %% for scenes")
-    parser.add_argument("--positions", default="published", help=arguments.POSITIONS)
+    add_arguments(parser, ["positions"])
     parser.add_argument("--jobs", type=int, help="processes of one thread; default: one per core")
     arguments.add_json(parser)
     parser.set_defaults(run=run)
@@ -38,7 +39,7 @@ def run(options: argparse.Namespace, settings: Settings) -> None:
         options.model,
         options.count,
         options.seed,
-        list(bench.every_method(options.model)) if every else arguments.names(methods),
+        list(bench.every_method(options.model)) if every else split_names(methods),
         arguments.ratios(options.retention or bench.RATIOS[unit]),
         options.positions,
         settings,

@@ -6,6 +6,7 @@ import argparse
 from typing import Any
 
 from app.commands import arguments
+from app.request import split_names
 from app.settings import Settings
 
 
@@ -26,8 +27,8 @@ def add(commands: Any) -> None:
 
 
 def run(options: argparse.Namespace, settings: Settings) -> None:
+    from app.jobs import first_kind
     from app.measure import timing
-    from app.request import first_kind
     from models.catalog import find
 
     card, frames = find(options.model), options.frames
@@ -36,7 +37,7 @@ def run(options: argparse.Namespace, settings: Settings) -> None:
     kind = "video" if frames else "image"
     report = timing.timing(
         options.model,
-        arguments.names(options.methods or timing.METHODS[kind]),
+        split_names(options.methods or timing.METHODS[kind]),
         arguments.ratios(options.retention or timing.RATIOS[kind]),
         frames,
         arguments.size(options.size),

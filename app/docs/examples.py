@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from app.example_uploads import file_digest
 from app.render.mp4 import write_mp4
-from app.request import file_digest
 from app.settings import EXAMPLES
 from models.embedded.world import clip_questions as clip_ask
 from models.embedded.world import questions as ask

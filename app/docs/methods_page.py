@@ -9,11 +9,11 @@ from typing import Any
 
 from app.docs.answers import Report, answers
 from app.docs.examples import SHOWN
+from app.jobs import NOUNS
 from app.render.knobs import knobs
 from app.render.method_text import Method, Row, place, positions, rows
 from app.render.table import markdown_table
 from app.render.tested import sentence
-from app.request import NOUNS
 from pruning.budget import Budget
 from pruning.description import describe
 from pruning.methods.sparsevlm import LAYERS, RECYCLING

@@ -7,10 +7,10 @@ from pathlib import Path
 from string import Template
 from typing import Any
 
+from app.jobs import NOUNS
 from app.render.method_text import Method
 from app.render.table import markdown_table
 from app.render.tested import NOT_MEASURED
-from app.request import NOUNS
 from models.catalog import CATALOG, RANDOM, ModelCard, find
 from models.grounding import FORMATS
 from models.loading import config_of

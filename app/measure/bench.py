@@ -15,8 +15,8 @@ from multiprocessing import get_context
 import torch
 from tqdm import tqdm
 
+from app.jobs import first_kind, lanes_at
 from app.render.table import text_table
-from app.request import first_kind, lanes_at
 from app.settings import Settings
 from app.worker.conditions import conditions
 from models.catalog import CATALOG, find

@@ -26,8 +26,8 @@ from typing import Any
 
 from gradio_client import Client, handle_file
 
+from app.example_uploads import examples_of
 from app.measure.tab import Tab, spaced
-from app.request import examples_of
 from app.settings import EXAMPLES, Settings
 
 PROCESSES = 5  # that the visitors live in

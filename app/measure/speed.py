@@ -20,7 +20,9 @@ from dataclasses import replace
 
 from gradio_client import Client, handle_file
 
-from app.request import NOUNS, examples_of, first_kind, read_job
+from app.example_uploads import examples_of
+from app.jobs import NOUNS, first_kind, read_job
+from app.request import Request
 from app.settings import EXAMPLES, Settings
 from app.worker.conditions import conditions
 from app.worker.events import ComparisonDone, TextDelta
@@ -66,14 +68,14 @@ def _example(model: str) -> dict:
 
 def _job(example: dict, model: str, settings: Settings) -> Job:
     """What the page asks by itself, of `FRAMES` frames of a clip."""
-    return read_job(
-        EXAMPLES / example["file"],
-        example["questions"][0]["question"],
-        model,
+    request = Request(
+        upload=EXAMPLES / example["file"],
+        question=example["questions"][0]["question"],
+        model=model,
         retention_ratio=RETENTION,
         num_frames=FRAMES,
-        settings=replace(settings, model=model),
     )
+    return read_job(request, replace(settings, model=model))
 
 
 def _page(example: dict, job: Job) -> dict[str, float]:

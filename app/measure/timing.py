@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
+from app.jobs import lanes_at
 from app.render.table import text_table
-from app.request import lanes_at
 from app.settings import Settings
 from app.worker.conditions import conditions
 from models.catalog import find

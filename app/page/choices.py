@@ -5,8 +5,8 @@ from __future__ import annotations
 from functools import lru_cache
 from html import escape
 
+from app.jobs import LANES, NOUNS, offered
 from app.render.summary import percent
-from app.request import LANES, NOUNS, offered
 from app.settings import Settings
 from models.catalog import CATALOG, find
 from models.grounding import FORMATS
@@ -16,13 +16,6 @@ from pruning.methods import METHODS, create
 
 # Presets that follow a source where sources differ, or that papers name as methods of their own.
 OFFERED = ("paper", "official", "fix", "plus", "early")
-POSITIONS = (
-    ("As published", "published"),
-    ("PERC: re-indexed contiguously", "perc"),
-    ("PESP: the sparse original ids", "pesp"),
-    ("RPME: stretched over the full range", "rpme"),
-    ("RPME, affine (ours): the full range, every gap stretched alike", "rpme_affine"),
-)
 
 
 @lru_cache

@@ -1,4 +1,4 @@
-"""The Compare view: declare the components, then wire them."""
+"""The Compare view: declares the components, then wires them."""
 
 from __future__ import annotations
 
@@ -10,14 +10,15 @@ import gradio as gr
 
 from app.guard.visitors import Visitors
 from app.page import board, form
-from app.page.choices import retention_note
 from app.page.following import Following
+from app.page.form import Form
 from app.page.handlers import Handlers
+from app.page.inputs import ChoiceInput
 from app.page.inspector import Inspector
 from app.settings import Settings
 from app.worker.protocol import Worker
 
-# Files that are made when they are asked for: some visitors at a time, whoever waits for a device.
+# Downloads are drawn on request, for a few visitors at a time, beside the device's queue.
 FILES = {"concurrency_id": "files", "concurrency_limit": 4}
 QUIET = {"show_progress": "hidden", "api_visibility": "private", "queue": False}
 
@@ -25,17 +26,17 @@ QUIET = {"show_progress": "hidden", "api_visibility": "private", "queue": False}
 def compare_view(
     worker: Worker,
     settings: Settings,
-    model: gr.Dropdown,
+    model: ChoiceInput,
     visitors: Visitors,
     **device: Any,
 ) -> None:
     """Build the view inside the current `gr.Blocks` and connect it to `worker`."""
     with gr.Row(elem_id="main", equal_height=False):
-        asked = form.declare(settings)
+        asked = form.declare(settings, model)
         shown = board.declare(settings)
-    _wire_form(asked, model, settings)
+    _wire_form(asked, settings)
     handlers = Handlers(worker, settings, asked, shown, visitors)
-    _wire_job(handlers, asked, model, **device)
+    _wire_job(handlers, asked, **device)
     _wire_inspector(shown.inspector, shown.comparison)
     shown.save.click(
         handlers.keep,
@@ -47,11 +48,11 @@ def compare_view(
     ).then(None, js="() => window.tokenscope.press('file')", api_visibility="private")
 
 
-def _wire_form(asked: form.Form, model: gr.Dropdown, settings: Settings) -> None:
-    follow = Following(asked, model, settings)
-    given, followers = [asked.kind, model, asked.methods, asked.retention], follow.outputs()
+def _wire_form(asked: Form, settings: Settings) -> None:
+    follow = Following(asked, settings)
+    inputs, outputs = follow.inputs(), follow.outputs()
     for kind, tab in asked.tab.items():
-        tab.select(partial(follow.open_tab, kind), given, followers, **QUIET)
+        tab.select(partial(follow.open_tab, kind), inputs, outputs, **QUIET)
         asked.galleries[kind].select(
             choosing(follow, kind),
             None,
@@ -62,14 +63,15 @@ def _wire_form(asked: form.Form, model: gr.Dropdown, settings: Settings) -> None
     for way, tab in asked.ways.items():
         notes = [asked.way, asked.methods_note, asked.lab.note]
         tab.select(partial(follow.open_way, way), None, notes, **QUIET)
+    selectors = asked.lab.selectors
     gr.on(
-        [selector.input for selector in asked.lab.selectors],
+        [selector.input for selector in selectors],
         follow.choose_part,
-        [*asked.lab.selectors],
+        set(selectors),
         asked.lab.note,
         **QUIET,
     )
-    model.input(follow.choose_model, given, followers, **QUIET)
+    asked.model.input(follow.choose_model, inputs, outputs, **QUIET)
     asked.chips.select(chosen_question, None, asked.question, **QUIET)
     asked.methods.input(
         follow.choose_methods,
@@ -78,16 +80,16 @@ def _wire_form(asked: form.Form, model: gr.Dropdown, settings: Settings) -> None
         **QUIET,
     )
     gr.on(
-        [asked.retention.change, asked.num_frames.change],
-        retention_note,
-        [asked.retention, model, asked.num_frames],
+        [asked.retention_ratio.change, asked.num_frames.change],
+        follow.count_tokens,
+        {asked.retention_ratio, asked.model, asked.num_frames},
         asked.retention_note,
         **QUIET,
     )
 
 
 def choosing(follow: Following, kind: str) -> Callable[[gr.SelectData], dict[Any, Any]]:
-    """Gradio finds out by its annotation that a handler wants the event."""
+    """A handler with the annotation by which Gradio passes the event."""
 
     def choose(event: gr.SelectData) -> dict[Any, Any]:
         return follow.choose_example(kind, event.index)
@@ -96,7 +98,6 @@ def choosing(follow: Following, kind: str) -> Callable[[gr.SelectData], dict[Any
 
 
 def chosen_question(event: gr.SelectData) -> str:
-    """As the page shows it."""
     return str(event.value[0])
 
 
@@ -116,28 +117,12 @@ def _wire_inspector(part: Inspector, comparison: gr.State) -> None:
     ).then(None, js="() => window.tokenscope.press('clip-file')", api_visibility="private")
 
 
-def _wire_job(handlers: Handlers, asked: form.Form, model: gr.Dropdown, **device: Any) -> None:
-    inputs = [
-        asked.kind,
-        asked.uploads["image"],
-        asked.uploads["video"],
-        asked.question,
-        model,
-        asked.way,
-        asked.methods,
-        asked.retention,
-        asked.positions,
-        asked.num_frames,
-        asked.max_new_tokens,
-        asked.temperature,
-        asked.seed,
-        *asked.lab.selectors,
-    ]
+def _wire_job(handlers: Handlers, asked: Form, **device: Any) -> None:
     outputs = handlers.outputs()
     job = gr.on(
         [asked.compare.click, asked.question.submit],
         handlers.run,
-        inputs,
+        asked.inputs(),
         outputs,
         show_progress="minimal",
         show_progress_on=asked.status,

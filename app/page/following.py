@@ -1,4 +1,4 @@
-"""The form follows what a person brings: the kind of upload, the model, the example."""
+"""Keeps the form consistent when a person chooses a kind of upload, a model or an example."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from typing import Any
 
 import gradio as gr
 
+from app.example_uploads import examples_of
+from app.jobs import default_card, first_kind
 from app.page.choices import (
     answers_note,
     default_lanes,
@@ -15,28 +17,33 @@ from app.page.choices import (
 )
 from app.page.form import Form, chips_of
 from app.page.handlers import alert
-from app.page.lab import note_on
+from app.page.lab import describe
 from app.page.notes import methods_note
-from app.request import default_card, examples_of, first_kind
 from app.settings import EXAMPLES, Settings
 from models.catalog import ModelCard, find
 
 Update = dict[Any, Any]
+Values = dict[Any, Any]  # by component
 
 
 class Following:
-    """What changes in the form of one page when something in it is chosen."""
+    """Updates of one page's form, one method per choice."""
 
-    def __init__(self, form: Form, model: gr.Dropdown, settings: Settings) -> None:
-        self.form, self.model, self.settings = form, model, settings
+    def __init__(self, form: Form, settings: Settings) -> None:
+        self.form, self.settings = form, settings
 
-    def outputs(self) -> list[Any]:
-        """All that hangs on the kind of upload and on the model."""
+    def inputs(self) -> set[Any]:
+        """What `open_tab` and `choose_model` read."""
         form = self.form
-        return [
+        return {form.kind, form.model, form.methods, form.retention_ratio}
+
+    def outputs(self) -> set[Any]:
+        """What depends on the kind of upload and on the model."""
+        form = self.form
+        return {
             form.kind,
             form.tabs,
-            self.model,
+            form.model,
             form.question,
             form.chips,
             form.methods,
@@ -45,31 +52,29 @@ class Following:
             form.methods_note,
             form.retention_note,
             form.num_frames,
-        ]
+        }
 
-    def open_tab(self, tab: str, kind: str, model: str, methods: list[str], ratio: float) -> Update:
-        """A tab that the model does not take brings the one that does."""
-        if tab == kind:  # the tab followed the model
-            return {self.form.kind: kind}
-        card = find(model)
+    def open_tab(self, tab: str, values: Values) -> Update:
+        """If the model does not take the tab's kind, choose one that does."""
+        if tab == values[self.form.kind]:  # `choose_model` has opened it
+            return {self.form.kind: tab}
+        card = find(values[self.form.model])
         card = card if tab in card.media else default_card(tab, self.settings)
-        return self._changed(card, kind, tab, methods, ratio)
+        return self._change(card, tab, values)
+
+    def choose_model(self, values: Values) -> Update:
+        """If the model does not take the open tab's kind, open the tab of its own."""
+        card, kind = find(values[self.form.model]), values[self.form.kind]
+        return self._change(card, kind if kind in card.media else first_kind(card), values)
 
     def open_way(self, way: str) -> Update:
-        """What is said of whole methods is said beside them only, and of parts beside those."""
+        """Show the note on the methods or the note on the Lab's parts."""
         notes = {"methods": self.form.methods_note, "lab": self.form.lab.note}
         shown = {note: gr.HTML(visible=way == one) for one, note in notes.items()}
         return {self.form.way: way, **shown}
 
-    def choose_part(self, *selected: str) -> Update:
-        return {self.form.lab.note: note_on(selected)}
-
-    def choose_model(self, kind: str, model: str, methods: list[str], ratio: float) -> Update:
-        """A model that does not take the open tab's kind opens its own."""
-        card = find(model)
-        return self._changed(
-            card, kind, kind if kind in card.media else first_kind(card), methods, ratio
-        )
+    def choose_part(self, values: Values) -> Update:
+        return {self.form.lab.note: describe(self.form.lab.chosen(values))}
 
     def choose_example(self, kind: str, index: int) -> Update:
         form, example = self.form, examples_of(kind)[index]
@@ -80,32 +85,39 @@ class Following:
         }
 
     def choose_methods(self, chosen: list[str]) -> Update:
-        """No more than there are lanes."""
-        kept = chosen[: self.settings.max_lanes - 1]
-        update: Update = {self.form.methods_note: methods_note(kept)}
-        if kept != chosen:
-            update[self.form.methods] = gr.CheckboxGroup(value=kept)
-            update[self.form.status] = alert(
-                f"{len(kept)} methods fit; clear one to choose another."
+        """Accept as many methods as there are lanes."""
+        form, accepted = self.form, chosen[: self.settings.max_lanes - 1]
+        update: Update = {form.methods_note: methods_note(accepted)}
+        if accepted != chosen:
+            update[form.methods] = gr.CheckboxGroup(value=accepted)
+            update[form.status] = alert(
+                f"{len(accepted)} methods fit; clear one to choose another."
             )
         return update
 
-    def _changed(
-        self, card: ModelCard, before: str, kind: str, methods: list[str], ratio: float
-    ) -> Update:
+    def count_tokens(self, values: Values) -> str:
+        """The retention ratio as a count of visual tokens."""
+        form = self.form
+        return retention_note(
+            values[form.retention_ratio], values[form.model], values[form.num_frames]
+        )
+
+    def _change(self, card: ModelCard, kind: str, values: Values) -> Update:
         form, offered = self.form, method_choices(card.name)
-        if kind == before:
-            chosen = [name for name in methods if name in dict(offered)]
+        update: Update = {}
+        if kind == values[form.kind]:
+            names = dict(offered)
+            chosen = [name for name in values[form.methods] if name in names]
         else:
             chosen = default_lanes(card.name, kind, self.settings.max_lanes)
-        moved = {} if kind == before else {form.chips: chips_of(None), **form.lab.follow(kind)}
-        return moved | {
+            update = {form.chips: chips_of(None), **form.lab.follow(kind)}
+        return update | {
             form.kind: kind,
             form.tabs: gr.Tabs(selected=kind),
-            self.model: card.name,
+            form.model: card.name,
             form.question: gr.Textbox(info=answers_note(card.name), placeholder=placeholder(kind)),
             form.methods: gr.CheckboxGroup([(title, n) for n, title in offered], value=chosen),
             form.methods_note: methods_note(chosen),
-            form.retention_note: retention_note(ratio, card.name),
+            form.retention_note: retention_note(values[form.retention_ratio], card.name),
             form.num_frames: gr.Slider(value=card.frames, visible=kind == "video"),
         }

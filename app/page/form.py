@@ -1,15 +1,17 @@
-"""The left column: what a person sets before a comparison."""
+"""The left column: the inputs of a comparison."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from typing import Any
 
 import gradio as gr
 
+from app.example_uploads import examples_of
 from app.guard.uploads import ClipInput, PictureInput, limits_note
+from app.jobs import NOUNS, first_kind
 from app.page import lab
 from app.page.choices import (
-    POSITIONS,
     absent_note,
     answers_note,
     default_lanes,
@@ -17,33 +19,34 @@ from app.page.choices import (
     placeholder,
     retention_note,
 )
-from app.page.inputs import ChoiceInput, ChoicesInput, NumberInput, RangeInput
-from app.page.lab import Lab
+from app.page.inputs import ChoiceInput, ChoicesInput, NumberInput, declared, slider
+from app.page.lab import Lab, composed_names
 from app.page.notes import methods_note
-from app.request import NOUNS, RATIO, examples_of, first_kind
+from app.request import DEFAULTS, POSITIONS, Request
 from app.settings import EXAMPLES, Settings
 from models.catalog import ModelCard, find
 
-CHIPS = 6  # questions offered at once
+CHIPS = 6  # most example questions on offer
 
 
 @dataclass(frozen=True)
 class Form:
-    """The components a comparison reads."""
+    """The components of the form; those named like fields of `Request` hold their values."""
 
-    kind: gr.Radio  # "image" | "video": the tab that is open
+    model: ChoiceInput
+    kind: gr.Radio  # "image" | "video": the open tab
     tabs: gr.Tabs
     tab: dict[str, gr.Tab]
     uploads: dict[str, PictureInput | ClipInput]
     galleries: dict[str, gr.Gallery]
     question: gr.Textbox
     chips: gr.Dataset
-    way: gr.Radio  # "methods" | "lab": which of the two says what the lanes are
+    way: gr.Radio  # "methods" | "lab": which of the two tabs defines the lanes
     ways: dict[str, gr.Tab]
     methods: ChoicesInput
     lab: Lab
     methods_note: gr.HTML
-    retention: gr.Slider
+    retention_ratio: gr.Slider
     retention_note: gr.HTML
     positions: ChoiceInput
     num_frames: gr.Slider
@@ -54,14 +57,36 @@ class Form:
     stop: gr.Button
     status: gr.HTML
 
+    @property
+    def by_field(self) -> dict[str, Any]:
+        """The components of the request's fields, by name. The upload has one per kind."""
+        names = [one.name for one in fields(Request)]
+        return {name: getattr(self, name) for name in names if hasattr(self, name)}
 
-def declare(settings: Settings) -> Form:
+    def inputs(self) -> set[Any]:
+        """The components that `request` reads."""
+        uploads, parts = self.uploads.values(), self.lab.selectors
+        return {self.kind, self.way, *self.by_field.values(), *uploads, *parts}
+
+    def request(self, values: dict[Any, Any]) -> Request:
+        """The request of a person; `values` are those of `inputs()`."""
+        sent = {name: values[part] for name, part in self.by_field.items()}
+        if values[self.way] == "lab":  # its lanes name their positions
+            sent["methods"] = composed_names(self.lab.chosen(values))
+            sent["positions"] = DEFAULTS["positions"]
+        clip = values[self.kind] == "video"
+        if not clip:
+            sent["num_frames"] = None
+        return Request(upload=values[self.uploads["video" if clip else "image"]], **sent)
+
+
+def declare(settings: Settings, model: ChoiceInput) -> Form:
     """Lay the column out, top to bottom in the order a person fills it in."""
     card = find(settings.model)
     kind = first_kind(card)
     with gr.Column(elem_id="ask", min_width=280):
-        upload_parts = _upload_parts(kind, settings)
-        question = gr.Textbox(
+        parts = _upload_parts(kind, settings)
+        parts["question"] = gr.Textbox(
             label="Question",
             placeholder=placeholder(kind),
             lines=1,
@@ -69,7 +94,7 @@ def declare(settings: Settings) -> Form:
             info=answers_note(card.name),
             elem_id="question",
         )
-        chips = gr.Dataset(
+        parts["chips"] = gr.Dataset(
             components=[gr.Textbox(visible=False)],
             samples=[],
             visible=False,
@@ -77,37 +102,24 @@ def declare(settings: Settings) -> Form:
             layout="gallery",
             elem_id="chips",
         )
-        ways, methods, composed, note = _lane_parts(card, kind, settings)
-        retention, retained = _retention_parts(card)
-        note.render()  # below: the ratio is asked for, this is only read
-        composed.note.render()
-        advanced = _advanced(card, kind, settings)
-        actions = _actions()
-        opened, way = _opened(["image", "video"], kind), _opened(["methods", "lab"], "methods")
-    return Form(
-        opened,
-        *upload_parts,
-        question,
-        chips,
-        way,
-        ways,
-        methods,
-        composed,
-        note,
-        retention,
-        retained,
-        *advanced,
-        *actions,
-    )
+        parts |= _lane_parts(card, kind, settings)
+        parts |= _retention_parts(card, settings)
+        parts["methods_note"].render()  # below what a person sets, because it is only read
+        parts["lab"].note.render()
+        parts |= _advanced(card, kind, settings)
+        parts |= _actions()
+        parts["kind"] = _open_tab(["image", "video"], kind)
+        parts["way"] = _open_tab(["methods", "lab"], "methods")
+    return Form(model=model, **parts)
 
 
-def _opened(tabs: list[str], first: str) -> gr.Radio:
-    """Which tab is open, on the page itself: a state of the server's may be forgotten."""
+def _open_tab(tabs: list[str], first: str) -> gr.Radio:
+    """Which tab is open. The page keeps it, because the server may forget a `gr.State`."""
     return gr.Radio(tabs, value=first, visible=False)
 
 
-def _upload_parts(kind: str, settings: Settings) -> tuple:
-    """A tab a kind, each with its input and its examples."""
+def _upload_parts(kind: str, settings: Settings) -> dict[str, Any]:
+    """A tab for each kind, with its input and examples."""
     tab, uploads, galleries = {}, {}, {}
     with gr.Tabs(selected=kind, elem_id="kind") as tabs:
         for name, heading in (("image", "Image"), ("video", "Video")):
@@ -115,7 +127,7 @@ def _upload_parts(kind: str, settings: Settings) -> tuple:
                 uploads[name] = _picture() if name == "image" else _clip()
                 gr.HTML(limits_note(name, settings), elem_classes="most", apply_default_css=False)
                 galleries[name] = _gallery(name)
-    return tabs, tab, uploads, galleries
+    return {"tabs": tabs, "tab": tab, "uploads": uploads, "galleries": galleries}
 
 
 def _picture() -> PictureInput:
@@ -161,8 +173,8 @@ def _gallery(kind: str) -> gr.Gallery:
     )
 
 
-def _lane_parts(card: ModelCard, kind: str, settings: Settings) -> tuple:
-    """Whole methods, or parts put together: a tab each; and what is said of the methods."""
+def _lane_parts(card: ModelCard, kind: str, settings: Settings) -> dict[str, Any]:
+    """A tab for whole methods and one for composed parts, and the note on the methods."""
     chosen, ways = default_lanes(card.name, kind, settings.max_lanes), {}
     with gr.Tabs(selected="methods", elem_id="way"):
         with gr.Tab("Methods", id="methods") as ways["methods"]:
@@ -173,7 +185,7 @@ def _lane_parts(card: ModelCard, kind: str, settings: Settings) -> tuple:
                 elem_id="methods",
             )
         with gr.Tab("Lab", id="lab") as ways["lab"]:
-            composed = lab.declare(kind, settings)
+            parts = lab.declare(kind, settings)
     note = gr.HTML(
         methods_note(chosen),
         elem_id="methods-note",
@@ -181,54 +193,50 @@ def _lane_parts(card: ModelCard, kind: str, settings: Settings) -> tuple:
         apply_default_css=False,
         render=False,
     )
-    return ways, methods, composed, note
+    return {"ways": ways, "methods": methods, "lab": parts, "methods_note": note}
 
 
-def _retention_parts(card: ModelCard) -> tuple[gr.Slider, gr.HTML]:
-    retention = RangeInput(0.05, 1, RATIO, step=0.001, label="Retention ratio", elem_id="retention")
-    note = gr.HTML(
-        retention_note(RATIO, card.name), elem_id="retention-note", apply_default_css=False
-    )
-    return retention, note
+def _retention_parts(card: ModelCard, settings: Settings) -> dict[str, Any]:
+    ratio = slider("retention_ratio", settings, info=None, elem_id="retention")  # the note says it
+    note = retention_note(ratio.value, card.name)
+    return {
+        "retention_ratio": ratio,
+        "retention_note": gr.HTML(note, elem_id="retention-note", apply_default_css=False),
+    }
 
 
-def _advanced(card: ModelCard, kind: str, settings: Settings) -> tuple:
+def _advanced(card: ModelCard, kind: str, settings: Settings) -> dict[str, Any]:
     with gr.Accordion("Advanced", open=False, elem_id="advanced"):
-        positions = ChoiceInput(
-            list(POSITIONS),
-            value="published",
-            label="Positions",
-            info="How survivors are numbered for rotary embedding; in the Lab a lane has its own",
-        )
-        num_frames = RangeInput(
-            1,
-            settings.max_frames,
-            card.frames,
-            step=1,
-            label="Frames",
-            info="Sampled evenly over the clip",
-            visible=kind == "video",
-            elem_id="num-frames",
-        )
-        most = settings.max_new_tokens
-        max_new_tokens = RangeInput(1, most, min(64, most), step=1, label="Max new tokens")
-        temperature = RangeInput(
-            0, 2, 0, step=0.05, label="Temperature", info="0 takes the likeliest token each time"
-        )
-        seed = NumberInput(
-            0, precision=0, label="Seed", info="Used when the temperature is above 0"
-        )
+        parts = {
+            "positions": ChoiceInput(
+                list(POSITIONS),
+                value=DEFAULTS["positions"],
+                label="Positions",
+                info="How survivors are numbered for rotary embedding; in the Lab, each lane has "
+                "its own",
+            ),
+            "num_frames": slider(
+                "num_frames",
+                settings,
+                value=card.frames,
+                visible=kind == "video",
+                elem_id="num-frames",
+            ),
+            "max_new_tokens": slider("max_new_tokens", settings),
+            "temperature": slider("temperature", settings),
+            "seed": NumberInput(DEFAULTS["seed"], precision=0, **declared("seed")),
+        }
         gr.HTML(absent_note(), elem_id="absent", apply_default_css=False)
-    return positions, num_frames, max_new_tokens, temperature, seed
+    return parts
 
 
-def _actions() -> tuple[gr.Button, gr.Button, gr.HTML]:
+def _actions() -> dict[str, Any]:
     with gr.Column(elem_id="act"):
         with gr.Row(elem_id="buttons"):
             compare = gr.Button("Compare", variant="primary", elem_id="compare", min_width=80)
             stop = gr.Button("Stop", interactive=False, elem_id="stop", min_width=60)
         status = gr.HTML(elem_id="status", apply_default_css=False)
-    return compare, stop, status
+    return {"compare": compare, "stop": stop, "status": status}
 
 
 def _caption(example: dict) -> str:
@@ -236,6 +244,7 @@ def _caption(example: dict) -> str:
 
 
 def chips_of(example: dict | None) -> gr.Dataset:
-    """The questions of an example; for somebody's own upload there are none to offer."""
-    known = [] if example is None else example["questions"]
-    return gr.Dataset(samples=[[one["question"]] for one in known[:CHIPS]], visible=bool(known))
+    """The questions of an example; None stands for a person's own upload, which has none."""
+    questions = [] if example is None else example["questions"]
+    samples = [[one["question"]] for one in questions[:CHIPS]]
+    return gr.Dataset(samples=samples, visible=bool(samples))

@@ -1,4 +1,4 @@
-"""What happens on Compare and on Stop: a worker's events become updates of the page."""
+"""Handlers of Compare and Stop: turn a worker's events into updates of the page."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ from typing import Any
 import gradio as gr
 
 from app.guard.visitors import Visitors, address
+from app.jobs import read_job
 from app.logs import at_job
 from app.page.board import Board
 from app.page.download import download
 from app.page.figures import figures_table
 from app.page.form import Form
 from app.page.held import Held, Shelf, held
-from app.page.lab import composed
 from app.page.screen import Screen
 from app.recording.export import zip_recording
 from app.render.clip_timeline import clip_timeline_chart
 from app.render.latency import latency_chart
 from app.render.staircase import staircase_chart
 from app.render.summary import conditions_line, media_line
-from app.request import read_job
+from app.request import Request
 from app.settings import Settings
 from app.worker.events import Event, Queued
 from app.worker.protocol import AdmittingWorker, Job, Run, new_number
@@ -39,10 +39,11 @@ SECONDS_BETWEEN_UPDATES = 0.05
 log = logging.getLogger(__name__)
 
 Update = dict[Any, Any]
+Values = dict[Any, Any]  # by component
 
 
 class Handlers:
-    """What happens on Compare and on Stop, for the components of one page."""
+    """The handlers for the components of one page."""
 
     def __init__(
         self,
@@ -55,7 +56,7 @@ class Handlers:
         self.worker, self.settings, self.form, self.board = worker, settings, form, board
         self.visitors = visitors
         self.shelf = Shelf(settings.max_held_mb * 1_000_000)
-        self.screens: dict[str, Screen] = {}  # of comparisons that run, by browser session
+        self.screens: dict[str, Screen] = {}  # of running comparisons, by browser session
 
     def outputs(self) -> list[Any]:
         board, form = self.board, self.form
@@ -79,53 +80,21 @@ class Handlers:
             form.status,
         ]
 
-    def run(
-        self,
-        request: gr.Request,
-        kind: str,
-        picture: str | None,
-        clip: str | None,
-        question: str,
-        model: str,
-        way: str,
-        methods: list[str],
-        retention_ratio: float,
-        positions: str,
-        num_frames: int,
-        max_new_tokens: int,
-        temperature: float,
-        seed: int,
-        *parts: str,
-    ) -> Iterator[Update]:
-        """One comparison from the button to the last chart; `parts` are what the Lab says."""
-        if way == "lab":
-            methods, positions = composed(parts), "published"  # each name says its own
+    def run(self, request: gr.Request, values: Values) -> Iterator[Update]:
+        """One comparison, from the click to the last chart; `values` are the form's inputs."""
         visitor, number = request.session_hash, new_number()
-        reading = partial(
-            read_job,
-            clip if kind == "video" else picture,
-            question,
-            model,
-            methods,
-            retention_ratio,
-            positions=positions,
-            num_frames=num_frames if kind == "video" else None,
-            max_new_tokens=max_new_tokens,
-            temperature=temperature,
-            seed=seed,
-            settings=self.settings,
-        )
+        asked = self.form.request(values)
         with self.visitors.job(visitor) as cancelled:
             try:
                 with self.worker.admit(visitor, address(request), number) as run:
-                    asked = partial(read_as, visitor, number, reading)
-                    yield from self._admitted(visitor, asked, run, cancelled)
+                    read = partial(read_as, visitor, number, asked, self.settings)
+                    yield from self._admitted(visitor, read, run, cancelled)
             except Exception as error:
-                stopped = cancelled.is_set()
-                yield self._stopped() if stopped else self._refusal(in_words(error, number))
+                text = describe_error(error, number)
+                yield self._stopped() if cancelled.is_set() else self._refusal(text)
 
     def stop(self, request: gr.Request) -> Update:
-        """Free the device and leave on the screen what is there."""
+        """Free the device and keep on the screen what has arrived."""
         screen = self.screens.pop(request.session_hash, None)
         self.visitors.end(request.session_hash)
         if screen is None:
@@ -136,20 +105,20 @@ class Handlers:
         return self._closing(screen)
 
     def keep(self, kept: Held | None) -> Iterator[Update]:
-        """Make the file when it is asked for: its pictures are drawn large and take a while."""
+        """Write the file on request, because its large pictures take a while to draw."""
         board, write = self.board, partial(zip_recording, held(kept))
         yield from download(board.save, board.file, write, preparing="Preparing the file")
 
     def _admitted(
         self,
         visitor: str,
-        reading: Callable[..., Job],
+        read: Callable[[threading.Event], Job],
         run: Run,
         cancelled: threading.Event,
     ) -> Iterator[Update]:
-        """Read and run, in a place of the queue. What the worker raises is told, not raised."""
+        """Read the upload and run the job. Shows what the worker raises instead of raising it."""
         yield self._buttons(running=True) | {self.form.status: note("Reading the upload.")}
-        job = reading(cancelled)
+        job = read(cancelled)
         screen = self.screens[visitor] = Screen(job)
         try:
             yield self._opening(screen)
@@ -163,7 +132,7 @@ class Handlers:
         try:
             for event in events:
                 if isinstance(event, Queued):
-                    yield {self.form.status: note(position(event))}
+                    yield {self.form.status: note(describe_position(event))}
                     continue
                 pending |= screen.take(event)
                 if time.monotonic() - sent >= SECONDS_BETWEEN_UPDATES:
@@ -171,8 +140,8 @@ class Handlers:
                     pending, sent = set(), time.monotonic()
         except Exception as error:
             screen.stop()
-            said = in_words(error, screen.job.number)
-            yield self._closing(screen) | {self.form.status: alert(said)}
+            text = describe_error(error, screen.job.number)
+            yield self._closing(screen) | {self.form.status: alert(text)}
             return
         if pending:
             yield {self.board.parts[part]: screen.html(part) for part in pending}
@@ -185,7 +154,7 @@ class Handlers:
             yield self._results(screen)
 
     def _refusal(self, sentence: str) -> Update:
-        """What an earlier comparison left goes too: it does not answer what was asked now."""
+        """Show the reason, and remove an earlier comparison, which answers another request."""
         board = self.board
         return {
             **{column: gr.Column(visible=False) for column in board.columns},
@@ -198,7 +167,7 @@ class Handlers:
         }
 
     def _opening(self, screen: Screen) -> Update:
-        """Everything of the run before goes; the lanes stand there waiting."""
+        """Remove the previous comparison and show the waiting lanes."""
         return {
             **self._shown(screen),
             **self._parts(screen),
@@ -208,7 +177,7 @@ class Handlers:
         }
 
     def _results(self, screen: Screen) -> Update:
-        """The last update: charts and figures, and every other value once more."""
+        """The last update: every value, with charts and figures."""
         board, comparison = self.board, screen.comparison
         return {
             **self._shown(screen),
@@ -222,11 +191,11 @@ class Handlers:
             board.conditions: _paragraphs(
                 conditions_line(comparison), media_line(comparison.media)
             ),
-            board.comparison: self.shelf.keep(comparison),  # last: others may need the room
+            board.comparison: self.shelf.keep(comparison),  # last: this may drop older comparisons
         }
 
     def _over_time(self, comparison: Comparison) -> Update:
-        """What only a clip has."""
+        """The charts that only a clip has."""
         board, moving = self.board, comparison.media.kind == "video"
         return {
             board.over_time: gr.Column(visible=moving),
@@ -234,7 +203,7 @@ class Handlers:
         }
 
     def _shown(self, screen: Screen) -> Update:
-        """As many columns as there are lanes, in place of the empty state."""
+        """Show one column per lane instead of the empty state."""
         board, job = self.board, screen.job
         columns = {
             column: gr.Column(visible=index < len(screen.lanes))
@@ -264,16 +233,17 @@ class Handlers:
 
 
 def read_as(
-    visitor: str, number: str, reading: Callable[..., Job], cancelled: threading.Event
+    visitor: str, number: str, request: Request, settings: Settings, cancelled: threading.Event
 ) -> Job:
-    """What somebody asks, read; what the log says of the reading bears the number."""
+    """Read a visitor's request. Log lines of the reading bear the job's number."""
     with at_job(number):
-        return replace(reading(cancelled=cancelled), visitor=visitor, number=number)
+        job = read_job(request, settings, cancelled)
+    return replace(job, visitor=visitor, number=number)
 
 
-def in_words(error: Exception, number: str) -> str:
-    """Our own sentences as they are; anything else goes to the log, by the job's number."""
-    if isinstance(error, gr.Error):  # so ZeroGPU tells of a quota, and of what a fork raised
+def describe_error(error: Exception, number: str) -> str:
+    """A `ValueError` in its own sentence; any other error is logged under the job's number."""
+    if isinstance(error, gr.Error):  # from ZeroGPU: quotas, and errors of the forked process
         return str(error.message)
     if isinstance(error, ValueError):
         return str(error)
@@ -281,12 +251,12 @@ def in_words(error: Exception, number: str) -> str:
     return f"The comparison stopped on an internal error. The log has the rest under {number}."
 
 
-def position(queued: Queued) -> str:
-    """Where a job stands, for the status line."""
+def describe_position(queued: Queued) -> str:
+    """The place of a job in the queue, for the status line."""
     if not queued.ahead:
         return "Comparing."
-    soon = "" if queued.seconds is None else f", about {max(1, ceil(queued.seconds))} s"
-    return f"Waiting: {queued.ahead} ahead{soon}."
+    seconds = "" if queued.seconds is None else f", about {max(1, ceil(queued.seconds))} s"
+    return f"Waiting: {queued.ahead} ahead{seconds}."
 
 
 def _paragraphs(*sentences: str) -> str:

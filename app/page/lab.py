@@ -1,22 +1,24 @@
-"""The Lab: lanes composed of one method's part before the LLM and another's inside it."""
+"""The Lab: lanes that combine a part before the LLM, a part inside it, and a position strategy."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
 import gradio as gr
 
-from app.page.choices import POSITIONS, part_choices
+from app.page.choices import part_choices
 from app.page.inputs import ChoiceInput
 from app.page.notes import parts_note
+from app.request import POSITIONS
 from app.settings import Settings
 
 LINE = "A lane is one method's part before the LLM, another's inside it, and how they number."
 NO_PART = ("Nothing", "")
 LABELS = ("before the LLM", "inside it", "positions")  # of a lane's selectors
-# One thing changes from a lane to the next: first the positions, then the part before the LLM.
+EMPTY = ("", "", "published")
+# From lane to lane one thing changes: first the positions, then the part before the LLM.
 SUGGESTED = {
     "image": (
         ("visionzip", "fastv", "published"),
@@ -31,71 +33,79 @@ SUGGESTED = {
 }
 
 Update = dict[Any, Any]
+Parts = tuple[str, str, str]  # of one lane: before the LLM, inside it, positions
 
 
 @dataclass(frozen=True)
 class Lab:
     """The Lab's components."""
 
-    selectors: tuple[ChoiceInput, ...]  # lane by lane: before, inner, positions
-    note: gr.HTML  # what they do, to be laid out where the methods' own note is
+    lanes: tuple[tuple[ChoiceInput, ...], ...]  # a selector for each of LABELS
+    note: gr.HTML  # describes the chosen parts; laid out with the note on the methods
+
+    @property
+    def selectors(self) -> list[ChoiceInput]:
+        return [selector for lane in self.lanes for selector in lane]
+
+    def chosen(self, values: Update) -> list[Parts]:
+        """What a person has chosen, lane by lane."""
+        return [tuple(values[selector] for selector in lane) for lane in self.lanes]
 
     def follow(self, kind: str) -> Update:
-        """The parts that there are for such an upload, and those suggested."""
-        lanes = len(self.selectors) // len(LABELS)
-        values = suggested(kind, lanes)
-        filled = zip(self.selectors, choices(kind) * lanes, values, strict=True)
-        update: Update = {self.note: note_on(values)}
-        return update | {part: gr.Dropdown(offers, value=value) for part, offers, value in filled}
+        """Offer and suggest the parts for a kind of upload."""
+        suggestion = suggested(kind, len(self.lanes))
+        update: Update = {self.note: describe(suggestion)}
+        for lane, parts in zip(self.lanes, suggestion, strict=True):
+            for selector, offers, value in zip(lane, choices(kind), parts, strict=True):
+                update[selector] = gr.Dropdown(offers, value=value)
+        return update
 
 
 def declare(kind: str, settings: Settings) -> Lab:
     """Lay out a row of selectors for each lane beside vanilla."""
-    lanes = settings.max_lanes - 1
     gr.HTML(f"<p>{LINE}</p>", elem_id="lab-line", apply_default_css=False)
-    first, selectors = suggested(kind, lanes), []
-    values = iter(first)
-    for lane in range(1, lanes + 1):
-        with gr.Row(elem_classes="lab-lane", elem_id=f"lab-{lane}"):
-            for label, offers in zip(LABELS, choices(kind), strict=True):
-                named = f"Lane {lane}: {label}"
-                value = next(values)
-                selectors.append(ChoiceInput(offers, value=value, label=named, min_width=80))
+    suggestion, lanes = suggested(kind, settings.max_lanes - 1), []
+    for number, parts in enumerate(suggestion, start=1):
+        with gr.Row(elem_classes="lab-lane", elem_id=f"lab-{number}"):
+            lanes.append(
+                tuple(
+                    ChoiceInput(offers, value=part, label=f"Lane {number}: {label}", min_width=80)
+                    for label, offers, part in zip(LABELS, choices(kind), parts, strict=True)
+                )
+            )
     note = gr.HTML(
-        note_on(first),
+        describe(suggestion),
         elem_id="lab-note",
         elem_classes="method-notes",
         apply_default_css=False,
         visible=False,
         render=False,
     )
-    return Lab(tuple(selectors), note)
+    return Lab(tuple(lanes), note)
 
 
 def choices(kind: str) -> list[list[tuple[str, str]]]:
-    """(what a person reads, what `composed` takes) for each selector of a lane."""
+    """(title, value) of each choice, for each selector of a lane."""
     parts = [[NO_PART, *part_choices(place, kind)] for place in ("before", "inner")]
     return [*parts, [(title.partition(":")[0], value) for title, value in POSITIONS]]
 
 
-def suggested(kind: str, lanes: int) -> list[str]:
-    """What every selector says at first; a lane too many says nothing."""
-    filled = SUGGESTED[kind] + (("", "", "published"),) * lanes
-    return [value for lane in filled[:lanes] for value in lane]
+def suggested(kind: str, lanes: int) -> list[Parts]:
+    """The parts that the Lab opens with; lanes without a suggestion are empty."""
+    return [*SUGGESTED[kind], *[EMPTY] * lanes][:lanes]
 
 
-def note_on(selected: Sequence[str]) -> str:
-    """What the chosen parts and position strategies do, lane by lane, each told once."""
-    every = len(LABELS)
-    parts = [name for lane in range(0, len(selected), every) for name in selected[lane : lane + 2]]
-    return parts_note(parts, selected[2::every])
+def describe(lanes: Iterable[Parts]) -> str:
+    """What the chosen parts and position strategies do, each once."""
+    lanes = list(lanes)
+    parts = [part for before, inner, _ in lanes for part in (before, inner)]
+    return parts_note(parts, [positions for _, _, positions in lanes])
 
 
-def composed(selected: Sequence[str]) -> list[str]:
-    """The name of each lane, from what its selectors say; a lane of nothing is left out."""
+def composed_names(lanes: Iterable[Parts]) -> list[str]:
+    """The name of each lane, such as "nuwa.before+fastv.inner+rpme", without empty lanes."""
     names = []
-    for lane in range(0, len(selected), len(LABELS)):
-        before, inner, positions = selected[lane : lane + len(LABELS)]
+    for before, inner, positions in lanes:
         parts = [f"{before}.before"] * bool(before) + [f"{inner}.inner"] * bool(inner)
         numbered = [str(positions)] * (positions != "published")
         if parts:

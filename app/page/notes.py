@@ -6,10 +6,10 @@ import re
 from collections.abc import Iterable, Sequence
 from html import escape
 
-from app.page.choices import POSITIONS
 from app.render.knobs import Knob, knobs
 from app.render.method_text import Method, Row, rows
 from app.render.tested import results
+from app.request import POSITIONS
 from pruning.description import describe
 from pruning.methods import METHODS
 

@@ -1,4 +1,4 @@
-"""The page without a browser, and what a person sends it on Compare."""
+"""The page without a browser, and the values it sends on Compare."""
 
 from __future__ import annotations
 
@@ -18,34 +18,38 @@ TAB = SimpleNamespace(session_hash="a tab", username=None, client=None)
 def handlers(worker) -> Handlers:
     settings = Settings()
     with gr.Blocks():
-        return Handlers(
-            worker, settings, form.declare(settings), board.declare(settings), Visitors()
-        )
+        asked = form.declare(settings, gr.Dropdown())
+        return Handlers(worker, settings, asked, board.declare(settings), Visitors())
 
 
-def ask(
-    page: Handlers,
-    picture,
-    question=QUESTION,
-    model=Settings.model,
-    kind="image",
-    clip=None,
-    **changes,
-):
-    parts = changes.pop("parts", [])
-    values = {
-        "way": "lab" if parts else "methods",
+def ask(page: Handlers, picture, question=QUESTION, kind="image", clip=None, parts=(), **changes):
+    """Press Compare. `parts` are the Lab's first selectors; `changes` are fields of the request."""
+    asked = page.form
+    fields = {
+        "question": question,
+        "model": Settings.model,
         "methods": ["visionzip", "nuwa", "pooling"],
-        "ratio": 1 / 9,
+        "retention_ratio": 1 / 9,
         "positions": "published",
-        "frames": 8,
-        "tokens": 64,
+        "num_frames": 8,
+        "max_new_tokens": 64,
         "temperature": 0.0,
         "seed": 0,
     } | changes
-    return page.run(TAB, kind, picture, clip, question, model, *values.values(), *parts)
+    lab = [*parts, *["", "", "published"] * 3]
+    return page.run(
+        TAB,
+        {
+            asked.kind: kind,
+            asked.way: "lab" if parts else "methods",
+            asked.uploads["image"]: picture,
+            asked.uploads["video"]: clip,
+            **{part: fields[name] for name, part in asked.by_field.items()},
+            **dict(zip(asked.lab.selectors, lab, strict=False)),
+        },
+    )
 
 
 def ask_of_clip(page, clip, **changes):
-    lanes = {"methods": ["flashvid", "fastvid", "ttm"]} | changes
-    return ask(page, None, QUESTION, "embedded-video", kind="video", clip=clip, **lanes)
+    lanes = {"model": "embedded-video", "methods": ["flashvid", "fastvid", "ttm"]}
+    return ask(page, None, kind="video", clip=clip, **lanes | changes)

@@ -9,7 +9,9 @@ import json
 from dataclasses import replace
 from functools import lru_cache
 
-from app.request import examples, read_job
+from app.example_uploads import examples
+from app.jobs import read_job
+from app.request import Request
 from app.settings import EXAMPLES, Settings
 from app.worker.events import TextDelta
 from app.worker.protocol import Job
@@ -22,7 +24,15 @@ def asked() -> Job:
     example = examples()[0]
     question = example["questions"][0]["question"]
     methods = ["visionzip", "nuwa"]
-    return read_job(EXAMPLES / example["file"], question, "embedded-image", methods, 1 / 3)
+    return read_job(
+        Request(
+            upload=EXAMPLES / example["file"],
+            question=question,
+            model="embedded-image",
+            methods=methods,
+            retention_ratio=1 / 3,
+        )
+    )
 
 
 class BrokenMethod:

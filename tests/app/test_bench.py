@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from app.__main__ import main
+from app.jobs import lanes_at
 from app.measure import bench
 from app.measure.bench import Outcome
-from app.request import lanes_at
 from app.settings import Settings
 from models.embedded.world.questions import Question
 from pruning.budget import Averages

@@ -9,9 +9,9 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from app.example_uploads import examples_of
 from app.page import following, form
 from app.page.build import build, launch
-from app.request import examples_of
 from app.settings import Settings
 from tests.app.browser import NEEDS_CHROMIUM, give_picture, tab
 from tests.app.fake_worker import FakeWorker

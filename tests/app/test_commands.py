@@ -8,8 +8,8 @@ from PIL import Image
 
 from app.__main__ import main
 from app.commands.draw import DRAWN
+from app.example_uploads import examples
 from app.recording import storage
-from app.request import examples
 from app.settings import EXAMPLES
 from app.worker import local
 from models.catalog import CATALOG, find
@@ -126,7 +126,7 @@ def test_a_lane_that_fails_is_named_and_the_exit_status_is_not_zero(tmp_path, ca
         ({"retention": "1.5"}, "at most 1"),
         ({"retention": "nan"}, "above 0"),
         ({"methods": "nuwa,fastv,pooling,visionzip"}, "the most is 4"),
-        ({"frames": "0"}, "Frames to sample is 0"),
+        ({"frames": "0"}, "Frames is 0"),
         ({"picture": "https://example.com/a.png"}, "web address"),
         ({"picture": "nowhere.png"}, "no file"),
     ],

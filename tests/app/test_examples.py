@@ -7,7 +7,8 @@ import pytest
 
 from app import request
 from app.docs import examples
-from app.request import read_job
+from app.jobs import read_job
+from app.request import Request
 from models.uploads.read import read_media
 
 
@@ -36,7 +37,7 @@ def test_every_example_has_questions_of_which_each_answer_is_known(drawn, monkey
     for entry in drawn:
         assert len(entry["questions"]) >= 3
         for known in entry["questions"]:
-            truth = read_job(entry["file"], known["question"]).truth
+            truth = read_job(Request(upload=entry["file"], question=known["question"])).truth
             assert truth.answer == known["answer"] != ""
             assert (truth.box is None) == (known["box"] is None)
 

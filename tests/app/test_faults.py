@@ -18,9 +18,9 @@ import gradio as gr
 import pytest
 import torch
 
+from app.example_uploads import examples
 from app.reading.pool import pool
 from app.recording import storage
-from app.request import examples
 from app.settings import EXAMPLES, Settings
 from app.worker import local
 from app.worker.job_queue import QueuedWorker

@@ -8,11 +8,11 @@ from PIL import Image
 
 from app.docs import gallery
 from app.docs.examples import RATIOS, SHOWN
+from app.example_uploads import examples_of
 from app.render.gallery import CELL, COLUMNS, STRIP, Run, clip_gallery, picture_gallery
 from app.render.overlay import overlay
 from app.render.sheet import GROUND, ZOOM, font
 from app.render.strip import strip
-from app.request import examples_of
 from models.uploads.media import Media
 from pruning.methods import METHODS
 from pruning.methods.ivcprune import IVCPrune

@@ -7,7 +7,7 @@ from contextlib import ExitStack, closing
 
 import pytest
 
-from app.page.handlers import position
+from app.page.handlers import describe_position
 from app.settings import Settings
 from app.worker.events import ComparisonDone, Queued
 from app.worker.job_queue import QueuedWorker, RefusedError
@@ -218,7 +218,7 @@ def test_a_job_that_was_stopped_says_nothing_of_how_long_jobs_take():
     ],
 )
 def test_the_status_line_says_where_a_job_stands(queued, sentence):
-    assert position(queued) == sentence
+    assert describe_position(queued) == sentence
 
 
 def _last(worker, held):

@@ -14,13 +14,13 @@ from app.docs import methods_page as page
 from app.docs import pages
 from app.docs.answers import answers, half_width
 from app.measure.bench import every_method
-from app.page.choices import POSITIONS
-from app.page.lab import note_on
+from app.page import lab
 from app.page.notes import methods_note
 from app.render.knobs import knobs, presets
 from app.render.method_text import place, positions, rows
 from app.render.signals import ENCODER, GUIDE, LLM, ROWS, signals
 from app.render.tested import NOT_MEASURED, laws, parity, results
+from app.request import POSITIONS
 from app.settings import ROOT
 from pruning.base import CompressionMethod, Needs
 from pruning.description import describe
@@ -226,11 +226,11 @@ def test_the_note_of_the_page_says_which_laws_and_parity_tests_pass(
 
 
 def test_the_lab_says_of_its_parts_what_is_said_of_their_methods_each_once() -> None:
-    selected = ["nuwa:paper", "fastv", "rpme", "", "fastv", "rpme", "pooling", "", "published"]
-    note = note_on(selected)
+    lanes = [("nuwa:paper", "fastv", "rpme"), ("", "fastv", "rpme"), ("pooling", "", "published")]
+    note = lab.describe(lanes)
     assert re.findall("<dt>(.*?)</dt>", note) == ["Nüwa", "FastV", "Average pooling", "RPME"]
     assert methods_note(["fastv"]).removeprefix("<dl>").removesuffix("</dl>") in note
-    assert note_on(["", "", "published"]) == ""
+    assert lab.describe([("", "", "published")]) == ""
 
 
 def test_what_is_ours_of_positions_is_said_to_be_on_the_page_and_in_the_docs(docs: str) -> None:

@@ -12,7 +12,9 @@ import urllib.request
 import pytest
 
 from app.logs import JsonFormatter
-from app.page.handlers import in_words, read_as
+from app.page import handlers
+from app.page.handlers import describe_error, read_as
+from app.request import Request
 from app.settings import Settings
 from app.worker.job_queue import QueuedWorker, RefusedError
 from app.worker.metrics import Metrics
@@ -121,18 +123,20 @@ def test_every_line_of_a_job_bears_its_number_and_none_its_question(log):
     assert "doctor" not in json.dumps([came, ended])
 
 
-def test_what_is_refused_or_fails_as_it_is_read_bears_the_number_too(log):
+def test_what_is_refused_or_fails_as_it_is_read_bears_the_number_too(log, monkeypatch):
     worker = observed(FakeWorker(), queue_size=1)
     with worker.admit("another"), pytest.raises(RefusedError), worker.admit("one", "", "3f2a"):
         pass
 
-    def reading(cancelled):
+    def reading(request, settings, cancelled):
         logging.getLogger("app.reading.reader").error("reading failed")
         return job()
 
-    read = read_as("one", "3f2b", reading, threading.Event())
+    monkeypatch.setattr(handlers, "read_job", reading)
+    asked = Request(upload="a.png", question="Where?")
+    read = read_as("one", "3f2b", asked, Settings(), threading.Event())
     assert read.number == "3f2b" and read.visitor == "one"
-    said = in_words(RuntimeError(SECRET), "3f2c")
+    said = describe_error(RuntimeError(SECRET), "3f2c")
     logging.getLogger("app").info("later")
     refused, failed, broke, later = log()
     assert refused["message"] == "job refused" and refused["job"] == "3f2a"

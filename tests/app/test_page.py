@@ -10,11 +10,12 @@ import time
 import gradio as gr
 import pytest
 
-from app import request
+from app import jobs
 from app.page.api import Endpoint
 from app.page.build import build
 from app.reading.pool import pool
 from app.render.summary import conditions_line, lane_rows
+from app.request import Request
 from app.settings import EXAMPLES, Settings
 from app.worker.events import ComparisonDone
 from app.worker.job_queue import QueuedWorker
@@ -88,9 +89,9 @@ def test_text_goes_out_at_most_twenty_times_a_second(picture):
         ({"parts": [["nuwa"], 3, None]}, "nuwa"),
         ({"parts": ["nuwa", "", {}]}, "{}"),
         ({"methods": ["nuwa", "visionzip", "pooling", "fastv"]}, "most is 4"),
-        ({"ratio": 0.0}, "Retention ratio is 0"),
-        ({"ratio": 1.5}, "Retention ratio is 1.5"),
-        ({"tokens": 100_000}, "100000"),
+        ({"retention_ratio": 0.0}, "Retention ratio is 0"),
+        ({"retention_ratio": 1.5}, "Retention ratio is 1.5"),
+        ({"max_new_tokens": 100_000}, "100000"),
     ],
 )
 def test_a_request_that_cannot_run_is_one_sentence_and_never_reaches_the_worker(
@@ -234,14 +235,14 @@ def test_a_tab_that_is_closed_as_its_upload_is_read_ends_the_reading(picture, st
     ],
 )
 def test_who_is_refused_has_had_nothing_read(picture, settings, before, sentence, monkeypatch):
-    monkeypatch.setattr(request, "read_upload", lambda *_: pytest.fail("it was read"))
+    monkeypatch.setattr(jobs, "read_upload", lambda *_: pytest.fail("it was read"))
     worker = QueuedWorker(FakeWorker(), settings)
     page = handlers(worker)
     with worker.admit(before):
         (only,) = ask(page, picture)
         assert sentence in only[page.form.status] and only[page.form.compare].interactive
         with pytest.raises(gr.Error, match=sentence):
-            Endpoint(worker, settings).compare(picture, "Where?", request=TAB)
+            Endpoint(worker, settings).compare(Request(upload=picture, question="Where?"), TAB)
 
 
 def test_a_closed_tab_frees_the_device(picture):

@@ -10,6 +10,7 @@ from PIL import Image
 from app.page.api import Endpoint
 from app.page.build import build, launch
 from app.render.summary import conditions_line, lane_rows
+from app.request import Request
 from app.settings import Settings
 from tests.app import factory
 from tests.app.fake_worker import FakeWorker
@@ -135,7 +136,7 @@ def test_a_worker_that_breaks_is_one_sentence_without_its_secrets(picture, caplo
             yield
 
     with pytest.raises(gr.Error, match="internal error") as refused:
-        Endpoint(Broken(), Settings()).compare(str(picture), QUESTION)
+        Endpoint(Broken(), Settings()).compare(Request(upload=str(picture), question=QUESTION))
     assert "secret" not in str(refused.value)
     number = caplog.records[-1].job
     assert number and f"The log has the rest under {number}." in str(refused.value)

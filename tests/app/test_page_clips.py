@@ -47,7 +47,7 @@ def test_a_picture_has_no_part_that_only_a_clip_has(picture):
 
 def test_fewer_frames_than_asked_are_said(clip):
     page = handlers(FakeWorker())
-    last = list(ask_of_clip(page, clip, frames=20))[-1]
+    last = list(ask_of_clip(page, clip, num_frames=20))[-1]
     assert "12 frames, fewer than the 20 requested" in last[page.board.conditions]
 
 

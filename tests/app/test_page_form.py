@@ -7,7 +7,7 @@ import asyncio
 import gradio as gr
 import pytest
 
-from app import request
+from app import jobs
 from app.guard.uploads import ClipInput, PictureInput
 from app.page import choices, form, lab
 from app.page.following import Following
@@ -20,7 +20,16 @@ from pruning.methods import create
 def following() -> Following:
     settings = Settings()
     with gr.Blocks():
-        return Following(form.declare(settings), gr.Dropdown(), settings)
+        return Following(form.declare(settings, gr.Dropdown()), settings)
+
+
+def values(follow: Following, kind: str, model: str, methods: list[str]) -> dict:
+    """What the page sends when a tab or a model is chosen."""
+    asked = follow.form
+    sent = (kind, model, methods, 0.111)
+    return dict(
+        zip((asked.kind, asked.model, asked.methods, asked.retention_ratio), sent, strict=True)
+    )
 
 
 def test_at_most_three_methods_stand_beside_vanilla():
@@ -52,25 +61,25 @@ def test_a_half_typed_ratio_is_no_error():
 
 def test_the_model_follows_the_tab_and_the_methods_follow_the_model():
     follow = following()
-    update = follow.open_tab("video", "image", "embedded-image", ["nuwa"], 0.111)
-    assert update[follow.model] == "embedded-video"
+    update = follow.open_tab("video", values(follow, "image", "embedded-image", ["nuwa"]))
+    assert update[follow.form.model] == "embedded-video"
     assert update[follow.form.methods].value == ["flashvid", "fastvid", "ttm"]
     offered = {name for _, name in update[follow.form.methods].choices}
     assert {"flashvid", "prunevid", "frames", "visionzip"} <= offered
     assert update[follow.form.num_frames].visible
-    back = follow.open_tab("image", "video", "embedded-video", ["ttm"], 0.111)
-    assert back[follow.model] == "embedded-image"
+    back = follow.open_tab("image", values(follow, "video", "embedded-video", ["ttm"]))
+    assert back[follow.form.model] == "embedded-image"
     assert back[follow.form.methods].value == ["visionzip", "nuwa", "pooling"]
 
 
 def test_the_tab_follows_the_model_and_then_changes_nothing():
     follow = following()
-    update = follow.choose_model("image", "embedded-video", ["nuwa"], 0.111)
+    update = follow.choose_model(values(follow, "image", "embedded-video", ["nuwa"]))
     assert update[follow.form.tabs].selected == "video"
     assert update[follow.form.methods].value == ["flashvid", "fastvid", "ttm"]
-    twice = follow.choose_model("video", "embedded-video", ["ttm"], 0.111)
+    twice = follow.choose_model(values(follow, "video", "embedded-video", ["ttm"]))
     assert twice[follow.form.methods].value == ["ttm"], "a dropdown tells of one choice twice"
-    again = follow.open_tab("video", "video", "embedded-video", ["ttm"], 0.111)
+    again = follow.open_tab("video", values(follow, "video", "embedded-video", ["ttm"]))
     assert again == {follow.form.kind: "video"}
 
 
@@ -85,21 +94,21 @@ def test_the_tokens_of_a_picture_or_a_frame_are_told_where_they_are_always_as_ma
 def test_models_whose_weights_are_here_are_offered_and_of_the_others_what_fetches_them(
     tmp_path, monkeypatch
 ):
-    for module in (choices, request):
+    for module in (choices, jobs):
         monkeypatch.setattr(module, "is_here", lambda card: card.name.startswith("embedded"))
     offered = [name for _, name in choices.model_choices("embedded-image")]
     assert offered == ["embedded-image", "embedded-video"]
     note = choices.absent_note()
     assert "<code>hf download llava-hf/llava-1.5-7b-hf --revision main</code>" in note
     assert "Embedded" not in note
-    for module in (choices, request):
+    for module in (choices, jobs):
         monkeypatch.setattr(module, "is_here", lambda card: True)
     assert choices.absent_note() == ""
     assert len(choices.model_choices("embedded-image")) == len(CATALOG)
 
 
 def test_the_model_that_is_set_is_offered_whether_its_weights_are_here_or_not(monkeypatch):
-    for module in (choices, request):
+    for module in (choices, jobs):
         monkeypatch.setattr(module, "is_here", lambda card: card.name.startswith("embedded"))
     for name, title in (
         ("llava-1.5-7b", "LLaVA-1.5 7B"),
@@ -144,22 +153,23 @@ def test_parts_are_offered_where_they_act_and_for_what_they_take():
 @pytest.mark.parametrize("lanes", [1, 3, 5])
 def test_what_the_lab_suggests_is_on_offer_and_can_be_made(kind, lanes):
     suggested = lab.suggested(kind, lanes)
-    for value, offers in zip(suggested, lab.choices(kind) * lanes, strict=True):
-        assert value in dict((name, title) for title, name in offers)
-    made = [create(name) for name in lab.composed(suggested)]
-    assert len(made) == min(lanes, 3) and all(kind in method.media for method in made)
+    for parts in suggested:
+        for value, offers in zip(parts, lab.choices(kind), strict=True):
+            assert value in dict((name, title) for title, name in offers)
+    methods = [create(name) for name in lab.composed_names(suggested)]
+    assert len(methods) == min(lanes, 3) and all(kind in method.media for method in methods)
 
 
-def test_a_lane_of_the_lab_is_its_parts_and_a_lane_of_nothing_is_none():
-    selected = ["nuwa", "fastv", "published", "", "", "rpme", "", "nuwa:paper", "rpme"]
-    assert lab.composed(selected) == ["nuwa.before+fastv.inner", "nuwa:paper.inner+rpme"]
+def test_a_lane_of_the_lab_is_named_by_its_parts_and_an_empty_lane_is_left_out():
+    lanes = [("nuwa", "fastv", "published"), ("", "", "rpme"), ("", "nuwa:paper", "rpme")]
+    assert lab.composed_names(lanes) == ["nuwa.before+fastv.inner", "nuwa:paper.inner+rpme"]
 
 
 def test_the_lab_follows_the_kind_of_upload_and_its_tab_hides_what_is_said_of_methods():
     follow = following()
-    update = follow.open_tab("video", "image", "embedded-image", ["nuwa"], 0.111)
-    values = [update[selector].value for selector in follow.form.lab.selectors]
-    assert values == lab.suggested("video", 3)
+    update = follow.open_tab("video", values(follow, "image", "embedded-image", ["nuwa"]))
+    lanes = [tuple(update[part].value for part in lane) for lane in follow.form.lab.lanes]
+    assert lanes == lab.suggested("video", 3)
     opened = follow.open_way("lab")
     assert opened[follow.form.way] == "lab" and not opened[follow.form.methods_note].visible
     assert opened[follow.form.lab.note].visible
@@ -171,8 +181,9 @@ def test_what_the_lab_says_of_its_parts_follows_them_and_the_kind_of_upload():
     follow = following()
     note = follow.form.lab.note
     assert "<dt>FastV</dt>" in note.value and "<dt>PERC</dt>" not in note.value
-    chosen = follow.choose_part("pooling", "", "perc", "", "", "published", "", "", "published")
+    parts = ["pooling", "", "perc", *lab.EMPTY, *lab.EMPTY]
+    chosen = follow.choose_part(dict(zip(follow.form.lab.selectors, parts, strict=True)))
     assert "<dt>Average pooling</dt>" in chosen[note] and "<dt>FastV</dt>" not in chosen[note]
     assert "re-indexed contiguously" in chosen[note]
-    moved = follow.open_tab("video", "image", "embedded-image", ["nuwa"], 0.111)
+    moved = follow.open_tab("video", values(follow, "image", "embedded-image", ["nuwa"]))
     assert "<dt>FlashVID</dt>" in moved[note] and note in follow.outputs()

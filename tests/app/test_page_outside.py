@@ -8,6 +8,7 @@ import pytest
 
 from app.page.api import Endpoint
 from app.page.build import build, launch
+from app.request import Request
 from app.settings import Settings
 from tests.app.asking import QUESTION, ask, ask_of_clip, handlers
 from tests.app.browser import NEEDS_CHROMIUM, give_picture, tab
@@ -48,8 +49,8 @@ def test_markup_in_a_question_outside_stays_text(picture):
 
 def test_a_program_is_told_too(picture):
     endpoint = Endpoint(FakeWorker(), Settings())
-    assert "“mood”" in endpoint.compare(picture, OUTSIDE)["note"]
-    assert endpoint.compare(picture, QUESTION)["note"] == ""
+    assert "“mood”" in endpoint.compare(Request(upload=picture, question=OUTSIDE))["note"]
+    assert endpoint.compare(Request(upload=picture, question=QUESTION))["note"] == ""
 
 
 class HeldBack(FakeWorker):

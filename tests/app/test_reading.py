@@ -22,12 +22,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from app.jobs import read_job
 from app.reading import child
 from app.reading.reader import Reader
 from app.reading.sandbox import landlock_version
 from app.reading.wire import UNCONFINED, FailedError, Order, pack_failure, pack_media, unpack
 from app.recording.export import zip_recording
-from app.request import read_job
+from app.request import Request
 from app.settings import EXAMPLES, ROOT, Settings
 from models.uploads.media import LIMITS, Media, MediaError, drawn
 from models.uploads.read import read_media
@@ -375,7 +376,7 @@ def test_where_and_by_what_a_photograph_was_taken_is_not_in_what_is_saved(tmp_pa
     exif.get_ifd(0x8825).update({1: "N", 2: (52.0, 31.0, 12.0)})  # GPS
     Image.new("RGB", (40, 30)).save(tmp_path / "a.jpg", exif=exif, comment=b"Spy remark")
     assert b"Spy camera" in (tmp_path / "a.jpg").read_bytes()
-    job = read_job(tmp_path / "a.jpg", "Where?")
+    job = read_job(Request(upload=tmp_path / "a.jpg", question="Where?"))
     *_, done = FakeWorker().run(job)
     with zipfile.ZipFile(zip_recording(done.comparison, tmp_path)) as saved:
         for name in saved.namelist():

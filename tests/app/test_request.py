@@ -2,16 +2,24 @@
 
 import pytest
 
-from app import request
-from app.request import LANES, read_job
+from app import example_uploads
+from app.jobs import LANES, default_card, read_job
+from app.request import Request
 from app.settings import EXAMPLES, Settings
 from tests.app import factory
 
 PICTURE = EXAMPLES / "scene-1.png"
 
 
-def read(picture=PICTURE, question="Where?", model="embedded-image", methods=("nuwa",), **options):
-    return read_job(picture, question, model, methods, options.pop("ratio", 0.5), **options)
+def read(upload=PICTURE, settings=None, **changes):
+    """The job of a request with one thing changed."""
+    sent = {
+        "question": "Where?",
+        "model": "embedded-image",
+        "methods": ("nuwa",),
+        "retention_ratio": 0.5,
+    }
+    return read_job(Request(upload=upload, **sent | changes), settings)
 
 
 def test_vanilla_is_always_first_and_never_twice():
@@ -27,7 +35,7 @@ def test_parts_are_composed_at_the_one_ratio_and_numbered_as_asked():
         (f"{name}+rpme", {}, f"{name}+rpme"),
         (name, {"positions": "perc"}, f"{name}+perc"),
     ):
-        _, method = read(methods=[asked], ratio=0.25, **options).methods
+        _, method = read(methods=[asked], retention_ratio=0.25, **options).methods
         assert method.name == run and method.retention_ratio == 0.25
 
 
@@ -41,7 +49,7 @@ def test_what_is_left_out_follows_from_the_upload(clip):
         (PICTURE, "image", "embedded-image"),
         (clip, "video", "embedded-video"),
     ):
-        job = read_job(path, "Where?")
+        job = read_job(Request(upload=path, question="Where?"))
         assert job.model == model and job.media.kind == kind
         assert tuple(method.name for method in job.methods[1:]) == LANES[kind]
 
@@ -56,7 +64,7 @@ def test_a_clip_is_sampled_as_the_model_was_made_for_unless_a_number_is_given(cl
 
 @pytest.mark.parametrize("count", [0, 65, 2.5, "8"])
 def test_a_number_of_frames_out_of_range_is_refused(clip, count):
-    with pytest.raises(ValueError, match=f"Frames to sample is {count}, wanted .* 1 to 64"):
+    with pytest.raises(ValueError, match=f"Frames is {count}, wanted .* 1 to 64"):
         read(clip, model="embedded-video", num_frames=count)
 
 
@@ -90,27 +98,31 @@ def test_the_truth_of_an_example_clip_is_known_by_its_file(clip, monkeypatch):
     index = (
         {
             "file": "clip-1.mp4",
-            "digest": request.file_digest(clip),
+            "digest": example_uploads.file_digest(clip),
             "frames": 8,
             "questions": known,
         },
     )
-    monkeypatch.setattr(request, "examples", lambda: index)
-    assert read_job(clip, "which way?").truth.answer == "right"
-    assert read_job(clip, "Where?").truth.box == tuple(box)
-    assert read_job(clip, "Where?", num_frames=4).truth.box is None, "of another last frame"
-    assert read_job(PICTURE, "Where?").truth is None
-    assert read_job(clip, "Why?").truth is None
+    monkeypatch.setattr(example_uploads, "examples", lambda: index)
+
+    def truth(upload, question, **options):
+        return read_job(Request(upload=upload, question=question, **options)).truth
+
+    assert truth(clip, "which way?").answer == "right"
+    assert truth(clip, "Where?").box == tuple(box)
+    assert truth(clip, "Where?", num_frames=4).box is None, "of another last frame"
+    assert truth(PICTURE, "Where?") is None
+    assert truth(clip, "Why?") is None
 
 
 def test_the_model_that_is_set_is_taken_where_it_fits():
-    assert request.default_card("image", Settings(model="embedded-video")).name == "embedded-image"
-    assert request.default_card("video", Settings(model="embedded-video")).name == "embedded-video"
+    assert default_card("image", Settings(model="embedded-video")).name == "embedded-image"
+    assert default_card("video", Settings(model="embedded-video")).name == "embedded-video"
 
 
 @pytest.mark.parametrize("model", ["llava-1.5-7b", "llava-1.5-7b@random"])
 def test_a_model_that_is_set_is_offered_whatever_its_weights(picture, model):
-    assert read(picture, model=model, settings=Settings(model=model)).model == model
+    assert read(picture, Settings(model=model), model=model).model == model
 
 
 @pytest.mark.parametrize(
@@ -130,13 +142,13 @@ def test_a_model_that_is_set_is_offered_whatever_its_weights(picture, model):
         ({"model": "llava-1.5-7b@random"}, "is not offered here"),
         ({"question": None}, "question is empty"),
         ({"question": "Where \udcff?"}, "bytes that are no text"),
-        ({"ratio": None}, "above 0 and at most 1"),
-        ({"ratio": "0.5"}, "above 0 and at most 1"),
-        ({"ratio": 0.005}, "wanted a number from 0.01"),
+        ({"retention_ratio": None}, "above 0 and at most 1"),
+        ({"retention_ratio": "0.5"}, "above 0 and at most 1"),
+        ({"retention_ratio": 0.005}, "wanted a number from 0.01"),
         ({"positions": "left"}, "numbering is 'left', wanted one of published"),
         ({"max_new_tokens": None}, "Max new tokens is None"),
         ({"max_new_tokens": 1.5}, "Max new tokens is 1.5"),
-        ({"max_new_tokens": 10**6}, "wanted 1 to 128"),
+        ({"max_new_tokens": 10**6}, "wanted a whole number from 1 to 128"),
         ({"temperature": None}, "Temperature is None"),
         ({"temperature": float("nan")}, "Temperature is nan"),
         ({"temperature": 1e-39}, "Temperature is 1e-39, wanted 0 .greedy., or 0.01 to 2"),
@@ -146,12 +158,12 @@ def test_a_model_that_is_set_is_offered_whatever_its_weights(picture, model):
         ({"temperature": True}, "Temperature is True"),
         ({"temperature": False}, "Temperature is False"),
         ({"max_new_tokens": True}, "Max new tokens is True"),
-        ({"ratio": True}, "Retention ratio is True"),
+        ({"retention_ratio": True}, "Retention ratio is True"),
         ({"seed": 2**70}, "wanted a whole number"),
-        ({"picture": None}, "No picture or clip came"),
-        ({"picture": ""}, "No picture or clip came"),
-        ({"picture": "data:image/png;base64," + "A" * 5000}, "is a web address"),
-        ({"picture": "a" * 5000}, "There is no file"),
+        ({"upload": None}, "No picture or clip came"),
+        ({"upload": ""}, "No picture or clip came"),
+        ({"upload": "data:image/png;base64," + "A" * 5000}, "is a web address"),
+        ({"upload": "a" * 5000}, "There is no file"),
     ],
     ids=lambda value: str(value)[:40],
 )

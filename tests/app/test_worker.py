@@ -6,8 +6,10 @@ from weakref import ref
 
 import pytest
 
+from app.example_uploads import examples
+from app.jobs import read_job
 from app.render.summary import conditions_line
-from app.request import examples, read_job
+from app.request import Request
 from app.settings import EXAMPLES, Settings
 from app.worker import local
 from app.worker.events import (
@@ -39,13 +41,14 @@ def worker():
 @pytest.fixture
 def job():
     example = examples()[0]
-    return read_job(
-        EXAMPLES / example["file"],
-        example["questions"][0]["question"],
-        "embedded-image",
-        ["visionzip", "nuwa", "pooling"],
-        1 / 3,
+    request = Request(
+        upload=EXAMPLES / example["file"],
+        question=example["questions"][0]["question"],
+        model="embedded-image",
+        methods=["visionzip", "nuwa", "pooling"],
+        retention_ratio=1 / 3,
     )
+    return read_job(request)
 
 
 @checkpoint

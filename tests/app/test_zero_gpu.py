@@ -13,7 +13,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from app.request import read_job
+from app.jobs import read_job
+from app.request import Request
 from app.settings import EXAMPLES, Settings
 from app.worker.events import ComparisonDone
 from app.worker.local import LocalWorker
@@ -79,8 +80,9 @@ def spaces(monkeypatch) -> Spaces:
 
 
 def job(**changes):
-    asked = read_job(EXAMPLES / "scene-1.png", QUESTION, methods=["fastv"], retention_ratio=0.5)
-    return replace(asked, max_new_tokens=8, **changes)
+    upload = EXAMPLES / "scene-1.png"
+    request = Request(upload=upload, question=QUESTION, methods=["fastv"], retention_ratio=0.5)
+    return replace(read_job(request), max_new_tokens=8, **changes)
 
 
 def last(worker, asked):

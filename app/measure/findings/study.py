@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import chain, product
 
-from app.request import method_of
+from app.jobs import method_of
 from pruning.base import CompressionMethod
 from pruning.methods import create
 
