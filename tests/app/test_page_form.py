@@ -26,10 +26,8 @@ def following() -> Following:
 def values(follow: Following, kind: str, model: str, methods: list[str]) -> dict:
     """What the page sends when a tab or a model is chosen."""
     asked = follow.form
-    sent = (kind, model, methods, 0.111)
-    return dict(
-        zip((asked.kind, asked.model, asked.methods, asked.retention_ratio), sent, strict=True)
-    )
+    sent = {asked.kind: kind, asked.model: model, asked.methods: methods}
+    return sent | {asked.retention_ratio: 0.111}
 
 
 def test_at_most_three_methods_stand_beside_vanilla():
