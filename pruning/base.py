@@ -15,7 +15,7 @@ from dataclasses import KW_ONLY, asdict, dataclass, field, fields
 from enum import Enum
 from typing import Any, ClassVar
 
-from pruning.budget import Budget, before_llm
+from pruning.budget import Budget, Target, before_llm
 from pruning.token_map import TokenMap
 from pruning.tokens import LayerView, VisualTokens
 
@@ -168,4 +168,4 @@ class BeforeLLM(CompressionMethod):
     retention_ratio: float = knob(0.25, 0.01, 1.0, help="share of visual tokens kept")
 
     def budget(self, num_tokens: int, num_layers: int) -> Budget:
-        return before_llm(self.title, num_tokens, self.retention_ratio)
+        return before_llm(Target(self.title, num_tokens, num_layers, self.retention_ratio))

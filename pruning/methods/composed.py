@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from pruning.base import CompressionMethod, Needs, Positions, Seam, knob
-from pruning.budget import Budget, BudgetError, before_llm, staged
+from pruning.budget import Budget, BudgetError, Target, before_llm, staged
 from pruning.methods.vanilla import Vanilla
 from pruning.token_map import TokenMap
 from pruning.tokens import LayerView, VisualTokens
@@ -113,7 +113,7 @@ class Composed(CompressionMethod):
         """As many tokens into the LLM as its last layer allows; the layers between pay for them."""
         if self.before == NOTHING:
             return inside(self.inner, num_tokens, num_layers, self.retention_ratio)
-        best = before_llm(self.before.title, num_tokens, self.retention_ratio)
+        best = before_llm(Target(self.before.title, num_tokens, num_layers, self.retention_ratio))
         low, high = best.before, num_tokens
         while low < high and self.inner != NOTHING:
             entering = (low + high + 1) // 2
@@ -148,7 +148,8 @@ def inside(method: CompressionMethod, num_tokens: int, num_layers: int, ratio: f
     budget = own.budget(num_tokens, num_layers)
     if not both:
         return budget
+    target = Target(method.title, num_tokens, num_layers, ratio)
     if not budget.inner:  # all stay, or there is but one
-        return before_llm(method.title, num_tokens, ratio)
+        return before_llm(target)
     layers, counts = zip(*budget.inner, strict=True)
-    return staged(method.title, num_tokens, num_layers, ratio, layers, counts)
+    return staged(target, layers, counts)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from pruning.base import CompressionMethod, Needs, knob
-from pruning.budget import Budget, one_stage, scaled_layer
+from pruning.budget import Budget, Target, one_stage, scaled_layer
 from pruning.ops.attention import received
 from pruning.ops.select import best
 from pruning.token_map import TokenMap
@@ -40,8 +40,8 @@ class FastV(CompressionMethod):
         return Needs(llm_queries="last", llm=frozenset({"attention"}))
 
     def budget(self, num_tokens: int, num_layers: int) -> Budget:
-        layer = scaled_layer(self.layer, num_layers)
-        return one_stage(self.title, num_tokens, num_layers, self.retention_ratio, layer)
+        target = Target(self.title, num_tokens, num_layers, self.retention_ratio)
+        return one_stage(target, scaled_layer(self.layer, num_layers))
 
     def prune(self, view: LayerView, keep: int) -> TokenMap:
         assert view.attention is not None

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from pruning.base import CompressionMethod, Needs, knob
-from pruning.budget import Budget, scaled_layers, staged_by_share
+from pruning.budget import Budget, Target, scaled_layers, staged_by_share
 from pruning.ops.attention import attend
 from pruning.ops.grid import coordinates, grid_of, of_anchors
 from pruning.ops.select import top
@@ -61,8 +61,8 @@ class Feather(CompressionMethod):
             union = num_tokens * (share + (1 - share) / self.stride**2)
             return union, union * share**2
 
-        ratio = self.retention_ratio
-        return staged_by_share(self.title, num_tokens, num_layers, ratio, layers, expected)
+        target = Target(self.title, num_tokens, num_layers, self.retention_ratio)
+        return staged_by_share(target, layers, expected)
 
     def prune(self, view: LayerView, keep: int) -> TokenMap:
         assert view.queries is not None and view.keys is not None

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from pruning.base import CompressionMethod, Needs, Positions, PositionStrategy, Seam, knob
-from pruning.budget import Budget, expanded, scaled_layer
+from pruning.budget import Budget, Target, expanded, scaled_layer
 from pruning.ops.apportion import apportion, shared
 from pruning.ops.attention import received
 from pruning.ops.cluster import condense
@@ -84,8 +84,8 @@ class FlashVID(CompressionMethod):
         return Needs(encoder=attention, llm_queries="last", llm=attention)
 
     def budget(self, num_tokens: int, num_layers: int) -> Budget:
-        ratio, layer = self.retention_ratio, scaled_layer(self.layer, num_layers, DEPTH)
-        return expanded(self.title, num_tokens, num_layers, ratio, layer, self.expansion)
+        target = Target(self.title, num_tokens, num_layers, self.retention_ratio)
+        return expanded(target, scaled_layer(self.layer, num_layers, DEPTH), self.expansion)
 
     def compress(self, visual: VisualTokens, keep: int) -> TokenMap:
         if keep >= len(visual):

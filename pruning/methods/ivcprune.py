@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from pruning.base import CompressionMethod, Needs, knob
-from pruning.budget import Budget, one_stage, scaled_layer
+from pruning.budget import Budget, Target, one_stage, scaled_layer
 from pruning.ops.attention import attend
 from pruning.ops.select import top
 from pruning.token_map import TokenMap
@@ -54,8 +54,8 @@ class IVCPrune(CompressionMethod):
         )
 
     def budget(self, num_tokens: int, num_layers: int) -> Budget:
-        layer = scaled_layer(self.layer, num_layers)
-        stages = one_stage(self.title, num_tokens, num_layers, self.retention_ratio, layer)
+        target = Target(self.title, num_tokens, num_layers, self.retention_ratio)
+        stages = one_stage(target, scaled_layer(self.layer, num_layers))
         # The first cache stays whole, as released: there, its length numbers the answer's tokens.
         return replace(stages, trims_from=1)
 

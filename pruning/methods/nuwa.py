@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from pruning.base import CompressionMethod, Needs, knob
-from pruning.budget import Budget, scaled_layer, two_stage
+from pruning.budget import Budget, Target, scaled_layer, two_stage
 from pruning.ops.grid import cells, grid_of, proximity
 from pruning.ops.select import best, best_offered
 from pruning.ops.similarity import cosine, norm
@@ -94,9 +94,8 @@ class Nuwa(CompressionMethod):
         )
 
     def budget(self, num_tokens: int, num_layers: int) -> Budget:
-        layer = scaled_layer(self.layer, num_layers)
-        ratio = self.retention_ratio
-        return two_stage(self.title, num_tokens, num_layers, ratio, layer, self.stage_ratio)
+        target = Target(self.title, num_tokens, num_layers, self.retention_ratio)
+        return two_stage(target, scaled_layer(self.layer, num_layers), self.stage_ratio)
 
     def compress(self, visual: VisualTokens, keep: int) -> TokenMap:
         if keep >= len(visual):

@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from pruning.base import CompressionMethod, Needs, Positions, PositionStrategy, Seam, knob
-from pruning.budget import Budget, scaled_layer, two_stage
+from pruning.budget import Budget, Target, scaled_layer, two_stage
 from pruning.ops.apportion import apportion
 from pruning.ops.cluster import condense
 from pruning.ops.grid import grid_of
@@ -57,9 +57,8 @@ class PruneVID(CompressionMethod):
         return Needs(llm_queries="text", llm=frozenset({"attention"}))
 
     def budget(self, num_tokens: int, num_layers: int) -> Budget:
-        layer = scaled_layer(self.layer, num_layers)
-        ratio = self.retention_ratio
-        return two_stage(self.title, num_tokens, num_layers, ratio, layer, self.stage_ratio)
+        target = Target(self.title, num_tokens, num_layers, self.retention_ratio)
+        return two_stage(target, scaled_layer(self.layer, num_layers), self.stage_ratio)
 
     def compress(self, visual: VisualTokens, keep: int) -> TokenMap:
         n, device = len(visual), visual.features.device

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from pruning.base import CompressionMethod, Needs, Positions, PositionStrategy, knob
-from pruning.budget import Budget, scaled_layers, staged_by_share
+from pruning.budget import Budget, Target, scaled_layers, staged_by_share
 from pruning.ops.attention import received
 from pruning.ops.select import best
 from pruning.token_map import TokenMap
@@ -49,8 +49,8 @@ class PyramidDrop(CompressionMethod):
         def pyramid(share: float) -> list[float]:
             return [num_tokens * share**stage for stage in range(1, len(layers) + 1)]
 
-        ratio = self.retention_ratio
-        return staged_by_share(self.title, num_tokens, num_layers, ratio, layers, pyramid)
+        target = Target(self.title, num_tokens, num_layers, self.retention_ratio)
+        return staged_by_share(target, layers, pyramid)
 
     def prune(self, view: LayerView, keep: int) -> TokenMap:
         assert view.ahead is not None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from pruning.base import CompressionMethod, Needs, knob
-from pruning.budget import Budget, layer_behind, one_stage
+from pruning.budget import Budget, Target, layer_behind, one_stage
 from pruning.ops.select import best
 from pruning.token_map import TokenMap
 from pruning.tokens import LayerView
@@ -44,8 +44,8 @@ class SGL(CompressionMethod):
         return Needs(llm=frozenset({"guidance"}))
 
     def budget(self, num_tokens: int, num_layers: int) -> Budget:
-        layer = layer_behind(self.depth_share, num_layers)
-        return one_stage(self.title, num_tokens, num_layers, self.retention_ratio, layer)
+        target = Target(self.title, num_tokens, num_layers, self.retention_ratio)
+        return one_stage(target, layer_behind(self.depth_share, num_layers))
 
     def prune(self, view: LayerView, keep: int) -> TokenMap:
         assert view.guidance is not None

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from pruning.base import CompressionMethod, Needs, Positions, PositionStrategy, knob
-from pruning.budget import Budget, scaled_layers, staged
+from pruning.budget import Budget, Target, scaled_layers, staged
 from pruning.ops.attention import rotary_bias
 from pruning.ops.cluster import density_peaks, distances
 from pruning.ops.select import best, top
@@ -77,10 +77,9 @@ class SparseVLM(CompressionMethod):
 
     def budget(self, num_tokens: int, num_layers: int) -> Budget:
         released = RECYCLING if self.recycle_share else DROPPING
-        ratio = self.retention_ratio
-        nearest = min(released, key=lambda official: abs(official - ratio))
-        layers = scaled_layers(LAYERS, num_layers)
-        return staged(self.title, num_tokens, num_layers, ratio, layers, released[nearest])
+        nearest = min(released, key=lambda official: abs(official - self.retention_ratio))
+        target = Target(self.title, num_tokens, num_layers, self.retention_ratio)
+        return staged(target, scaled_layers(LAYERS, num_layers), released[nearest])
 
     def prune(self, view: LayerView, keep: int) -> TokenMap:
         assert view.hidden is not None

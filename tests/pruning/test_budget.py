@@ -10,6 +10,7 @@ from pruning.budget import (
     Averages,
     Budget,
     BudgetError,
+    Target,
     at_least,
     before_llm,
     one_stage,
@@ -102,18 +103,18 @@ def test_pruning_layers_stay_apart_on_a_shallow_llm(references, depth: int, scal
 )
 def test_stages_keep_the_proportions_of_their_pattern(tokens, depth, pattern, counts) -> None:
     layers = scaled_layers((3, 7, 16), depth)
-    budget = staged("SparseVLM", 576, depth, tokens / 576, layers, pattern)
+    budget = staged(Target("SparseVLM", 576, depth, tokens / 576), layers, pattern)
     assert budget == Budget(576, tuple(zip(layers, counts, strict=True)))
 
 
 def test_a_stage_that_would_keep_more_than_everything_does_not_prune() -> None:
-    budget = staged("Any", 100, 10, 0.8, (2, 5), (200, 100))
+    budget = staged(Target("Any", 100, 10, 0.8), (2, 5), (200, 100))
     assert budget == Budget(100, ((5, 60),), first_stage=1)
 
 
 def test_the_token_that_a_last_stage_needs_comes_from_the_stages_before_it() -> None:
-    assert staged("Any", 100, 10, 0.26, (2, 5), (100, 1)) == Budget(100, ((2, 18), (5, 1)))
-    assert staged("Any", 100, 10, 0.24, (2, 4, 5), (100, 1, 1)) == Budget(
+    assert staged(Target("Any", 100, 10, 0.26), (2, 5), (100, 1)) == Budget(100, ((2, 18), (5, 1)))
+    assert staged(Target("Any", 100, 10, 0.24), (2, 4, 5), (100, 1, 1)) == Budget(
         100, ((2, 17), (4, 1), (5, 1))
     )
 
@@ -125,7 +126,7 @@ def test_the_token_that_a_last_stage_needs_comes_from_the_stages_before_it() -> 
 def test_stages_meet_any_ratio_or_refuse_it(ratio, num_layers, pattern, num_tokens) -> None:
     layers = scaled_layers((3, 7, 16), num_layers)
     try:
-        budget = staged("Any", num_tokens, num_layers, ratio, layers, pattern)
+        budget = staged(Target("Any", num_tokens, num_layers, ratio), layers, pattern)
     except BudgetError as refusal:
         assert ratio < refusal.smallest
         return
@@ -184,24 +185,24 @@ def test_ivcprune_trims_the_caches_that_it_paid_for() -> None:
 
 
 def test_one_stage_pays_for_its_first_layers() -> None:
-    budget = one_stage("FastV", 576, 32, 1 / 9, 2)
+    budget = one_stage(Target("FastV", 576, 32, 1 / 9), 2)
     assert budget.inner == ((2, 30),)
     assert budget.average(32) == pytest.approx(64, abs=0.5)
 
 
 def test_one_stage_may_start_from_fewer() -> None:
-    budget = one_stage("Any", 100, 10, 0.3, 5, before=50)
+    budget = one_stage(Target("Any", 100, 10, 0.3), 5, before=50)
     assert budget == Budget(50, ((5, 10),))
-    assert one_stage("Any", 100, 10, 0.6, 5, before=50) == Budget(50, ((5, 50),))
+    assert one_stage(Target("Any", 100, 10, 0.6), 5, before=50) == Budget(50, ((5, 50),))
 
 
 def test_two_stages_keep_their_proportion() -> None:
-    budget = two_stage("Nüwa", 576, 32, 1 / 9, 16, 7)
+    budget = two_stage(Target("Nüwa", 576, 32, 1 / 9), 16, 7)
     assert budget == Budget(112, ((16, 16),))
 
 
 def test_two_stages_start_from_everything_when_that_is_too_little() -> None:
-    budget = two_stage("Nüwa", 100, 10, 0.8, 5, 7)
+    budget = two_stage(Target("Nüwa", 100, 10, 0.8), 5, 7)
     assert budget == Budget(100, ((5, 60),))
 
 
@@ -210,7 +211,7 @@ def test_two_stages_start_from_everything_when_that_is_too_little() -> None:
 @pytest.mark.parametrize("stage_ratio", [1.0, 7.0])
 def test_two_stages_meet_any_ratio(ratio: float, num_layers: int, stage_ratio: float) -> None:
     layer = scaled_layer(16, num_layers)
-    budget = two_stage("Nüwa", 196, num_layers, ratio, layer, stage_ratio)
+    budget = two_stage(Target("Nüwa", 196, num_layers, ratio), layer, stage_ratio)
     counts = budget.per_layer(num_layers)
     assert counts == sorted(counts, reverse=True)
     assert budget.average(num_layers) == pytest.approx(ratio * 196, abs=1)
@@ -219,11 +220,13 @@ def test_two_stages_meet_any_ratio(ratio: float, num_layers: int, stage_ratio: f
 @pytest.mark.parametrize(
     "resolve",
     [
-        lambda ratio: before_llm("M", 144, ratio),
-        lambda ratio: one_stage("M", 144, 6, ratio, 1),
-        lambda ratio: two_stage("M", 144, 6, ratio, 3, 7),
-        lambda ratio: staged("M", 144, 6, ratio, (1, 3), (2, 1)),
-        lambda ratio: staged_by_share("M", 144, 6, ratio, (1, 3), lambda share: (share, share**2)),
+        lambda ratio: before_llm(Target("M", 144, 6, ratio)),
+        lambda ratio: one_stage(Target("M", 144, 6, ratio), 1),
+        lambda ratio: two_stage(Target("M", 144, 6, ratio), 3, 7),
+        lambda ratio: staged(Target("M", 144, 6, ratio), (1, 3), (2, 1)),
+        lambda ratio: staged_by_share(
+            Target("M", 144, 6, ratio), (1, 3), lambda share: (share, share**2)
+        ),
     ],
 )
 def test_a_refusal_names_a_ratio_that_is_accepted(resolve) -> None:
@@ -237,7 +240,7 @@ def test_a_refusal_names_a_ratio_that_is_accepted(resolve) -> None:
 
 def test_a_refusal_is_one_sentence_a_person_can_act_on() -> None:
     with pytest.raises(BudgetError) as refusal:
-        one_stage("FastV", 576, 6, 0.1, 1)
+        one_stage(Target("FastV", 576, 6, 0.1), 1)
     assert str(refusal.value) == (
         "FastV prunes before layer 1 of 6 and keeps 576 tokens until then: "
         "its smallest retention ratio here is 16.9 %, and 10.0 % came. Ask for more."
@@ -246,7 +249,7 @@ def test_a_refusal_is_one_sentence_a_person_can_act_on() -> None:
 
 def test_a_refusal_survives_the_way_to_another_process() -> None:
     with pytest.raises(BudgetError) as refusal:
-        before_llm("Random", 16, 0.01)
+        before_llm(Target("Random", 16, 6, 0.01))
     assert at_least(refusal.value.smallest) == "6.3 %"
     copy = pickle.loads(pickle.dumps(refusal.value))
     assert (str(copy), copy.smallest) == (str(refusal.value), 1 / 16)
