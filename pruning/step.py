@@ -1,4 +1,4 @@
-"""A TokenMap that ran, as it is kept: numpy, off its device, ready to be saved."""
+"""The record of a TokenMap that ran: numpy arrays on the CPU, ready to be saved."""
 
 from __future__ import annotations
 
@@ -6,17 +6,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
+import torch
 
 from pruning.token_map import TokenMap
 
 
 @dataclass(frozen=True, eq=False)
 class TraceStep:
-    """One map, over the tokens alive then. `layer` 0 is before the LLM."""
+    """One map over the `n` tokens alive before it. `layer` 0 is before the LLM."""
 
     layer: int
     n: int
-    anchors: np.ndarray  # (K,) int64 into the n tokens then alive
+    anchors: np.ndarray  # (K,) int64 into the n tokens
     rows: np.ndarray  # (E,) int64
     cols: np.ndarray  # (E,) int64
     weights: np.ndarray  # (E,) float32
@@ -26,7 +27,7 @@ class TraceStep:
 
     @classmethod
     def of(cls, layer: int, token_map: TokenMap) -> TraceStep:
-        """The record of a map that ran, copied off its device."""
+        """Copy a map that ran."""
         scores, segments = token_map.scores, token_map.segments
         return cls(
             layer=layer,
@@ -38,4 +39,16 @@ class TraceStep:
             tags={name: tag.cpu().numpy() for name, tag in token_map.tags.items()},
             scores=None if scores is None else scores.float().cpu().numpy(),
             segments=None if segments is None else segments.cpu().numpy(),
+        )
+
+    def token_map(self) -> TokenMap:
+        """The map again, on the CPU, without its scores."""
+        return TokenMap(
+            n=self.n,
+            anchors=torch.tensor(self.anchors, dtype=torch.int64),
+            rows=torch.tensor(self.rows, dtype=torch.int64),
+            cols=torch.tensor(self.cols, dtype=torch.int64),
+            weights=torch.tensor(self.weights, dtype=torch.float32),
+            tags={name: torch.tensor(tag) for name, tag in self.tags.items()},
+            segments=None if self.segments is None else torch.tensor(self.segments),
         )

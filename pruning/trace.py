@@ -1,29 +1,38 @@
-"""What became of every original token in a run: what overlays and charts are drawn from."""
+"""The fate of every original token in a run: the data of overlays and charts."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import IntEnum
 from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 
-from pruning.edges import Edges
 from pruning.step import TraceStep
+from pruning.token_map import TokenMap
 from pruning.tokens import TokenLayout
 
 
 class Fate(IntEnum):
-    """How a token ended: as itself, inside another, or not at all."""
+    """What a token is at the end of a run."""
 
     DROPPED = 0
     MERGED = 1
     KEPT = 2
 
 
+class Edges(NamedTuple):
+    """The entries of a sparse matrix, in raster order."""
+
+    rows: np.ndarray  # (E,) int64
+    cols: np.ndarray  # (E,) int64
+    weights: np.ndarray  # (E,) float32
+
+
 @dataclass(frozen=True, eq=False)
 class TokenTrace:
-    """Provenance of N original tokens through every stage of one lane."""
+    """Provenance of N original tokens through all stages of one lane."""
 
     layout: TokenLayout
     steps: tuple[TraceStep, ...]
@@ -33,24 +42,29 @@ class TokenTrace:
         return len(self.layout)
 
     @cached_property
-    def _stages(self) -> list[tuple[int, np.ndarray, Edges]]:
-        """Per step: its layer, anchors (K,) in original numbering, and edges (K, N) so far."""
-        anchors, edges, stages = np.arange(len(self)), Edges.identity(len(self)), []
+    def _stages(self) -> list[tuple[int, TokenMap]]:
+        """The layer of each step, and the map from the original tokens to its survivors."""
+        token_map, stages = TokenMap.identity(len(self)), []
         for step in self.steps:
-            edges = Edges.of(step.rows, step.cols, step.weights) @ edges
-            anchors = np.where(step.anchors >= 0, anchors[step.anchors], -1)
-            stages.append((step.layer, anchors, edges))
+            token_map = token_map.then(step.token_map())
+            stages.append((step.layer, token_map))
         return stages
+
+    @property
+    def _last(self) -> TokenMap:
+        return self._stages[-1][1] if self.steps else TokenMap.identity(len(self))
 
     @property
     def survivors(self) -> np.ndarray:
         """(K,) anchors of the last survivors, in original numbering, −1 = placeless."""
-        return self._stages[-1][1] if self.steps else np.arange(len(self))
+        anchors: np.ndarray = self._last.anchors.numpy()
+        return anchors
 
     @property
     def edges(self) -> Edges:
-        """Sparse (K, N): how much of each original token is in each last survivor."""
-        return self._stages[-1][2] if self.steps else Edges.identity(len(self))
+        """Sparse (K, N): the weight of each original token in each last survivor."""
+        last = self._last
+        return Edges(last.rows.numpy(), last.cols.numpy(), last.weights.numpy())
 
     @cached_property
     def fate(self) -> np.ndarray:
@@ -62,38 +76,44 @@ class TokenTrace:
 
     @cached_property
     def survivor(self) -> np.ndarray:
-        """(N,) the original token that stands for this one at the end; −1 = none, or placeless."""
-        row = self.edges.heaviest(len(self))  # (N,)
-        owner: np.ndarray = np.append(self.survivors, -1)[row]
+        """(N,) the survivor that each token is kept as or mostly merged into; −1 = none, placeless.
+
+        Of equal weights the earlier survivor counts.
+        """
+        rows, cols, weights = self.edges
+        order = np.lexsort((-np.abs(weights), cols))  # stable: rows stay ascending
+        merged, first = np.unique(cols[order], return_index=True)
+        survivor = np.full(len(self), -1)
+        survivor[merged] = self.survivors[rows[order[first]]]
         kept = self.survivors[self.survivors >= 0]
-        owner[kept] = kept
-        return owner
+        survivor[kept] = kept
+        return survivor
 
     @cached_property
     def left_at(self) -> np.ndarray:
-        """(N,) LLM layer from which nothing of the token is left; `num_layers` if some stays."""
+        """(N,) LLM layer from which nothing of the token remains; `num_layers` if some remains."""
         left = np.full(len(self), self.num_layers)
-        for layer, anchors, edges in reversed(self._stages):
+        for layer, token_map in reversed(self._stages):
             gone = np.ones(len(self), dtype=bool)
-            gone[edges.cols] = False
-            gone[anchors[anchors >= 0]] = False
+            gone[token_map.cols] = False
+            gone[token_map.anchors[token_map.anchors >= 0]] = False
             left[gone] = layer
         return left
 
     def weights_of(self, anchor: int) -> np.ndarray:
-        """(N,) what the survivor at `anchor` is made of."""
-        made_of = np.zeros(len(self), dtype=np.float32)
-        for row in np.flatnonzero(self.survivors == anchor).tolist():
-            cols, weights = self.edges.row(row)
-            made_of[cols] += weights
-        return made_of
+        """(N,) weights of the original tokens in the survivor at `anchor`."""
+        rows, cols, weights = self.edges
+        own = self.survivors[rows] == anchor
+        total = np.zeros(len(self), dtype=np.float32)
+        np.add.at(total, cols[own], weights[own])
+        return total
 
     def alive(self, layer: int) -> np.ndarray:
         """Anchors (V,) of the tokens that LLM layer `layer` processes."""
         anchors = np.arange(len(self))
-        for step_layer, step_anchors, _ in self._stages:
+        for step_layer, token_map in self._stages:
             if step_layer <= layer:
-                anchors = step_anchors
+                anchors = token_map.anchors.numpy()
         return anchors
 
     @cached_property
@@ -108,28 +128,23 @@ class TokenTrace:
 
     @property
     def tags(self) -> dict[str, np.ndarray]:
-        """Name -> (K,) bool over the last survivors, carried from the step that named them."""
-        tags: dict[str, np.ndarray] = {}
-        for step in self.steps:
-            placed = step.anchors >= 0
-            tags = {name: tag[step.anchors] & placed for name, tag in tags.items()}
-            tags |= dict(step.tags)
-        return tags
+        """Name -> (K,) bool over the last survivors, carried from the step that set the tag."""
+        return {name: tag.numpy() for name, tag in self._last.tags.items()}
 
     @property
     def segments(self) -> np.ndarray | None:
-        """(T,) the segment that the method put each frame in; None where it cuts none."""
-        found = (step.segments for step in self.steps if step.segments is not None)
-        return next(found, None)
+        """(T,) the segment of each frame; None if the method cuts no segments."""
+        segments = self._last.segments
+        return None if segments is None else segments.numpy()
 
     @property
     def scores(self) -> np.ndarray | None:
-        """(N,) the importance that the first stage with scores decided by, NaN where none."""
+        """(N,) importance by which the first stage with scores decided, NaN where there is none."""
         anchors = np.arange(len(self))
-        for step, (_, later, _) in zip(self.steps, self._stages, strict=True):
+        for step, (_, token_map) in zip(self.steps, self._stages, strict=True):
             if step.scores is not None:
                 scores = np.full(len(self), np.nan, dtype=np.float32)
                 scores[anchors[anchors >= 0]] = step.scores[anchors >= 0]
                 return scores
-            anchors = later
+            anchors = token_map.anchors.numpy()
         return None

@@ -61,6 +61,35 @@ def test_composing_carries_anchors_and_tags_through() -> None:
     torch.testing.assert_close(both.apply(FEATURES), second.apply(first.apply(FEATURES)))
 
 
+def drawn(rows: int, cols: int, seed: int) -> tuple[TokenMap, torch.Tensor]:
+    """A matrix with a fifth of its entries set, as a map and in full."""
+    draw = torch.Generator().manual_seed(seed)
+    matrix = torch.randn(rows, cols, generator=draw)
+    matrix *= torch.rand(rows, cols, generator=draw) < 0.2
+    return TokenMap.dense(matrix, torch.arange(rows)), matrix
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_composing_multiplies_the_matrices_and_sorts_the_edges(seed: int) -> None:
+    (first, a), (later, b) = drawn(14, 30, seed), drawn(9, 14, seed + 10)
+    both = first.then(later)
+    torch.testing.assert_close(both.matrix().to_dense(), b @ a, atol=1e-6, rtol=0)
+    assert ((both.rows * 30 + both.cols).diff() > 0).all()
+    for unchanged in (TokenMap.identity(30).then(first), first.then(TokenMap.identity(14))):
+        assert torch.equal(unchanged.matrix().to_dense(), a)
+
+
+def test_composing_adds_edges_at_one_place_and_leaves_zeros_out() -> None:
+    edges = torch.tensor([[1, 0, 1, 1], [2, 0, 2, 0]])
+    odd = TokenMap(3, torch.arange(2), *edges, torch.tensor([0.5, 2, 0.25, 0]))
+    both = TokenMap.identity(3).then(odd)
+    assert (both.rows.tolist(), both.cols.tolist()) == ([0, 1], [0, 2])
+    assert both.weights.tolist() == [2, 0.75] and both.weights.dtype == torch.float32
+    equal = TokenMap.dense(torch.tensor([[3.0], [3.0]]), torch.tensor([0, -1]))
+    difference = TokenMap.dense(torch.tensor([[1.0, -1.0]]), torch.tensor([0]))
+    assert len(equal.then(difference).rows) == 0
+
+
 def test_maps_that_do_not_fit_are_refused() -> None:
     with pytest.raises(ValueError, match="over 3 tokens, this one leaves 4"):
         TokenMap.identity(4).then(TokenMap.identity(3))
