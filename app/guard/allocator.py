@@ -1,4 +1,4 @@
-"""How the page's process gets its memory from the C library."""
+"""Limits the memory pools of the C library, so that the page's process does not grow."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ ARENAS = 2
 
 
 def limit_arenas() -> bool:
-    """Have all threads share two of glibc's pools of memory; whether the system can.
+    """Let all threads share two glibc arenas; False where the system has none.
 
-    It gives each thread its own, up to eight a core. What one frees the others do not find, and a
-    page that serves many visitors from many threads grows on: `make load` shows it.
+    By default glibc gives up to eight arenas a core, and a thread cannot use memory that another
+    one freed: a page with many threads grows (`make load` shows it).
     """
     if sys.platform != "linux":
         return False
     try:
         return bool(ctypes.CDLL(None).mallopt(_ARENA_MAX, ARENAS))
-    except AttributeError:  # another C library, which has no such pools
+    except AttributeError:  # another C library
         return False

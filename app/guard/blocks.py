@@ -1,4 +1,4 @@
-"""Gradio's page, with a word for whoever sends it what no page would send."""
+"""`gr.Blocks` that answers every error with one sentence and cleans up after each call."""
 
 from __future__ import annotations
 
@@ -6,23 +6,22 @@ import logging
 from typing import Any
 
 import gradio as gr
-from gradio.block_function import BlockFunction
-from gradio.state_holder import SessionState
 
-from app.guard.sessions import settle
+from app.guard import gradio_internals as internals
+from app.guard.sessions import clean_after_call
 from app.guard.visitors import Visitors
 
-CANNOT = (
-    "This cannot be answered. Send the arguments that /gradio_api/info describes, "
+BAD_REQUEST = (
+    "This request cannot be answered. Send the arguments that /gradio_api/info describes, "
     "and files that were uploaded here."
 )
 log = logging.getLogger(__name__)
 
 
 class Blocks(gr.Blocks):
-    """`gr.Blocks` that forgets what it sent, and whose every error has a sentence.
+    """Page whose calls store nothing but a comparison, and whose errors do not quote the input.
 
-    The stock one keeps all of it; of an error it says null, or everything.
+    For an unforeseen error the stock class returns null or, with `show_error`, the whole message.
     """
 
     def __init__(self, visitors: Visitors, **options: Any) -> None:
@@ -31,9 +30,9 @@ class Blocks(gr.Blocks):
 
     async def process_api(
         self,
-        block_fn: BlockFunction | int,
+        block_fn: internals.BlockFunction | int,
         inputs: list[Any],
-        state: SessionState | None = None,
+        state: internals.SessionState | None = None,
         session_hash: str | None = None,
         **options: Any,
     ) -> dict[str, Any]:
@@ -42,19 +41,19 @@ class Blocks(gr.Blocks):
                 block_fn, inputs, state=state, session_hash=session_hash, **options
             )
         except gr.Error as error:
-            error.print_exception = False  # Gradio's own too: they quote what came
+            error.print_exception = False  # Gradio's own errors quote the input
             raise
         except Exception as error:
             if self.show_error:
                 raise
-            log.warning("a request could not be answered", exc_info=error)
-            raise refusal(CANNOT) from error
+            log.warning("request failed", exc_info=error)
+            raise refusal(BAD_REQUEST) from error
         finally:
             if state:
-                called = self.fns[block_fn] if isinstance(block_fn, int) else block_fn
-                settle(self, called, state, session_hash)
+                function = internals.function_of(self, block_fn)
+                clean_after_call(self, function, state, session_hash)
 
 
 def refusal(sentence: str) -> gr.Error:
-    """What a person or a program is told; strangers' mistakes do not fill the log."""
+    """Error for a visitor; it is not printed, so bad requests do not fill the log."""
     return gr.Error(sentence, print_exception=False)

@@ -1,7 +1,7 @@
-"""Uploads and results do not outlive their hour, whether or not Gradio remembers them.
+"""Deletes uploads and results after an hour.
 
-Gradio deletes what it knows of by heart: no picture that came as data, no upload that broke off,
-nothing of before a restart. So the folder itself is looked through.
+Gradio deletes only the files that it lists: no picture sent as data, no broken upload, no file from
+before a restart. So the folder itself is scanned.
 """
 
 from __future__ import annotations
@@ -14,41 +14,40 @@ from contextlib import suppress
 from pathlib import Path
 
 from gradio import Blocks
-from gradio.utils import get_upload_folder
 
+from app.guard.gradio_internals import example_copies, upload_folder
 from app.guard.sessions import HOUR
 
-OFTEN = 300  # seconds between two looks for files that are an hour old
+SCAN_SECONDS = 300  # between two scans for files that are an hour old
 
 
 def start_expiry(page: Blocks) -> None:
-    """Sweep the folder of uploads now and from now on, but not the examples of the page."""
-    kept = [path for block in page.blocks.values() for path in getattr(block, "keep_in_cache", ())]
-    folder = Path(get_upload_folder())
-    threading.Thread(target=_sweeping, args=(folder, kept), name="sweep", daemon=True).start()
+    """Delete expired files now and every five minutes, except the examples of the page."""
+    arguments = upload_folder(), example_copies(page)
+    threading.Thread(target=_delete_forever, args=arguments, name="expiry", daemon=True).start()
 
 
-def _sweeping(folder: Path, kept: Collection[str]) -> None:
+def _delete_forever(folder: Path, examples: Collection[str]) -> None:
     while True:
-        delete_expired(folder, kept)
-        time.sleep(OFTEN)
+        delete_expired(folder, examples)
+        time.sleep(SCAN_SECONDS)
 
 
-def delete_expired(folder: Path, kept: Collection[str] = (), now: float | None = None) -> None:
-    """Delete files under `folder` that are an hour old at `now`, and folders empty for as long.
+def delete_expired(folder: Path, examples: Collection[str] = (), now: float | None = None) -> None:
+    """Delete files that are an hour old at `now`, and folders empty for as long.
 
-    A file's age is that of its last change by this machine (ctime): a copy keeps the mtime of what
-    it is a copy of. What is kept is made young, so that another page on this folder keeps it too.
+    The age is that of the last change on this machine (ctime): a copy keeps the mtime of its
+    source. Examples are touched, so that another page with the same folder keeps them too.
     """
-    for path in kept:
+    for path in examples:
         with suppress(OSError):
             os.utime(path)
-    old = (time.time() if now is None else now) - HOUR
+    oldest = (time.time() if now is None else now) - HOUR
     for parent, folders, files in os.walk(folder, topdown=False):
         for path in (Path(parent, name) for name in (*files, *folders)):
-            if str(path) in kept:
+            if str(path) in examples:
                 continue
-            with suppress(OSError):  # gone already, or a folder that holds something
+            with suppress(OSError):  # deleted already, or a folder that is not empty
                 status = path.lstat()
-                if status.st_ctime <= old:
+                if status.st_ctime <= oldest:
                     path.rmdir() if path.is_dir() and not path.is_symlink() else path.unlink()

@@ -1,4 +1,4 @@
-"""How much more a folder takes."""
+"""Quota of the upload folder."""
 
 from __future__ import annotations
 
@@ -12,56 +12,56 @@ from pathlib import Path
 
 import anyio
 
-OFTEN = 5  # seconds between two looks at how much is in it
-BLOCK = 4096  # bytes that a file or folder takes beside what is in it
+SCAN_SECONDS = 5  # between two scans of the folder
+BLOCK = 4096  # bytes that a file or folder takes beside its content
 
 
-def size_of(folder: Path) -> int:
-    """Bytes on disk, about, of all that is under it."""
+def folder_bytes(folder: Path) -> int:
+    """Approximate bytes on disk of everything in the folder."""
     size = 0
     for parent, folders, files in os.walk(folder):
         for name in (*folders, *files):
-            with suppress(FileNotFoundError):  # swept meanwhile
+            with suppress(FileNotFoundError):  # deleted during the scan
                 size += os.lstat(os.path.join(parent, name)).st_size + BLOCK
     return size
 
 
 @dataclass(eq=False)
-class Arrival:
-    """Bytes that were let in, and whether all of them have come."""
+class Reservation:
+    """Bytes that a request may write, and whether it has ended."""
 
     size: int
     complete: bool = False
 
 
 class FolderQuota:
-    """Lets into a folder what it has room for below `most` bytes.
+    """Admits uploads while the folder stays below `most` bytes.
 
-    To look through the folder takes a while, so it is done seldom, beside the server's own loop;
-    between two looks, and until it is there, what was let in counts for what it said it was.
+    A scan is slow, so it is rare and runs in a thread. Until a scan has seen an upload, its
+    declared size counts.
     """
 
     def __init__(
         self, folder: Path, most: int, clock: Callable[[], float] = time.monotonic
     ) -> None:
         self.folder, self.most, self.clock = folder, most, clock
-        self._size, self._looked = 0, -float("inf")
-        self._arrivals: set[Arrival] = set()
+        self._size, self._scanned = 0, -float("inf")
+        self._reservations: set[Reservation] = set()
         self._lock = asyncio.Lock()
 
-    async def let_in(self, size: int) -> Arrival | None:
-        """Mark what is given `complete` once it has come or broken off; None = there is no room."""
+    async def reserve(self, size: int) -> Reservation | None:
+        """None = the folder is full. The caller sets `complete` when the request has ended."""
         async with self._lock:
-            if self.clock() - self._looked >= OFTEN:
-                await self._look()
-            if self._size + sum(one.size for one in self._arrivals) + size > self.most:
+            if self.clock() - self._scanned >= SCAN_SECONDS:
+                await self._scan()
+            if self._size + sum(one.size for one in self._reservations) + size > self.most:
                 return None
-            arrival = Arrival(size)
-            self._arrivals.add(arrival)
-            return arrival
+            reservation = Reservation(size)
+            self._reservations.add(reservation)
+            return reservation
 
-    async def _look(self) -> None:
-        seen = {one for one in self._arrivals if one.complete}
-        self._size = await anyio.to_thread.run_sync(size_of, self.folder)
-        self._arrivals -= seen
-        self._looked = self.clock()
+    async def _scan(self) -> None:
+        seen = {one for one in self._reservations if one.complete}
+        self._size = await anyio.to_thread.run_sync(folder_bytes, self.folder)
+        self._reservations -= seen
+        self._scanned = self.clock()

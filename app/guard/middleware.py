@@ -1,56 +1,55 @@
-"""What stands between the network and Gradio: closed routes, sizes, rates, and what may load."""
+"""ASGI middleware in front of Gradio: closed routes, size and rate limits, CSP."""
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Container
-from pathlib import Path
-from typing import Any
 
-from gradio.route_utils import FnIndexInferError
-from gradio.utils import get_upload_folder
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from app.guard.blocks import Blocks
 from app.guard.folder_quota import FolderQuota
+from app.guard.gradio_internals import (
+    UNKNOWN_FUNCTION,
+    is_unknown_function,
+    session_of_job,
+    upload_folder,
+)
 from app.guard.rate_limit import RateLimit, client_network
-from app.guard.request_timeout import SLOWEST, SlowBodyError, call_with_body_timeout
+from app.guard.request_timeout import BYTES_PER_SECOND, SlowBodyError, call_with_body_timeout
 from app.settings import Settings
 
 API = "/gradio_api"
-# Gradio's routes that fetch what an address names, or keep what is on a page, or run something
-# beside it. None is used here.
-SHUT = re.compile(
+# Routes of Gradio that fetch an address, store a page's content or run something beside it.
+CLOSED = re.compile(
     rf"{API}/(file[=/]\s*https?:|proxy=|deep_link|stream/|process_recording|runs|run-history|vibe-)",
     re.IGNORECASE,
 )
 UPLOAD = re.compile(rf"{API}/upload")
-COSTLY = re.compile(rf"{API}/(queue/join|call/|upload)|/login")  # also passwords tried
-# What the page asks for at a click, and when it opens. Gradio runs nothing by it that has a queue,
-# but remembers a session for it, and may forget another's.
-LIGHT = re.compile(rf"{API}/((run|api)/|component_server|heartbeat/)")
-OPEN = re.compile(rf"{API}/heartbeat/")  # remembered, though it brings nothing
-LIGHTER = 10  # times as many of them are let through
-NAMED = re.compile(rf"{API}/(queue/join|(call/v2|call|run|api)/(?P<name>[^/]*))")  # of a function
-ANSWER = re.compile(rf"{API}/call/(v2/)?[^/]+/(?P<event>[^/]+)/?$")  # what a program listens to
+JOB = re.compile(rf"{API}/(queue/join|call/|upload)|/login")  # /login: passwords tried
+# Clicks and open tabs run no job, but Gradio stores a session for each and may drop another one.
+CLICK = re.compile(rf"{API}/((run|api)/|component_server|heartbeat/)")
+HEARTBEAT = re.compile(rf"{API}/heartbeat/")  # a GET request that still stores a session
+CLICKS_PER_JOB = 10
+FUNCTION = re.compile(rf"{API}/(queue/join|(call/v2|call|run|api)/(?P<name>[^/]*))")
+ANSWER = re.compile(rf"{API}/call/(v2/)?[^/]+/(?P<event>[^/]+)/?$")  # stream read by a program
 CONTROL = re.compile(r"[\x00-\x1f\x7f]")
-AROUND = 100_000  # bytes that a request has around its file
-FILELESS = 10_000  # bytes of a job on what is uploaded already: it is taken into a full folder
+OVERHEAD = 100_000  # bytes of a request around its file
+SMALL_JOB = 10_000  # bytes of a job without a file: a full folder still accepts it
 
-NONE_SAID = "There is no function of this name here. /gradio_api/info lists those there are."
-CONTROL_SAID = "There is no such address here: none holds a control character."
-SHUT_SAID = "This address is closed here."
-FULL_SAID = "The folder of uploads is full. Try again in some minutes."
-SLOW_SAID = (
-    f"The file stopped coming, or came slower than {SLOWEST // 1000} kB a second. "
+NO_FUNCTION = "There is no function of this name here. /gradio_api/info lists all functions."
+CONTROL_CHARACTER = "The address has a control character; there is no such address here."
+CLOSED_ROUTE = "This address is closed here."
+FULL = "The folder of uploads is full. Try again in some minutes."
+SLOW = (
+    f"The file stopped coming, or came slower than {BYTES_PER_SECOND // 1000} kB a second. "
     "Send it again, or save it smaller."
 )
-LENGTH_SAID = "The request does not say how long it is. Send it with a Content-Length."
+NO_LENGTH = "The request does not say how long it is. Send it with a Content-Length."
 
-# From this server only, whatever it is: were an answer ever shown as markup, nothing that it names
-# would be fetched. Scripts within the page are as Gradio needs them. Who may show the page in a
-# frame is left open: the hub does so with a Space.
+# Only this server: if an answer were rendered as markup, the browser would load nothing it names.
+# Gradio needs inline scripts. Framing stays open, because the hub shows a Space in a frame.
 POLICY = (
     "default-src 'self' 'unsafe-inline' 'unsafe-eval' data: blob:; "
     "object-src 'none'; base-uri 'self'; form-action 'self'"
@@ -58,131 +57,108 @@ POLICY = (
 
 
 class GuardMiddleware:
-    """ASGI middleware; each refusal is a status and one sentence as JSON.
+    """Refuses a request with a status and one sentence as JSON, or passes it on to Gradio.
 
-    `functions` are the page's by number. `left` is told the session of a program that stops
-    listening to its answer; a browser's page tells Gradio itself that it is there.
+    Cancels the job of a program that closes the stream of its answer.
     """
 
-    def __init__(
-        self,
-        app: ASGIApp,
-        settings: Settings,
-        functions: Container[int],
-        left: Callable[[str], None],
-    ) -> None:
-        self.app, self.settings, self.functions, self.left = app, settings, functions, left
+    def __init__(self, app: ASGIApp, settings: Settings, page: Blocks) -> None:
+        self.app, self.settings, self.page = app, settings, page
         self.rates = [
-            (COSTLY, RateLimit(settings.max_requests_per_minute)),
-            (LIGHT, RateLimit(LIGHTER * settings.max_requests_per_minute)),
+            (JOB, RateLimit(settings.max_requests_per_minute)),
+            (CLICK, RateLimit(CLICKS_PER_JOB * settings.max_requests_per_minute)),
         ]
-        self.room = FolderQuota(Path(get_upload_folder()), settings.max_stored_mb * 1_000_000)
+        self.quota = FolderQuota(upload_folder(), settings.max_stored_mb * 1_000_000)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
-        elif refused := self._refused(scope):
+        elif refused := self._refuse(scope):
             await _answer(scope, send, *refused)
-        elif size := _size_of_file(scope):
-            await self._with_file(size, scope, receive, send)
+        elif size := _file_size(scope):
+            await self._pass_file(size, scope, receive, send)
         else:
-            await self._enter(scope, receive, send)
+            await self._pass(scope, receive, send)
 
-    async def _with_file(self, size: int, scope: Scope, receive: Receive, send: Send) -> None:
-        arrival = await self.room.let_in(size)
-        if arrival is None:
-            await _answer(scope, send, 507, FULL_SAID)
+    async def _pass_file(self, size: int, scope: Scope, receive: Receive, send: Send) -> None:
+        reservation = await self.quota.reserve(size)
+        if reservation is None:
+            await _answer(scope, send, 507, FULL)
             return
         try:
-            await call_with_body_timeout(self._enter, scope, receive, send)
+            await call_with_body_timeout(self._pass, scope, receive, send)
         except SlowBodyError:
-            await _answer(scope, send, 408, SLOW_SAID)
+            await _answer(scope, send, 408, SLOW)
         finally:
-            arrival.complete = True
+            reservation.complete = True
 
-    async def _enter(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _pass(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
-            await self.app(scope, self._listening(scope, receive), _guarded(send))
-        except (FnIndexInferError, KeyError) as error:
-            if not self._names_none(error, scope["path"]):
+            await self.app(scope, self._cancelling(scope, receive), _with_headers(send))
+        except UNKNOWN_FUNCTION as error:
+            called = FUNCTION.search(scope["path"])
+            if called is None or not is_unknown_function(self.page, error, called["name"]):
                 raise
-            await _answer(scope, send, 404, NONE_SAID)  # Gradio has not begun to answer
+            await _answer(scope, send, 404, NO_FUNCTION)  # Gradio has not begun to answer
 
-    def _names_none(self, error: Exception, path: str) -> bool:
-        """Whether Gradio stumbled over a function's name or number that the page does not have."""
-        asked = NAMED.search(path)
-        if asked is None or isinstance(error, FnIndexInferError):
-            return asked is not None
-        key = next(iter(error.args), None)
-        return key not in self.functions if isinstance(key, int) else key == f"/{asked['name']}"
-
-    def _listening(self, scope: Scope, receive: Receive) -> Receive:
+    def _cancelling(self, scope: Scope, receive: Receive) -> Receive:
         answer = ANSWER.search(scope["path"])
         if scope["method"] != "GET" or not answer:
             return receive
-        session = _session(scope["app"].get_blocks()._queue, answer["event"])
+        session = session_of_job(self.page, answer["event"])
 
-        async def listening() -> Message:
+        async def receive_and_cancel() -> Message:
             message = await receive()
-            if message["type"] == "http.disconnect":  # or the answer is complete: no harm then
-                self.left(session)
+            if message["type"] == "http.disconnect":  # also after a complete answer, harmless then
+                self.page.visitors.cancel(session)
             return message
 
-        return listening
+        return receive_and_cancel
 
-    def _refused(self, scope: Scope) -> tuple[int, str] | None:
-        """Status and sentence; None = come in."""
+    def _refuse(self, scope: Scope) -> tuple[int, str] | None:
+        """Status and sentence; None = the request may pass."""
         path = scope["path"]
-        if CONTROL.search(path):  # Gradio makes addresses of it, and stumbles
-            return 404, NONE_SAID if NAMED.search(path) else CONTROL_SAID
-        if SHUT.search(path):
-            return 403, SHUT_SAID
+        if CONTROL.search(path):  # Gradio fails on it
+            return 404, NO_FUNCTION if FUNCTION.search(path) else CONTROL_CHARACTER
+        if CLOSED.search(path):
+            return 403, CLOSED_ROUTE
         if scope["method"] in ("POST", "PUT", "PATCH"):
-            return self._too_large(scope) or self._too_often(scope)
-        return self._too_often(scope) if OPEN.search(path) else None
+            return self._refuse_size(scope) or self._refuse_rate(scope)
+        return self._refuse_rate(scope) if HEARTBEAT.search(path) else None
 
-    def _too_large(self, scope: Scope) -> tuple[int, str] | None:
-        length = _length(scope)
+    def _refuse_size(self, scope: Scope) -> tuple[int, str] | None:
+        length = _content_length(scope)
         if length is None:
-            return 411, LENGTH_SAID
+            return 411, NO_LENGTH
         most = self.settings.max_upload_mb
-        if length > most * 1_000_000 + AROUND:
+        if length > most * 1_000_000 + OVERHEAD:
             return 413, f"The upload is larger than {most} MB. Save it smaller."
         return None
 
-    def _too_often(self, scope: Scope) -> tuple[int, str] | None:
+    def _refuse_rate(self, scope: Scope) -> tuple[int, str] | None:
         client = client_network((scope.get("client") or ("", 0))[0])
         path = scope["path"]
         wait = sum(rate.take(client) for routes, rate in self.rates if routes.search(path))
         return (429, f"Too many requests at once. Try again in {wait:.0f} s.") if wait else None
 
 
-def _session(queue: Any, event: str) -> str:
-    """Whose job it is, as Gradio finds it: the program's own name, else the job's."""
-    if job := queue.event_ids_to_events.get(event):
-        return str(job.session_hash)
-    finished = queue.pending_event_ids_session.items()
-    return next((session for session, events in finished if event in events), event)
-
-
-def _length(scope: Scope) -> int | None:
-    """Bytes of the body, if the request says so."""
+def _content_length(scope: Scope) -> int | None:
     headers = dict(scope["headers"])
     length = headers.get(b"content-length", b"")
     return None if b"transfer-encoding" in headers or not length.isdigit() else int(length)
 
 
-def _size_of_file(scope: Scope) -> int:
-    """Bytes that the request may leave in the folder of uploads."""
+def _file_size(scope: Scope) -> int:
+    """Bytes that the request may write into the upload folder."""
     if scope["method"] != "POST":
         return 0
-    length = _length(scope) or 0
-    job = length > FILELESS and NAMED.search(scope["path"])
+    length = _content_length(scope) or 0
+    job = length > SMALL_JOB and FUNCTION.search(scope["path"])
     return length if job or UPLOAD.search(scope["path"]) else 0
 
 
-def _guarded(send: Send) -> Send:
-    async def guarded(message: Message) -> None:
+def _with_headers(send: Send) -> Send:
+    async def send_with_headers(message: Message) -> None:
         if message["type"] == "http.response.start":
             headers = MutableHeaders(scope=message)
             headers["Content-Security-Policy"] = POLICY
@@ -190,12 +166,12 @@ def _guarded(send: Send) -> Send:
             headers["Referrer-Policy"] = "no-referrer"
         await send(message)
 
-    return guarded
+    return send_with_headers
 
 
 async def _answer(scope: Scope, send: Send, status: int, sentence: str) -> None:
     body, kind = json.dumps({"detail": sentence, "error": sentence}), b"application/json"
-    if UPLOAD.search(scope["path"]):  # the page shows the answer as it is
+    if UPLOAD.search(scope["path"]):  # the page shows the body as it is
         body, kind = sentence, b"text/plain; charset=utf-8"
     headers = [(b"content-type", kind), (b"connection", b"close")]
     await send({"type": "http.response.start", "status": status, "headers": headers})

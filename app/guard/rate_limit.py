@@ -1,4 +1,4 @@
-"""How often one client may ask."""
+"""Request rate limit of each client."""
 
 from __future__ import annotations
 
@@ -6,22 +6,22 @@ import time
 from collections.abc import Callable
 from ipaddress import IPv6Address, IPv6Network, ip_address
 
-MAX_CLIENTS = 10_000  # whose rate is remembered
+MAX_CLIENTS = 10_000  # that are remembered
 
 
 class RateLimit:
-    """So many a minute for each client, and as many at once after a quiet minute: token buckets.
+    """Token bucket for each client: `per_minute` requests at once, refilled within a minute.
 
-    A client is a `network`. Behind a proxy its address is the one that the proxy tells, if uvicorn
-    was told to believe it (`FORWARDED_ALLOW_IPS`).
+    A client is a `client_network`. Behind a proxy, uvicorn takes the address from the proxy's
+    header where `FORWARDED_ALLOW_IPS` trusts it.
     """
 
     def __init__(self, per_minute: int, clock: Callable[[], float] = time.monotonic) -> None:
         self.per_minute, self.clock = per_minute, clock
-        self._spent: dict[str, tuple[float, float]] = {}  # how many are spent, and when that was
+        self._spent: dict[str, tuple[float, float]] = {}  # requests spent, and at what time
 
     def take(self, client: str) -> float:
-        """Seconds to wait, 0 = go on; no limit where it is 0 a minute."""
+        """Seconds to wait; 0 = the request may pass. A limit of 0 lets every request pass."""
         if not self.per_minute:
             return 0
         now = self.clock()
@@ -30,15 +30,15 @@ class RateLimit:
         wait = max((spent + 1 - self.per_minute) * 60 / self.per_minute, 0)
         self._spent[client] = (spent if wait else spent + 1, now)
         if len(self._spent) > MAX_CLIENTS:
-            del self._spent[next(iter(self._spent))]  # who came longest ago
+            del self._spent[next(iter(self._spent))]  # the oldest
         return 0 if not wait else max(wait, 1)
 
 
 def client_network(address: str) -> str:
-    """Whom to count an address as: of IPv6 the /64, in which one customer has every address."""
+    """The address, or for IPv6 its /64 network: one customer owns all addresses of it."""
     try:
         found = ip_address(address)
-    except ValueError:  # a proxy may tell any name
+    except ValueError:  # a proxy may send any name
         return address
     if isinstance(found, IPv6Address):
         mapped = found.ipv4_mapped

@@ -1,4 +1,4 @@
-"""How long the server waits for what a request brings."""
+"""Time limit for the arrival of a request body."""
 
 from __future__ import annotations
 
@@ -6,36 +6,36 @@ import asyncio
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-PAUSE = 20  # seconds in which nothing comes
-SLOWEST = 50_000  # bytes a second; a request has a pause more than it takes at that
+IDLE_SECONDS = 20  # without a byte
+BYTES_PER_SECOND = 50_000  # slowest average; the whole body has IDLE_SECONDS more than it allows
 
 
 class SlowBodyError(Exception):
-    """The body stopped coming, or hardly comes."""
+    """The body stopped or came too slowly."""
 
 
 async def call_with_body_timeout(app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
-    """Call `app`, which reads the body before it answers; the answer may take its time.
+    """Call `app` and limit the time in which the body arrives, not the time of the answer.
 
     Raises:
-        SlowBodyError: The body did not come in time, and `app` was cancelled while it waited.
+        SlowBodyError: The body came too slowly, and `app` was cancelled while it waited.
     """
     now = asyncio.get_running_loop().time
     start, size = now(), 0
     try:
-        async with asyncio.timeout(PAUSE) as limit:
+        async with asyncio.timeout(IDLE_SECONDS) as limit:
 
-            async def arriving() -> Message:
+            async def receive_in_time() -> Message:
                 nonlocal size
                 message = await receive()
                 size += len(message.get("body", b""))
-                if limit.when() is not None:  # else all has come
-                    latest = min(now(), start + size / SLOWEST) + PAUSE
+                if limit.when() is not None:  # None: the body is complete
+                    latest = min(now(), start + size / BYTES_PER_SECOND) + IDLE_SECONDS
                     limit.reschedule(latest if message.get("more_body") else None)
                 return message
 
-            await app(scope, arriving, send)
+            await app(scope, receive_in_time, send)
     except TimeoutError:
-        if not limit.expired():  # one of the app's own
+        if not limit.expired():  # raised by the app itself
             raise
         raise SlowBodyError from None

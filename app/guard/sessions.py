@@ -1,109 +1,86 @@
-"""What Gradio remembers of who was here, and when it is forgotten.
+"""Deletes what Gradio stores of sessions: sent values, idle sessions and unread answers.
 
-A page brings all that it asks with, so a session that is forgotten does no harm but to its
-comparison. Gradio keeps every value that a page was sent, for deep links, which the door shuts; the
-session until many others came, a new one for each call of a program; and an answer until somebody
-fetches it.
+A page sends all inputs with each request, so a deleted session loses its comparison only.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Collection, Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import Any
 
 import gradio as gr
-from gradio.block_function import BlockFunction
-from gradio.state_holder import SessionState, StateHolder
 
-HOUR = 3600  # seconds that whatever somebody brought, or was shown, may stay
-MINUTE = 60  # between two looks
+from app.guard import gradio_internals as internals
+
+HOUR = 3600  # seconds that uploads, results and comparisons are kept
+IDLE_SECONDS = 60  # until an unused session is deleted, and between two cleanups
 log = logging.getLogger(__name__)
 
 
-def settle(
-    page: gr.Blocks, called: BlockFunction, state: SessionState, session: str | None
+def clean_after_call(
+    page: gr.Blocks,
+    function: internals.BlockFunction,
+    state: internals.SessionState,
+    session: str | None,
 ) -> None:
-    """After a call nothing of what was sent stays but a comparison.
+    """Delete what a call left, except a comparison.
 
-    Without one, nothing at all stays of a program, nor of a tab that is closed.
+    Without a comparison, also deletes the session of a program or of a closed tab.
     """
-    state.config_values.clear()
-    state.blocks_config.blocks = dict(page.default_config.blocks)  # not as they were shown
-    closed = any(event == "unload" for _, event in called.targets)
-    if session and (closed or called.api_visibility == "public") and not holds(state):
-        forget(page.state_holder, session)
-
-
-def holds(state: SessionState) -> bool:
-    """Whether there is a comparison still. Gradio drops it an hour after it was made."""
-    return any(state.state_data.values())
-
-
-def forget(holder: StateHolder, session: str) -> None:
-    """Whoever comes again under this name is new."""
-    holder.session_data.pop(session, None)
-    holder.time_last_used.pop(session, None)
+    internals.clear_sent_values(state)
+    internals.reset_components(page, state)
+    if session and internals.ends_session(function) and not internals.has_value(state):
+        internals.delete_session(page, session)
 
 
 @asynccontextmanager
 async def session_cleanup(app: Any) -> AsyncIterator[None]:
-    """A lifespan of Gradio's server in which sessions without a comparison are forgotten."""
-    task = asyncio.create_task(_look_often(app.get_blocks()))
+    """Lifespan of Gradio's server that cleans up once a minute."""
+    task = asyncio.create_task(_clean_forever(app.get_blocks()))
     try:
         yield
     finally:
         task.cancel()
 
 
-async def _look_often(page: gr.Blocks) -> None:
-    lying: dict[str, int] = {}
+async def _clean_forever(page: gr.Blocks) -> None:
+    unread: dict[str, int] = {}
     while True:
-        await asyncio.sleep(MINUTE)
+        await asyncio.sleep(IDLE_SECONDS)
         try:
-            forget_idle(page.state_holder, busy(page._queue))
-            lying = drop_unfetched(page._queue, lying)
-        except Exception as error:  # the next look may do better
-            log.error("sessions not looked at", exc_info=error)
+            delete_idle_sessions(page)
+            unread = delete_unread_answers(page, unread)
+        except Exception as error:  # the next cleanup may succeed
+            log.error("session cleanup failed", exc_info=error)
 
 
-def busy(queue: Any) -> set[str]:
-    """Sessions with a call under way, or waiting."""
-    return {event.session_hash for event in queue.event_ids_to_events.values()}
-
-
-def forget_idle(
-    holder: StateHolder, busy: Collection[str] = (), now: datetime | None = None
-) -> None:
-    """Sessions without a comparison, unused for a minute at `now`, but for those that are busy."""
+def delete_idle_sessions(page: gr.Blocks, now: datetime | None = None) -> None:
+    """Delete sessions without a comparison that were not used for a minute and are not busy."""
     now = now or datetime.now()
-    for session, state in list(holder.session_data.items()):
-        state.config_values.clear()  # what a call that came to nothing left
-        idle = (now - holder.time_last_used.get(session, now)).total_seconds()
-        if idle > MINUTE and session not in busy and not holds(state):
-            forget(holder, session)
+    busy = internals.busy_sessions(page)
+    for session, state, used in internals.stored_sessions(page):
+        internals.clear_sent_values(state)  # left by calls that failed
+        idle = used is not None and (now - used).total_seconds() > IDLE_SECONDS
+        if idle and session not in busy and not internals.has_value(state):
+            internals.delete_session(page, session)
 
 
-def drop_unfetched(queue: Any, lying: Mapping[str, int]) -> dict[str, int]:
-    """Drop the answers to finished calls of which none was fetched since the last look.
+def delete_unread_answers(page: gr.Blocks, before: Mapping[str, int]) -> dict[str, int]:
+    """Delete answers of which no message was read since the last cleanup.
 
     Args:
-        queue: Gradio's.
-        lying: How many messages lay there for each session at the last look.
+        page: Gradio's page.
+        before: Unread messages of each session at the last cleanup.
 
     Returns:
-        How many lie there now, for the next look.
+        Unread messages now, for the next cleanup.
     """
-    working = busy(queue)
-    lie = {
-        session: messages.qsize()
-        for session, messages in queue.pending_messages_per_session.items()
-        if session not in working
-    }
-    for session in [one for one, count in lie.items() if lying.get(one) == count]:
-        del queue.pending_messages_per_session[session], lie[session]
-        queue.pending_event_ids_session.pop(session, None)
-    return lie
+    unread = internals.unread_messages(page)
+    for session in [one for one, count in unread.items() if before.get(one) == count]:
+        internals.delete_messages(page, session)
+        del unread[session]
+    return unread

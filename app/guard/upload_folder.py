@@ -1,4 +1,4 @@
-"""The folder that uploads and results lie in: its user's alone."""
+"""A private folder for uploads and results."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ def default_folder() -> Path:
 
 
 def make_private(folder: Path) -> None:
-    """Create it for this user alone, if it is not there; one with a name set by hand may be.
+    """Create the folder for this user alone; an existing one that the user set is left as it is.
 
     Raises:
-        ValueError: `default_folder` is there already and somebody else's, or no folder.
+        ValueError: `default_folder` exists and is another user's, or is not a folder.
     """
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         foreign = folder == default_folder() and folder.lstat().st_uid != os.getuid()
     except FileExistsError:
         foreign = True
-    if foreign:  # whose it is could read what is uploaded, and replace it
+    if foreign:  # its owner could read and replace uploads
         raise ValueError(
             f"{folder} is no folder of this user. Remove it, or set GRADIO_TEMP_DIR to another."
         )

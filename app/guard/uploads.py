@@ -1,18 +1,16 @@
-"""The upload inputs: a file from the visitor, never a web address, checked by `app.request`."""
+"""Upload inputs: pass an uploaded file on unopened, and refuse web addresses and other paths."""
 
 from __future__ import annotations
 
-import binascii
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
 from gradio.data_classes import FileData, ImageData
-from gradio.processing_utils import save_base64_to_cache
-from gradio_client.utils import is_http_url_like
 from pydantic import ConfigDict
 
 from app.guard.blocks import refusal
+from app.guard.gradio_internals import is_web_address, save_data_url, upload_folder
 from app.settings import Settings
 from models.uploads.container import CONTAINERS
 from models.uploads.read import FORMATS
@@ -24,7 +22,7 @@ DESCRIPTION = "A picture or clip file, no web address."
 
 
 def limits_note(kind: str, settings: Settings) -> str:
-    """What may be uploaded, before somebody waits for an upload that is refused."""
+    """The accepted formats and sizes, shown before a visitor uploads."""
     formats, most = ", ".join(FORMATS), f"{settings.max_megapixels} megapixels"
     if kind == "video":
         formats = ", ".join(CONTAINERS)
@@ -32,55 +30,54 @@ def limits_note(kind: str, settings: Settings) -> str:
     return f"<p>{formats}; at most {settings.max_upload_mb} MB, {most}</p>"
 
 
-class Described:
-    """Refuses in our words what is not a file's description."""
+class CheckedData:
+    """Refuses with a sentence what is not a description of a file."""
 
     @classmethod
     def model_validate(cls, obj: Any, **options: Any) -> Any:
         if not isinstance(obj, (dict, FileData, ImageData)):
-            raise refusal(NO_ADDRESS if is_http_url_like(str(obj)) else NO_FILE)
+            raise refusal(NO_ADDRESS if is_web_address(str(obj)) else NO_FILE)
         return super().model_validate(obj, **options)  # type: ignore[misc]
 
 
-class PictureData(Described, ImageData):
+class PictureData(CheckedData, ImageData):
     model_config = ConfigDict(json_schema_extra={"description": DESCRIPTION})
 
 
-class ClipData(Described, FileData):
+class ClipData(CheckedData, FileData):
     model_config = ConfigDict(json_schema_extra={"description": DESCRIPTION})
 
 
-def no_address(file: str | Path | None) -> None:
-    """Before `preprocess`, Gradio would download an address whole, past every size limit."""
-    if file is not None and is_http_url_like(str(file)):
-        raise refusal(NO_ADDRESS)
+def uploaded(path: str) -> str:
+    """The path, if it lies in the upload folder; otherwise a program could read any file here.
 
-
-def uploaded(path: str, folder: str) -> str:
-    """The path, where it lies in the folder of uploads.
-
-    Gradio checks that of what calls itself a file, by its `meta`, and takes the rest at its word:
-    a program could have any file of this machine read.
+    Gradio checks only values that declare themselves as a file by their `meta`.
     """
     try:
-        inside = Path(path).resolve().is_relative_to(Path(folder).resolve())
-    except ValueError:  # no path: a zero byte is in it
+        inside = Path(path).resolve().is_relative_to(upload_folder().resolve())
+    except ValueError:  # a zero byte in the path
         inside = False
     if not inside:
         raise refusal(NO_FILE)
     return path
 
 
-class PictureInput(gr.Image):
-    """`gr.Image` that hands over the file as it came: the stock one opens it with PIL first."""
+def refuse_address(file: str | Path | None) -> None:
+    """Called before `preprocess`, where Gradio would download an address of any size."""
+    if file is not None and is_web_address(str(file)):
+        raise refusal(NO_ADDRESS)
 
-    is_template = True  # keeps the stock front end
+
+class PictureInput(gr.Image):
+    """`gr.Image` that returns the path of the upload; the stock class opens the file with PIL."""
+
+    is_template = True  # keeps the front end of the base class
     data_model = PictureData
 
     async def async_move_resource_to_block_cache(
         self, url_or_file_path: str | Path | None
     ) -> str | None:
-        no_address(url_or_file_path)
+        refuse_address(url_or_file_path)
         return await super().async_move_resource_to_block_cache(url_or_file_path)
 
     def preprocess(self, payload: ImageData | None) -> str | None:
@@ -88,14 +85,14 @@ class PictureInput(gr.Image):
             return None
         if payload.url and payload.url.startswith("data:"):
             try:
-                return save_base64_to_cache(payload.url, self.GRADIO_CACHE)
-            except (binascii.Error, ValueError, LookupError) as error:
+                return save_data_url(payload.url)
+            except ValueError as error:
                 raise refusal(NO_DATA) from error
-        return uploaded(payload.path or "", self.GRADIO_CACHE)
+        return uploaded(payload.path or "")
 
 
 class ClipInput(gr.Video):
-    """`gr.Video` that hands over the file as it came, and shows one without ffmpeg's help."""
+    """`gr.Video` that returns the path of the upload and shows a clip without ffmpeg."""
 
     is_template = True
     data_model = ClipData
@@ -103,11 +100,11 @@ class ClipInput(gr.Video):
     async def async_move_resource_to_block_cache(
         self, url_or_file_path: str | Path | None
     ) -> str | None:
-        no_address(url_or_file_path)
+        refuse_address(url_or_file_path)
         return await super().async_move_resource_to_block_cache(url_or_file_path)
 
     def preprocess(self, payload: FileData | None) -> str | None:
-        return uploaded(payload.path, self.GRADIO_CACHE) if payload is not None else None
+        return uploaded(payload.path) if payload is not None else None
 
     def postprocess(self, value: str | Path | None) -> ClipData | None:
         return None if value is None else ClipData(path=str(value), orig_name=Path(value).name)

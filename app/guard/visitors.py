@@ -1,4 +1,4 @@
-"""Who is here: what a browser tab, or a program, has under way ends when it leaves."""
+"""Cancels the jobs of a browser tab or program that has left."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ import gradio as gr
 from app.guard.rate_limit import client_network
 
 
-def address(request: gr.Request | None) -> str:
-    """Whom to count a request as, whatever it calls itself: a login, else a network."""
+def client_key(request: gr.Request | None) -> str:
+    """The login of a request, else its network; the sender can choose neither."""
     if request is None:
         return ""
     if request.username:
@@ -22,7 +22,7 @@ def address(request: gr.Request | None) -> str:
 
 
 class Visitors:
-    """The jobs under way by session; to cancel one, its event is set."""
+    """Running jobs by session; each has an event that cancels it."""
 
     def __init__(self) -> None:
         self._jobs: defaultdict[str, set[threading.Event]] = defaultdict(set)
@@ -30,7 +30,7 @@ class Visitors:
 
     @contextmanager
     def job(self, session: str) -> Iterator[threading.Event]:
-        """What to give a worker as `cancelled`; it is set at the end, however that comes."""
+        """Give a worker's `cancelled` event, and set it at the end, also after an error."""
         cancelled = threading.Event()
         with self._lock:
             self._jobs[session].add(cancelled)
@@ -43,12 +43,12 @@ class Visitors:
                 if not self._jobs[session]:
                     del self._jobs[session]
 
-    def leave(self, request: gr.Request) -> None:
-        """A closed tab: nobody will see what its jobs would say."""
-        self.end(request.session_hash or "")
+    def on_unload(self, request: gr.Request) -> None:
+        """Cancel the jobs of a closed tab."""
+        self.cancel(request.session_hash or "")
 
-    def end(self, session: str) -> None:
-        """Cancel what it has under way."""
+    def cancel(self, session: str) -> None:
+        """Cancel all jobs of a session."""
         with self._lock:
             for cancelled in self._jobs.get(session, ()):
                 cancelled.set()

@@ -10,7 +10,7 @@ import gradio as gr
 
 from app.guard.blocks import refusal
 from app.guard.uploads import PictureInput
-from app.guard.visitors import Visitors, address
+from app.guard.visitors import Visitors, client_key
 from app.page.handlers import describe_error, read_as
 from app.page.inputs import NumberInput
 from app.render.summary import conditions_line, lane_rows
@@ -113,7 +113,7 @@ class Endpoint:
         visitor = request.session_hash if request else ""
         with (
             self.visitors.job(visitor) as cancelled,
-            self.worker.admit(visitor, address(request), number) as run,
+            self.worker.admit(visitor, client_key(request), number) as run,
         ):
             job = read_as(visitor, number, asked, self.settings, cancelled)
             *_, last = (None, *run(job, cancelled))

@@ -15,12 +15,12 @@ os.environ.setdefault("GRADIO_HEARTBEAT_INTERVAL", "1")  # seconds until a close
 os.environ.setdefault("GRADIO_TEMP_DIR", str(default_folder()))
 
 import gradio as gr
-from gradio.utils import get_upload_folder
 from starlette.middleware import Middleware
 
 from app.guard.allocator import limit_arenas
 from app.guard.blocks import Blocks
-from app.guard.expiry import OFTEN, start_expiry
+from app.guard.expiry import SCAN_SECONDS, start_expiry
+from app.guard.gradio_internals import upload_folder
 from app.guard.middleware import GuardMiddleware
 from app.guard.sessions import HOUR, session_cleanup
 from app.guard.visitors import Visitors
@@ -46,10 +46,10 @@ LINE = "What visual-token compression does to a picture and to the answer, side 
 
 def build(worker: Worker, settings: Settings) -> Blocks:
     """The whole page around one worker."""
-    make_private(Path(get_upload_folder()))  # before Gradio puts the examples in
+    make_private(upload_folder())  # before Gradio puts the examples in
     visitors, device = Visitors(), listening(settings)
     # Gradio also deletes, when the page stops, what it knows to be this page's.
-    with Blocks(visitors, title=TITLE, fill_width=True, delete_cache=(OFTEN, HOUR)) as demo:
+    with Blocks(visitors, title=TITLE, fill_width=True, delete_cache=(SCAN_SECONDS, HOUR)) as demo:
         with gr.Row(elem_id="top", equal_height=True):
             gr.HTML(f"<h1>{TITLE}</h1><p>{LINE}</p>", elem_id="title", apply_default_css=False)
             model = ChoiceInput(
@@ -63,7 +63,7 @@ def build(worker: Worker, settings: Settings) -> Blocks:
         compare_view(worker, settings, model, visitors, **device)
         compare_endpoint(worker, settings, visitors, **device)
         gr.HTML(f"<p>{PRIVACY}</p>", elem_id="privacy", apply_default_css=False)
-        demo.unload(visitors.leave)
+        demo.unload(visitors.on_unload)
         theme.click(None, js="() => window.tokenscope.switchTheme()", api_visibility="private")
     demo.queue(max_size=4 * _held(settings), api_open=False)  # nothing runs beside the queue
     return demo
@@ -87,9 +87,7 @@ def launch(demo: Blocks, settings: Settings, **options: Any) -> Any:
     """`demo.launch` with everything about it that is TokenScope's own; `options` go on top."""
     pool(settings).start()
     start_expiry(demo)
-    guard = Middleware(
-        GuardMiddleware, settings=settings, functions=demo.fns, left=demo.visitors.end
-    )
+    guard = Middleware(GuardMiddleware, settings=settings, page=demo)
     return demo.launch(
         **{
             "theme": theme(),

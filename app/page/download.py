@@ -12,6 +12,7 @@ from typing import Any
 import gradio as gr
 
 from app.guard.blocks import refusal
+from app.guard.gradio_internals import upload_folder
 
 NOT_WRITTEN = "The file could not be written, as when the server's disk is full. Try again later."
 log = logging.getLogger(__name__)
@@ -33,8 +34,8 @@ def download(
     yield {button: gr.Button(preparing, interactive=False)}
     folder = None
     try:
-        Path(file.GRADIO_CACHE).mkdir(parents=True, exist_ok=True)
-        folder = tempfile.mkdtemp(dir=file.GRADIO_CACHE)
+        upload_folder().mkdir(parents=True, exist_ok=True)
+        folder = tempfile.mkdtemp(dir=upload_folder())
         path = write(Path(folder))
     except Exception as error:  # whatever it was, the button comes back
         log.error("file not written", exc_info=error)

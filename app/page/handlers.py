@@ -14,7 +14,7 @@ from typing import Any
 
 import gradio as gr
 
-from app.guard.visitors import Visitors, address
+from app.guard.visitors import Visitors, client_key
 from app.jobs import read_job
 from app.logs import at_job
 from app.page.board import Board
@@ -86,7 +86,7 @@ class Handlers:
         asked = self.form.request(values)
         with self.visitors.job(visitor) as cancelled:
             try:
-                with self.worker.admit(visitor, address(request), number) as run:
+                with self.worker.admit(visitor, client_key(request), number) as run:
                     read = partial(read_as, visitor, number, asked, self.settings)
                     yield from self._admitted(visitor, read, run, cancelled)
             except Exception as error:
@@ -96,7 +96,7 @@ class Handlers:
     def stop(self, request: gr.Request) -> Update:
         """Free the device and keep on the screen what has arrived."""
         screen = self.screens.pop(request.session_hash, None)
-        self.visitors.end(request.session_hash)
+        self.visitors.cancel(request.session_hash)
         if screen is None:
             return self._stopped()
         screen.stop()

@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import gradio as gr
-from gradio.image_utils import save_image
 from PIL import Image
 
 from app.guard.blocks import refusal
+from app.guard.gradio_internals import save_picture
 from app.page.download import download
 from app.page.held import Held, held
 from app.page.inputs import ChoiceInput
@@ -156,7 +156,7 @@ class Inspector:
         Gradio would write it once the handler has ended, and a whole comparison would go with it.
         """
         try:
-            return save_image(drawn, self.picture.GRADIO_CACHE, FORMAT)
+            return save_picture(drawn, FORMAT)
         except OSError as error:
             log.error("picture not written", exc_info=error)
             return None

@@ -1,4 +1,4 @@
-"""A folder takes no more than it has room for."""
+"""The upload folder stays below its quota."""
 
 from __future__ import annotations
 
@@ -7,60 +7,60 @@ import threading
 
 import pytest
 
-from app.guard.folder_quota import BLOCK, OFTEN, FolderQuota, size_of
+from app.guard.folder_quota import BLOCK, SCAN_SECONDS, FolderQuota, folder_bytes
 
 pytestmark = pytest.mark.security
 
 
-def test_the_size_is_of_all_files_and_counts_the_smallest_too(tmp_path):
+def test_the_size_counts_all_files_and_empty_ones_too(tmp_path):
     (tmp_path / "a").mkdir()
     (tmp_path / "a" / "file").write_bytes(b"x" * 100_000)
-    size = size_of(tmp_path)
+    size = folder_bytes(tmp_path)
     assert 100_000 < size < 100_000 + 4 * BLOCK
     for index in range(100):
         (tmp_path / str(index)).touch()
-    assert size_of(tmp_path) >= size + 100 * BLOCK
-    assert size_of(tmp_path / "gone") == 0
+    assert folder_bytes(tmp_path) >= size + 100 * BLOCK
+    assert folder_bytes(tmp_path / "gone") == 0
 
 
-def test_what_was_let_in_counts_until_it_is_seen_to_be_there(tmp_path):
+def test_a_reservation_counts_until_a_scan_has_seen_its_file(tmp_path):
     now = [0.0]
-    room = FolderQuota(tmp_path, 100_000, clock=lambda: now[0])
+    quota = FolderQuota(tmp_path, 100_000, clock=lambda: now[0])
 
-    async def visits():
-        first = await room.let_in(60_000)
-        assert first and await room.let_in(60_000) is None
+    async def reserve():
+        first = await quota.reserve(60_000)
+        assert first and await quota.reserve(60_000) is None
         first.complete = True
-        assert await room.let_in(60_000) is None, "not looked for yet"
+        assert await quota.reserve(60_000) is None, "not scanned yet"
         (tmp_path / "first").write_bytes(b"x" * 50_000)
-        now[0] += OFTEN
-        assert await room.let_in(60_000) is None, "it is there"
-        slow = await room.let_in(40_000)
+        now[0] += SCAN_SECONDS
+        assert await quota.reserve(60_000) is None, "the file is there"
+        slow = await quota.reserve(40_000)
         assert slow
         (tmp_path / "first").unlink()
-        now[0] += OFTEN
-        assert await room.let_in(70_000) is None, "it is still coming"
+        now[0] += SCAN_SECONDS
+        assert await quota.reserve(70_000) is None, "the upload has not ended"
         slow.complete = True
-        now[0] += OFTEN
-        assert await room.let_in(70_000)
+        now[0] += SCAN_SECONDS
+        assert await quota.reserve(70_000)
 
-    asyncio.run(visits())
+    asyncio.run(reserve())
 
 
-def test_a_folder_is_looked_through_seldom_and_beside_the_servers_loop(tmp_path, monkeypatch):
-    looked = []
+def test_a_scan_is_rare_and_runs_in_a_thread(tmp_path, monkeypatch):
+    threads = []
     monkeypatch.setattr(
-        "app.guard.folder_quota.size_of",
-        lambda _: looked.append(threading.current_thread()) or 0,
+        "app.guard.folder_quota.folder_bytes",
+        lambda _: threads.append(threading.current_thread()) or 0,
     )
     now = [0.0]
-    room = FolderQuota(tmp_path, 100_000, clock=lambda: now[0])
+    quota = FolderQuota(tmp_path, 100_000, clock=lambda: now[0])
 
-    async def visits():
+    async def reserve():
         for _ in range(10):
-            await room.let_in(1)
-        now[0] += OFTEN
-        await room.let_in(1)
+            await quota.reserve(1)
+        now[0] += SCAN_SECONDS
+        await quota.reserve(1)
 
-    asyncio.run(visits())
-    assert len(looked) == 2 and threading.main_thread() not in looked
+    asyncio.run(reserve())
+    assert len(threads) == 2 and threading.main_thread() not in threads

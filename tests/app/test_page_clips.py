@@ -98,14 +98,16 @@ def test_a_lane_without_trees_shows_what_became_of_all_tokens(clip):
     assert "kept 512 of 512" in shown[page.board.inspector.words]
 
 
-def test_a_disk_that_is_full_as_a_comparison_ends_takes_one_picture_only(clip, tmp_path):
+def test_a_disk_that_is_full_as_a_comparison_ends_takes_one_picture_only(
+    clip, tmp_path, monkeypatch
+):
     page = handlers(FakeWorker())
     inspector = page.board.inspector
-    inspector.picture.GRADIO_CACHE = str(tmp_path)
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
     assert list(ask_of_clip(page, clip))[-1][inspector.picture].value
     assert list(tmp_path.rglob("*.jpeg")), "written before Gradio would"
     (tmp_path / "full").write_text("")
-    inspector.picture.GRADIO_CACHE = str(tmp_path / "full" / "folder")
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path / "full" / "folder"))
     last = list(ask_of_clip(page, clip))[-1]
     assert last[inspector.picture].value is None
     assert "stands for 4 tokens" in last[inspector.words]

@@ -1,4 +1,4 @@
-"""What is kept of who was here: nothing of what was sent, and a session while its tab is open."""
+"""Gradio stores no sent value, and a session only while it has a comparison or is used."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from gradio.state_holder import StateHolder
 from gradio_client import Client, handle_file
 
 from app.guard import blocks, sessions
-from app.guard.sessions import MINUTE, drop_unfetched, forget, forget_idle
+from app.guard.gradio_internals import delete_session
+from app.guard.sessions import IDLE_SECONDS, delete_idle_sessions, delete_unread_answers
 from app.measure.tab import Tab
 from app.page.build import build, launch
 from app.page.held import Held
@@ -34,20 +35,20 @@ def page():
 
 
 def choose_video(tab, clip) -> None:
-    """What a page brings on which somebody chose Video, and a clip."""
+    """Choose the Video tab and a clip."""
     kind, _, upload, _, model, *_ = [one["props"] for one in tab.inputs]
     file = {"path": tab._uploaded(clip), "meta": {"_type": "gradio.FileData"}}
     kind["value"], upload["value"], model["value"] = "video", file, "embedded-video"
 
 
 def comparison_of(demo, session):
-    """What a session holds."""
+    """The comparison of a session."""
     state = demo.state_holder.session_data[session]
     (kept,) = [value for value in state.state_data.values() if isinstance(value, Held)]
     return kept.comparison
 
 
-def test_nothing_of_what_a_page_was_sent_is_kept_but_its_comparison(page, picture, clip):
+def test_only_the_comparison_of_a_page_is_stored(page, picture, clip):
     demo, url = page
     tab = Tab(url)
     choose_video(tab, clip)
@@ -59,7 +60,7 @@ def test_nothing_of_what_a_page_was_sent_is_kept_but_its_comparison(page, pictur
     assert state.blocks_config.blocks == declared, "not even the inspector's lists"
 
 
-def test_the_session_of_a_program_is_forgotten_once_it_is_answered(page, picture):
+def test_the_session_of_a_program_is_deleted_after_its_answer(page, picture):
     demo, url = page
     client = Client(url, verbose=False)
     client.predict(handle_file(picture), QUESTION, api_name="/compare")
@@ -68,124 +69,123 @@ def test_the_session_of_a_program_is_forgotten_once_it_is_answered(page, picture
     assert client.session_hash not in demo.state_holder
 
 
-def look(url, session) -> None:
-    """Open a tab, and close it."""
+def open_and_close(url, session) -> None:
     with httpx.stream("GET", f"{url}gradio_api/heartbeat/{session}") as tab:
         assert next(tab.iter_lines())
 
 
-def test_of_a_tab_that_only_looked_nothing_is_left(page, monkeypatch):
+def test_a_closed_tab_without_a_comparison_leaves_no_session(page, monkeypatch):
     demo, url = page
-    session, settled = uuid4().hex, []
+    session, cleaned = uuid4().hex, []
 
-    def settle(page, called, state, session):
-        sessions.settle(page, called, state, session)
-        settled.append(session)
+    def clean(page, function, state, session):
+        sessions.clean_after_call(page, function, state, session)
+        cleaned.append(session)
 
-    monkeypatch.setattr(blocks, "settle", settle)
-    look(url, session)
-    wait_until(lambda: session in settled)
+    monkeypatch.setattr(blocks, "clean_after_call", clean)
+    open_and_close(url, session)
+    wait_until(lambda: session in cleaned)
     assert session not in demo.state_holder
 
 
-def test_a_tab_that_was_away_for_a_moment_has_its_comparison_still(page, picture):
+def test_a_tab_that_reconnects_keeps_its_comparison(page, picture):
     demo, url = page
     tab = Tab(url)
     tab.compare(picture, QUESTION, [])
     state = demo.state_holder.session_data[tab.session]
-    look(url, tab.session)
+    open_and_close(url, tab.session)
     wait_until(lambda: state.is_closed)
     assert comparison_of(demo, tab.session).question == QUESTION
 
 
-def test_a_page_whose_session_was_forgotten_compares_what_it_shows(page, picture, clip):
+def test_a_page_whose_session_was_deleted_can_compare_again(page, picture, clip):
     demo, url = page
     tab = Tab(url)
     choose_video(tab, clip)
     for name in ("flashvid", "fastvid"):
-        forget(demo.state_holder, tab.session)
+        delete_session(demo, tab.session)
         tab.compare(picture, QUESTION, [name])
         made = comparison_of(demo, tab.session)
         assert made.media.kind == "video" and made.lanes[1].method == name
 
 
-def test_a_session_is_forgotten_a_minute_after_its_use_but_not_one_with_a_comparison():
-    holder = StateHolder()
-    holder.set_blocks(build(FakeWorker(), Settings()))
+def test_an_idle_session_is_deleted_after_a_minute_unless_it_has_a_comparison_or_is_busy():
+    page, holder = build(FakeWorker(), Settings()), StateHolder()
+    holder.set_blocks(page)
     asked, compared = holder["asked"], holder["compared"]
-    kept = Held(factory.comparison())
-    asked.state_data[1], compared.state_data[1] = None, kept
-    assert asked.config_values, "what a call that came to nothing leaves"
-    forget_idle(holder, (), datetime.now() + timedelta(seconds=MINUTE - 10))
+    held = Held(factory.comparison())
+    asked.state_data[1], compared.state_data[1] = None, held
+    start = datetime.now()
+    delete_idle_sessions(page, start + timedelta(seconds=IDLE_SECONDS - 10))
     assert "asked" in holder and not asked.config_values
-    forget_idle(holder, (), datetime.now() + timedelta(seconds=MINUTE + 10))
+    delete_idle_sessions(page, start + timedelta(seconds=IDLE_SECONDS + 10))
     assert list(holder.session_data) == list(holder.time_last_used) == ["compared"]
-    kept.comparison = None  # others needed the room
-    forget_idle(holder, {"compared"}, datetime.now() + timedelta(seconds=MINUTE + 10))
-    assert "compared" in holder, "it compares again, and will have one"
-    forget_idle(holder, (), datetime.now() + timedelta(seconds=2 * MINUTE + 20))
+    held.comparison = None  # others needed the memory
+    page._queue.event_ids_to_events["1"] = SimpleNamespace(session_hash="compared")
+    delete_idle_sessions(page, start + timedelta(seconds=IDLE_SECONDS + 10))
+    assert "compared" in holder, "it runs a new comparison"
+    page._queue.event_ids_to_events.clear()
+    delete_idle_sessions(page, start + timedelta(seconds=2 * IDLE_SECONDS + 20))
     assert not holder.session_data
 
 
-class FakeQueue:
-    """Gradio's, as far as answers lie in it."""
-
-    def __init__(self, under_way: str, **messages: int) -> None:
-        self.event_ids_to_events = {"1": SimpleNamespace(session_hash=under_way)}
-        self.pending_messages_per_session = {}
-        self.pending_event_ids_session = {session: set() for session in messages}
-        for session, count in messages.items():
-            self.pending_messages_per_session[session] = lying = asyncio.Queue()
-            for number in range(count):
-                lying.put_nowait(number)
-
-
-def test_an_answer_that_nobody_fetches_is_dropped_and_one_that_is_being_fetched_is_not():
-    queue = FakeQueue("busy", busy=3, left=3, slow=3, read=0)
-    lying = drop_unfetched(queue, {})
-    assert len(queue.pending_messages_per_session) == 4, "one look says nothing"
-    queue.pending_messages_per_session["slow"].get_nowait()
-    drop_unfetched(queue, lying)
-    assert list(queue.pending_messages_per_session) == ["busy", "slow"]
-    assert list(queue.pending_event_ids_session) == ["busy", "slow"]
+def fake_page(calling: str, **unread: int) -> SimpleNamespace:
+    """A page whose queue holds unread messages, and a call of the session `calling`."""
+    queue = SimpleNamespace(
+        event_ids_to_events={"1": SimpleNamespace(session_hash=calling)},
+        pending_messages_per_session={session: asyncio.Queue() for session in unread},
+        pending_event_ids_session={session: set() for session in unread},
+    )
+    for session, count in unread.items():
+        for number in range(count):
+            queue.pending_messages_per_session[session].put_nowait(number)
+    return SimpleNamespace(_queue=queue)
 
 
-def test_a_server_looks_by_itself_and_forgets_a_comparison_when_its_hour_is_over(
-    picture, monkeypatch
-):
-    monkeypatch.setattr("app.guard.sessions.MINUTE", 0.2)
+def test_an_answer_is_deleted_when_no_message_of_it_was_read_between_two_cleanups():
+    page = fake_page("busy", busy=3, left=3, slow=3, read=0)
+    pending = page._queue.pending_messages_per_session
+    unread = delete_unread_answers(page, {})
+    assert len(pending) == 4, "the first cleanup deletes none"
+    pending["slow"].get_nowait()
+    delete_unread_answers(page, unread)
+    assert list(pending) == list(page._queue.pending_event_ids_session) == ["busy", "slow"]
+
+
+def test_the_server_cleans_up_by_itself_and_deletes_an_expired_comparison(picture, monkeypatch):
+    monkeypatch.setattr("app.guard.sessions.IDLE_SECONDS", 0.2)
     demo = build(FakeWorker(), Settings())
     _, url, _ = launch(demo, Settings(), prevent_thread_lock=True, quiet=True, server_port=None)
     try:
         tab = Tab(url)
         tab.join(picture, QUESTION, [])
-        lying = demo._queue.pending_messages_per_session
-        assert tab.session in lying
-        wait_until(lambda: tab.session not in lying, seconds=30)
+        unread = demo._queue.pending_messages_per_session
+        assert tab.session in unread
+        wait_until(lambda: tab.session not in unread, seconds=60)
         assert comparison_of(demo, tab.session).question == QUESTION
         lives = demo.state_holder[tab.session]._state_ttl
         lives |= {state: (0, made) for state, (_, made) in lives.items()}
-        wait_until(lambda: tab.session not in demo.state_holder, seconds=30)
+        wait_until(lambda: tab.session not in demo.state_holder, seconds=60)
     finally:
         demo.close()
 
 
-def test_a_look_that_fails_is_logged_and_the_next_one_forgets(monkeypatch, caplog):
-    monkeypatch.setattr("app.guard.sessions.MINUTE", 0.01)
-    looked = []
+def test_a_cleanup_that_fails_is_logged_and_the_next_one_runs(monkeypatch, caplog):
+    cleaned = []
 
-    def look(holder, busy):
-        looked.append(holder)
-        if len(looked) == 1:
-            raise RuntimeError("a Gradio of tomorrow")
+    def fail_once(page):
+        cleaned.append(page)
+        if len(cleaned) == 1:
+            raise RuntimeError("a later version of Gradio")
 
-    async def served():
+    async def serve():
         async with sessions.session_cleanup(SimpleNamespace(get_blocks=lambda: page)):
-            while len(looked) < 3:
+            while len(cleaned) < 4:
                 await asyncio.sleep(0.01)
 
-    monkeypatch.setattr("app.guard.sessions.forget_idle", look)
-    page = SimpleNamespace(state_holder=None, _queue=FakeQueue("busy", left=1))
-    asyncio.run(asyncio.wait_for(served(), timeout=5))
-    assert [line.message for line in caplog.records] == ["sessions not looked at"]
+    monkeypatch.setattr("app.guard.sessions.IDLE_SECONDS", 0.01)
+    monkeypatch.setattr("app.guard.sessions.delete_idle_sessions", fail_once)
+    page = fake_page("busy", left=1)
+    asyncio.run(asyncio.wait_for(serve(), timeout=60))
+    assert [line.message for line in caplog.records] == ["session cleanup failed"]
     assert not page._queue.pending_messages_per_session

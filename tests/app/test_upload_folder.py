@@ -1,4 +1,4 @@
-"""The folder of uploads is its user's alone."""
+"""Only its user can open the upload folder."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ pytestmark = pytest.mark.security
 
 @pytest.fixture
 def temporary(tmp_path, monkeypatch) -> Path:
-    """A folder of temporary files, made by somebody else."""
+    """A folder of temporary files."""
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     return tmp_path
 
@@ -30,7 +30,7 @@ def test_each_user_has_a_folder_that_no_other_can_read(temporary, monkeypatch):
 
 
 @pytest.mark.parametrize("kind", ["folder", "link", "file"])
-def test_a_folder_that_somebody_else_made_is_refused(temporary, monkeypatch, kind):
+def test_a_folder_of_another_user_is_refused(temporary, monkeypatch, kind):
     theirs = temporary / "tokenscope-4321"
     {
         "folder": theirs.mkdir,
@@ -42,7 +42,7 @@ def test_a_folder_that_somebody_else_made_is_refused(temporary, monkeypatch, kin
         make_private(default_folder())
 
 
-def test_a_folder_that_is_named_by_hand_is_made_private_and_left_if_it_is_there(temporary):
+def test_a_folder_from_the_settings_is_created_private_and_otherwise_left_as_it_is(temporary):
     make_private(temporary / "new" / "uploads")
     assert (temporary / "new" / "uploads").stat().st_mode & 0o777 == 0o700
     (temporary / "shared").mkdir(mode=0o750)

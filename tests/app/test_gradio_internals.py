@@ -1,0 +1,141 @@
+"""Internals of the installed Gradio are as the guard needs them, and used in one module only."""
+
+from __future__ import annotations
+
+import ast
+import asyncio
+import inspect
+from types import SimpleNamespace
+
+import gradio as gr
+import pytest
+from gradio.queueing import Queue
+from gradio.state_holder import StateHolder
+
+from app.guard import gradio_internals as internals
+from app.guard.uploads import ClipInput, PictureInput
+from app.page.build import build
+from app.settings import ROOT, Settings
+from tests.app.fake_worker import FakeWorker
+
+MODULE = ROOT / "app" / "guard" / "gradio_internals.py"
+PUBLIC = {"gradio", "gradio.data_classes"}  # the latter is for components of one's own
+PRIVATE = {
+    "_queue",
+    "blocks_config",
+    "config_values",
+    "default_config",
+    "event_ids_to_events",
+    "fns",
+    "keep_in_cache",
+    "pending_event_ids_session",
+    "pending_messages_per_session",
+    "session_data",
+    "state_data",
+    "state_holder",
+    "time_last_used",
+}
+
+
+@pytest.fixture
+def page():
+    return build(FakeWorker(), Settings())
+
+
+@pytest.fixture
+def state(page):
+    holder = StateHolder()
+    holder.set_blocks(page)
+    return holder["a"]
+
+
+@pytest.mark.parametrize(
+    "path", sorted((ROOT / "app").rglob("*.py")), ids=lambda path: str(path.relative_to(ROOT))
+)
+def test_no_other_module_uses_internals_of_gradio(path):
+    if path == MODULE:
+        return
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Attribute):
+            assert node.attr not in PRIVATE, f"line {node.lineno}: {node.attr}"
+        elif isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "gradio":
+            assert node.module in PUBLIC, f"line {node.lineno}: {node.module}"
+
+
+@pytest.mark.parametrize(
+    ("method", "parameters"),
+    [
+        (gr.Blocks.process_api, ["block_fn", "inputs", "state", "session_hash"]),
+        (gr.Image.async_move_resource_to_block_cache, ["url_or_file_path"]),
+        (gr.Video.async_move_resource_to_block_cache, ["url_or_file_path"]),
+    ],
+)
+def test_methods_that_the_guard_overrides_take_the_same_arguments(method, parameters):
+    assert set(parameters) <= set(inspect.signature(method).parameters)
+
+
+def test_examples_are_copied_into_the_upload_folder(page):
+    copies = internals.example_copies(page)
+    assert copies and all(path.startswith(str(internals.upload_folder())) for path in copies)
+
+
+def test_data_that_cannot_be_decoded_is_a_value_error():
+    for damaged in ("data:image/png;base64,x", "data:image/png"):
+        with pytest.raises(ValueError):
+            internals.save_data_url(damaged)
+
+
+def test_an_upload_input_keeps_the_front_end_of_its_base_class():
+    assert PictureInput(render=False).get_block_name() == "image"
+    assert ClipInput(render=False).get_block_name() == "video"
+
+
+def test_functions_are_listed_by_number(page):
+    number = next(iter(page.fns))
+    assert internals.function_of(page, number) is page.fns[number]
+    assert internals.is_unknown_function(page, KeyError(10_000), "x")
+    assert not internals.is_unknown_function(page, KeyError(number), "x")
+
+
+def test_only_a_closed_tab_and_a_program_end_a_session(page):
+    ending = [one for one in page.fns.values() if internals.ends_session(one)]
+    assert sorted(one.name for one in ending) == ["compare", "on_unload"]
+
+
+def test_a_session_has_a_state_and_a_time(page, state):
+    ((session, stored, used),) = internals.stored_sessions(page)
+    assert session == "a" and stored is state and used
+    internals.delete_session(page, "a")
+    assert not list(internals.stored_sessions(page)) and not page.state_holder.time_last_used
+
+
+def test_a_session_stores_what_it_was_sent_until_it_is_cleared(page, state):
+    component = next(key for key, one in page.blocks.items() if isinstance(one, gr.Textbox))
+    state[component] = gr.Textbox("a secret", render=False)
+    state._update_value_in_config(component, "a secret")
+    assert "a secret" in str(state.config_values)
+    internals.clear_sent_values(state)
+    internals.reset_components(page, state)
+    assert not state.config_values and state[component] is page.blocks[component]
+
+
+def test_a_session_holds_the_value_of_a_state(page, state):
+    key = next(key for key, one in page.blocks.items() if isinstance(one, gr.State))
+    assert not internals.has_value(state)
+    state[key] = "a comparison"
+    assert internals.has_value(state)
+
+
+def test_jobs_and_unread_messages_are_listed_by_session(page):
+    queue = page._queue
+    assert isinstance(queue, Queue)
+    queue.event_ids_to_events["1"] = SimpleNamespace(session_hash="busy")
+    queue.pending_event_ids_session["done"] = {"2"}
+    for session in ("busy", "done"):
+        queue.pending_messages_per_session[session] = asyncio.Queue()
+        queue.pending_messages_per_session[session].put_nowait("a message")
+    assert [internals.session_of_job(page, event) for event in "123"] == ["busy", "done", "3"]
+    assert internals.busy_sessions(page) == {"busy"}
+    assert internals.unread_messages(page) == {"done": 1}
+    internals.delete_messages(page, "done")
+    assert internals.unread_messages(page) == {} and not queue.pending_event_ids_session
