@@ -1,93 +1,112 @@
-"""What whoever runs TokenScope may set, each from an environment variable of the same name."""
+"""The settings of a deployment, each read from an environment variable: see docs/settings.md."""
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from collections.abc import Iterable
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, fields
 from difflib import get_close_matches
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 EXAMPLES = ROOT / "assets" / "examples"
 PREFIX = "TOKENSCOPE_"
 
-# The least of each number; 0 is in it where 0 says "none" or "whatever is needed".
-LEAST = {
-    "max_new_tokens": 1,
-    "max_lanes": 1,
-    "max_frames": 1,
-    "max_upload_mb": 1,
-    "max_stored_mb": 1,
-    "queue_size": 1,
-    "max_megapixels": 1,
-    "max_clip_seconds": 1,
-    "max_clip_frames": 1,
-    "read_at_once": 1,
-    "max_read_seconds": 1,
-    "max_read_cpu_seconds": 1,
-    "max_read_memory_mb": 1,
-    "max_requests_per_minute": 0,
-    "debug": 0,
-    "replicas": 1,
-    "most_replicas": 0,
-    "replica_gpus": 0,
-    "spread": 1,
-    "visitor_jobs": 1,
-    "address_jobs": 0,
-    "max_held_mb": 1,
-    "metrics_port": 0,
-    "phase_seconds": 1,
-    "job_seconds": 1,
-    "load_seconds": 1,
-}
+
+def setting(default: Any, help: str, least: float | None = None, **options: Any) -> Any:
+    """A field of `Settings`: its default, its meaning, and the least value of a number."""
+    return dataclasses.field(default=default, metadata={"help": help, "least": least}, **options)
 
 
 @dataclass(frozen=True)
 class Settings:
     """Limits and defaults; `TOKENSCOPE_MAX_NEW_TOKENS=128` sets `max_new_tokens`."""
 
-    model: str = "embedded-image"
-    max_new_tokens: int = 128  # the most a person may ask for
-    max_lanes: int = 4
-    max_frames: int = 64  # that a person may have sampled of a clip
-    max_upload_mb: int = 20
-    max_stored_mb: int = 2000  # of all uploads and results together, for their hour on disk
-    queue_size: int = 16
-    device: str = ""  # empty: CUDA where there is one; "cuda:0,cuda:1" spreads lanes over both
-    dtype: str = ""  # empty: bfloat16 on CUDA, float32 on the CPU
-    max_megapixels: int = 50  # of a picture
-    max_clip_seconds: int = 300
-    max_clip_frames: int = 18_000
-    read_at_once: int = 2  # uploads; each may take the memory below
-    max_read_seconds: int = 120  # that reading one upload may take
-    max_read_cpu_seconds: int = 240  # over all cores
-    max_read_memory_mb: int = 3000
-    max_requests_per_minute: int = 60  # jobs, uploads and logins of one address; 0 = no limit
-    users: str = field(default="", repr=False)  # "name:password,…" asks for a login; empty: none
-    debug: int = 0  # 1 = the page shows errors that are not meant for strangers
-    worker: str = "local"  # or "ray"; "zero" on ZeroGPU
-    replicas: int = 1  # of a Ray worker, from the start
-    most_replicas: int = 0  # that Ray may start when many wait; 0: no more than `replicas`
-    replica_gpus: float = 0.0  # of the cluster's, for each replica
-    spread: int = 1  # replicas that the lanes of one job are spread over
-    visitor_jobs: int = 2  # that one tab or program may have waiting or running
-    address_jobs: int = 8  # that one address, or login, may have so; 0 = no limit
-    max_held_mb: int = 1000  # of frames of all comparisons that pages show; the oldest go first
-    metrics_port: int = 0  # of Prometheus metrics, for this machine only; 0: none
-    phase_seconds: int = 120  # that a phase of a lane may take
-    job_seconds: int = 600  # that a comparison may take, once it runs
-    load_seconds: int = 600  # that a model may take to load, or a method's first run
+    # Models and devices
+    model: str = setting("embedded-image", "model that the page loads and opens with")
+    device: str = setting(
+        "", "device of the models; cuda:0,cuda:1 spreads lanes over both; empty: CUDA, or the CPU"
+    )
+    dtype: str = setting("", "number format; empty: bfloat16 on CUDA, float32 on the CPU")
+    worker: str = setting(
+        "local", "where lanes run: local (this process), ray (a cluster) or zero (ZeroGPU)"
+    )
+    replicas: int = setting(1, "replicas of a Ray worker at the start", least=1)
+    most_replicas: int = setting(
+        0, "replicas that Ray may start when many visitors wait; 0: `replicas`", least=0
+    )
+    replica_gpus: float = setting(0.0, "GPUs of the cluster for each replica", least=0)
+    spread: int = setting(1, "replicas that share the lanes of one comparison", least=1)
+
+    # One comparison
+    max_new_tokens: int = setting(128, "longest answer that a person may ask for", least=1)
+    max_lanes: int = setting(4, "lanes of a comparison, vanilla included", least=1)
+    max_frames: int = setting(64, "frames that a person may have sampled from a clip", least=1)
+    phase_seconds: int = setting(120, "time limit of one phase of a lane", least=1)
+    job_seconds: int = setting(600, "time limit of a comparison, once it runs", least=1)
+    load_seconds: int = setting(
+        600, "time limit for loading a model, and for the first run of a method", least=1
+    )
+
+    # Uploads
+    max_upload_mb: int = setting(20, "size of an upload", least=1)
+    max_megapixels: int = setting(50, "size of a picture or frame", least=1)
+    max_clip_seconds: int = setting(300, "length of a clip", least=1)
+    max_clip_frames: int = setting(18_000, "frames of a clip", least=1)
+    read_at_once: int = setting(
+        2, "uploads that are read at once, each within the next three limits", least=1
+    )
+    max_read_seconds: int = setting(120, "time limit for reading one upload", least=1)
+    max_read_cpu_seconds: int = setting(
+        240, "processor time for reading one upload, over all cores", least=1
+    )
+    max_read_memory_mb: int = setting(3000, "memory for reading one upload", least=1)
+    max_stored_mb: int = setting(
+        2000,
+        "disk space of all uploads and results, which stay for an hour; a full folder accepts no "
+        "upload",
+        least=1,
+    )
+    max_held_mb: int = setting(
+        1000,
+        "memory for the frames of comparisons that pages show, which stay for an hour; the oldest "
+        "are dropped first",
+        least=1,
+    )
+
+    # Visitors
+    queue_size: int = setting(
+        16, "comparisons that may wait, with those whose upload is being read", least=1
+    )
+    visitor_jobs: int = setting(
+        2, "comparisons of one tab or program that may wait or run", least=1
+    )
+    address_jobs: int = setting(
+        8, "comparisons of one address or login that may wait or run; 0: no limit", least=0
+    )
+    max_requests_per_minute: int = setting(
+        60,
+        "jobs, uploads and logins of one address, or of one /64 of IPv6; ten times as many clicks "
+        "and opened tabs; 0: no limit",
+        least=0,
+    )
+    users: str = setting("", "name:password,… requires a login; empty: no login", repr=False)
+    metrics_port: int = setting(
+        0, "port of the Prometheus metrics, for this machine only; 0: no metrics", least=0
+    )
+    debug: int = setting(0, "1: the page shows internal errors", least=0)
 
     def __post_init__(self) -> None:
-        for name, least in LEAST.items():
-            if not getattr(self, name) >= least:  # nor is "not a number" enough
-                raise ValueError(
-                    f"{variable(name)} is {getattr(self, name)}, wanted {least} or more."
-                )
+        for one in fields(self):
+            value, least = getattr(self, one.name), one.metadata["least"]
+            if least is not None and not value >= least:  # also refuses "not a number"
+                raise ValueError(f"{variable(one.name)} is {value}, wanted {least} or more.")
 
     @classmethod
     def from_environment(cls) -> Settings:
+        """The settings of the environment. Raises `ValueError` for a name or value it refuses."""
         names = {variable(one.name) for one in fields(cls)}
         refuse_unknown(names, (one for one in os.environ if one.startswith(PREFIX)))
         values = {}
@@ -103,13 +122,13 @@ class Settings:
         return cls(**values)
 
     def logins(self) -> list[tuple[str, str]]:
-        """Names and passwords; empty where nobody has to log in."""
+        """Names and passwords; empty if no login is required."""
         pairs = [one.strip().partition(":") for one in self.users.split(",") if one.strip()]
         for name, _, password in pairs:
             if not name or not password:
                 raise ValueError(
                     f"{PREFIX}USERS has an entry that is no name:password; wanted "
-                    f"name:password,name:password with neither , nor an empty part in it."
+                    "name:password,name:password without commas or empty parts in them."
                 )
         return [(name, password) for name, _, password in pairs]
 
@@ -119,8 +138,8 @@ def variable(name: str) -> str:
     return PREFIX + name.upper()
 
 
-def refuse_unknown(known: Iterable[str], given: Iterable[str]) -> None:
-    """A misspelt limit would leave the page without it, and nobody the wiser."""
-    for one in sorted(set(given) - set(known)):
-        near = get_close_matches(one, known, n=1, cutoff=0)
-        raise ValueError(f"There is no setting {one}; the nearest is {near[0]}.")
+def refuse_unknown(names: Iterable[str], given: Iterable[str]) -> None:
+    """Refuse a misspelt name, which would leave the page without a limit."""
+    for one in sorted(set(given) - set(names)):
+        (near,) = get_close_matches(one, names, n=1, cutoff=0)
+        raise ValueError(f"There is no setting {one}; the nearest is {near}.")

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from app.docs import costs, methods_page, models_page
+from app.docs import costs, methods_page, models_page, settings_page
 from app.measure.findings import write as findings
 from app.render.method_text import Method
 from app.render.tested import results
@@ -17,6 +17,7 @@ from pruning.methods import METHODS
 README = ROOT / "README.md"
 METHODS_PAGE = ROOT / "docs" / "methods.md"
 MODELS_PAGE = ROOT / "docs" / "models.md"
+SETTINGS_PAGE = ROOT / "docs" / "settings.md"
 RESULTS = ROOT / "assets" / "results"
 MATRIX = RESULTS / "matrix.json"
 ANSWERED = RESULTS / "bench-scenes.json"
@@ -40,6 +41,7 @@ def texts(methods: Sequence[Method] = METHODS) -> dict[Path, str]:
         METHODS_PAGE: methods_page.markdown(results(), _read(ANSWERED), methods),
         README: _readme(methods),
         MODELS_PAGE: models_page.markdown(_read(MATRIX), _costs(), methods),
+        SETTINGS_PAGE: settings_page.markdown(),
     }
 
 
