@@ -4,14 +4,22 @@ PYTHON ?= python3
 WORKER ?= $(or $(TOKENSCOPE_WORKER),local)
 BIN := .venv/bin
 
-.PHONY: demo test fuzz security eval-test lint format bench load faults train-image train-video accuracy bench-methods probe curves findings docs methods matrix costs gallery examples space clean
+.PHONY: demo test test-rest test-all fuzz security eval-test lint format bench load faults train-image train-video accuracy bench-methods probe curves findings docs methods matrix costs gallery examples space clean
 
 # WORKER=ray runs lanes on a Ray cluster: one started here, or the one that RAY_ADDRESS names.
 demo: .venv/installed $(if $(filter ray,$(WORKER)),.venv/installed-ray)
 	TOKENSCOPE_WORKER=$(WORKER) $(BIN)/python -m app demo --host $(HOST) --port $(PORT)
 
-test: .venv/installed-dev .venv/installed-ray
-	$(BIN)/python -m pytest
+# Every law on every method once a family, all parity, the page by its API: no browser, no cluster.
+FAST := not (browser or slow or grid)
+test: .venv/installed-dev
+	$(BIN)/python -m pytest -n auto -m "$(FAST)"
+
+# The rest: the page in a browser, Ray, every case of a method on every model, faults.
+test-rest: .venv/installed-dev .venv/installed-ray
+	$(BIN)/python -m pytest -n auto -m "not ($(FAST))"
+
+test-all: test test-rest
 
 # Damaged uploads and odd requests by the thousand; SEED=… repeats a run.
 fuzz: .venv/installed-dev
