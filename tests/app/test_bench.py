@@ -1,4 +1,4 @@
-"""Drawn clips and scenes put to a tiny model: what is asked, what is counted, what is printed."""
+"""bench on a tiny model: questions, rates, refusals and the table."""
 
 import re
 
@@ -8,88 +8,81 @@ import pytest
 from app.__main__ import main
 from app.jobs import lanes_at
 from app.measure import bench
-from app.measure.bench import Outcome
+from app.measure.asking import Answer, Case, Refusal, ask
+from app.measure.drawn import draw_questions, truth_of
 from app.settings import Settings
-from models.embedded.world.questions import Question
-from pruning.budget import Averages
+from models.embedded.world.hard import find_split
 from pruning.methods import METHODS, create
 from tests.tiny import tiny_onevision
 
 
-def outcome(**changes):
-    values = {"sort": "last", "overlap": None, "exact": True}
-    values |= {"ratio": 0.25, "averages": Averages(36, 30, 24), "ttft": 0.1, "total": 0.2}
-    return Outcome(**{**values, **changes})
+def answer(**changes):
+    values = {"text": "", "sort": "last", "overlap": None, "exact": True, "ratio": 0.25}
+    averages = {"processed": 36, "cached": 30, "handed_on": 24}
+    return Answer(**{**values, "averages": averages, "ttft": 0.1, "total": 0.2, **changes})
 
 
 def test_every_clip_is_asked_for_a_box_and_for_something_else():
-    cases = list(bench._clips(5, seed=0))
-    boxed = [question.box is not None for _, question in cases]
+    cases = list(draw_questions("video", 5))
+    boxed = [question.box is not None for _, question, _ in cases]
     assert boxed.count(True) == boxed.count(False) == 5
-    assert len({question.sort for _, question in cases}) == 6, "all five others, and the box"
-    for media, _ in cases:
+    assert len({question.sort for _, question, _ in cases}) == 6, "all five others, and the box"
+    for media, _, _ in cases:
         assert media.kind == "video" and media.frames.shape == (8, 96, 96, 3)
         assert np.all(np.diff(media.times) > 0)
 
 
-def test_every_method_of_clips_answers_or_says_the_smallest_ratio(monkeypatch):
-    monkeypatch.setattr(bench, "_adapter", tiny_onevision(), raising=False)
-    names = bench.METHODS["clips"].split(",")
-    lanes = list(lanes_at(names, [0.5, 0.011], "llava-onevision"))
-    case = next(bench._clips(1, seed=0))
-    answered = bench._ask(case, [method for _, method in lanes])
-    rows = [
-        bench._row(name, method, [told])
-        for (name, method), told in zip(lanes, answered, strict=True)
-    ]
-    assert {row.method for row in rows if row.retention_ratio == 0.5 and row.grounding == 0} == {
-        *names[1:]
-    }
+def test_every_method_of_clips_answers_or_says_the_smallest_ratio():
+    lanes = list(lanes_at(bench.METHODS["clips"].split(","), [0.5, 0.011], "llava-onevision"))
+    media, question, _ = next(draw_questions("video", 1))
+
+    def answers(methods):
+        case = Case("", media, question.text, tuple(methods), 32, truth=truth_of(question))
+        return ask(tiny_onevision(), case)
+
+    given = answers(method for _, method in lanes)
+    rows = [bench.summarize(*lane, [one]) for lane, one in zip(lanes, given, strict=True)]
+    half = {row.method for row in rows if row.retention_ratio == 0.5 and row.grounding == 0}
+    assert half == {name for name, _ in lanes} - {"vanilla"}
     refused = [row for row in rows if row.refused]
     for row in refused:
-        (said,) = re.findall(r"smallest retention ratio here is ([\d.]+) %", row.refused)
-        assert float(said) == pytest.approx(100 * row.smallest, abs=0.1)
+        (smallest,) = re.findall(r"smallest retention ratio here is ([\d.]+) %", row.refused)
+        assert float(smallest) == pytest.approx(100 * row.smallest, abs=0.1)
     assert refused
-    least = [create(row.method, retention_ratio=row.smallest) for row in refused]
-    assert all(isinstance(told, Outcome) for told in bench._ask(case, least))
+    least = answers(create(row.method, retention_ratio=row.smallest) for row in refused)
+    assert all(isinstance(one, Answer) for one in least)
 
 
 def test_a_row_has_the_mean_of_each_way_of_counting():
-    told = [outcome(), outcome(averages=Averages(38, 30, 20))]
-    row = bench._row("sparsevlm", create("sparsevlm"), told)
+    other = {"processed": 38, "cached": 30, "handed_on": 20}
+    answers = [answer(), answer(averages=other)]
+    row = bench.summarize("sparsevlm", create("sparsevlm"), answers)
     assert row.averages == {"processed": 37, "cached": 30, "handed_on": 22}
 
 
 def test_rates_are_taken_over_the_questions_that_they_are_about():
-    told = [
-        outcome(overlap=0.6, exact=None),
-        outcome(overlap=0.4, exact=None),
-        outcome(),
-        outcome(exact=False),
-        outcome(sort="first", total=0.9),
+    answers = [
+        answer(overlap=0.6, exact=None),
+        answer(overlap=0.4, exact=None),
+        answer(),
+        answer(exact=False),
+        answer(sort="first", total=0.9),
     ]
-    row = bench._row("ttm", create("ttm", retention_ratio=0.25), told)
+    row = bench.summarize("ttm", create("ttm", retention_ratio=0.25), answers)
     assert (row.grounding, row.mean_iou) == (0.5, pytest.approx(0.5))
     assert row.other == pytest.approx(2 / 3) and row.sorts == {"first": 1.0, "last": 0.5}
     assert (row.ttft_ms, row.total_ms) == (pytest.approx(100), pytest.approx(200))
 
 
-def test_a_right_answer_is_the_true_one_to_the_letter_and_a_box_is_measured(monkeypatch):
-    class Lane:
-        answer, boxes = " left ", np.array([[0.0, 0.0, 0.5, 1.0]])
-        trace = type("Trace", (), {"average": 0.5})
-        averages = Averages(72, 72, 72)
-        timeline = type("Timeline", (), {"ttft": 0.1, "total": 0.2})
-
-    assert bench._outcome(Question("Which way?", "motion", "left"), Lane).exact is True
-    assert bench._outcome(Question("Which way?", "motion", "right"), Lane).exact is False
-    boxed = bench._outcome(Question("Where?", "end", "", (0.0, 0.0, 1.0, 1.0)), Lane)
-    assert boxed.exact is None and boxed.overlap == pytest.approx(0.5)
+def test_one_refusal_refuses_the_lane():
+    refusal = Refusal("too low", 0.3)
+    row = bench.summarize("ttm", create("ttm"), [answer(), refusal])
+    assert (row.refused, row.smallest, row.measured_ratio) == ("too low", 0.3, None)
 
 
 def test_the_table_has_a_line_a_row_and_a_refusal_in_words():
     rows = [
-        bench.asdict(bench._row("ttm", create("ttm", retention_ratio=0.25), [outcome()])),
+        bench.asdict(bench.summarize("ttm", create("ttm", retention_ratio=0.25), [answer()])),
         bench.asdict(bench.Row("fastv", 0.05, refused="too low")),
     ]
     heads, ran, refused = bench.table({"rows": rows}).splitlines()
@@ -99,15 +92,20 @@ def test_the_table_has_a_line_a_row_and_a_refusal_in_words():
 
 
 def test_a_split_is_what_is_drawn_and_a_split_that_is_none_is_refused():
-    for draw in (bench._scenes, bench._clips):
-        (plain, _), (crowd, question) = (
-            next(draw(1, 0, bench.find_split(name))) for name in ("plain", "crowd")
+    for kind in ("image", "video"):
+        (plain, *_), (crowd, question, _) = (
+            next(draw_questions(kind, 1, 0, find_split(name))) for name in ("plain", "crowd")
         )
         assert crowd.frames.shape == plain.frames.shape
         assert not np.array_equal(crowd.frames, plain.frames)
         assert question.box is not None
     with pytest.raises(ValueError, match="no split 'harder'"):
         bench.bench("embedded-image", 1, 0, [], [], "published", Settings(), split="harder")
+
+
+def test_a_method_of_clips_alone_is_refused_for_scenes_before_anything_runs():
+    with pytest.raises(ValueError, match="FlashVID takes a clip, and a picture came"):
+        bench.bench("embedded-image", 1, 0, ["flashvid"], [0.5], "published", Settings())
 
 
 @pytest.mark.parametrize(

@@ -1,16 +1,16 @@
-"""The findings: the tests are the textbook's, nothing is asked twice, the page is the JSON's."""
+"""The findings: statistics, claims, tables, and the page of the checkout."""
 
 import json
 
 import numpy as np
 import pytest
 
-from app.measure.findings import answers, report, write
-from app.measure.findings import document as page
-from app.measure.findings.answered import Answered
-from app.measure.findings.answers import EncodedOnce, finished
-from app.measure.findings.claims import CLAIMS, Claim, judged
-from app.measure.findings.paired import holm, interval, mcnemar
+from app.measure.asking import ANSWERING, Answer, Refusal
+from app.measure.findings import answers, page, report, write
+from app.measure.findings.answers import Record
+from app.measure.findings.claims import CLAIMS, Claim, judge_claims
+from app.measure.findings.rates import Rates
+from app.measure.findings.significance import holm, interval, mcnemar
 from app.measure.findings.study import (
     CLIP_METHODS,
     FLOOR,
@@ -24,24 +24,25 @@ from app.measure.findings.study import (
 )
 from app.settings import ROOT, Settings
 from models.embedded.world import clip_questions
-from models.embedded.world.questions import evaluation_questions
-from models.engine.pipeline import run_lane
-from models.uploads.media import drawn
 from pruning.methods import create
-from tests.tiny import tiny_llava
 
 LANE = Lane("visionzip", 0.222)
 
 
-def records(right):
+def answer(right):
+    return Answer("", "x", None, bool(right), 0.2, {}, 0.1, 0.2)
+
+
+def records(right, lanes=(VANILLA, FLOOR, LANE)):
     """One box and one other question about each upload; `right(lane, box, index)` decides."""
     return [
-        {"seed": seed, "index": 100 * seed + index, "sort": "x", "box": box, "moving": index < 5}
-        | {
-            "lanes": {
-                lane.key: [right(lane, box, index), None, 0.2] for lane in (VANILLA, FLOOR, LANE)
-            }
-        }
+        Record(
+            seed,
+            100 * seed + index,
+            box,
+            index < 5,
+            {lane.key: answer(right(lane, box, index)) for lane in lanes},
+        )
         for seed in SEEDS
         for index in range(10)
         for box in (True, False)
@@ -72,15 +73,15 @@ def test_losing_all_boxes_and_no_question_is_a_loss_beyond_questions_of_one():
     def right(lane, box, index):
         return lane == VANILLA or (lane == LANE and not box)
 
-    lost = Answered(records(right)).lost(LANE)
+    lost = Rates(records(right)).lost(LANE)
     assert lost == {"questions": 0.0, "grounding": 1.0, "low": 1.0, "high": 1.0}
 
 
 def test_a_rate_is_the_mean_of_the_seeds_and_its_spread_is_theirs():
-    told = Answered(records(lambda lane, box, index: index < 4))
-    assert told.rate(LANE, told.box) == pytest.approx({"mean": 0.4, "spread": 0.0})
-    assert told.rate(LANE, told.moving)["mean"] == pytest.approx(0.8)
-    assert told.rate(LANE, told.still)["mean"] == 0
+    rates = Rates(records(lambda lane, box, index: index < 4))
+    assert rates.rate(LANE, rates.box) == pytest.approx({"mean": 0.4, "spread": 0.0})
+    assert rates.rate(LANE, rates.moving)["mean"] == pytest.approx(0.8)
+    assert rates.rate(LANE, rates.still)["mean"] == 0
 
 
 def claim(first, second, **changes):
@@ -92,57 +93,48 @@ def claim(first, second, **changes):
     ("first", "verdict"), [(10, "holds"), (0, "the reverse"), (5, "not decided")]
 )
 def test_a_claim_is_decided_by_its_test_in_either_direction(first, verdict):
-    told = Answered(
+    rates = Rates(
         records(lambda lane, box, index: lane != FLOOR and (index < first) is (lane == VANILLA))
     )
-    (row,) = judged({"m": told}, [claim(VANILLA, LANE)])
+    (row,) = judge_claims({"m": rates}, [claim(VANILLA, LANE)])
     assert row["verdict"] == verdict
 
 
 def test_two_methods_that_see_nothing_are_called_so():
-    told = Answered(records(lambda lane, box, index: index == 0))
-    (row,) = judged({"m": told}, [claim(LANE, VANILLA)])
+    rates = Rates(records(lambda lane, box, index: index == 0))
+    (row,) = judge_claims({"m": rates}, [claim(LANE, VANILLA)])
     assert row["verdict"] == "not decided: both no better than with next to nothing kept"
 
 
 def test_a_claim_about_questions_hears_no_boxes():
-    told = Answered(records(lambda lane, box, index: box is (lane == VANILLA)))
-    rows = judged({"m": told}, [claim(VANILLA, LANE, boxes=boxes) for boxes in (True, False)])
+    rates = Rates(records(lambda lane, box, index: box is (lane == VANILLA)))
+    rows = judge_claims(
+        {"m": rates}, [claim(VANILLA, LANE, boxes=boxes) for boxes in (True, False)]
+    )
     assert [row["verdict"] for row in rows] == ["holds", "the reverse"]
 
 
 def test_each_paper_is_a_family_of_its_own():
-    told = Answered(records(lambda lane, box, index: (index < 8) is (lane == VANILLA)))
-    one = judged({"m": told}, [claim(VANILLA, LANE)])[0]["p_holm"]
-    both = judged({"m": told}, [claim(VANILLA, LANE), claim(VANILLA, LANE)])[0]["p_holm"]
-    apart = judged({"m": told}, [claim(VANILLA, LANE), claim(VANILLA, LANE, family="x")])
+    rates = Rates(records(lambda lane, box, index: (index < 8) is (lane == VANILLA)))
+    one = judge_claims({"m": rates}, [claim(VANILLA, LANE)])[0]["p_holm"]
+    both = judge_claims({"m": rates}, [claim(VANILLA, LANE), claim(VANILLA, LANE)])[0]["p_holm"]
+    apart = judge_claims({"m": rates}, [claim(VANILLA, LANE), claim(VANILLA, LANE, family="x")])
     assert both == pytest.approx(2 * one) and apart[0]["p_holm"] == pytest.approx(one)
 
 
 def test_a_claim_about_a_method_that_refuses_says_why():
-    told = records(lambda lane, box, index: True)
-    for record in told:
-        record["lanes"][LANE.key] = "too low"
-    (row,) = judged({"m": Answered(told)}, [claim(LANE, VANILLA)])
+    answered = records(lambda lane, box, index: True)
+    for record in answered:
+        record.answers[LANE.key] = Refusal("too low")
+    (row,) = judge_claims({"m": Rates(answered)}, [claim(LANE, VANILLA)])
     assert row["refused"] == "too low" and "verdict" not in row
-
-
-def everything(study, right):
-    """Records of all the lanes of a study."""
-    return [
-        {"seed": seed, "index": 100 * seed + index, "sort": "x", "box": box, "moving": index < 5}
-        | {"lanes": {lane.key: [right(lane, box, index), None, 0.2] for lane in study.lanes}}
-        for seed in SEEDS
-        for index in range(10)
-        for box in (True, False)
-    ]
 
 
 def test_the_table_of_drops_says_for_each_method_what_falls_further():
     def right(lane, box, index):
         return lane == VANILLA or (lane != FLOOR and box is (lane.method == "nuwa"))
 
-    rows = report.drops(Answered(everything(studies()[0], right)))
+    rows = report.drops(Rates(records(right, studies()[0].lanes)))
     falls = {row["method"]: row["falls"] for row in rows if "falls" in row}
     assert falls == {**dict.fromkeys(PICTURE_METHODS, "boxes"), "nuwa": "questions"}
 
@@ -153,18 +145,18 @@ def test_the_table_of_positions_compares_numberings_of_the_same_survivors():
     def right(lane, box, index):
         return box and lane in found
 
-    rows = report.positions(Answered(everything(studies()[0], right)))
+    rows = report.positions(Rates(records(right, studies()[0].lanes)))
     shares = {
         (row["method"], name): row[name]["grounding"]["mean"]
         for row in rows
-        if row["ratio"] == 0.222
+        if row["retention_ratio"] == 0.222
         for name in ("perc", "pesp", "rpme")
     }
     assert {pair for pair, share in shares.items() if share} == {
         ("visionzip", "rpme"),
         ("fastv", "pesp"),
     }
-    (row,) = (row for row in rows if (row["method"], row["ratio"]) == ("fastv", 0.222))
+    (row,) = (row for row in rows if (row["method"], row["retention_ratio"]) == ("fastv", 0.222))
     assert row["tests"]["rpme_pesp"]["second_alone"] == 30 and row["tests"]["rpme_perc"]["p"] == 1
 
 
@@ -172,34 +164,33 @@ def test_the_table_of_clips_sets_each_lane_beside_flashvid_of_its_numbering():
     def right(lane, box, index):
         return lane == Lane("flashvid", 0.1, "pesp") and index < 5
 
-    rows = report.on_clips(Answered(everything(studies()[1], right)))
-    alone = {
-        (row["method"], row["positions"], row["ratio"]): row["flashvid"]["moving"]["first_alone"]
+    rows = report.on_clips(Rates(records(right, studies()[1].lanes)))
+    won = {
+        (row["method"], row["positions"], row["retention_ratio"])
         for row in rows
-        if "flashvid" in row
+        if row.get("flashvid", {}).get("moving", {}).get("first_alone")
     }
-    won = {key for key, count in alone.items() if count}
     assert won == {(m, "pesp", 0.1) for m in CLIP_METHODS if m != "flashvid"}
     best = max(rows, key=lambda row: row["moving"]["mean"])
-    assert (best["method"], best["positions"], best["ratio"]) == ("flashvid", "pesp", 0.1)
+    assert (best["method"], best["positions"], best["retention_ratio"]) == ("flashvid", "pesp", 0.1)
     assert (best["moving"]["mean"], best["still"]["mean"]) == (1, 0)
 
 
 def test_what_moves_is_told_by_the_clip_and_not_by_the_question_that_gives_it_away():
     moved = {True: 0, False: 0}
     for clip, question in clip_questions.evaluation_questions(60, 500):
-        told = answers.moving(clip, question)
+        moves = answers.moves(clip, question)
         if question.sort == "motion" or len(question.subjects) != 1:
-            assert told is None
+            assert moves is None
         else:
             actor = clip.actors[question.subjects[0]]
-            assert told is (actor.start != actor.stop)
-            moved[told] += 1
+            assert moves is (actor.start != actor.stop)
+            moved[moves] += 1
     assert min(moved.values()) > 5
 
 
 def test_random_selection_draws_anew_for_every_upload():
-    lanes = [Lane("random", 0.222).create(seed, index) for seed, index in studies()[0].cases()]
+    lanes = [Lane("random", 0.222).create(seed, index) for seed, index in studies()[0].uploads()]
     assert len({lane.seed for lane in lanes}) == len(lanes)
 
 
@@ -229,54 +220,14 @@ def test_no_lane_runs_twice_and_the_published_numbering_is_the_methods_own():
 
 def test_uploads_of_one_seed_are_not_those_of_another_nor_of_the_bench():
     for study in studies():
-        indices = [index for _, index in study.cases()]
+        indices = [index for _, index in study.uploads()]
         assert len(set(indices)) == len(indices) == len(SEEDS) * study.count
         assert min(indices) >= 100_000 > 1000, "the bench asks of the first 1,000"
 
 
-def test_an_upload_is_encoded_once_for_what_lanes_need_alike_and_answers_stay_the_same():
-    adapter = tiny_llava()
-    picture, question = next(evaluation_questions(1, 7))
-    media, calls = drawn(picture), []
-
-    class Counting(EncodedOnce):
-        def encode(self, prompt, needs):
-            calls.append(needs)
-            return super().encode(prompt, needs)
-
-    once = Counting(adapter)
-    for lane in (VANILLA, Lane("random", 0.5), LANE, Lane("visionzip", 0.333)):
-        method = lane.create(1, 7)
-        *_, shared = run_lane(once, media, question.text, method, max_new_tokens=4)
-        *_, alone = run_lane(adapter, media, question.text, method, max_new_tokens=4)
-        assert shared.answer == alone.answer
-    assert len(calls) == 4 and len(once._encoded) == len(set(calls)) == 2
-
-
-def test_a_stopped_run_asks_only_what_is_not_kept_and_drops_a_line_cut_short(tmp_path):
-    kept, cases, asked = tmp_path / "answers.jsonl", [(1, 10), (1, 11), (2, 20)], []
-
-    def ask(left):
-        for case in left:
-            if case == (2, 20) and not asked.count((1, 11)) > 1:
-                asked.append((1, 11))
-                raise KeyboardInterrupt
-            asked.append(case)
-            yield [{"sort": str(case)}]
-
-    with pytest.raises(KeyboardInterrupt):
-        finished(kept, cases, ask)
-    kept.write_text(kept.read_text() + '{"case": [2, 2')
-    del asked[:]
-    asked.extend([(1, 11), (1, 11)])
-    told = finished(kept, cases, ask)
-    assert asked[2:] == [(2, 20)], "the first two were kept"
-    assert list(told) == cases and told[1, 11] == [{"sort": "(1, 11)"}]
-    assert [json.loads(line)["case"] for line in kept.read_text().splitlines()] == [
-        [1, 10],
-        [1, 11],
-        [2, 20],
-    ]
+def test_the_fingerprint_covers_files_that_exist():
+    for path in (*ANSWERING, *answers.CODE):
+        assert (ROOT / path).exists(), path
 
 
 def test_the_page_in_the_checkout_is_the_one_its_json_gives():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -9,11 +11,14 @@ from PIL import Image
 from app.docs import gallery
 from app.docs.examples import RATIOS, SHOWN
 from app.example_uploads import examples_of
+from app.measure.asking import Refusal
 from app.render.gallery import CELL, COLUMNS, STRIP, Run, clip_gallery, picture_gallery
 from app.render.overlay import overlay
 from app.render.sheet import GROUND, ZOOM, font
 from app.render.strip import strip
 from models.uploads.media import Media
+from pruning.base import CompressionMethod
+from pruning.budget import BudgetError
 from pruning.methods import METHODS
 from pruning.methods.ivcprune import IVCPrune
 from pruning.methods.visionzip import VisionZip
@@ -78,10 +83,17 @@ def test_strips_stand_below_each_other_and_a_refused_one_leaves_its_words() -> N
 def test_a_method_that_refuses_is_drawn_at_its_smallest_ratio_once() -> None:
     ran = []
 
-    def trace(method: IVCPrune) -> str:
-        method.budget(144, 8)
-        ran.append(method.retention_ratio)
-        return "a trace"
+    def trace(lanes: Sequence[CompressionMethod]) -> list[str | Refusal]:
+        found: list[str | Refusal] = []
+        for method in lanes:
+            try:
+                method.budget(144, 8)
+            except BudgetError as error:
+                found.append(Refusal(str(error), error.smallest))
+            else:
+                ran.append(method.retention_ratio)  # type: ignore[attr-defined]
+                found.append("a trace")
+        return found
 
     first, second, third = gallery.runs_of(IVCPrune, trace)
     assert [run.asked for run in (first, second, third)] == list(RATIOS)

@@ -1,4 +1,4 @@
-"""Questions as a benchmark puts them, to tiny models: lmms-eval itself is not needed here."""
+"""Requests of a benchmark to tiny models, without lmms-eval."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from PIL import Image
 
 from app.measure.evaluation import __main__ as command
 from app.measure.evaluation import answerer as module
-from app.measure.evaluation.answerer import Answerer, Asked, Decoding, answerer, upload
+from app.measure.evaluation.answerer import Answerer, Decoding, Request, answerer, read_visual
 from app.settings import EXAMPLES
 from models.engine.pipeline import run_lane
 from models.families.llava import LlavaAdapter
@@ -25,9 +25,9 @@ def shown(seed: int = 0) -> Image.Image:
     return Image.fromarray(picture(seed=seed).frames[0])
 
 
-def asked(text: str = "What is this?", **changes) -> Asked:
-    told = {"place": "gqa, testdev 0", "text": text, "visuals": lambda: [shown()]}
-    return Asked(**{**told, "options": {"max_new_tokens": 4}, **changes})
+def request(text: str = "What is this?", **changes) -> Request:
+    values = {"place": "gqa, testdev 0", "text": text, "visuals": lambda: [shown()]}
+    return Request(**{**values, "options": {"max_new_tokens": 4}, **changes})
 
 
 def unseen() -> list:
@@ -36,10 +36,12 @@ def unseen() -> list:
 
 def test_answers_are_those_of_the_pipeline_in_the_order_of_the_questions():
     questions = [
-        asked("Where?", visuals=lambda seed=seed: [shown(seed)], options={"max_new_tokens": count})
+        request(
+            "Where?", visuals=lambda seed=seed: [shown(seed)], options={"max_new_tokens": count}
+        )
         for seed, count in enumerate((5, 3, 7))
     ]
-    answers = list(Answerer(tiny_llava(), GRID, 1).answers(questions))
+    answers = list(Answerer(tiny_llava(), GRID, 1).answer(questions))
     for seed, (answer, count) in enumerate(zip(answers, (5, 3, 7), strict=True)):
         media = drawn(np.asarray(shown(seed)))
         *_, lane = run_lane(tiny_llava(), media, "Where?", GRID, max_new_tokens=count)
@@ -49,13 +51,13 @@ def test_answers_are_those_of_the_pipeline_in_the_order_of_the_questions():
 
 def test_a_clip_is_read_from_its_path_with_as_many_frames_as_were_asked_for():
     path = str(EXAMPLES / "clip-1.mp4")
-    assert upload([path], 4).frames.shape[0] == 4
-    (answer,) = Answerer(tiny_onevision(), GRID, 4).answers([asked(visuals=lambda: [path])])
+    assert read_visual([path], 4).frames.shape[0] == 4
+    (answer,) = Answerer(tiny_onevision(), GRID, 4).answer([request(visuals=lambda: [path])])
     assert answer.new_tokens and answer.ratio == pytest.approx(0.25)
 
 
 def test_a_picture_of_any_mode_is_seen_in_colours():
-    media = upload([shown().convert("L")], 1)
+    media = read_visual([shown().convert("L")], 1)
     assert media.kind == "image" and media.frames.shape == (1, 60, 90, 3)
 
 
@@ -68,7 +70,8 @@ def test_a_picture_of_any_mode_is_seen_in_colours():
     ],
 )
 def test_placeholders_are_left_out_of_the_question(text, question):
-    assert module._settle(asked(text)) == (question, Decoding(max_new_tokens=4))
+    case, decoding = Answerer(tiny_llava(), GRID, 1)._case(request(text))
+    assert (case.question, decoding) == (question, Decoding(max_new_tokens=4))
 
 
 @pytest.mark.parametrize(
@@ -80,9 +83,9 @@ def test_placeholders_are_left_out_of_the_question(text, question):
     ],
 )
 def test_a_wrong_question_is_refused_with_its_place_before_anything_runs(wrong, sentence):
-    late = asked(**{"place": "gqa, test 3", **wrong})
+    late = request(**{"place": "gqa, test 3", **wrong})
     with pytest.raises(ValueError, match=sentence):
-        next(Answerer(tiny_llava(), GRID, 1).answers([asked(visuals=unseen), late]))
+        next(Answerer(tiny_llava(), GRID, 1).answer([request(visuals=unseen), late]))
 
 
 @pytest.mark.parametrize(
@@ -96,27 +99,27 @@ def test_a_wrong_question_is_refused_with_its_place_before_anything_runs(wrong, 
 )
 def test_what_is_not_one_picture_or_clip_is_refused_in_a_sentence(visuals, sentence):
     with pytest.raises(ValueError, match=f"testdev 0: .*{sentence}"):
-        list(Answerer(tiny_llava(), GRID, 1).answers([asked(visuals=lambda: visuals)]))
+        list(Answerer(tiny_llava(), GRID, 1).answer([request(visuals=lambda: visuals)]))
 
 
 def test_an_answer_ends_before_the_first_of_the_strings_that_end_it(monkeypatch):
-    decoding = Decoding.of({"until": ["\n", "", "USER:"]})
-    assert decoding.ended("a cat USER: and\nmore") == "a cat"
-    assert Decoding.of({"until": "."}).ended("One. Two") == "One"
-    assert Decoding.of({}).ended("One.\nTwo") == "One.\nTwo"
+    decoding = Decoding.parse({"until": ["\n", "", "USER:"]})
+    assert decoding.cut("a cat USER: and\nmore") == "a cat"
+    assert Decoding.parse({"until": "."}).cut("One. Two") == "One"
+    assert Decoding.parse({}).cut("One.\nTwo") == "One.\nTwo"
     monkeypatch.setattr(LlavaAdapter, "to_text", lambda self, ids: "\nOne.\nTwo")
-    (answer,) = Answerer(tiny_llava(), GRID, 1).answers([asked(options={"until": "\n"})])
+    (answer,) = Answerer(tiny_llava(), GRID, 1).answer([request(options={"until": "\n"})])
     assert answer.text == "One.", "what the answer begins with does not end it"
 
 
 def test_options_are_those_of_the_task_and_greedy_without_them():
-    assert Decoding.of({}) == Decoding(1024, 0.0, ())
+    assert Decoding.parse({}) == Decoding(1024, 0.0, ())
     quiet = {"temperature": 0, "top_p": 1.0, "num_beams": 1, "do_sample": False}
-    assert Decoding.of({**quiet, "max_new_tokens": 16}) == Decoding(16)
-    assert Decoding.of({"temperature": 0.7, "do_sample": False}) == Decoding()
-    assert Decoding.of({"temperature": 0.7}).temperature == 0.7
+    assert Decoding.parse({**quiet, "max_new_tokens": 16}) == Decoding(16)
+    assert Decoding.parse({"temperature": 0.7, "do_sample": False}) == Decoding()
+    assert Decoding.parse({"temperature": 0.7}).temperature == 0.7
     with pytest.raises(ValueError, match=r"top_p is 0\.9, wanted 1"):
-        Decoding.of({"temperature": 0.7, "top_p": 0.9})
+        Decoding.parse({"temperature": 0.7, "top_p": 0.9})
 
 
 @pytest.mark.parametrize(
@@ -132,13 +135,13 @@ def test_a_box_stays_as_written_or_is_told_on_the_picture_without_its_padding(
     """The picture is 90 x 60: a sixth of the square lies above it, and a sixth below."""
     written = "It is at [0.50, 0.25, 0.75, 0.75]"
     monkeypatch.setattr(LlavaAdapter, "to_text", lambda self, ids: written)
-    (answer,) = Answerer(tiny_llava(), GRID, 1, boxes).answers([asked()])
+    (answer,) = Answerer(tiny_llava(), GRID, 1, boxes).answer([request()])
     assert answer.text == told
 
 
 def test_an_answer_without_a_box_stays_as_it_is(monkeypatch):
     monkeypatch.setattr(LlavaAdapter, "to_text", lambda self, ids: "nowhere")
-    (answer,) = Answerer(tiny_llava(), GRID, 1, "picture").answers([asked()])
+    (answer,) = Answerer(tiny_llava(), GRID, 1, "picture").answer([request()])
     assert answer.text == "nowhere"
 
 

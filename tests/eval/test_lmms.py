@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from app.measure import asking
 from app.measure.evaluation import answerer as module
 from app.settings import EXAMPLES, ROOT
 from models.engine.pipeline import run_lane
@@ -65,7 +66,9 @@ def test_a_task_runs_on_a_random_model_and_its_answers_are_those_of_the_pipeline
 
 def test_answers_are_kept_by_lmms_evals_own_cache_apart_by_method(tiny, tmp_path, monkeypatch):
     ran = []
-    monkeypatch.setattr(module, "run_lane", lambda *asked, **how: ran.append(1) or run_lane(*asked))
+    monkeypatch.setattr(
+        asking, "run_lane", lambda *lane, **limits: ran.append(1) or run_lane(*lane)
+    )
     kept = {"use_cache": str(tmp_path / "kept"), "limit": 2}
     evaluated("method=grid,retention=0.25", **kept)
     evaluated("method=grid,retention=0.25", **kept)

@@ -1,4 +1,4 @@
-"""lmms-eval with TokenScope in it: `python -m app.measure.evaluation --model tokenscope …`."""
+"""Runs lmms-eval with TokenScope: `python -m app.measure.evaluation --model tokenscope …`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ MISSING = "tokenscope: lmms-eval is not installed here; requirements-eval.txt sa
 
 
 def main() -> int:
-    """Register the model, then hand over to lmms-eval's own command line."""
+    """Registers the model, then runs lmms-eval's own command line."""
     try:
         from lmms_eval.__main__ import cli_evaluate
     except ImportError as error:

@@ -1,19 +1,20 @@
-"""Questions of a benchmark, answered by a model of the catalogue under one method."""
+"""Answers the questions of a benchmark with one model under one method."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 from PIL import Image, ImageOps
 
+from app.measure.asking import Case, Refusal, ask
 from models.catalog import find
 from models.engine.base import Adapter
 from models.engine.checks import checked
-from models.engine.pipeline import run_lane
 from models.engine.record import LaneResult
 from models.loading import load
 from models.uploads.media import Media, drawn
@@ -23,22 +24,22 @@ from pruning.methods import create
 
 PLACEHOLDER = re.compile(r"<(?:image|video)>\n?")
 BOXES = ("written", "picture")
-MAX_NEW_TOKENS = 1024  # where a task names none, as lmms-eval's own models have it
+MAX_NEW_TOKENS = 1024  # default of lmms-eval's own models
 
 
 @dataclass(frozen=True)
-class Asked:
-    """A question as a benchmark puts it."""
+class Request:
+    """A question of a benchmark."""
 
     place: str  # in its data: "gqa, testdev 17"
-    text: str  # it may hold placeholders
-    visuals: Callable[[], Sequence[Any]]  # pictures of Pillow, or paths of clips; loaded when due
+    text: str  # may hold placeholders
+    visuals: Callable[[], Sequence[Any]]  # loads Pillow pictures or paths of clips
     options: Mapping[str, Any]  # "until", "max_new_tokens", "temperature" and others
 
 
 @dataclass(frozen=True)
-class Answer:
-    """What came of one."""
+class Reply:
+    """The model's answer to a request."""
 
     text: str
     ratio: float  # measured
@@ -48,10 +49,10 @@ class Answer:
 
 @dataclass(frozen=True)
 class Answerer:
-    """A model under a method. Boxes stay as "written", or are told as fractions of the "picture".
+    """A model under one method.
 
-    A benchmark that reads boxes as fractions of the picture misreads a model that was trained to
-    write them as fractions of the padded square.
+    Boxes stay as "written", or are given as fractions of the "picture": a benchmark that reads
+    fractions of the picture misreads a model that writes fractions of the padded square.
     """
 
     adapter: Adapter
@@ -64,43 +65,51 @@ class Answerer:
             wanted = " or ".join(BOXES)
             raise ValueError(f"Boxes are {self.boxes!r}, wanted {wanted}.")
 
-    def answers(self, asked: Sequence[Asked]) -> Iterator[Answer]:
-        """One each, in their order. What is wrong with any text or option is said before all."""
-        settled = [_placed(one.place, _settle, one) for one in asked]
-        for one, (question, decoding) in zip(asked, settled, strict=True):
-            yield _placed(one.place, self._answer, one, question, decoding)
+    def answer(self, requests: Sequence[Request]) -> Iterator[Reply]:
+        """A reply to each request, in order; all texts and options are checked first.
 
-    def _answer(self, asked: Asked, question: str, decoding: Decoding) -> Answer:
-        media = upload(asked.visuals(), self.frames)
-        *_, result = run_lane(
-            self.adapter,
-            media,
+        Raises a `ValueError` that begins with the place of the request.
+        """
+        for case, decoding in [self._case(request) for request in requests]:
+            (reply,) = ask(self.adapter, case, partial(self._reply, decoding))
+            if isinstance(reply, Refusal):
+                raise ValueError(f"{case.name}: {reply.reason}")
+            yield reply
+
+    def _case(self, request: Request) -> tuple[Case, Decoding]:
+        try:
+            question = checked(PLACEHOLDER.sub("", request.text))
+            decoding = Decoding.parse(request.options)
+        except ValueError as error:
+            raise ValueError(f"{request.place}: {error}") from error
+        return Case(
+            request.place,
+            lambda: read_visual(request.visuals(), self.frames),
             question,
-            self.method,
-            max_new_tokens=decoding.max_new_tokens,
-            temperature=decoding.temperature,
-        )
-        assert isinstance(result, LaneResult)
-        text = decoding.ended(self._told(result).strip())
-        return Answer(text, result.trace.average, result.new_tokens, result.timeline.total)
+            (self.method,),
+            decoding.max_new_tokens,
+            decoding.temperature,
+        ), decoding
 
-    def _told(self, result: LaneResult) -> str:
-        if self.boxes == "written" or not len(result.boxes):
-            return result.answer
-        return "[" + ", ".join(f"{side:.3f}" for side in result.boxes[0]) + "]"
+    def _reply(self, decoding: Decoding, case: Case, result: LaneResult) -> Reply:
+        text = result.answer
+        if self.boxes == "picture" and len(result.boxes):
+            text = "[" + ", ".join(f"{side:.3f}" for side in result.boxes[0]) + "]"
+        text = decoding.cut(text.strip())
+        return Reply(text, result.trace.average, result.new_tokens, result.timeline.total)
 
 
 @dataclass(frozen=True)
 class Decoding:
-    """How an answer is decoded, and before which strings it ends."""
+    """How an answer is decoded, and the strings that end it."""
 
     max_new_tokens: int = MAX_NEW_TOKENS
     temperature: float = 0.0
     until: tuple[str, ...] = ()
 
     @classmethod
-    def of(cls, options: Mapping[str, Any]) -> Decoding:
-        """Of a task's options. Those that would change the answer and are not known are refused."""
+    def parse(cls, options: Mapping[str, Any]) -> Decoding:
+        """Reads the options of a task. Refuses beams and nucleus sampling, which are not built."""
         sampled = options.get("do_sample") is not False
         temperature = float(options.get("temperature") or 0) if sampled else 0.0
         if (options.get("num_beams") or 1) > 1:
@@ -112,7 +121,8 @@ class Decoding:
         most = int(options.get("max_new_tokens") or MAX_NEW_TOKENS)
         return cls(most, temperature, tuple(filter(None, stops)))
 
-    def ended(self, text: str) -> str:
+    def cut(self, text: str) -> str:
+        """The text before the first string that ends it."""
         for stop in self.until:
             text = text.partition(stop)[0]
         return text.strip()
@@ -129,7 +139,7 @@ def answerer(
     dtype: str | None = None,
     **knobs: Any,
 ) -> Answerer:
-    """Of names, as a person types them; `knobs` are the method's. Raises `ValueError`s only."""
+    """Loads an answerer by names; `knobs` are the method's. Raises `ValueError`s only."""
     card = find(model)
     sampled = card.frames if frames is None else frames
     if not isinstance(sampled, int) or sampled < 1:
@@ -140,12 +150,12 @@ def answerer(
         knobs["retention_ratio"] = retention
     if positions != "published":
         knobs["numbering"] = positions
-    made = create(method, family=card.family, **knobs)
-    return Answerer(load(model, device, dtype), made, sampled, boxes)
+    chosen = create(method, family=card.family, **knobs)
+    return Answerer(load(model, device, dtype), chosen, sampled, boxes)
 
 
-def upload(visuals: Sequence[Any], frames: int) -> Media:
-    """The one picture or clip of a question."""
+def read_visual(visuals: Sequence[Any], frames: int) -> Media:
+    """The one picture or clip of a request."""
     if len(visuals) != 1:
         raise ValueError(
             f"{len(visuals)} pictures or clips came with the question, wanted 1: "
@@ -157,15 +167,3 @@ def upload(visuals: Sequence[Any], frames: int) -> Media:
     if isinstance(visual, str):
         return read_media(visual, frames)
     raise ValueError(f"A {type(visual).__name__} came, wanted a picture or the path of a clip.")
-
-
-def _settle(asked: Asked) -> tuple[str, Decoding]:
-    return checked(PLACEHOLDER.sub("", asked.text)), Decoding.of(asked.options)
-
-
-def _placed(place: str, run: Callable[..., Any], *arguments: Any) -> Any:
-    """What `run` gives; its refusal with the place of the question before it."""
-    try:
-        return run(*arguments)
-    except ValueError as error:
-        raise ValueError(f"{place}: {error}") from error

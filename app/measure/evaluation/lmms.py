@@ -1,4 +1,4 @@
-"""The model `tokenscope` of lmms-eval: it hands questions on, and answers back."""
+"""The model `tokenscope` of lmms-eval: passes requests on and replies back."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from lmms_eval.models.registry_v2 import ModelManifest
 from loguru import logger
 from tqdm import tqdm
 
-from app.measure.evaluation.answerer import Answer, Asked, answerer
+from app.measure.evaluation.answerer import Reply, Request, answerer
 
 NAME = "tokenscope"
 
@@ -22,25 +22,23 @@ NAME = "tokenscope"
 class TokenScope(lmms):
     """`--model tokenscope --model_args model=…,method=…,retention=…`: see `answerer`."""
 
-    def __init__(self, batch_size: Any = 1, max_batch_size: Any = None, **asked: Any) -> None:
+    def __init__(self, batch_size: Any = 1, max_batch_size: Any = None, **arguments: Any) -> None:
         super().__init__()
         if str(batch_size) != "1":
             raise ValueError(f"The batch size is {batch_size}, wanted 1: questions are put singly.")
-        self.answerer = answerer(**asked)
+        self.answerer = answerer(**arguments)
 
     def generate_until(self, requests: Sequence[Instance]) -> list[str]:
-        """The answers, in the order of the questions."""
-        asked = [self._asked(*request.args) for request in requests]
-        answers: list[Answer] = []
-        for request, answer in zip(
-            requests, tqdm(self.answerer.answers(asked), "answers", len(asked)), strict=True
-        ):
-            self.cache_hook.add_partial("generate_until", request.args[:2], answer.text)
-            answers.append(answer)
-        _tell(self.answerer.method.label, answers)
-        return [answer.text for answer in answers]
+        """The answers in the order of the requests."""
+        replies: list[Reply] = []
+        found = self.answerer.answer([self._request(*request.args) for request in requests])
+        for request, reply in zip(requests, tqdm(found, "answers", len(requests)), strict=True):
+            self.cache_hook.add_partial("generate_until", request.args[:2], reply.text)
+            replies.append(reply)
+        _log(self.answerer.method.label, replies)
+        return [reply.text for reply in replies]
 
-    def _asked(
+    def _request(
         self,
         text: str,
         options: Mapping[str, Any],
@@ -48,9 +46,9 @@ class TokenScope(lmms):
         number: int,
         task: str,
         split: str,
-    ) -> Asked:
+    ) -> Request:
         documents = self.task_dict[task][split]
-        return Asked(
+        return Request(
             place=f"{task}, {split} {number}",
             text=text,
             visuals=lambda: visuals(documents[number]) or [],
@@ -58,27 +56,27 @@ class TokenScope(lmms):
         )
 
     def loglikelihood(self, requests: Sequence[Instance]) -> list[tuple[float, bool]]:
-        raise ValueError(_not_here("rates no given answers"))
+        raise ValueError(_unsupported("rates no given answers"))
 
     def generate_until_multi_round(self, requests: Sequence[Instance]) -> list[str]:
-        raise ValueError(_not_here("asks no second question"))
+        raise ValueError(_unsupported("asks no second question"))
 
 
 def register() -> None:
-    """Under its name; lmms-eval's entry points need a package, and we run from a checkout."""
+    """Adds the model to lmms-eval; an entry point would need an installed package."""
     path = f"{TokenScope.__module__}.{TokenScope.__name__}"
     MODEL_REGISTRY_V2.register_manifest(ModelManifest(NAME, path), overwrite=True)
 
 
-def _not_here(why: str) -> str:
+def _unsupported(why: str) -> str:
     return f"TokenScope answers a question in words and {why}: choose a task of generate_until."
 
 
-def _tell(method: str, answers: Sequence[Answer]) -> None:
-    """The measured retention, to the log and into the results."""
-    if not answers:
+def _log(method: str, replies: Sequence[Reply]) -> None:
+    """Writes the measured retention ratio to the log and into the results."""
+    if not replies:
         return
-    ratio = statistics.mean(answer.ratio for answer in answers)
-    tokens, seconds = sum(a.new_tokens for a in answers), sum(a.seconds for a in answers)
-    logger.info(f"{method}: measured retention ratio {ratio:.2%} over {len(answers)} answers")
+    ratio = statistics.mean(reply.ratio for reply in replies)
+    tokens, seconds = sum(r.new_tokens for r in replies), sum(r.seconds for r in replies)
+    logger.info(f"{method}: measured retention ratio {ratio:.2%} over {len(replies)} answers")
     log_metrics(seconds, tokens, tokens / seconds, {"retention_ratio": ratio})

@@ -1,4 +1,4 @@
-"""The findings' charts, drawn from the report alone."""
+"""The charts of the findings, drawn from the report."""
 
 from __future__ import annotations
 
@@ -16,39 +16,37 @@ HEIGHT = 260
 
 
 def draw(report: dict[str, Any], folder: Path) -> Iterator[Path]:
-    """`findings-*.svg`, each with the conditions it was measured under."""
-    words = _words(report)
-    clips = report["clips"]
+    """Writes `findings-*.svg`, each with the conditions of its measurement."""
+    tables = ("drops", "positions", "clips")
+    pictures, numberings, clips = (
+        [row for row in report[table] if not row["refused"]] for table in tables
+    )
     published = [row for row in clips if row["positions"] == "published"]
-    named = {
-        "questions": curves(report["drops"], "questions", "questions right"),
-        "grounding": curves(report["drops"], "grounding", "boxes right (IoU ≥ 0.5)"),
-        "positions": strategies(report["positions"]),
+    pesp = [row for row in clips if row["positions"] == "pesp" or row["retention_ratio"] == 1]
+    charts = {
+        "questions": curves(pictures, "questions", "questions right"),
+        "grounding": curves(pictures, "grounding", "boxes right (IoU ≥ 0.5)"),
+        "positions": strategies(numberings),
         "clips": curves(published, "questions", "questions about clips right"),
-        "moving": moving([row for row in clips if row["positions"] == "pesp" or row["ratio"] == 1]),
+        "moving": moving(pesp),
     }
-    for name, chart in named.items():
+    for name, chart in charts.items():
         model = "embedded-video" if name in ("clips", "moving") else "embedded-image"
+        about = (
+            f"{model} · {report['models'][model]['uploads']} uploads × {report['seeds']} seeds · "
+            "mean ± standard deviation over seeds"
+        )
         path = folder / f"findings-{name}.svg"
-        chart_svg(dressed(chart, words[model], HEIGHT), path)
+        chart_svg(dressed(chart, about, HEIGHT), path)
         yield path
 
 
-def _words(report: dict[str, Any]) -> dict[str, str]:
-    return {
-        name: f"{name} · {told['uploads']} uploads × {report['seeds']} seeds · "
-        "mean ± standard deviation over seeds"
-        for name, told in report["models"].items()
-    }
-
-
 def curves(rows: list[dict], rate: str, title: str) -> Any:
-    """Share right by ratio, one line a method, vanilla and next to nothing as level lines."""
-    ran = [row for row in rows if "refused" not in row]
+    """Share right by ratio, a line a method; vanilla and the floor as level lines."""
     points = [
-        {"method": row["title"], "ratio": 100 * row["ratio"], **_ends(row[rate])}
-        for row in ran
-        if 0.05 < row["ratio"] < 1
+        {"method": row["title"], "ratio": 100 * row["retention_ratio"], **_ends(row[rate])}
+        for row in rows
+        if 0.05 < row["retention_ratio"] < 1
     ]
     methods = list(dict.fromkeys(point["method"] for point in points))
     across = alt.X(
@@ -65,8 +63,8 @@ def curves(rows: list[dict], rate: str, title: str) -> Any:
     spread = base.mark_rule(opacity=0.6).encode(y="low:Q", y2="high:Q")
     levels = [
         {"level": row[rate]["mean"], "what": row["title"]}
-        for row in ran
-        if row["ratio"] == 1 or row["ratio"] < 0.05
+        for row in rows
+        if row["retention_ratio"] == 1 or row["retention_ratio"] < 0.05
     ]
     level = alt.Chart(inline(levels)).mark_rule(strokeDash=[5, 4], color=VANILLA_COLOUR)
     label = alt.Chart(inline(levels)).mark_text(align="left", dy=-6, fontSize=11, color=INK)
@@ -80,12 +78,12 @@ def curves(rows: list[dict], rate: str, title: str) -> Any:
 
 def strategies(rows: list[dict]) -> Any:
     """Boxes right under each numbering, at the middle ratio."""
-    ran = [row for row in rows if "refused" not in row]
-    ratio = sorted({row["ratio"] for row in ran})[len({row["ratio"] for row in ran}) // 2]
+    ratios = sorted({row["retention_ratio"] for row in rows})
+    ratio = ratios[len(ratios) // 2]
     bars = [
         {"method": row["title"], "positions": name.upper(), **_ends(row[name]["grounding"])}
-        for row in ran
-        if row["ratio"] == ratio
+        for row in rows
+        if row["retention_ratio"] == ratio
         for name in STRATEGIES
     ]
     title = f"share of boxes right at {100 * ratio:g} %"
@@ -93,13 +91,12 @@ def strategies(rows: list[dict]) -> Any:
 
 
 def moving(rows: list[dict]) -> Any:
-    """Answers about what moves beside those about what stands still, at the smallest ratio."""
-    ran = [row for row in rows if "refused" not in row]
-    least = min(row["ratio"] for row in ran if row["ratio"] > 0.05)
+    """Share right on moving and on still objects, at the smallest ratio."""
+    least = min(row["retention_ratio"] for row in rows if row["retention_ratio"] > 0.05)
     bars = [
         {"method": row["title"], "object": name, **_ends(row[name])}
-        for row in ran
-        if row["ratio"] in (least, 1)
+        for row in rows
+        if row["retention_ratio"] in (least, 1)
         for name in ("moving", "still")
     ]
     title = f"share of answers right at {100 * least:g} %, all with PESP"

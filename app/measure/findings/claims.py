@@ -1,4 +1,4 @@
-"""What can be put to the test here, each as a pair of lanes: what papers say, and what we ask."""
+"""Claims of papers, and our own, as pairs of lanes; each is tested on the answers."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
-from app.measure.findings.answered import Answered
-from app.measure.findings.paired import LEVEL, holm
+from app.measure.findings.rates import Rates
+from app.measure.findings.significance import LEVEL, holm
 from app.measure.findings.study import FLOOR, PESP_RATIOS, PICTURE_RATIOS, VANILLA, Lane, numbered
 
 
@@ -15,17 +15,13 @@ from app.measure.findings.study import FLOOR, PESP_RATIOS, PICTURE_RATIOS, VANIL
 class Claim:
     """The first lane is right more often than the second, on boxes or on questions."""
 
-    family: str  # the paper it is of, or "ours"; Holm's method adjusts within it
+    family: str  # the paper, or "ours"; Holm's method adjusts p-values within a family
     text: str
-    figures: str  # the paper's own, and where they stand
+    figures: str  # those of the paper, and their place in it
     model: str
     first: Lane
     second: Lane
     boxes: bool
-
-    @property
-    def lanes(self) -> tuple[Lane, Lane]:
-        return self.first, self.second
 
 
 _FINDING_1 = "Finding 1, RefCOCO test, 128 tokens"
@@ -52,7 +48,7 @@ def _ours_on_pictures(text: str, first: str, second: str, ratio: float) -> Claim
 
 
 def _ours_on_clips(other: str, title: str, ratio: float) -> Claim:
-    """FlashVID's claim with the numbering taken out of the comparison."""
+    """FlashVID's claim with the same numbering for both methods."""
     lanes = numbered("flashvid", ratio, "pesp"), numbered(other, ratio, "pesp")
     text = f"FlashVID answers more questions than {title} at {100 * ratio:g} %, both with PESP"
     return Claim("ours", text, "", "embedded-video", *lanes, boxes=False)
@@ -115,11 +111,11 @@ CLAIMS = (
 )
 
 
-def judged(answered: dict[str, Answered], claims: Sequence[Claim] = CLAIMS) -> list[dict]:
-    """Each claim with its rates, its p-value adjusted within its family, and the verdict."""
-    rows = [_tested(answered[claim.model], claim) for claim in claims]
+def judge_claims(rates: dict[str, Rates], claims: Sequence[Claim] = CLAIMS) -> list[dict]:
+    """Rates, adjusted p-value and verdict of each claim; `rates` are by model."""
+    rows = [_test(rates[claim.model], claim) for claim in claims]
     for _, family in groupby(rows, lambda row: row["family"]):
-        tested = [row for row in family if "refused" not in row]
+        tested = [row for row in family if not row["refused"]]
         for row, p in zip(tested, holm([row["p"] for row in tested]), strict=True):
             more = row["first_alone"] > row["second_alone"]
             row["p_holm"] = p
@@ -129,15 +125,17 @@ def judged(answered: dict[str, Answered], claims: Sequence[Claim] = CLAIMS) -> l
     return rows
 
 
-def _tested(told: Answered, claim: Claim) -> dict:
+def _test(rates: Rates, claim: Claim) -> dict:
+    refused = rates.refused(claim.first) or rates.refused(claim.second)
     row = {"family": claim.family, "claim": claim.text, "figures": claim.figures}
-    if refusal := told.refused(claim.first) or told.refused(claim.second):
-        return row | {"refused": refusal}
-    asked = told.box if claim.boxes else ~told.box
-    rates = [told.rate(lane, asked) for lane in (*claim.lanes, VANILLA)]
+    row["refused"] = refused
+    if refused:
+        return row
+    asked, lanes = rates.box if claim.boxes else ~rates.box, (claim.first, claim.second)
+    found = [rates.rate(lane, asked) for lane in (*lanes, VANILLA)]
     return (
         row
-        | dict(zip(("first", "second", "vanilla"), rates, strict=True))
-        | told.against(*claim.lanes, asked)
-        | {"floored": all(told.against(lane, FLOOR, asked)["p"] >= LEVEL for lane in claim.lanes)}
+        | dict(zip(("first", "second", "vanilla"), found, strict=True))
+        | rates.compare(*lanes, asked)
+        | {"floored": all(rates.compare(lane, FLOOR, asked)["p"] >= LEVEL for lane in lanes)}
     )

@@ -1,4 +1,4 @@
-"""What is asked of which model under which methods: the plan behind the findings."""
+"""The plan of the findings: models, uploads and lanes."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from pruning.base import CompressionMethod
 from pruning.methods import create
 
 SEEDS = (1, 2, 3)
-FIRST = 100_000  # evaluation scene or clip that seed 1 begins with; seed 2 at twice that, …
+FIRST = 100_000  # number of seed 1's first scene or clip; twice that for seed 2, …
 PICTURES, CLIPS = 150, 120  # of each seed
 PICTURE_RATIOS = (0.333, 0.222, 0.111)
 CLIP_RATIOS = (0.25, 0.20, 0.15, 0.10)
-PESP_RATIOS = (0.25, 0.10)  # of clips: where PESP runs too
+PESP_RATIOS = (0.25, 0.10)  # of clips, for PESP
 PICTURE_METHODS = ("random", "grid", "pooling", "visionzip", "fastv", "sparsevlm", "nuwa")
 SELECTIONS = ("random", "grid", "visionzip", "fastv")
 STRATEGIES = ("perc", "pesp", "rpme")
 CLIP_METHODS = ("flashvid", "fastvid", "ttm", "visionzip", "pooling")
-# Where one strategy is a method's own, it runs once, as published.
+# A method's own strategy runs once, as published.
 PUBLISHED = {
     "random": "pesp",
     "grid": "pesp",
@@ -32,7 +32,7 @@ PUBLISHED = {
 
 @dataclass(frozen=True, order=True)
 class Lane:
-    """A method at a ratio with its survivors numbered in one way."""
+    """A method at a ratio under one position strategy."""
 
     method: str
     ratio: float = 1.0
@@ -40,11 +40,11 @@ class Lane:
 
     @property
     def key(self) -> str:
-        """ "visionzip@0.333/rpme": what names it in the answers and in the report."""
+        """ "visionzip@0.333/rpme": its name in stores."""
         return self.method if self.ratio == 1 else f"{self.method}@{self.ratio}/{self.positions}"
 
     def create(self, seed: int, index: int) -> CompressionMethod:
-        """For one upload of a seed: random selection draws anew for each."""
+        """The method for one upload of a seed; random selection differs between uploads."""
         if self.ratio == 1:
             return create(self.method)
         if self.method == "random":
@@ -55,7 +55,7 @@ class Lane:
 
 
 VANILLA = Lane("vanilla")
-FLOOR = Lane("random", 0.01)  # next to nothing kept
+FLOOR = Lane("random", 0.01)  # nearly all visual tokens dropped
 
 
 def numbered(method: str, ratio: float, strategy: str) -> Lane:
@@ -65,14 +65,14 @@ def numbered(method: str, ratio: float, strategy: str) -> Lane:
 
 @dataclass(frozen=True)
 class Study:
-    """One model, its drawn uploads by seed, and the lanes that answer about each."""
+    """One model, its drawn uploads by seed, and the lanes that answer questions about each."""
 
     model: str
     count: int  # uploads of each seed
     lanes: tuple[Lane, ...]
 
-    def cases(self) -> Iterator[tuple[int, int]]:
-        """Seed, and the number of an evaluation scene or clip."""
+    def uploads(self) -> Iterator[tuple[int, int]]:
+        """Seed and number of each evaluation scene or clip."""
         for seed in SEEDS:
             yield from ((seed, FIRST * seed + index) for index in range(self.count))
 
@@ -81,7 +81,6 @@ PICTURE_LANES = tuple(Lane(*pair) for pair in product(PICTURE_METHODS, PICTURE_R
 POSITION_LANES = tuple(
     numbered(*three) for three in product(SELECTIONS, PICTURE_RATIOS, STRATEGIES)
 )
-# By how the page names the numbering.
 CLIP_LANES = {
     "published": tuple(Lane(*pair) for pair in product(CLIP_METHODS, CLIP_RATIOS)),
     "pesp": tuple(numbered(*pair, "pesp") for pair in product(CLIP_METHODS, PESP_RATIOS)),
@@ -89,7 +88,7 @@ CLIP_LANES = {
 
 
 def studies(pictures: int = PICTURES, clips: int = CLIPS) -> tuple[Study, Study]:
-    """Finding 1 and 3 on pictures, FlashVID's on clips."""
+    """Findings 1 and 3 on pictures, FlashVID's on clips."""
     on_pictures = dict.fromkeys((VANILLA, FLOOR, *PICTURE_LANES, *POSITION_LANES))
     on_clips = dict.fromkeys((VANILLA, FLOOR, *chain(*CLIP_LANES.values())))
     return (

@@ -1,4 +1,4 @@
-"""Tests for answers that two methods gave to the same questions."""
+"""Paired tests: two methods answer the same questions."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ LEVEL = 0.05
 
 
 def mcnemar(first: np.ndarray, second: np.ndarray) -> tuple[int, int, float]:
-    """Right by the first alone, by the second alone, and the exact two-sided p that this is luck.
+    """McNemar's exact test: right by the first alone, by the second alone, two-sided p.
 
     Args:
-        first, second: (n,) bool, right or not, of the same questions.
+        first, second: (n,) bool, right or not, on the same questions.
     """
     ours, theirs = int((first & ~second).sum()), int((second & ~first).sum())
     discordant, fewer = ours + theirs, min(ours, theirs)
@@ -24,7 +24,7 @@ def mcnemar(first: np.ndarray, second: np.ndarray) -> tuple[int, int, float]:
 
 
 def holm(values: Sequence[float]) -> list[float]:
-    """p-values adjusted for being a family (Holm's step-down)."""
+    """p-values of one family, adjusted by Holm's step-down."""
     adjusted, largest = [0.0] * len(values), 0.0
     for rank, index in enumerate(np.argsort(values, kind="stable")):
         largest = max(largest, min(1.0, (len(values) - rank) * values[index]))
@@ -35,12 +35,12 @@ def holm(values: Sequence[float]) -> list[float]:
 def interval(
     statistic: Callable[[np.ndarray], float], units: int, seed: int = 0
 ) -> tuple[float, float]:
-    """The middle 95 % of a statistic over uploads drawn again with replacement.
+    """95 % bootstrap interval of a statistic over uploads drawn with replacement.
 
     Args:
-        statistic: of indices (units,) of uploads.
-        units: how many uploads there are; all questions about one are drawn together.
-        seed: of the draws.
+        statistic: Takes indices (units,) of uploads.
+        units: Number of uploads; all questions about one are drawn together.
+        seed: Of the draws.
     """
     rng = np.random.default_rng(seed)
     drawn = [statistic(rng.integers(units, size=units)) for _ in range(DRAWS)]

@@ -1,0 +1,273 @@
+"""Asks many questions: cases × methods → answers, over processes, with progress and resume.
+
+`ask` runs the methods of one case in this process, `Processes` does so in several, and `ask_all`
+runs all cases by either. bench, findings, lmms-eval and the gallery ask through this module.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import AbstractContextManager
+from dataclasses import asdict, dataclass
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any, TypeVar
+
+import torch
+from tqdm import tqdm
+
+from app.settings import ROOT, Settings
+from app.worker.conditions import conditions
+from models.catalog import find
+from models.engine.base import Adapter, Prompt
+from models.engine.pipeline import run_lane
+from models.engine.record import LaneResult, Truth
+from models.grounding import iou
+from models.loading import load
+from models.uploads.media import Media
+from pruning.base import CompressionMethod, Needs
+from pruning.budget import BudgetError
+from pruning.tokens import VisualTokens
+
+ACCURATE_IOU = 0.5
+ANSWERING = ("pruning", "models", "app/jobs.py", "app/measure/asking.py")
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, eq=False)
+class Case:
+    """One question about one upload, and the methods that answer it."""
+
+    name: str  # unique in a run; stored answers are found by it
+    media: Media | Callable[[], Media]  # a callable is called where the case is asked
+    question: str
+    methods: tuple[CompressionMethod, ...]
+    max_new_tokens: int = 32
+    temperature: float = 0.0
+    truth: Truth | None = None
+    sort: str = ""  # of question: rates are given for each sort
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One method's answer to one case."""
+
+    text: str
+    sort: str
+    overlap: float | None  # IoU of the first box with the true one; None where no box is asked for
+    exact: bool | None  # the text is the true answer; None where a box is asked for
+    ratio: float  # measured
+    averages: dict[str, float]  # visual tokens per LLM layer, see `pruning.budget.Averages`
+    ttft: float  # seconds
+    total: float
+
+    @property
+    def right(self) -> bool:
+        return bool(self.exact) if self.overlap is None else self.overlap >= ACCURATE_IOU
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """Why a method does not answer a case."""
+
+    reason: str
+    smallest: float | None = None  # ratio that the method accepts, where the ratio is the reason
+
+
+Answers = list[Answer | Refusal]  # in the order of a case's methods
+
+
+def judge(case: Case, result: LaneResult) -> Answer:
+    """Compares a result with the truth of its case."""
+    overlap = exact = None
+    if case.truth is not None and case.truth.box is not None:
+        boxes = result.boxes[:1]
+        overlap = float(iou(case.truth.box, boxes)[0]) if len(boxes) else 0.0
+    elif case.truth is not None:
+        exact = result.answer.strip() == case.truth.answer
+    assert result.averages is not None  # only recordings of an old version lack them
+    return Answer(
+        text=result.answer,
+        sort=case.sort,
+        overlap=overlap,
+        exact=exact,
+        ratio=result.trace.average,
+        averages=asdict(result.averages),
+        ttft=result.timeline.ttft,
+        total=result.timeline.total,
+    )
+
+
+def ask(
+    adapter: Adapter, case: Case, record: Callable[[Case, LaneResult], T] = judge
+) -> list[T | Refusal]:
+    """Runs the methods of one case in turn; `record` makes of each result what is kept.
+
+    A `ValueError` becomes a `Refusal`: an unreadable file or a ratio that is too low costs a row.
+    """
+    try:
+        media = case.media if isinstance(case.media, Media) else case.media()
+    except ValueError as error:
+        return [Refusal(str(error)) for _ in case.methods]
+    return [_ask_method(adapter, case, media, method, record) for method in case.methods]
+
+
+def _ask_method(
+    adapter: Adapter,
+    case: Case,
+    media: Media,
+    method: CompressionMethod,
+    record: Callable[[Case, LaneResult], T],
+) -> T | Refusal:
+    limits = {"max_new_tokens": case.max_new_tokens, "temperature": case.temperature}
+    try:
+        *_, result = run_lane(adapter, media, case.question, method, **limits)
+    except ValueError as error:
+        return Refusal(str(error), error.smallest if isinstance(error, BudgetError) else None)
+    assert isinstance(result, LaneResult)
+    return record(case, result)
+
+
+def ask_all(
+    cases: Sequence[Case],
+    ask: Callable[[Sequence[Case]], Iterable[Answers]],
+    store: Path | None = None,
+    title: str = "questions",
+) -> list[Answers]:
+    """The answers to all cases, in their order; a bar shows the progress.
+
+    Args:
+        ask: Gives the answers to cases in their order, such as `Processes.ask`.
+        store: File of one JSON line a case. A run that was stopped, even by kill -9, asks only the
+            cases that the file lacks.
+        title: Of the progress bar.
+    """
+    stored = Store(store) if store else {}
+    left = [case for case in cases if case.name not in stored]
+    bar = tqdm(
+        ask(left),
+        title,
+        len(cases),
+        initial=len(cases) - len(left),
+        disable=not sys.stderr.isatty(),
+    )
+    for case, answers in zip(left, bar, strict=True):
+        stored[case.name] = answers
+    return [stored[case.name] for case in cases]
+
+
+class Store(dict[str, Answers]):
+    """Answers by the names of their cases, each written to a file as it comes."""
+
+    def __init__(self, path: Path) -> None:
+        """Reads the whole lines of the file and drops a last line that was cut short."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        text = path.read_text(encoding="utf-8") if path.exists() else ""
+        lines = [line for line in text.splitlines(keepends=True) if line.endswith("\n")]
+        super().__init__(_parse(line) for line in lines)
+        repaired = path.with_suffix(".new")
+        repaired.write_text("".join(lines), encoding="utf-8")
+        repaired.replace(path)
+        self._path = path
+
+    def __setitem__(self, name: str, answers: Answers) -> None:
+        super().__setitem__(name, answers)
+        line = {"case": name, "answers": [asdict(answer) for answer in answers]}
+        with self._path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(line) + "\n")
+
+
+def _parse(line: str) -> tuple[str, Answers]:
+    stored = json.loads(line)
+    return stored["case"], [
+        Refusal(**fields) if "reason" in fields else Answer(**fields)
+        for fields in stored["answers"]
+    ]
+
+
+def fingerprint(model: str, settings: Settings, *parts: str, code: Sequence[str] = ()) -> str:
+    """Digest of all that answers depend on: a store that carries it holds no outdated answer.
+
+    Args:
+        model: Its weights are read.
+        settings: Device and number format count.
+        parts: Further texts, such as the lanes.
+        code: Paths of files besides `ANSWERING`.
+    """
+    digest = hashlib.sha256(f"{settings.device} {settings.dtype}".encode())
+    for part in (find(model).source, *ANSWERING, *code):
+        path = ROOT / part
+        for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
+            if file.suffix in (".py", ".json", ".safetensors"):
+                digest.update(file.relative_to(ROOT).as_posix().encode() + file.read_bytes())
+    digest.update(" ".join(parts).encode())
+    return digest.hexdigest()[:12]
+
+
+class Processes(AbstractContextManager["Processes"]):
+    """Processes of one thread each that hold the model; one a core by default.
+
+    With `encode_once` a case's upload is encoded once for all methods that need the same of it. The
+    answers stay the same, and their times mean nothing.
+    """
+
+    def __init__(
+        self, model: str, settings: Settings, jobs: int | None = None, encode_once: bool = False
+    ) -> None:
+        self.count = jobs or (1 if find(model).revision else os.cpu_count()) or 1  # 1: memory
+        self._pool = ProcessPoolExecutor(
+            self.count,
+            get_context("spawn"),
+            initializer=_start,
+            initargs=(model, settings, encode_once),
+        )
+
+    def __exit__(self, *error: object) -> None:
+        self._pool.shutdown(cancel_futures=True)
+
+    def ask(self, cases: Sequence[Case]) -> Iterator[Answers]:
+        return self._pool.map(_ask, cases)
+
+    def conditions(self) -> dict[str, str]:
+        return self._pool.submit(_conditions).result()
+
+
+_adapter: Adapter  # of a child process, loaded by `_start`
+_encode_once = False
+
+
+def _start(model: str, settings: Settings, encode_once: bool) -> None:
+    global _adapter, _encode_once
+    torch.set_num_threads(1)
+    _adapter = load(model, settings.device or None, settings.dtype or None)
+    _encode_once = encode_once
+
+
+def _ask(case: Case) -> Answers:
+    adapter: Any = EncodedOnce(_adapter) if _encode_once else _adapter
+    return ask(adapter, case)
+
+
+def _conditions() -> dict[str, str]:
+    return conditions(_adapter)
+
+
+class EncodedOnce:
+    """An adapter that encodes the upload of one case once for all methods with the same needs."""
+
+    def __init__(self, adapter: Adapter) -> None:
+        self._adapter, self._encoded = adapter, dict[Needs, VisualTokens]()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._adapter, name)
+
+    def encode(self, prompt: Prompt, needs: Needs) -> VisualTokens:
+        if needs not in self._encoded:
+            self._encoded[needs] = self._adapter.encode(prompt, needs)
+        return self._encoded[needs]
