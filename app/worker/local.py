@@ -44,11 +44,12 @@ STUCK = (
 class LocalWorker:
     """Runs one job at a time on one device; further jobs wait in order."""
 
-    def __init__(self, settings: Settings | None = None) -> None:
+    def __init__(self, settings: Settings | None = None, adapter: Adapter | None = None) -> None:
+        """`adapter` is the model of the settings, if it is loaded already."""
         self.settings = settings or Settings()
         self.limits = Limits(self.settings.phase_seconds, self.settings.job_seconds)
         self._jobs: queue.Queue[tuple[Job, EventStream] | None] = queue.Queue()
-        self._adapter: tuple[str, Adapter] | None = None
+        self._adapter = (self.settings.model, adapter) if adapter else None
         self._warm: set[tuple] = set()
         self._step: tuple[float, float] | None = None  # when it began and the most it may take
         threading.Thread(target=self._own_device, name="device", daemon=True).start()

@@ -98,3 +98,16 @@ class Comparison:
     conditions: Mapping[str, str]  # device, dtype, attention, versions, cold or warm
     truth: Truth | None = None
     options: Mapping[str, Any] = field(default_factory=dict)  # max new tokens, temperature, seed
+
+    def __getitem__(self, method: str) -> LaneResult:
+        """The first lane of a method, by its name, or by its title where presets share a name.
+
+        Raises `KeyError` with the names there are, and `ValueError` with a failed lane's reason.
+        """
+        for lane in self.lanes:
+            if method in (lane.method, lane.title):
+                if isinstance(lane, LaneFailure):
+                    raise ValueError(f"{lane.title} failed: {lane.reason}")
+                return lane
+        names = ", ".join(lane.method for lane in self.lanes)
+        raise KeyError(f"There is no lane of {method!r}; there are {names}.")
