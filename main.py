@@ -1,4 +1,4 @@
-"""Where a Space starts. Elsewhere: `python main.py`, or `make demo`."""
+"""Entry point of a Space. Elsewhere, run `python main.py` or `make demo`."""
 
 import os
 from dataclasses import replace
@@ -8,7 +8,7 @@ from app.page.build import build, stay
 from app.settings import Settings
 from app.worker.start import start_worker
 
-if os.environ.get("SPACE_ID"):  # only the Space's proxy connects: it tells who asks
+if os.environ.get("SPACE_ID"):  # only the Space's proxy connects, and it names the visitor
     os.environ.setdefault("FORWARDED_ALLOW_IPS", "*")
 settings = Settings.from_environment()
 if os.environ.get("SPACES_ZERO_GPU"):

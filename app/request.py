@@ -48,8 +48,13 @@ class Input:
 
 def field(label: str, help: str, default: Any = MISSING, **options: Any) -> Any:
     """A field of `Request`; `options` are those of `Input`."""
-    shown = Input(label, help, **options)
-    return dataclasses.field(default=default, metadata={"input": shown})
+    return dataclasses.field(default=default, metadata={"input": Input(label, help, **options)})
+
+
+def number(label: str, help: str, default: Any, step: float, **options: Any) -> Any:
+    """A field that holds a number: a whole one if `step` is 1."""
+    parse = int if step == 1 else float
+    return field(label, help, default, step=step, parse=parse, **options)
 
 
 def split_names(text: str) -> list[str]:
@@ -72,45 +77,31 @@ class Request:
         None,
         parse=split_names,
     )
-    retention_ratio: float = field(
+    retention_ratio: float = number(
         "Retention ratio",
         "Visual tokens, averaged over LLM layers, as a share of all",
         0.111,
+        0.001,
         low=0.05,
         high=1,
-        step=0.001,
         accepts=lambda ratio: 0 < ratio <= 1,
         wanted="a number above 0 and at most 1",
         flag="retention",
-        parse=float,
     )
-    max_new_tokens: int = field(
-        "Max new tokens",
-        "Length of the longest answer",
-        64,
-        low=1,
-        high="max_new_tokens",
-        step=1,
-        parse=int,
+    max_new_tokens: int = number(
+        "Max new tokens", "Length of the longest answer", 64, 1, low=1, high="max_new_tokens"
     )
-    temperature: float = field(
+    temperature: float = number(
         "Temperature",
         "0 takes the most likely token each time; above 0, tokens are sampled",
         0.0,
-        low=0,
+        0.05,
         high=2,
-        step=0.05,
         accepts=lambda value: value == 0 or LEAST_TEMPERATURE <= value <= 2,
         wanted=f"0 (greedy), or {LEAST_TEMPERATURE} to 2",
-        parse=float,
     )
-    seed: int = field(
-        "Seed",
-        "Of the sampling, if the temperature is above 0",
-        0,
-        high=2**32 - 1,
-        step=1,
-        parse=int,
+    seed: int = number(
+        "Seed", "Of the sampling, if the temperature is above 0", 0, 1, high=2**32 - 1
     )
     positions: str = field(
         "Positions",
@@ -118,15 +109,14 @@ class Request:
         "rpme_affine (ours)",
         "published",
     )
-    num_frames: int | None = field(
+    num_frames: int | None = number(
         "Frames",
         "Sampled evenly over the clip; default: as many as the model expects",
         None,
+        1,
         low=1,
         high="max_frames",
-        step=1,
         flag="frames",
-        parse=int,
     )
     locate: str = field("Locate", "What to find: asks for its box in the model's own words", "")
 
@@ -141,5 +131,4 @@ def add_arguments(parser: Any, names: Iterable[str] = OPTIONS) -> None:
     for name in names:
         one = INPUTS[name]
         flag = f"--{one.flag or name.replace('_', '-')}"
-        default = DEFAULTS[name]
-        parser.add_argument(flag, dest=name, default=default, type=one.parse, help=one.help)
+        parser.add_argument(flag, dest=name, default=DEFAULTS[name], type=one.parse, help=one.help)

@@ -1,4 +1,4 @@
-"""The page put together, and how it is served."""
+"""Builds the page and serves it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from app.guard.upload_folder import default_folder, make_private
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # read when gradio is imported
 os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")  # the log is JSON: no bar in it
 os.environ.setdefault("GRADIO_HEARTBEAT_INTERVAL", "1")  # seconds until a closed tab is noticed
-# A folder of our own: it is swept, and other pages of Gradio on this machine have theirs.
+# A folder of our own, because expired files in it are deleted.
 os.environ.setdefault("GRADIO_TEMP_DIR", str(default_folder()))
 
 import gradio as gr
@@ -36,19 +36,19 @@ from app.worker.start import jobs_at_once, start_worker
 
 PRIVACY = (
     "Uploads and results stay on this server and are deleted after an hour, within five minutes. "
-    "The log says neither who came nor what was asked. Do not upload what nobody else may see."
+    "The log holds neither names, addresses nor questions. Do not upload anything secret."
 )
-SESSIONS = 2000  # that Gradio remembers, of 20 kB each and what the shelf holds
+SESSIONS = 2000  # that Gradio keeps, at 20 kB each beside the comparisons
 HERE = Path(__file__).parent
 TITLE = "TokenScope"
 LINE = "What visual-token compression does to a picture and to the answer, side by side"
 
 
 def build(worker: Worker, settings: Settings) -> Blocks:
-    """The whole page around one worker."""
+    """The page, connected to a worker."""
     make_private(upload_folder())  # before Gradio puts the examples in
     visitors, device = Visitors(), listening(settings)
-    # Gradio also deletes, when the page stops, what it knows to be this page's.
+    # At the end, Gradio also deletes the files that it knows to be this page's.
     with Blocks(visitors, title=TITLE, fill_width=True, delete_cache=(SCAN_SECONDS, HOUR)) as demo:
         with gr.Row(elem_id="top", equal_height=True):
             gr.HTML(f"<h1>{TITLE}</h1><p>{LINE}</p>", elem_id="title", apply_default_css=False)
@@ -70,10 +70,10 @@ def build(worker: Worker, settings: Settings) -> Blocks:
 
 
 def listening(settings: Settings) -> dict[str, Any]:
-    """What every listener that uses the device is declared with, each alike.
+    """Options of every listener that uses the device.
 
-    The worker's queue is the one that people wait in, and tells them so; Gradio's own lets in as
-    many as that one holds, and some more to be told that it is full.
+    Visitors wait in the worker's queue, which shows their position. Gradio's queue lets in more
+    than that one holds, so that the rest get the message that it is full.
     """
     return {"concurrency_id": "device", "concurrency_limit": 2 * _held(settings)}
 
@@ -84,7 +84,7 @@ def _held(settings: Settings) -> int:
 
 
 def launch(demo: Blocks, settings: Settings, **options: Any) -> Any:
-    """`demo.launch` with everything about it that is TokenScope's own; `options` go on top."""
+    """`demo.launch` with TokenScope's options; `options` replace them."""
     pool(settings).start()
     start_expiry(demo)
     guard = Middleware(GuardMiddleware, settings=settings, page=demo)
@@ -99,7 +99,7 @@ def launch(demo: Blocks, settings: Settings, **options: Any) -> Any:
             "auth": settings.logins() or None,
             "app_kwargs": {"middleware": [guard], "lifespan": session_cleanup},
             "state_session_capacity": SESSIONS,
-            "max_threads": 40 + 2 * _held(settings),  # one waits for each comparison
+            "max_threads": 40 + 2 * _held(settings),  # each comparison occupies one
             "ssr_mode": False,
             "enable_monitoring": False,
             "run_history": False,
@@ -111,7 +111,7 @@ def launch(demo: Blocks, settings: Settings, **options: Any) -> Any:
 
 
 def serve(settings: Settings, *, host: str = "127.0.0.1", port: int = 7860) -> None:
-    """Serve the page on the worker that is set until interrupted."""
+    """Serve the page until interrupted."""
     log_as_json()
     worker = start_worker(settings)
     worker.preload()
@@ -119,15 +119,15 @@ def serve(settings: Settings, *, host: str = "127.0.0.1", port: int = 7860) -> N
 
 
 def stay(demo: Blocks, settings: Settings, **options: Any) -> None:
-    """`launch`, and serve until interrupted."""
+    """Launch a built page and serve it until interrupted."""
     limit_arenas()  # before the server has its many threads
     launch(demo, settings, prevent_thread_lock=True, **options)
-    log_as_json()  # again: the server and transformers have brought logs of their own
+    log_as_json()  # again: the server and transformers have set up their own logs
     demo.block_thread()
 
 
 def theme() -> gr.themes.Base:
-    """Quiet greys, one blue; system fonts, so that nothing is fetched."""
+    """Greys and one blue, with system fonts, so that browsers fetch none."""
     fonts = ["system-ui", "Segoe UI", "Roboto", "Helvetica Neue", "Arial", "sans-serif"]
     return gr.themes.Base(
         primary_hue=gr.themes.colors.blue,
