@@ -1,9 +1,9 @@
-"""The ids of survivors on the three axes of M-RoPE: time, row, column. See positions.py for one.
+"""Ids of survivors on the three axes of M-RoPE: time, row and column. One axis: see positions.py.
 
-Text has the same id on all three, one above the largest id before it. PESP is what Nüwa's official
-code for Qwen2.5-VL does: every survivor keeps its triple. Its paper is silent on the others; these
-are ours. PERC ranks rows and columns, so that none of them is empty; RPME stretches each to its
-full extent. Time stays as it is under all of them: its ids tell seconds.
+Text has the same id on all axes, one above the largest id before it. PESP is that of Nüwa's
+official code for Qwen2.5-VL: every survivor keeps its three ids. The paper does not define the
+others here; these are ours. PERC ranks rows and columns, so that none is empty. RPME stretches each
+to its full extent. No strategy changes the ids of time, which count seconds.
 """
 
 from __future__ import annotations
@@ -20,15 +20,16 @@ Extents = tuple[int, int, int]  # ids between the first and one past the last, o
 def place_on_axes(
     strategy: PositionStrategy, places: Tensor, start: int, extents: Extents
 ) -> tuple[Tensor, Extents]:
-    """Ids (3, K) of the survivors before the LLM, and the extents that they are numbered in.
+    """Ids (3, K) of the survivors before the LLM, and the extents of their numbering.
 
-    The first text token after them has the id `start` plus the largest of these extents.
+    The id of the first text token after them is `start` plus the largest extent.
 
     Args:
-        strategy: how to number them.
-        places: (3, K) int64 from the picture's first time, row and column; −1 = none: the first.
+        strategy: the numbering.
+        places: (3, K) int64 from the picture's first time, row and column; −1 = placeless: the
+            first place.
         start: first id of the picture on every axis.
-        extents: of the whole picture or clip.
+        extents: those of the picture or clip.
     """
     time, *sides = places.clamp_min(0)  # (K,) each
     if strategy is PositionStrategy.PERC:
@@ -44,16 +45,16 @@ def place_on_axes(
 def renumber_on_axes(
     strategy: PositionStrategy, ids: Tensor, visual: Tensor, rows: Tensor, extents: Extents
 ) -> tuple[Tensor, int]:
-    """Ids (3, S') from a pruning layer on, and its shift: how far later text and decode move up.
+    """Ids (3, S') from a pruning layer on, and the shift by which later text and decode move up.
 
-    Shifts of several pruning layers add up. PERC closes every gap, those left before the LLM too.
+    Shifts of several pruning layers add up. PERC closes all gaps, also those from before the LLM.
 
     Args:
-        strategy: how to number them.
-        ids: (3, S) int64 of the rows now alive; the last row is text.
+        strategy: the numbering.
+        ids: (3, S) int64 of the rows alive; the last row is text.
         visual: (S,) bool, which rows are visual.
-        rows: (S',) int64 old row whose place each new row takes; all text rows are among them.
-        extents: that the picture was numbered in before the LLM: survivors alone do not tell.
+        rows: (S',) int64 old row whose place each new row takes; contains all text rows.
+        extents: those of the numbering before the LLM.
     """
     if bool(visual[-1]):
         raise ValueError("the last row is visual; text must follow the picture")
@@ -68,7 +69,7 @@ def renumber_on_axes(
 
 
 def picture_span(ids: Tensor, visual: Tensor) -> tuple[int, int]:
-    """First id and number of ids between the text before the picture and the text after it."""
+    """The first id and the number of ids between the text before the picture and after it."""
     text, picture = ids[~visual], ids[visual]
     before = text[text < picture.min()]
     start = int(before.max()) + 1 if len(before) else 0
@@ -76,6 +77,6 @@ def picture_span(ids: Tensor, visual: Tensor) -> tuple[int, int]:
 
 
 def rank(side: Tensor) -> Tensor:
-    """(K,) which of the distinct values of `side` (K,) each one is."""
+    """(K,) rank of each value among the distinct values of `side` (K,)."""
     distinct = torch.zeros(int(side.max()) + 1, dtype=torch.bool, device=side.device)
     return distinct.index_fill(0, side, True).cumsum(0)[side] - 1

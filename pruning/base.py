@@ -1,11 +1,11 @@
 """The contract of a compression method. Read this first, then methods/fastv.py.
 
-A method's life in one lane:
- 1. `budget(n, layers)` turns its retention ratio into counts, or refuses with the smallest ratio.
- 2. The adapter computes exactly the signals named in `needs`, so that times are fair.
+What a lane does with a method:
+ 1. `budget(n, layers)` converts its retention ratio to counts, or raises the smallest ratio.
+ 2. The adapter computes exactly the signals named in `needs`, so that times are comparable.
  3. `compress(visual, keep)` runs before the LLM, at the method's `seam`.
  4. `prune(view, keep)` runs just before each LLM layer that the budget names.
- 5. `positions` says how the survivors are numbered for rotary embedding, in both places.
+ 5. `positions` numbers the survivors for rotary embedding, before the LLM and inside it.
 """
 
 from __future__ import annotations
@@ -21,19 +21,19 @@ from pruning.tokens import LayerView, VisualTokens
 
 
 class Seam(Enum):
-    """Where `compress` acts."""
+    """The place where `compress` acts."""
 
     ENCODED = "encoded"  # on encoder tokens, before the projector
     PROJECTED = "projected"  # on projected (and pooled) tokens, in LLM space
 
 
 class PositionStrategy(Enum):
-    """How survivors are numbered for rotary embedding (Nüwa, arXiv 2602.02951, names)."""
+    """Numbering of survivors for rotary embedding (names of Nüwa, arXiv 2602.02951)."""
 
-    PERC = "perc"  # re-index contiguously; the text moves up
-    PESP = "pesp"  # keep the sparse original ids; the text stays where it was
-    RPME = "rpme"  # stretch the ids over the full original range (Algorithm 3, literal)
-    RPME_AFFINE = "rpme_affine"  # ours: the same range, but every gap stretched alike
+    PERC = "perc"  # contiguous ids; the text moves up
+    PESP = "pesp"  # the sparse original ids; the text keeps its ids
+    RPME = "rpme"  # ids stretched over the full original range (Algorithm 3, literally)
+    RPME_AFFINE = "rpme_affine"  # ours: the same range, all gaps stretched in proportion
 
 
 @dataclass(frozen=True)
@@ -46,21 +46,21 @@ class Positions:
 
 @dataclass(frozen=True)
 class Needs:
-    """What the adapter must compute for a method, and nothing else."""
+    """The signals that the adapter computes for a method, and no others."""
 
     # of {"attention", "keys", "last_attention", "last_keys", "frames", "cls", "text"}
     encoder: frozenset[str] = frozenset()
-    encoder_span: tuple[float, float] | None = None  # hidden states, as shares of encoder depth
-    encoder_received: tuple[float, float] | None = None  # layers whose received attention, likewise
-    llm_queries: str = "none"  # "none" | "last" | "last3" | "text": rows whose attention scores
-    llm: frozenset[str] = frozenset()  # fields of LayerView after `layout`, by name
+    encoder_span: tuple[float, float] | None = None  # hidden states: layers as shares of depth
+    encoder_received: tuple[float, float] | None = None  # received attention, likewise
+    llm_queries: str = "none"  # "none" | "last" | "last3" | "text": text rows as queries
+    llm: frozenset[str] = frozenset()  # names of fields of LayerView after `layout`
     llm_rope: bool = True  # queries and keys with rotary embedding applied
 
 
 def knob(
     default: Any, low: Any = None, high: Any = None, *, choices: tuple[Any, ...] = (), help: str
 ) -> Any:
-    """A field of a method that a person may turn: a number in [low, high], or one of `choices`."""
+    """A field of a method that users can set: a number in [low, high], or one of `choices`."""
     return field(
         default=default, metadata={"low": low, "high": high, "choices": choices, "help": help}
     )
@@ -68,10 +68,10 @@ def knob(
 
 @dataclass(frozen=True)
 class CompressionMethod:
-    """Base of every method. A subclass is a frozen dataclass whose fields are its knobs."""
+    """Base class of all methods. A subclass is a frozen dataclass whose fields are its knobs."""
 
-    name: ClassVar[str]  # "visionzip": what a person types
-    title: ClassVar[str]  # "VisionZip": what a person reads
+    name: ClassVar[str]  # "visionzip", as in commands
+    title: ClassVar[str]  # "VisionZip", as displayed
     summary: ClassVar[str]  # one sentence for the method picker
     paper: ClassVar[str] = ""
     code: ClassVar[str] = ""
@@ -94,8 +94,8 @@ class CompressionMethod:
             low, high, choices = limits["low"], limits["high"], limits["choices"]
             label = f"{self.title}: {knob_field.name}"
             if choices and value not in choices:
-                wanted = ", ".join(map(str, choices))
-                raise ValueError(f"{label} is {value!r}, wanted one of {wanted}")
+                accepted = ", ".join(map(str, choices))
+                raise ValueError(f"{label} is {value!r}, wanted one of {accepted}")
             kind = (int,) if isinstance(knob_field.default, int) else (int, float)
             if low is not None and not (isinstance(value, kind) and low <= value <= high):
                 number = "a number" if float in kind else "a whole number"
@@ -103,37 +103,37 @@ class CompressionMethod:
 
     @property
     def label(self) -> str:
-        """The title, and the nearest preset where that is not the first: "Nüwa, paper"."""
+        """The title, with the preset unless it is the first: "Nüwa, paper"."""
         first, *_ = self.PRESETS
         return self.title if self.preset == first else f"{self.title}, {self.preset}"
 
     def title_of(self, budget: Budget) -> str:
-        """The label of a run with these counts."""
+        """The label of a run with this budget."""
         return self.label
 
     @property
     def typed(self) -> str:
-        """The name likewise: "nuwa", "nuwa:paper"."""
+        """The name, with the preset unless it is the first: "nuwa", "nuwa:paper"."""
         first, *_ = self.PRESETS
         return self.name if self.preset == first else f"{self.name}:{self.preset}"
 
     def _agreement(self, preset: str) -> int:
-        made = type(self)(**self.PRESETS[preset])
-        return sum(getattr(self, knob.name) == getattr(made, knob.name) for knob in fields(self))
+        other = type(self)(**self.PRESETS[preset])
+        return sum(getattr(self, knob.name) == getattr(other, knob.name) for knob in fields(self))
 
     @property
     def preset(self) -> str:
-        """The nearest preset."""
+        """The preset that agrees with most of the knobs."""
         return max(self.PRESETS, key=self._agreement)
 
     @property
     def knobs(self) -> dict[str, Any]:
-        """What was set, as a record keeps it."""
+        """Name -> value, for a record."""
         return asdict(self)
 
     @classmethod
     def acts(cls, place: str) -> bool:
-        """Whether the method does anything "before" the LLM, or in its "inner" layers."""
+        """Whether the method acts "before" the LLM or in its "inner" layers."""
         verb = {"before": "compress", "inner": "prune"}[place]
         return getattr(cls, verb) is not getattr(CompressionMethod, verb)
 
@@ -149,21 +149,21 @@ class CompressionMethod:
         return Positions(before=strategy, inner=strategy)
 
     def budget(self, num_tokens: int, num_layers: int) -> Budget:
-        """Counts for N tokens and an LLM of `num_layers`; `BudgetError` below what it can do."""
+        """Counts for N tokens and an LLM of `num_layers`; BudgetError if the ratio is too low."""
         return Budget(before=num_tokens)
 
     def compress(self, visual: VisualTokens, keep: int) -> TokenMap:
-        """Make `keep` survivors out of the visual tokens before the LLM."""
+        """Compress the visual tokens to `keep` survivors before the LLM."""
         return TokenMap.identity(len(visual), visual.features.device)
 
     def prune(self, view: LayerView, keep: int) -> TokenMap:
-        """Keep `keep` of the visual rows alive just before LLM layer `view.layer`."""
+        """Keep `keep` of the visual rows that are alive just before LLM layer `view.layer`."""
         return TokenMap.identity(len(view), view.anchors.device)
 
 
 @dataclass(frozen=True)
 class BeforeLLM(CompressionMethod):
-    """Base of the methods that compress before the LLM alone: as many tokens in every layer."""
+    """Base class of methods that act before the LLM only: the same count in every layer."""
 
     retention_ratio: float = knob(0.25, 0.01, 1.0, help="share of visual tokens kept")
 

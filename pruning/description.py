@@ -1,4 +1,4 @@
-"""What a method's docstring says, part by part: the docs and the page show nothing else."""
+"""Parses the docstring of a method into the parts that the docs and the page publish."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ HEAD = re.compile(rf"({'|'.join(SECTIONS)}) {{2,}}(\S.*)")
 
 @dataclass(frozen=True)
 class Description:
-    """The parts of a docstring, each on one line."""
+    """The parts of a docstring, without line breaks."""
 
     idea: str  # the first line
-    more: str  # what follows it, up to the sections
+    more: str  # the text between it and the sections
     paper: str
     code: str
     where: str
@@ -26,7 +26,7 @@ class Description:
 
 
 def describe(method: type[CompressionMethod]) -> Description:
-    """Read the docstring of a method. Raises ValueError where a section is missing."""
+    """Parse the docstring of a method. Raises ValueError if a section is missing."""
     idea, *lines = cleandoc(method.__doc__ or "").splitlines() or [""]
     parts: dict[str, list[str]] = {"more": []}
     part = "more"
@@ -36,4 +36,4 @@ def describe(method: type[CompressionMethod]) -> Description:
         parts.setdefault(part, []).append(line.strip())
     if missing := [name for name in SECTIONS if name.lower() not in parts]:
         raise ValueError(f"The docstring of {method.__name__} has no {', '.join(missing)}.")
-    return Description(idea, **{name: " ".join(told).strip() for name, told in parts.items()})
+    return Description(idea, **{name: " ".join(words).strip() for name, words in parts.items()})

@@ -1,7 +1,6 @@
-"""The ids of survivors for rotary embedding, before the LLM and inside it.
+"""Ids of survivors for rotary embedding on one axis (plain RoPE). M-RoPE: see axes.py.
 
-Ids are int64 on one axis (plain RoPE; axes.py has the three of M-RoPE) and follow the rows: sorting
-is never needed, so rows may come in any order and may share a place.
+Ids are int64, one for each row. Rows may come in any order and may share a place.
 """
 
 from __future__ import annotations
@@ -16,10 +15,10 @@ def place(strategy: PositionStrategy, places: Tensor, start: int, n: int) -> tup
     """Ids (K,) of the survivors, and the id of the first text token after them.
 
     Args:
-        strategy: how to number them.
-        places: (K,) int64 raster rank among the `n` placed tokens; −1 = none: it takes the first.
-        start: id of the first visual token, had nothing been dropped.
-        n: placed tokens of the whole picture or clip; without compression they take `n` ids.
+        strategy: the numbering.
+        places: (K,) int64 raster rank among the `n` placed tokens; −1 = placeless: the first place.
+        start: id of the first visual token without compression.
+        n: number of placed tokens of the picture or clip, and of its ids without compression.
     """
     places = places.clamp_min(0)
     if strategy is PositionStrategy.PERC:
@@ -30,13 +29,13 @@ def place(strategy: PositionStrategy, places: Tensor, start: int, n: int) -> tup
 
 
 def stretch_literal(places: Tensor, last: int) -> Tensor:
-    """Algorithm 3: the first place goes to 0, any other to ⌈place · last / last place⌉."""
+    """Algorithm 3 of Nüwa: the first place becomes 0, others ⌈place · last / last place⌉."""
     ceiled = -(-places * last // places.max().clamp_min(1))
     return torch.where(places == places.min(), 0, ceiled)
 
 
 def stretch_affine(places: Tensor, last: int) -> Tensor:
-    """The first place goes to 0, the last to `last`, any other in proportion, rounded half up."""
+    """The first place becomes 0, the last `last`, others in proportion, rounded half up."""
     steps = places - places.min()
     span = steps.max().clamp_min(1)
     return (2 * steps * last + span) // (2 * span)

@@ -1,4 +1,4 @@
-"""The one idea: every compression method is a sparse matrix that makes K tokens out of n."""
+"""The result of every compression method: a sparse matrix from n tokens to K survivors."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from torch import Tensor
 
 @dataclass(frozen=True, eq=False)
 class TokenMap:
-    """K survivors out of `n` tokens: `new[row] += weight · old[col]`, and whose place a row takes.
+    """K survivors of `n` tokens: `new[row] += weight · old[col]`, and the place of each row.
 
-    Selection is a one-hot row, merging a row of several weights, pooling a fixed matrix. Rows need
-    not sum to one. Stages compose by matrix product (`then`), and the product is the provenance.
+    A selected token is a one-hot row, a merged one a row of several weights. Rows need not sum to
+    one. Stages compose by matrix product (`then`); the product is the provenance.
     """
 
     n: int
-    anchors: Tensor  # (K,) int64 old token whose place the row takes; −1 = none; may repeat
+    anchors: Tensor  # (K,) int64 token whose place each row takes; −1 = placeless; may repeat
     rows: Tensor  # (E,) int64, ascending
     cols: Tensor  # (E,) int64
     weights: Tensor  # (E,) float32
     tags: Mapping[str, Tensor] = field(default_factory=dict)  # name -> (K,) bool
-    scores: Tensor | None = None  # (n,) the importance that decided
+    scores: Tensor | None = None  # (n,) importance of each token
     segments: Tensor | None = None  # (T,) int64 segment of each frame, ascending from 0
 
     def __post_init__(self) -> None:
@@ -54,7 +54,7 @@ class TokenMap:
         scores: Tensor | None = None,
         tags: Mapping[str, Tensor] | None = None,
     ) -> TokenMap:
-        """Keep `indices` (K,), in that order, each as itself."""
+        """Keep `indices` (K,) unchanged, in that order."""
         edges = torch.arange(len(indices), device=indices.device)
         ones = torch.ones(len(indices), device=indices.device)
         return cls(n, indices, edges, indices, ones, tags or {}, scores)
@@ -69,7 +69,7 @@ class TokenMap:
         scores: Tensor | None = None,
         tags: Mapping[str, Tensor] | None = None,
     ) -> TokenMap:
-        """Average the tokens that share an owner: `owner` (n,) is a row, or −1 for dropped."""
+        """Average the tokens of each `owner` (n,), a row or −1 = dropped."""
         cols = (owner >= 0).nonzero().squeeze(1)  # (E,)
         rows, order = owner[cols].sort(stable=True)
         count = torch.bincount(rows, minlength=len(anchors)).float()  # (K,)
@@ -84,14 +84,14 @@ class TokenMap:
         scores: Tensor | None = None,
         tags: Mapping[str, Tensor] | None = None,
     ) -> TokenMap:
-        """From a full weight matrix (K, n); zeros are no edges."""
+        """From a full matrix of weights (K, n); zeros become no edges."""
         rows, cols = matrix.nonzero(as_tuple=True)
         weights = matrix[rows, cols].float()
         return cls(matrix.shape[1], anchors, rows, cols, weights, tags or {}, scores)
 
     @property
     def is_selection(self) -> bool:
-        """Every row is one old token, unchanged."""
+        """Whether every row is one token, unchanged."""
         return (
             len(self.rows) == len(self)
             and bool((self.rows == torch.arange(len(self), device=self.rows.device)).all())
@@ -99,14 +99,14 @@ class TokenMap:
         )
 
     def matrix(self) -> Tensor:
-        """The sparse (K, n) float32 matrix itself."""
+        """The sparse (K, n) float32 matrix."""
         edges = torch.stack([self.rows, self.cols])
         return torch.sparse_coo_tensor(
             edges, self.weights.float(), (len(self), self.n), check_invariants=False
         )
 
     def apply(self, x: Tensor) -> Tensor:
-        """(n, D) -> (K, D). A selection is a gather, bit for bit; a merge runs in float32."""
+        """(n, D) -> (K, D). A selection gathers exactly; a merge sums in float32."""
         if x.shape[0] != self.n:
             raise ValueError(f"got {x.shape[0]} tokens, the map is over {self.n}")
         if self.is_selection:
@@ -115,7 +115,7 @@ class TokenMap:
         return merged.to(x.dtype)
 
     def then(self, later: TokenMap) -> TokenMap:
-        """The map that does this one and then `later`; anchors and tags are carried through."""
+        """This map followed by `later`, with the anchors and tags of both."""
         if later.n != len(self):
             raise ValueError(f"the later map is over {later.n} tokens, this one leaves {len(self)}")
         rows, cols, weights = self._product(later)
@@ -134,7 +134,7 @@ class TokenMap:
         )
 
     def _product(self, later: TokenMap) -> tuple[Tensor, Tensor, Tensor]:
-        """The entries of `later` times this matrix, in raster order, without a dense one."""
+        """The entries of the product of `later` and this matrix, in raster order."""
         first = torch.searchsorted(self.rows, later.cols)  # (E,)
         count = torch.searchsorted(self.rows, later.cols, right=True) - first
         mine = torch.arange(len(count), device=count.device).repeat_interleave(count)

@@ -1,4 +1,4 @@
-"""Every method, in the order a person meets them; `create` makes one by name."""
+"""The list of all methods in the order of the page; `create` returns one by name."""
 
 from __future__ import annotations
 
@@ -57,10 +57,10 @@ METHODS: tuple[type[CompressionMethod], ...] = (
 def create(
     name: str, preset: str | None = None, family: str = "", **knobs: Any
 ) -> CompressionMethod:
-    """A method by name, "nuwa" or with a preset "nuwa:paper"; `knobs` override the preset's.
+    """A method by name: "nuwa", "nuwa:paper" or composed, "nuwa:paper.before+fastv.inner+rpme".
 
-    Or one composed of parts: "nuwa:paper.before+fastv.inner+rpme". A method that its paper tunes
-    to the model's `family` is so tuned, unless a preset is named.
+    Without a preset, the preset named after the model's `family` is used, or else the first one.
+    `knobs` override those of the preset.
     """
     method: type[CompressionMethod]
     defaults: Mapping[str, Any]
@@ -79,31 +79,31 @@ def create(
 
 
 def is_composed(name: str) -> bool:
-    """Whether a name is one of parts, not of a method."""
+    """Whether a name is composed of parts."""
     return "+" in name or name.rpartition(".")[2] in PLACES
 
 
 def parts_of(name: str, family: str = "") -> dict[str, Any]:
-    """The knobs of `Composed` that a name sets by its parts, in any order."""
+    """The knobs of `Composed` for a name; its parts may come in any order."""
     knobs: dict[str, Any] = {}
     for word in name.split("+"):
         knob, value = part_of(word.strip(), family)
         if knob in knobs:
             kind = f"{PLACES[knob]} parts" if knob in PLACES else "position strategies"
-            raise ValueError(f"Two {kind} came in {shown(name)}, wanted one.")
+            raise ValueError(f"Two {kind} came in {_quoted(name)}, wanted one.")
         knobs[knob] = value
     return knobs
 
 
 def part_of(word: str, family: str) -> tuple[str, Any]:
-    """A knob of `Composed` and its value: "rpme", "nuwa:paper.before" or "fastv.inner"."""
+    """A knob of `Composed` and its value, for "rpme", "nuwa:paper.before" or "fastv.inner"."""
     strategies = [strategy.value for strategy in PositionStrategy]
     if word in strategies:
         return "numbering", word
     method, _, place = word.rpartition(".")
     if place not in PLACES:
         raise ValueError(
-            f"Unknown part {shown(word)}. Wanted a method's, such as nuwa.before or fastv.inner, "
+            f"Unknown part {_quoted(word)}. Wanted a method's, such as nuwa.before or fastv.inner, "
             f"or positions: {', '.join(strategies)}."
         )
     acting = [method.name for method in METHODS if method.acts(place)]
@@ -113,9 +113,9 @@ def part_of(word: str, family: str) -> tuple[str, Any]:
 
 def one_of(names: Collection[str], name: str, kind: str) -> str:
     if name not in names:
-        raise ValueError(f"Unknown {kind} {shown(name)}. Choose one of {', '.join(names)}.")
+        raise ValueError(f"Unknown {kind} {_quoted(name)}. Choose one of {', '.join(names)}.")
     return name
 
 
-def shown(name: str) -> str:
+def _quoted(name: str) -> str:
     return repr(name[:80])

@@ -1,4 +1,4 @@
-"""Methods freely composed: one method's part before the LLM, another's inside it."""
+"""Composed methods: the before-LLM part of one method and the inner-LLM part of another."""
 
 from __future__ import annotations
 
@@ -17,27 +17,25 @@ PLACES = {"before": "before-LLM", "inner": "inner-LLM"}  # where a part acts
 
 @dataclass(frozen=True)
 class Composed(CompressionMethod):
-    """Compress as one method does before the LLM, then prune as another does inside it.
+    """Compress before the LLM with one method, then prune inside the LLM with another.
 
-    `compress` asks only for signals of the encoder and `prune` only for those of the LLM, so any
-    two parts go together. A part keeps its method's knobs, but for the ratio.
+    `compress` needs only signals of the encoder and `prune` only those of the LLM, so any two parts
+    fit. A part keeps the knobs of its method, except the ratio.
 
     Where      before the LLM at the seam of `before`, then before the pruning layers of `inner`
-    Positions  in each place as published for its part, or one strategy in both
-    Differs    of the average, `before` leaves as much as `inner` can pay back within `stage_ratio`;
-               the stages of `inner` keep their proportions. Of so few tokens that a drop would
-               miss the average, all stay to the end
+    Positions  as published for each part, or one strategy in both places
+    Differs    `before` keeps the most tokens for which `inner` can still meet the average within
+               `stage_ratio`; the stages of `inner` keep their proportions. If pruning so few
+               tokens would miss the average, all stay to the end
     """
 
     title = "Composed"
-    summary = "What one method does before the LLM, and what another does inside it."
+    summary = "One method before the LLM and another inside it."
 
     before: CompressionMethod = knob(NOTHING, help="acts before the LLM")  # noqa: RUF009
     inner: CompressionMethod = knob(NOTHING, help="acts inside the LLM")  # noqa: RUF009
     retention_ratio: float = knob(0.25, 0.01, 1.0, help="visual tokens averaged over LLM layers")
-    stage_ratio: float = knob(
-        3.0, 1.0, 16.0, help="survivors before the LLM for each in its last layer, at most"
-    )
+    stage_ratio: float = knob(3.0, 1.0, 16.0, help="most survivors at first per one at last")
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -49,20 +47,18 @@ class Composed(CompressionMethod):
 
     @property
     def parts(self) -> dict[str, CompressionMethod]:
-        """The methods that act, by place."""
         both = {"before": self.before, "inner": self.inner}
         return {place: method for place, method in both.items() if method != NOTHING}
 
-    # Other methods have these of the class; here they follow from the parts.
+    # Class attributes in other methods; here they follow from the parts.
     @property
     def name(self) -> str:  # type: ignore[override]
-        """What a person types for it."""
         words = [f"{method.typed}.{place}" for place, method in self.parts.items()]
         return "+".join(words if self.numbering == "published" else [*words, self.numbering])
 
     @property
     def label(self) -> str:
-        """What a person reads: "Nüwa paper before + FastV inside, RPME"."""
+        """As displayed: "Nüwa paper before + FastV inside, RPME"."""
         words = [f"{part.label} {place}" for place, part in self.parts.items()]
         strategy, _, variant = self.numbering.partition("_")
         numbered = "" if strategy == "published" else f", {strategy.upper()} {variant}".rstrip()
@@ -86,10 +82,9 @@ class Composed(CompressionMethod):
 
     @property
     def knobs(self) -> dict[str, Any]:
-        """The parts' own ratios did not count."""
         parts = {place: dict(method.knobs) for place, method in self.parts.items()}
         for part in parts.values():
-            del part["retention_ratio"]
+            del part["retention_ratio"]  # has no effect
         own = {name: value for name, value in super().knobs.items() if name not in PLACES}
         return own | parts
 
@@ -110,7 +105,7 @@ class Composed(CompressionMethod):
         return super().positions
 
     def budget(self, num_tokens: int, num_layers: int) -> Budget:
-        """As many tokens into the LLM as its last layer allows; the layers between pay for them."""
+        """The most tokens before the LLM that `stage_ratio` and the average allow."""
         if self.before == NOTHING:
             return inside(self.inner, num_tokens, num_layers, self.retention_ratio)
         best = before_llm(Target(self.before.title, num_tokens, num_layers, self.retention_ratio))
@@ -124,7 +119,7 @@ class Composed(CompressionMethod):
         return best
 
     def stages(self, entering: int, num_tokens: int, num_layers: int) -> Budget | None:
-        """What meets the average where so many enter the LLM; None beyond `stage_ratio`."""
+        """The budget that meets the average with `entering` tokens at the first layer, if any."""
         ratio = min(1.0, self.retention_ratio * num_tokens / entering)
         try:
             stages = inside(self.inner, entering, num_layers, ratio)
@@ -141,15 +136,15 @@ class Composed(CompressionMethod):
 
 
 def inside(method: CompressionMethod, num_tokens: int, num_layers: int, ratio: float) -> Budget:
-    """The method's pruning layers alone, where all `num_tokens` enter the LLM."""
-    both = method.acts("before")  # then its own counts tell only the layers and proportions
+    """The budget of the pruning layers of a method alone, if all `num_tokens` enter the LLM."""
+    both = method.acts("before")  # if so, only the layers and proportions of its budget are used
     reachable = max(ratio, 1 / num_tokens) if both else ratio
     own = replace(method, retention_ratio=reachable)  # type: ignore[call-arg]
     budget = own.budget(num_tokens, num_layers)
     if not both:
         return budget
     target = Target(method.title, num_tokens, num_layers, ratio)
-    if not budget.inner:  # all stay, or there is but one
+    if not budget.inner:  # all tokens stay, or there is only one
         return before_llm(target)
     layers, counts = zip(*budget.inner, strict=True)
     return staged(target, layers, counts)

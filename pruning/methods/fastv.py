@@ -1,4 +1,4 @@
-"""FastV: drop the visual tokens that the last text token no longer looks at."""
+"""FastV: drops the visual tokens that the last text token attends to least."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from pruning.tokens import LayerView
 
 @dataclass(frozen=True)
 class FastV(CompressionMethod):
-    """After a few layers, keep the visual tokens that the last token of the prompt attends to.
+    """After a few layers, keep the visual tokens that the last token of the prompt attends to most.
 
     Paper      Chen et al., ECCV 2024, arXiv 2403.06764
     Code       pkunlp-icler/FastV @ d165972, modeling_llama.py, in-place variant
     Where      inside the LLM, by the attention of the layer before
     Positions  PESP; RPME in "fix", as proposed with Nüwa (arXiv 2602.02951)
-    Differs    the pruning layer scales with the LLM's depth, the count with N; chosen once, in
-               prefill, where the first release chose anew for every decoded token
+    Differs    the pruning layer scales with the depth of the LLM, the count with N; tokens are
+               chosen once, in prefill; the first release chose again for every decoded token
     """
 
     name = "fastv"
     title = "FastV"
-    summary = "Drops, after two layers, what the last text token does not look at."
+    summary = "Drops, after two layers, the tokens that the last text token attends to least."
     paper = "https://arxiv.org/abs/2403.06764"
     code = "https://github.com/pkunlp-icler/FastV"
     PRESETS: ClassVar = {"default": {}, "fix": {"numbering": "rpme"}}

@@ -1,4 +1,4 @@
-"""FastVID: attended tokens of every frame, and anchors that gather the rest of their segment."""
+"""FastVID: keeps attended tokens of every frame; anchors gather the rest of their segment."""
 
 from __future__ import annotations
 
@@ -18,29 +18,30 @@ from pruning.ops.similarity import cosine
 from pruning.token_map import TokenMap
 from pruning.tokens import VisualTokens
 
-NEIGHBOURS = 4  # that make a token's density
+NEIGHBOURS = 4  # for the density of a token
 
 
 @dataclass(frozen=True)
 class FastVID(BeforeLLM):
-    """Keep what is salient in each frame; let anchors in some frames gather the rest.
+    """Keep the salient tokens of each frame; merge the rest into anchors of some frames.
 
-    The clip is cut into segments (DySeg). Each frame keeps what is attended (ATS); at density peaks
-    of every few frames, anchors gather what is like them in all of their segment (DTM).
+    The clip is cut into segments (DySeg). Each frame keeps its most attended tokens (ATS). Every
+    few frames, density peaks become anchors, which gather similar tokens of their segment (DTM).
 
     Paper      FastVID, NeurIPS 2025, arXiv 2503.11187
     Code       LunarShen/FastVID @ a40a109, fastvid_llavaonevision, modeling_qwen2.py
     Where      before the LLM, on projected tokens
     Positions  PESP
-    Differs    frame vectors are the encoder's own where the release adds a pretrained head; the
-               count is exact, where the release loses remainders; what anchor frames cannot hold
-               goes to salient tokens; ties go to the earlier token, not to noise; in a clip of
-               under 32 frames `min_segments` gives way, as in FlashVID, but not in "official"
+    Differs    frame vectors come from the encoder; the release adds a pretrained head. The count is
+               exact; the release drops remainders. Tokens that do not fit into anchor frames are
+               added to the salient ones. Ties go to the earlier token; the release adds noise. In
+               clips of fewer than 32 frames `segment_frames` limits `min_segments`, as in FlashVID,
+               except in "official"
     """
 
     name = "fastvid"
     title = "FastVID"
-    summary = "Keeps what is attended; anchors in some frames gather the rest of their segment."
+    summary = "Keeps attended tokens; anchors in some frames gather the rest of their segment."
     paper = "https://arxiv.org/abs/2503.11187"
     code = "https://github.com/LunarShen/FastVID"
     seam = Seam.PROJECTED
@@ -48,12 +49,12 @@ class FastVID(BeforeLLM):
     needs_grid = True
     PRESETS: ClassVar = {"default": {}, "official": {"segment_frames": 1}}
 
-    context_share: float = knob(0.4, 0.0, 1.0, help="of the survivors, anchors that gather")
-    min_segments: int = knob(8, 1, 64, help="segments, at least, unless segment_frames forbids")
-    segment_frames: int = knob(4, 1, 64, help="frames a segment: of a short clip, fewer segments")
-    segment_threshold: float = knob(0.9, -1.0, 1.0, help="cosine below which frames are cut apart")
-    anchor_interval: int = knob(4, 1, 64, help="frames between two with anchors, in a segment")
-    beta: float = knob(0.6, 0.0, 1.0, help="weight of an anchor in what it gathers, at least")
+    context_share: float = knob(0.4, 0.0, 1.0, help="share of anchors among survivors")
+    min_segments: int = knob(8, 1, 64, help="fewest segments, limited by segment_frames")
+    segment_frames: int = knob(4, 1, 64, help="frames in a segment, to limit min_segments")
+    segment_threshold: float = knob(0.9, -1.0, 1.0, help="cosine of frames below which to cut")
+    anchor_interval: int = knob(4, 1, 64, help="distance of frames with anchors in a segment")
+    beta: float = knob(0.6, 0.0, 1.0, help="smallest weight of an anchor in its mean")
 
     @property
     def needs(self) -> Needs:
@@ -80,7 +81,7 @@ class FastVID(BeforeLLM):
         return joined(parts, scores=attention.flatten(), segments=segment)
 
     def split(self, segment: Tensor, per_frame: int, keep: int) -> tuple[Tensor, Tensor]:
-        """Salient tokens and anchors of each frame (T,), `keep` together."""
+        """Numbers of salient tokens and of anchors in each frame (T,), `keep` in total."""
         frames = len(segment)
         each = round(keep / frames)
         num_context = int(each * self.context_share)
@@ -97,9 +98,9 @@ class FastVID(BeforeLLM):
 
 
 def gather(tokens: Tensor, free: Tensor, anchor: Tensor, segment: Tensor, beta: float) -> TokenMap:
-    """Every anchor with the mean of the free tokens of its segment that like it best in its frame.
+    """Merge the free tokens of a segment into the most similar anchor of each frame with anchors.
 
-    A token is asked anew by each frame with anchors, so it may feed several of them.
+    A token may be merged into anchors of several frames.
     """
     per_frame, flat = tokens.shape[1], tokens.flatten(0, 1)  # (T · N, D)
     anchors = anchor.flatten().nonzero().squeeze(1)  # (K,)
@@ -108,14 +109,14 @@ def gather(tokens: Tensor, free: Tensor, anchor: Tensor, segment: Tensor, beta: 
         start, stop = (int(edge) for edge in (segment == segment[frame]).nonzero()[[0, -1]])
         near = free[start : stop + 1].flatten().nonzero().squeeze(1)  # (M,)
         mine = anchors[anchors // per_frame == frame]  # (m,)
-        alike = cosine(tokens[start : stop + 1].flatten(0, 1), flat[mine])  # (P · N, m)
+        similarity = cosine(tokens[start : stop + 1].flatten(0, 1), flat[mine])  # (P · N, m)
         itself = near[:, None] + start * per_frame == mine  # (M, m)
-        closest = alike[near].masked_fill(itself, torch.inf).argmax(dim=1)  # (M,)
+        closest = similarity[near].masked_fill(itself, torch.inf).argmax(dim=1)  # (M,)
         rows.append(torch.searchsorted(anchors, mine[closest]))
         cols.append(near + start * per_frame)
     row, order = torch.cat(rows).sort(stable=True)  # (E,)
     col = torch.cat(cols)[order]
-    size = row.bincount(minlength=len(anchors)).float()  # (K,) the anchor is one of them
+    size = row.bincount(minlength=len(anchors)).float()  # (K,) includes the anchor
     own = (1 / (size + 1)).clamp_min(beta)  # (K,)
     weight = ((1 - own) / size)[row] + torch.where(col == anchors[row], own[row], 0)
     edge = weight != 0

@@ -1,4 +1,4 @@
-"""FEATHER: attention that does not favour the end of the picture, and an even grid beside it."""
+"""FEATHER: attention without position bias, and an even grid in the first stage."""
 
 from __future__ import annotations
 
@@ -17,37 +17,37 @@ from pruning.token_map import TokenMap
 from pruning.tokens import LayerView
 
 LAYERS = {"published": (8, 16), "early": (2, 8)}  # of 32
-SIDE = 27  # tokens of the grid that `stride` is named for
+SIDE = 27  # side of the grid to which `stride` refers
 
 
 @dataclass(frozen=True)
 class Feather(CompressionMethod):
-    """Keep what the last token asks for regardless of place; at first an even grid as well.
+    """Keep the tokens attended to by the last token, without rotary embedding; at first a grid too.
 
-    Queries meet keys before rotary embedding, which would favour what stands near the question.
-    The grid covers what early attention misses; the second stage trusts attention alone.
+    Rotary embedding favours tokens near the question, so queries and keys are used without it. An
+    even grid covers the tokens that early attention misses; the second stage uses attention only.
 
     Paper      FEATHER the Throttle, ICCV 2025, arXiv 2412.13180
     Code       markendo/FEATHER @ c2a09b2, prismatic-vlms, llama2_models.py:FastVLlamaModel
     Where      inside the LLM, by queries and keys of the layer before
     Positions  PESP
-    Differs    the share kept by attention follows from the ratio (0.3 as published); the union with
-               the grid has an exact count; on a small grid, or for a small budget, the stride grows
-               until the grid takes at most half; a clip has the grid in every frame. For ratios
-               that the published layers cannot reach: preset "early"
+    Differs    the share kept by attention follows from the ratio (published: 0.3); the union with
+               the grid has an exact count; on a small grid or for a small budget, the stride grows
+               until the grid takes at most half; every frame of a clip has a grid. Preset "early"
+               reaches ratios that the published layers cannot
     """
 
     name = "feather"
     title = "FEATHER"
-    summary = "Drops twice by attention freed of position, at first beside an even grid."
+    summary = "Drops twice by attention without position bias; keeps an even grid at first."
     paper = "https://arxiv.org/abs/2412.13180"
     code = "https://github.com/markendo/FEATHER"
     needs_grid = True
     PRESETS: ClassVar = {"official": {}, "early": {"layers": "early"}}
 
     retention_ratio: float = knob(0.36, 0.01, 1.0, help="visual tokens averaged over LLM layers")
-    stride: int = knob(3, 1, SIDE, help=f"of the even grid, on a side of {SIDE} tokens")
-    layers: str = knob("published", choices=tuple(LAYERS), help="8, 16 of 32, or 2, 8")
+    stride: int = knob(3, 1, SIDE, help=f"of the even grid, for a side of {SIDE} tokens")
+    layers: str = knob("published", choices=tuple(LAYERS), help="of 32: 8, 16 or 2, 8")
 
     @property
     def needs(self) -> Needs:
@@ -57,7 +57,7 @@ class Feather(CompressionMethod):
         layers = scaled_layers(LAYERS[self.layers], num_layers)
 
         def expected(share: float) -> tuple[float, float]:
-            """Tokens by attention and those that the grid adds; then twice the same share."""
+            """Counts of both stages: attention and the grid, then `share` of `share` of them."""
             union = num_tokens * (share + (1 - share) / self.stride**2)
             return union, union * share**2
 
@@ -67,21 +67,21 @@ class Feather(CompressionMethod):
     def prune(self, view: LayerView, keep: int) -> TokenMap:
         assert view.queries is not None and view.keys is not None
         scale = view.keys.shape[-1] ** -0.5
-        asked = attend(view.queries, view.keys, scale).mean(dim=(0, 1))  # (V,) over visual keys
+        scores = attend(view.queries, view.keys, scale).mean(dim=(0, 1))  # (V,) over visual keys
         if view.stage:
-            return TokenMap.select(top(asked, keep), len(view), scores=asked)
+            return TokenMap.select(top(scores, keep), len(view), scores=scores)
         grid = grid_of(view.layout, self.title)
         stride = max(1, round(self.stride * min(grid[1:]) / SIDE))
-        even = of_anchors(even_grid(grid, stride, keep // 2, asked.device), view)  # (V,)
-        kept = top(asked.masked_fill(even, torch.inf), keep)
+        even = of_anchors(even_grid(grid, stride, keep // 2, scores.device), view)  # (V,)
+        kept = top(scores.masked_fill(even, torch.inf), keep)
         tags = {"grid": even[kept], "attended": ~even[kept]}
-        return TokenMap.select(kept, len(view), scores=asked, tags=tags)
+        return TokenMap.select(kept, len(view), scores=scores, tags=tags)
 
 
 def even_grid(grid: tuple[int, int, int], stride: int, most: int, device: torch.device) -> Tensor:
-    """(N,) bool: every `stride`-th row and column of each frame, or as many as `most` allows.
+    """(N,) bool: every `stride`-th row and column of each frame, or a wider stride for `most`.
 
-    Nobody where one token a frame would be too many.
+    Empty if one token for each frame exceeds `most`.
     """
     frames, rows, cols = grid
     _, row, col = coordinates(grid, device)

@@ -1,4 +1,4 @@
-"""FlashVID: diverse, attended tokens stay; the rest merge along trees through time."""
+"""FlashVID: keeps diverse, attended tokens; merges the rest in trees over time."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from torch import Tensor
 
 from pruning.base import CompressionMethod, Needs, Positions, PositionStrategy, Seam, knob
 from pruning.budget import Budget, Target, expanded, scaled_layer
-from pruning.ops.apportion import apportion, shared
+from pruning.ops.apportion import apportion, within_segments
 from pruning.ops.attention import received
 from pruning.ops.cluster import condense
 from pruning.ops.diverse import diverse, relevance
@@ -19,36 +19,36 @@ from pruning.ops.grid import grid_of
 from pruning.ops.join import joined
 from pruning.ops.segment import segments
 from pruning.ops.select import best
-from pruning.ops.tree import link_anywhere, loosen, trees
+from pruning.ops.tree import limit_children, link_anywhere, trees
 from pruning.token_map import TokenMap
 from pruning.tokens import LayerView, VisualTokens
 
-DEPTH = 28  # layers of the LLM that `layer` is named for
+DEPTH = 28  # layers of the LLM to which `layer` refers
 QWEN = {"event_relevance": "none", "min_segments": 4, "numbering": "pesp"}
 
 
 @dataclass(frozen=True)
 class FlashVID(CompressionMethod):
-    """Select what is attended and unlike in each frame; merge the rest in trees through time.
+    """Select attended and diverse tokens in each frame; merge the rest in trees over time.
 
-    The clip is cut into segments (DySeg). Each frame selects (ADTS); what is left hangs on the
-    likest token of the frame before (TSTM), and each frame's roots are clustered to the budget.
-    Deep inside the LLM the last text token chooses again.
+    The clip is cut into segments (DySeg). Tokens of each frame are selected (ADTS). The others are
+    linked to the most similar token of the frame before (TSTM), and the roots of each frame are
+    clustered to the budget. Deep in the LLM, the attention of the last text token selects again.
 
     Paper      FlashVID, ICLR 2026, arXiv 2602.08024
     Code       Fanziyang-v/FlashVID @ 1d37422, flashvid/utils.py, token_selection.py
     Where      before the LLM, on projected tokens, then before LLM layer 20 of 28
     Positions  PERC before the LLM for LLaVA, PESP for Qwen; PESP inside
-    Differs    the count is exact, where the release rounds up in every frame; no token is chosen
-               twice; ties go to the earlier token, not to noise. `tree_mean`, `lone_frames` and
-               `event_relevance` choose between paper and release. Its 8 segments are made for 32
-               frames: a shorter clip would fall into lone frames, in which no tree can grow, so
-               they give way to `segment_frames`. Preset "official" is the release
+    Differs    the count is exact; the release rounds up in every frame. No token is chosen twice.
+               Ties go to the earlier token; the release adds noise. `tree_mean`, `lone_frames` and
+               `event_relevance` choose between paper and release. The published 8 segments suit 32
+               frames: shorter clips would fall into segments of one frame, which have no trees, so
+               `segment_frames` limits their number. Preset "official" is the release
     """
 
     name = "flashvid"
     title = "FlashVID"
-    summary = "Keeps what is attended and unlike; merges the rest along its way through time."
+    summary = "Keeps attended and diverse tokens; merges the rest in trees over time."
     paper = "https://arxiv.org/abs/2602.08024"
     code = "https://github.com/Fanziyang-v/FlashVID"
     seam = Seam.PROJECTED
@@ -63,18 +63,18 @@ class FlashVID(CompressionMethod):
     }
 
     retention_ratio: float = knob(0.25, 0.01, 1.0, help="visual tokens averaged over LLM layers")
-    expansion: float = knob(1.25, 1.0, 2.0, help="tokens before the LLM, over that average")
-    alpha: float = knob(0.7, 0.0, 1.0, help="share that is selected; the rest is merged")
+    expansion: float = knob(1.25, 1.0, 2.0, help="tokens before the LLM, divided by that average")
+    alpha: float = knob(0.7, 0.0, 1.0, help="share of selected tokens; the others are merged")
     event_relevance: str = knob(
-        "segment", choices=("segment", "clip", "none"), help="frames that a token should be about"
+        "segment", choices=("segment", "clip", "none"), help="frames whose mean weights attention"
     )
-    merge_threshold: float = knob(0.8, -1.0, 1.0, help="cosine above which tokens join a tree")
-    segment_threshold: float = knob(0.9, -1.0, 1.0, help="cosine below which frames are cut apart")
-    min_segments: int = knob(8, 1, 64, help="segments, at least, unless segment_frames forbids")
-    segment_frames: int = knob(4, 1, 64, help="frames a segment: of a short clip, fewer segments")
-    tree_mean: str = knob("paper", choices=("paper", "official"), help="over all of a tree, or not")
+    merge_threshold: float = knob(0.8, -1.0, 1.0, help="cosine above which tokens are linked")
+    segment_threshold: float = knob(0.9, -1.0, 1.0, help="cosine of frames below which to cut")
+    min_segments: int = knob(8, 1, 64, help="fewest segments, limited by segment_frames")
+    segment_frames: int = knob(4, 1, 64, help="frames in a segment, to limit min_segments")
+    tree_mean: str = knob("paper", choices=("paper", "official"), help="divisor of a tree's sum")
     lone_frames: str = knob(
-        "once", choices=("once", "official"), help="selected tokens of a lone frame, merged again"
+        "once", choices=("once", "official"), help="selected tokens there: used once, or merged too"
     )
     layer: int = knob(20, 1, 27, help="pruning layer, in a 28-layer LLM")
 
@@ -104,14 +104,14 @@ class FlashVID(CompressionMethod):
         return joined(parts, scores=weight.flatten(), segments=segment)
 
     def cut(self, tokens: Tensor) -> Tensor:
-        """DySeg: the segment (T,) of each frame."""
+        """DySeg: the segment of each frame (T,)."""
         means, threshold = tokens.mean(dim=1), self.segment_threshold
         return segments(means, self.min_segments, threshold, self.segment_frames)
 
     def select(
         self, tokens: Tensor, segment: Tensor, attention: Tensor, keep: int
     ) -> tuple[Tensor, Tensor]:
-        """ADTS: what each token weighs (T, N), and whether it is selected (T, N) bool."""
+        """ADTS: the weight of each token (T, N), and whether it is selected (T, N) bool."""
         weight = attention.float().view(tokens.shape[:2])
         if self.event_relevance != "none":
             event = segment if self.event_relevance == "segment" else torch.zeros_like(segment)
@@ -120,29 +120,29 @@ class FlashVID(CompressionMethod):
         return weight, diverse(tokens, weight, each)
 
     def grow(self, tokens: Tensor, segment: Tensor, selected: Tensor, keep: int) -> TokenMap:
-        """TSTM: trees of what is not selected, which leave each segment its share of `keep`."""
+        """TSTM: trees of the other tokens; each segment keeps its share of `keep` as roots."""
         frames, per_frame, _ = tokens.shape
         length = segment.bincount()  # (G,) frames of each segment
         group = segment.repeat_interleave(per_frame)  # (n,)
         similarity, parent = link_anywhere(tokens, ~selected)  # (n,)
-        opens = segment.diff(prepend=segment.new_tensor([-1])) > 0  # (T,) a segment
+        opens = segment.diff(prepend=segment.new_tensor([-1])) > 0  # (T,) starts a segment
         child = (similarity > self.merge_threshold) & ~opens.repeat_interleave(per_frame)
         least = keep // frames * length  # (G,)
-        spared = (~child).long()
-        short = torch.zeros_like(length).index_add(0, group, spared) < least
+        short = torch.zeros_like(length).index_add(0, group, (~child).long()) < least
         most = per_frame * length - torch.where(short, least + 1, 0)  # one more, as released
-        child = loosen(child, similarity, group, most)
+        child = limit_children(child, similarity, group, most)
         fits = most.new_tensor([len(child) - keep])  # of the whole clip
-        child = loosen(child, similarity, torch.zeros_like(group), fits)
+        child = limit_children(child, similarity, torch.zeros_like(group), fits)
         lone = (length[segment] == 1)[:, None] & (self.lone_frames == "official")  # (T, 1)
         return trees(child, parent, (~selected | lone).flatten(), frames, self.tree_mean)
 
     def thin(
         self, forest: TokenMap, tokens: Tensor, segment: Tensor, selected: Tensor, keep: int
     ) -> TokenMap:
-        """DPC-kNN: the roots of each frame, in as many clusters as selection leaves of `keep`."""
+        """DPC-kNN: cluster the roots of each frame to what selection leaves of `keep`."""
         roots = (forest.anchors // tokens.shape[1]).bincount(minlength=len(tokens))  # (T,)
-        quota = shared(roots, segment, keep // len(tokens) - int(selected[0].sum()))  # (T,)
+        each = keep // len(tokens) - int(selected[0].sum())
+        quota = within_segments(roots, segment, each)  # (T,)
         return condense(forest, tokens, apportion(quota, roots, keep - int(selected.sum())))
 
     def prune(self, view: LayerView, keep: int) -> TokenMap:

@@ -1,4 +1,4 @@
-"""Uniform frame dropping: fewer frames, each of them whole, the baseline of every video method."""
+"""Uniform frame sampling, a baseline for video: fewer frames, each of them whole."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from pruning.tokens import VisualTokens
 
 @dataclass(frozen=True)
 class Frames(BeforeLLM):
-    """Keep frames at an even distance and drop all between them.
+    """Keep evenly spaced frames and drop the others.
 
     Paper      none, a baseline
     Code       none
     Where      before the LLM, on projected tokens
-    Positions  PERC: to the LLM it is a clip sampled at fewer frames
-    Differs    where the budget is no whole number of frames, the last one kept is thinned evenly,
-               so that every method spends the same
+    Positions  PERC: the LLM receives a clip of fewer frames
+    Differs    if the budget is not a whole number of frames, the last kept frame is thinned evenly,
+               so that all methods use the same count
     """
 
     name = "frames"
     title = "Fewer frames"
-    summary = "Keeps whole frames at an even distance and drops those between."
+    summary = "Keeps evenly spaced frames and drops the others."
     seam = Seam.PROJECTED
     media = frozenset({"video"})
     needs_grid = True
@@ -44,5 +44,5 @@ class Frames(BeforeLLM):
 
 
 def spaced(count: int, length: int, device: torch.device) -> Tensor:
-    """(count,) the middles of `count` equal parts of `length` things."""
+    """(count,) indices of the middles of `count` equal parts of `length`."""
     return (2 * torch.arange(count, device=device) + 1) * length // (2 * count)

@@ -1,4 +1,4 @@
-"""An even grid of tokens: selection that looks at nothing and leaves no part of a frame out."""
+"""An even grid, a baseline: selection without signals that covers the whole frame."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from pruning.tokens import VisualTokens
 
 @dataclass(frozen=True)
 class Grid(BeforeLLM):
-    """Keep the token at the centre of each window that average pooling would average.
+    """Keep the token at the centre of each window of average pooling.
 
-    Beside pooling it shows what averaging is worth, beside random what an even spread is worth.
+    Compared with pooling it shows the effect of averaging; with random, that of even spacing.
 
     Paper      none, a baseline
     Code       none
     Where      before the LLM, on encoder tokens
     Positions  PESP
-    Differs    there is no release to differ from
+    Differs    none: there is no release
     """
 
     name = "grid"
     title = "Even grid"
-    summary = "Keeps visual tokens at an even distance, whatever they show."
+    summary = "Keeps evenly spaced visual tokens, whatever they show."
     needs_grid = True
 
     def compress(self, visual: VisualTokens, keep: int) -> TokenMap:

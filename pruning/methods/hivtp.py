@@ -1,4 +1,4 @@
-"""HIVTP: what the encoder's middle layers attend to, in every quadrant and in every window."""
+"""HIVTP: the tokens that middle encoder layers attend to, by quadrants and windows."""
 
 from __future__ import annotations
 
@@ -20,29 +20,29 @@ MIDDLE = (1 / 4, 1 / 3)  # layers 6 to 8 of 24
 
 @dataclass(frozen=True)
 class HIVTP(BeforeLLM):
-    """Keep the best tokens of each quadrant, then of each small window the best that is left.
+    """Keep the best tokens of each quadrant, then the best remaining token of each small window.
 
-    A token is as good as the attention that it receives in middle layers of the encoder. In a clip
-    each frame does so by itself, with its share of the budget.
+    The score of a token is the attention that it receives in middle layers of the encoder. In a
+    clip, each frame is compressed alone, with its share of the budget.
 
     Paper      Xu et al., 2025, arXiv 2509.23663
     Code       Blacktower27/HIVTP @ 69152e6, goprune/clip_encoder.py
     Where      before the LLM, on encoder tokens
     Positions  PERC, in raster order
-    Differs    the ratio sets the count: at a half, a quarter of each quadrant and windows of 2 × 2,
-               as released; at others, fewer of each quadrant and larger windows in proportion. A
-               window with nothing left is made up for by the best second of another
+    Differs    the ratio sets the count: at 0.5, a quarter of each quadrant and windows of 2 × 2, as
+               released; at other ratios, quadrants and windows scale in proportion. If a window has
+               no token left, the best second token of another window is kept
     """
 
     name = "hivtp"
     title = "HIVTP"
-    summary = "Keeps what middle layers of the encoder look at, in every quadrant and window."
+    summary = "Keeps the tokens that middle encoder layers attend to, in every quadrant and window."
     paper = "https://arxiv.org/abs/2509.23663"
     code = "https://github.com/Blacktower27/HIVTP"
     needs_grid = True
     published = Positions(before=PositionStrategy.PERC)
 
-    quadrant_share: float = knob(0.5, 0.0, 1.0, help="of the survivors, those of the quadrants")
+    quadrant_share: float = knob(0.5, 0.0, 1.0, help="share of the survivors that quadrants choose")
 
     @property
     def needs(self) -> Needs:
@@ -61,7 +61,7 @@ class HIVTP(BeforeLLM):
         return frame_by_frame(visual.layout, keep, pick, scores)
 
     def pick(self, scores: Tensor, rows: int, cols: int, keep: int) -> TokenMap:
-        """One frame: the best of its quadrants and of its windows, in raster order."""
+        """One frame: the best tokens of its quadrants and of its windows, in raster order."""
         from_quadrants = int(self.quadrant_share * keep)
         from_windows = keep - from_quadrants
         quadrant = quadrants(rows, cols).to(scores.device)  # (n,)
@@ -76,6 +76,6 @@ class HIVTP(BeforeLLM):
 
 
 def quadrants(rows: int, cols: int) -> Tensor:
-    """(rows · cols,) int64 which quarter of the frame each token is in."""
+    """(rows · cols,) int64 quadrant of each token."""
     down, across = (torch.arange(length) * 2 // length for length in (rows, cols))
     return (2 * down[:, None] + across).flatten()

@@ -1,4 +1,4 @@
-"""HoloV: every stretch of the picture keeps its share, so that its context stays."""
+"""HoloV: shares the budget among chunks of the picture, so that context is kept."""
 
 from __future__ import annotations
 
@@ -17,42 +17,44 @@ from pruning.ops.similarity import cosine
 from pruning.token_map import TokenMap
 from pruning.tokens import VisualTokens
 
-SCALE = 1000  # of attention, beside variances of cosines
+SCALE = 1000  # factor of attention, which is small compared with variances of cosines
 TINY = 1e-6
 
 
 @dataclass(frozen=True)
 class HoloV(BeforeLLM):
-    """Cut the raster into chunks; each keeps its most attended tokens, as many as its score earns.
+    """Cut the raster into chunks; each keeps its most attended tokens, in proportion to its score.
 
-    A chunk's score is its mean attention, and how much its tokens vary in whom they are like. In a
-    clip each frame does so by itself, with its share of the budget.
+    The score of a chunk is its mean attention plus the variance of cosines between its tokens. In a
+    clip, each frame is compressed alone, with its share of the budget.
 
     Paper      Zou et al., NeurIPS 2025, arXiv 2510.02912
     Code       obananas/HoloV @ 1d2e65e, llava/model/utils.py
     Where      before the LLM, on projected tokens, by the encoder's attention
-    Positions  PERC, chunk by chunk, in a chunk in the order of attention
-    Differs    chunks are stretches of the raster, as released, not crops; a picture of any size has
-               16. What a full chunk cannot hold goes to the others: preset "official" fills up with
-               zeros instead. `rank_by` "score" lets variance choose tokens too; the release brings
-               it to the mean of attention, so that it hardly moves a chunk's share. An encoder
-               without [CLS] is scored by received attention
+    Positions  PERC, chunk by chunk, within a chunk in the order of attention
+    Differs    chunks are runs of the raster, as released, not crops; a picture of any size has 16.
+               Tokens that exceed a full chunk go to the others; preset "official" adds zeros
+               instead. With `rank_by` "score" variance also selects tokens; the release scales it
+               to the mean of attention, so that it hardly changes the share of a chunk. Without
+               [CLS], received attention is the score
     """
 
     name = "holov"
     title = "HoloV"
-    summary = "Shares the survivors out over stretches of the picture, by attention and variety."
+    summary = "Shares the budget among chunks of the picture, by attention and variance."
     paper = "https://arxiv.org/abs/2510.02912"
     code = "https://github.com/obananas/HoloV"
     seam = Seam.PROJECTED
     published = Positions(before=PositionStrategy.PERC)
     PRESETS: ClassVar = {"default": {}, "official": {"overflow": "padding"}}
 
-    chunks: int = knob(16, 1, 256, help="stretches that the raster of a picture is cut into")
-    alpha: float = knob(0.09, 0.0, 1.0, help="weight of variance beside attention")
-    rank_by: str = knob("attention", choices=("attention", "score"), help="of tokens in a chunk")
+    chunks: int = knob(16, 1, 256, help="number of chunks of a picture")
+    alpha: float = knob(0.09, 0.0, 1.0, help="weight of variance, relative to attention")
+    rank_by: str = knob("attention", choices=("attention", "score"), help="order in a chunk")
     overflow: str = knob(
-        "shared", choices=("shared", "padding"), help="of full chunks: to the others, or zeros"
+        "shared",
+        choices=("shared", "padding"),
+        help="excess of a full chunk: others take it, or zeros",
     )
 
     @property
@@ -71,7 +73,7 @@ class HoloV(BeforeLLM):
         return frame_by_frame(visual.layout, keep, share, attention)
 
     def share(self, features: Tensor, attention: Tensor, keep: int) -> TokenMap:
-        """One frame: what its chunks keep, and zeros if they hold less than they were given."""
+        """One frame: the tokens of its chunks, and zeros if chunks hold less than their share."""
         n, device = len(features), features.device
         score, real = scored(features, attention, min(self.chunks, n), self.alpha)  # (P, m)
         size = real.sum(dim=1)  # (P,)
@@ -79,7 +81,7 @@ class HoloV(BeforeLLM):
         chunk = torch.arange(len(size), device=device).repeat_interleave(size)  # (n,)
         rank = rank_within(chunk, score[real] if self.rank_by == "score" else attention)  # (n,)
         raster = torch.arange(n, device=device)
-        place = torch.where((quota == size)[chunk], raster, rank)  # a full chunk stays as it was
+        place = torch.where((quota == size)[chunk], raster, rank)  # a full chunk keeps its order
         kept = (rank < quota[chunk]).nonzero().squeeze(1)
         kept = kept[(chunk * n + place)[kept].argsort()]
         selected = TokenMap.select(kept, n)
@@ -87,8 +89,8 @@ class HoloV(BeforeLLM):
 
 
 def scored(features: Tensor, attention: Tensor, chunks: int, alpha: float) -> tuple[Tensor, Tensor]:
-    """(P, m) scores of the tokens, chunk by chunk, and which of the places hold a token."""
-    parts = features.float().tensor_split(chunks)  # the first ones longer by one
+    """(P, m) scores of the tokens by chunk, and which entries are tokens, not padding."""
+    parts = features.float().tensor_split(chunks)  # the first ones may be longer by one
     padded = pad_sequence(list(parts), batch_first=True)  # (P, m, D)
     attended = SCALE * pad_sequence(list(attention.tensor_split(chunks)), batch_first=True)
     size = torch.tensor([len(part) for part in parts], device=features.device)[:, None]  # (P, 1)
@@ -99,7 +101,7 @@ def scored(features: Tensor, attention: Tensor, chunks: int, alpha: float) -> tu
 
 
 def variance(parts: Tensor, real: Tensor) -> Tensor:
-    """(P, m) how much each token's cosines with its chunk (P, m, D) vary; its own counts as 0."""
+    """(P, m) variance of the cosines of each token with its chunk (P, m, D); own cosine: 0."""
     alike = cosine(parts, parts)  # (P, m, m)
     alike.diagonal(dim1=1, dim2=2).zero_()
     others = (real.sum(dim=1) - 1).clamp_min(1)[:, None]  # (P, 1)
@@ -109,10 +111,10 @@ def variance(parts: Tensor, real: Tensor) -> Tensor:
 
 
 def share_out(merit: Tensor, size: Tensor, total: int, is_shared: bool) -> Tensor:
-    """(P,) int64 what each chunk keeps: its merit's share, one more for the best, at most its size.
+    """(P,) int64 tokens of each chunk, in proportion to its merit, at most its size.
 
-    What then is left of `total` is lost, or shared: one token more for each that has room, the
-    best first, as often as it takes.
+    The best chunks get one more each to reach `total`. Tokens beyond the sizes are lost, or shared:
+    one more for each chunk with room, the best first, repeatedly.
     """
     share = merit.double() / (merit.double().sum() + TINY)  # (P,)
     quota = (share * total).floor().long()

@@ -1,4 +1,4 @@
-"""Nüwa: survivors spread over the whole picture, gathering what is near and alike."""
+"""Nüwa: keeps survivors in every region of the picture; they gather similar tokens nearby."""
 
 from __future__ import annotations
 
@@ -17,29 +17,30 @@ from pruning.token_map import TokenMap
 from pruning.tokens import LayerView, VisualTokens
 
 CELL = 2  # a region is 2 × 2 tokens
-OFFICIAL_REACH = (280 / 1058) ** 0.5  # √280 tokens, of the √1058 from corner to corner of 24 × 24
+OFFICIAL_REACH = (280 / 1058) ** 0.5  # √280 tokens; the diagonal of 24 × 24 is √1058
 SPANS = {"hidden": (2 / 3, 1.0), "middle": (1 / 4, 3 / 4)}  # of encoder depth
-ASKING = {"attention": "last", "loudest_head": "last3", "cosine": "none"}  # rows, by ranker
+QUERIES = {"attention": "last", "loudest_head": "last3", "cosine": "none"}  # by ranker
 
 
 @dataclass(frozen=True)
 class Nuwa(CompressionMethod):
-    """Separate regions, align on the best of each, aggregate; drop again halfway through the LLM.
+    """Keep the best tokens of all regions, aggregate their surroundings, drop again inside the LLM.
 
     Paper      Nüwa, ICLR 2026, arXiv 2602.02951
     Code       Man-PaperRejected/Nuwa @ 175b7d5, nuwa/clip_encoder.py, modeling_llama.py;
                in `qwen2.5-vl`: Vscan/qwen/model/qwen2_5vl_nuwa.py
     Where      before the LLM, on encoder tokens, then before the LLM's middle layer
     Positions  PESP as released, RPME as written
-    Differs    paper and releases disagree: each difference is a knob, each of them a preset. Ours:
-               an odd last row or column forms cells of its own, which LLaVA's never keeps;
-               nobody gathers when all is kept, nor across frames. Qwen2.5-VL's compares hidden
-               states in window order, lets queries see later keys, reaches over a grid made even
+    Differs    paper and releases differ: each difference is a knob, each version a preset. Ours: an
+               odd last row or column forms cells of its own, which the release for LLaVA never
+               keeps; no token gathers across frames, or if all are kept. The release for Qwen2.5-VL
+               compares hidden states in window order, lets queries see later keys, and rounds the
+               sides of the grid to even numbers
     """
 
     name = "nuwa"
     title = "Nüwa"
-    summary = "Keeps survivors in every region, lets them gather their surroundings, drops again."
+    summary = "Keeps survivors in every region, which gather their surroundings; drops again."
     paper = "https://arxiv.org/abs/2602.02951"
     code = "https://github.com/Man-PaperRejected/Nuwa"
     needs_grid = True
@@ -68,20 +69,18 @@ class Nuwa(CompressionMethod):
     }
 
     retention_ratio: float = knob(0.25, 0.01, 1.0, help="visual tokens averaged over LLM layers")
-    salience: str = knob("attention", choices=("attention", "attention_norm"), help="who survives")
-    per_cell: int = knob(1, 1, CELL * CELL, help="candidates that each cell offers, at least")
+    salience: str = knob("attention", choices=("attention", "attention_norm"), help="ranks tokens")
+    per_cell: int = knob(1, 1, CELL * CELL, help="fewest candidates of each cell")
     pillar_by: str = knob(
-        "attention", choices=("attention", "key_norm", "feature_norm"), help="what makes a pillar"
+        "attention", choices=("attention", "key_norm", "feature_norm"), help="ranks pillars"
     )
-    pillar_quantile: float = knob(0.55, 0.0, 1.0, help="survivors from it on stay as they are")
-    alike_by: str = knob("hidden", choices=(*SPANS, "features"), help="what cosines compare")
-    reach: float = knob(OFFICIAL_REACH, 0.01, 2.0, help="of gathering, over the grid's diagonal")
-    self_weight: str = knob(
-        "one", choices=("one", "normalized"), help="of a collector, beside what it gathers"
-    )
+    pillar_quantile: float = knob(0.55, 0.0, 1.0, help="survivors from it on are unchanged")
+    alike_by: str = knob("hidden", choices=(*SPANS, "features"), help="input of cosines")
+    reach: float = knob(OFFICIAL_REACH, 0.01, 2.0, help="of gathering, by the grid's diagonal")
+    self_weight: str = knob("one", choices=("one", "normalized"), help="of a collector in its mean")
     layer: int = knob(16, 1, 31, help="pruning layer, in a 32-layer LLM")
-    stage_ratio: float = knob(7.0, 1.0, 16.0, help="survivors before that layer for each after it")
-    ranker: str = knob("attention", choices=tuple(ASKING), help="of visual tokens there")
+    stage_ratio: float = knob(7.0, 1.0, 16.0, help="survivors before that layer per one after it")
+    ranker: str = knob("attention", choices=tuple(QUERIES), help="ranks tokens there")
 
     @property
     def needs(self) -> Needs:
@@ -89,7 +88,7 @@ class Nuwa(CompressionMethod):
         return Needs(
             encoder=frozenset({"attention", "keys"} if keys else {"attention"}),
             encoder_span=SPANS.get(self.alike_by),
-            llm_queries=ASKING[self.ranker],
+            llm_queries=QUERIES[self.ranker],
             llm=frozenset({"hidden", "text"} if self.ranker == "cosine" else {"attention"}),
         )
 
@@ -126,7 +125,7 @@ class Nuwa(CompressionMethod):
 
 
 def signal(name: str, visual: VisualTokens) -> Tensor:
-    """One float32 value, or vector, a token."""
+    """One float32 value or vector for each token."""
     if name in SPANS:
         assert visual.hidden is not None
         return visual.hidden.float().mean(dim=0)
@@ -143,7 +142,7 @@ def signal(name: str, visual: VisualTokens) -> Tensor:
 
 
 def gather(alike: Tensor, anchors: Tensor, pillar: Tensor, near: Tensor) -> Tensor:
-    """(K, N) rows that sum to one: a pillar is itself, a collector all that is near and alike."""
+    """(K, N) rows that sum to one: a pillar itself, or the similar tokens near a collector."""
     weights = cosine(alike[anchors], alike).clamp_min(0) * near  # (K, N)
     itself = anchors[:, None] == torch.arange(len(alike), device=anchors.device)  # (K, N)
     weights = torch.where(pillar[:, None], itself.float(), weights)

@@ -1,4 +1,4 @@
-"""Average pooling: the same picture on a coarser grid, the baseline that looks at nothing."""
+"""Average pooling, a baseline: the picture on a coarser grid."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ from pruning.tokens import VisualTokens
 
 @dataclass(frozen=True)
 class Pooling(BeforeLLM):
-    """Average every frame down to a coarser grid of nearly its own aspect.
+    """Average every frame to a coarser grid of nearly the same aspect ratio.
 
     Paper      none, a baseline
     Code       none by the papers that report it; the windows are those of adaptive_avg_pool2d
-    Where      before the LLM, after the projector, as LLaVA-NeXT pools; a token takes the place of
-               the one nearest its window's centre
-    Positions  PERC: to the LLM it is a smaller picture
-    Differs    where no grid of nearly the frame's aspect has the asked count, some of its rows are
-               one token shorter, so that every method spends the same; where one has, it is
-               adaptive_avg_pool2d exactly
+    Where      before the LLM, after the projector, as in LLaVA-NeXT; a pooled token takes the
+               place nearest to the centre of its window
+    Positions  PERC: the LLM receives a smaller picture
+    Differs    if no grid of nearly the same aspect ratio has the count, some rows are one token
+               shorter, so that all methods use the same count; otherwise the result equals
+               adaptive_avg_pool2d
     """
 
     name = "pooling"
     title = "Average pooling"
-    summary = "Averages neighbouring visual tokens down to a coarser grid."
+    summary = "Averages neighbouring visual tokens to a coarser grid."
     seam = Seam.PROJECTED
     needs_grid = True
     published = Positions(before=PositionStrategy.PERC)
@@ -43,7 +43,7 @@ class Pooling(BeforeLLM):
 
 
 def coarser(count: int, height: int, width: int, device: torch.device) -> TokenMap:
-    """One frame averaged over `count` windows."""
+    """The map of one frame to the means of `count` windows."""
     windows = windows_of(count, height, width).to(device)
     top, bottom, left, right = windows.T[:, :, None]  # each (K, 1)
     _, row, col = coordinates((1, height, width), device)  # each (rows · cols,)

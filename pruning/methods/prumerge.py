@@ -1,4 +1,4 @@
-"""PruMerge and PruMerge+: attended tokens take their likes in; one more token takes the rest."""
+"""PruMerge and PruMerge+: merge similar tokens into attended ones, the rest into one more."""
 
 from __future__ import annotations
 
@@ -13,34 +13,34 @@ from pruning.ops.similarity import cosine
 from pruning.token_map import TokenMap
 from pruning.tokens import VisualTokens
 
-SPREAD = 1.5  # times the middle half of all values: what lies so far above it is an outlier
+SPREAD = 1.5  # outliers lie so many interquartile ranges above the third quartile
 
 
 @dataclass(frozen=True)
 class PruMerge(BeforeLLM):
-    """Keep the most attended tokens; each takes in its likes, and an extra token all not kept.
+    """Keep the most attended tokens, add similar ones to each, merge the rest into an extra token.
 
-    The extra token comes last and has no place. In a clip each frame does so by itself, with its
-    share of the budget; a frame with one token left gives the extra one.
+    The extra token comes last and is placeless. In a clip, each frame is compressed alone, with its
+    share of the budget; a frame with a budget of one keeps the extra token.
 
     Paper      Shang et al., ICCV 2025, arXiv 2403.15388
     Code       42Shawn/LLaVA-PruMerge @ 097c041, multimodal_encoder/clip_encoder.py
     Where      before the LLM, on encoder tokens, by the last layer's queries and keys as one head
     Positions  PERC, in the order of attention
-    Differs    the ratio sets the count, as in the release's non-adaptive mode, not the number of
-               outliers in a picture: no budget could be met by that. An encoder without [CLS] is
-               scored by received attention. As in the release, a kept token adds what it takes in
-               to itself, other kept tokens too, weighed by attention and not normalised
+    Differs    the ratio sets the count, as in the non-adaptive mode of the release; the number of
+               outliers in a picture would meet no budget. Without [CLS], received attention is the
+               score. As in the release, similar tokens, also kept ones, are added with their
+               attention as weights, not normalised
     """
 
     name = "prumerge"
     title = "PruMerge"
-    summary = "Keeps the most attended patches; each takes in its likes, one extra token the rest."
+    summary = "Keeps the most attended tokens and merges others into them; the rest into one more."
     paper = "https://arxiv.org/abs/2403.15388"
     code = "https://github.com/42Shawn/LLaVA-PruMerge"
     published = Positions(before=PositionStrategy.PERC)
 
-    neighbours: int = knob(32, 1, 256, help="likest tokens that a kept one takes in")
+    neighbours: int = knob(32, 1, 256, help="similar tokens merged into each kept one")
 
     @property
     def needs(self) -> Needs:
@@ -62,26 +62,26 @@ class PruMerge(BeforeLLM):
         return frame_by_frame(visual.layout, keep, merge, attention)
 
     def choose(self, attention: Tensor, count: int, cols: int) -> Tensor:
-        """`count` tokens (k,) of one frame of so many columns, in the order in which they come."""
+        """Indices (k,) of the `count` tokens to keep of a frame of `cols` columns, in order."""
         return attention.argsort(descending=True, stable=True)[:count]
 
 
 @dataclass(frozen=True)
 class PruMergePlus(PruMerge):
-    """PruMerge that keeps outliers of attention only, and a uniform grid beside them.
+    """PruMerge that keeps only outliers of attention, and a uniform grid of other tokens.
 
     Paper      Shang et al., ICCV 2025, arXiv 2403.15388
     Code       42Shawn/LLaVA-PruMerge @ 097c041, multimodal_encoder/clip_encoder.py
     Where      as PruMerge
     Positions  PERC, outliers in the order of attention, then the grid in raster order
-    Differs    as PruMerge; what outliers leave of the budget sets the stride of the grid, where the
-               release lays about three tokens for each outlier. Asked for the release's count, it
-               keeps the release's tokens, but where their stride would be whole rows
+    Differs    as PruMerge; the budget without the outliers sets the stride of the grid; the release
+               adds about three tokens for each outlier. For the count of the release it keeps the
+               same tokens, unless the stride of the release is a multiple of the row
     """
 
     name = "prumerge-plus"
     title = "PruMerge+"
-    summary = "PruMerge that keeps the outliers of attention, and a uniform grid beside them."
+    summary = "PruMerge that keeps outliers of attention and a uniform grid."
 
     def choose(self, attention: Tensor, count: int, cols: int) -> Tensor:
         outliers = super().choose(attention, min(count, count_outliers(attention)), cols)
@@ -90,19 +90,19 @@ class PruMergePlus(PruMerge):
 
 
 def count_outliers(attention: Tensor) -> int:
-    """How many values lie above the third quartile by more than is usual."""
+    """The number of outliers: values far above the third quartile."""
     low, high = attention.quantile(attention.new_tensor([0.25, 0.75]))
     return int((attention > high + SPREAD * (high - low)).sum())
 
 
 def uniform(free: Tensor, count: int, cols: int) -> Tensor:
-    """`count` (k,) of the free tokens (n,) bool, ascending, at the widest stride that has so many.
+    """Indices (k,), ascending, of `count` free tokens (n,) bool at the widest possible stride.
 
-    A stride of whole rows is passed over: it would stay in the first of the columns. The last token
-    is on no grid, as in the release.
+    Skips strides of whole rows, which stay in one column. The last token is on no grid, as in the
+    release.
     """
     grid = free[:0].nonzero()  # (g, 1)
-    stride = (len(free) - 2) // max(count - 1, 1)  # no wider one has so many, were all free
+    stride = (len(free) - 2) // max(count - 1, 1)  # the widest stride if all are free
     while len(grid) < count:
         if stride % cols or cols == 1:
             grid = free[:-1:stride].nonzero() * stride
@@ -112,21 +112,22 @@ def uniform(free: Tensor, count: int, cols: int) -> Tensor:
 
 
 def absorb(kept: Tensor, attention: Tensor, keys: Tensor, neighbours: int) -> TokenMap:
-    """Each kept token (k,) with the likest others, weighed by attention; all not kept in one more.
+    """Add to each kept token (k,) the most similar others; merge all tokens not kept into one more.
 
     Args:
-        kept: at most all but one of the n tokens.
-        attention: (n,).
-        keys: (n, Dk).
-        neighbours: how many others each takes in.
+        kept: indices of at most n − 1 tokens.
+        attention: (n,), the weights.
+        keys: (n, Dk), compared by cosine.
+        neighbours: number of others added to each.
     """
     n, device = len(attention), attention.device
     row = torch.arange(len(kept), device=device)  # (k,)
-    alike = cosine(keys[kept], keys)  # (k, n)
-    alike[row, kept] = -torch.inf  # itself is no other
-    likest = alike.argsort(dim=1, descending=True, stable=True)[:, : min(neighbours, n - 1)]
+    similarity = cosine(keys[kept], keys)  # (k, n)
+    similarity[row, kept] = -torch.inf  # excludes itself
+    order = similarity.argsort(dim=1, descending=True, stable=True)  # (k, n)
+    nearest = order[:, : min(neighbours, n - 1)]
     matrix = torch.zeros(len(kept) + 1, n, device=device)  # (k + 1, n)
-    matrix[row[:, None], likest] = attention[likest]
+    matrix[row[:, None], nearest] = attention[nearest]
     matrix[row, kept] = 1
     matrix[-1] = attention.index_fill(0, kept, 0)
     return TokenMap.dense(matrix, torch.cat([kept, kept.new_tensor([-1])]))

@@ -1,4 +1,4 @@
-"""PruneVID: what stands still merges over time, and the question chooses inside the LLM."""
+"""PruneVID: merges static tokens over time; the question selects tokens inside the LLM."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from pruning.ops.grid import grid_of
 from pruning.ops.join import joined
 from pruning.ops.segment import scenes
 from pruning.ops.select import rank_within
-from pruning.ops.tree import UNLIKE, loosen, trees
+from pruning.ops.tree import UNLIKE, limit_children, trees
 from pruning.token_map import TokenMap
 from pruning.tokens import LayerView, VisualTokens
 
 
 @dataclass(frozen=True)
 class PruneVID(CompressionMethod):
-    """Average over each segment what is static in it; cluster static and dynamic tokens apart.
+    """Average the static tokens of each segment; cluster static and dynamic tokens separately.
 
-    Inside the LLM, each frame keeps what any text token looks at with any head.
+    Inside the LLM, each frame keeps the tokens that any text token attends to most, in any head.
 
     Paper      PruneVid, ACL Findings 2025, arXiv 2412.16117
     Code       Visual-AI/PruneVid @ b12600c, as described; no stored output of it to compare with
@@ -38,7 +38,7 @@ class PruneVID(CompressionMethod):
 
     name = "prunevid"
     title = "PruneVID"
-    summary = "Averages what stands still, clusters the rest, and lets the question choose."
+    summary = "Averages static tokens, clusters the rest, then selects by the question."
     paper = "https://arxiv.org/abs/2412.16117"
     code = "https://github.com/Visual-AI/PruneVid"
     seam = Seam.PROJECTED
@@ -47,10 +47,10 @@ class PruneVID(CompressionMethod):
     published = Positions(before=PositionStrategy.PERC)
 
     retention_ratio: float = knob(0.25, 0.01, 1.0, help="visual tokens averaged over LLM layers")
-    segment_share: float = knob(0.25, 0.01, 1.0, help="clusters of frames, for each frame")
+    segment_share: float = knob(0.25, 0.01, 1.0, help="clusters of frames, divided by frames")
     static_threshold: float = knob(0.8, -1.0, 1.0, help="mean cosine above which a place is static")
     layer: int = knob(11, 1, 31, help="pruning layer, in a 32-layer LLM")
-    stage_ratio: float = knob(2.5, 1.0, 16.0, help="survivors before that layer for each after it")
+    stage_ratio: float = knob(2.5, 1.0, 16.0, help="survivors before that layer per one after it")
 
     @property
     def needs(self) -> Needs:
@@ -67,22 +67,22 @@ class PruneVID(CompressionMethod):
         frames, *_ = grid_of(visual.layout, self.title)
         tokens = visual.features.float().view(frames, n // frames, -1)  # (T, N, D)
         segment = scenes(tokens.mean(dim=1), self.segment_share)  # (T,)
-        standing = self.average(tokens, segment, keep)
+        static = self.average(tokens, segment, keep)
         alone = torch.ones(n, dtype=torch.bool, device=device)
-        alone[standing.cols] = False
-        moving = TokenMap.select(alone.nonzero().squeeze(1), n)
-        sizes = torch.cat([per_frame(standing, frames), per_frame(moving, frames)])  # (2T,)
+        alone[static.cols] = False
+        dynamic = TokenMap.select(alone.nonzero().squeeze(1), n)
+        sizes = torch.cat([per_frame(static, frames), per_frame(dynamic, frames)])  # (2T,)
         counts = apportion(keep * sizes.double() / sizes.sum(), sizes, keep).view(2, frames)
         return joined(
             {
-                "static": condense(standing, tokens, counts[0]),
-                "dynamic": condense(moving, tokens, counts[1]),
+                "static": condense(static, tokens, counts[0]),
+                "dynamic": condense(dynamic, tokens, counts[1]),
             },
             segments=segment,
         )
 
     def average(self, tokens: Tensor, segment: Tensor, keep: int) -> TokenMap:
-        """The static places of each segment, in its first frame, as far as `keep` allows."""
+        """Merge static places of a segment into its first frame, until `keep` tokens remain."""
         frames, places, _ = tokens.shape
         stillness = still(tokens, segment)  # (T, N)
         static = stillness > self.static_threshold
@@ -90,24 +90,24 @@ class PruneVID(CompressionMethod):
         frame = torch.arange(frames, device=tokens.device)[:, None]  # (T, 1)
         parent = first * places + torch.arange(places, device=tokens.device)  # (T, N)
         child = (static & (frame > first)).flatten()  # (n,)
-        everyone, fits = torch.zeros_like(parent), first.new_tensor([len(child) - keep])
-        child = loosen(child, stillness.flatten(), everyone.flatten(), fits)
+        one_group, most = torch.zeros_like(parent), first.new_tensor([len(child) - keep])
+        child = limit_children(child, stillness.flatten(), one_group.flatten(), most)
         averaged = child | (static & (frame == first)).flatten()  # (n,)
         return trees(child, parent.flatten(), averaged, frames, mean="paper")
 
     def prune(self, view: LayerView, keep: int) -> TokenMap:
         assert view.attention is not None
-        wanted = view.attention.float().amax(dim=(0, 1))  # (V,) by the head and word that want most
-        frames = torch.from_numpy(view.layout.frame).to(wanted.device).long()  # (N,)
-        frame = frames[view.anchors.clamp_min(0)]  # (V,) as numbered: no place is the first one
+        scores = view.attention.float().amax(dim=(0, 1))  # (V,) over heads and text tokens
+        frames = torch.from_numpy(view.layout.frame).to(scores.device).long()  # (N,)
+        frame = frames[view.anchors.clamp_min(0)]  # (V,); placeless: as numbered, the first
         rows = frame.bincount()  # (T,)
         counts = apportion(keep * rows.double() / len(view), rows, keep)
-        kept = (rank_within(frame, wanted) < counts[frame]).nonzero().squeeze(1)
-        return TokenMap.select(kept, len(view), scores=wanted)
+        kept = (rank_within(frame, scores) < counts[frame]).nonzero().squeeze(1)
+        return TokenMap.select(kept, len(view), scores=scores)
 
 
 def still(tokens: Tensor, segment: Tensor) -> Tensor:
-    """(T, N) mean cosine between the tokens at one place of a segment, over its pairs of frames."""
+    """(T, N) mean cosine of the tokens at a place, over the pairs of frames of its segment."""
     unit = normalize(tokens, dim=-1)  # (T, N, D)
     length = segment.bincount()[segment]  # (T,)
     together = (segment[:, None] == segment).float()  # (T, T)
@@ -117,5 +117,5 @@ def still(tokens: Tensor, segment: Tensor) -> Tensor:
 
 
 def per_frame(survivors: TokenMap, frames: int) -> Tensor:
-    """(T,) how many of the survivors stand in each frame."""
+    """(T,) number of survivors in each frame."""
     return (survivors.anchors * frames // survivors.n).bincount(minlength=frames)

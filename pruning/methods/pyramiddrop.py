@@ -1,4 +1,4 @@
-"""PyramidDrop: the deeper the layer, the fewer visual tokens, each stage a share of the last."""
+"""PyramidDrop: drops a constant share of the visual tokens at each of three layers."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ LAYERS = {"published": (8, 16, 24), "early": (2, 8, 16)}  # of 32
 
 @dataclass(frozen=True)
 class PyramidDrop(CompressionMethod):
-    """Keep, in three stages, what the last token is about to attend to; each shrinks alike.
+    """Keep, in three stages, the tokens that the last token will attend to; the share is constant.
 
     Paper      PyramidDrop, CVPR 2025, arXiv 2410.17247
     Code       Cooperx521/PyramidDrop @ 6444f30, modeling_llama_pdrop.py
-    Where      inside the LLM, by the attention that the next layer would give
+    Where      inside the LLM, by the attention of the next layer, computed in advance
     Positions  PERC
-    Differs    the share that a stage leaves follows from the ratio (a half as published, 47 % on
-               average); counts are rounded, not cut; layers scale with the LLM's depth. For ratios
-               that the published layers cannot reach, the author moves them: preset "early"
+    Differs    the share of each stage follows from the ratio (published: a half, which is 47 % on
+               average); counts are rounded, not truncated; layers scale with the depth of the LLM.
+               Preset "early" has the layers that the author uses for lower ratios
     """
 
     name = "pyramiddrop"
@@ -37,7 +37,7 @@ class PyramidDrop(CompressionMethod):
     PRESETS: ClassVar = {"official": {}, "early": {"layers": "early"}}
 
     retention_ratio: float = knob(0.47, 0.01, 1.0, help="visual tokens averaged over LLM layers")
-    layers: str = knob("published", choices=tuple(LAYERS), help="8, 16, 24 of 32, or 2, 8, 16")
+    layers: str = knob("published", choices=tuple(LAYERS), help="of 32: 8, 16, 24 or 2, 8, 16")
 
     @property
     def needs(self) -> Needs:

@@ -1,4 +1,4 @@
-"""Random selection: the baseline that any method must beat."""
+"""Random selection, a baseline."""
 
 from __future__ import annotations
 
@@ -13,24 +13,24 @@ from pruning.tokens import VisualTokens
 
 @dataclass(frozen=True)
 class Random(BeforeLLM):
-    """Keep visual tokens drawn without looking, each as likely as any other.
+    """Keep uniformly random visual tokens.
 
-    The draw hangs on `seed` and the counts alone: all pictures of one size lose the same places.
+    Depends only on `seed` and the counts: pictures of equal size lose the same places.
 
     Paper      none, a baseline
     Code       none
     Where      before the LLM, on encoder tokens
     Positions  PESP
-    Differs    there is no release to differ from
+    Differs    none: there is no release
     """
 
     name = "random"
     title = "Random"
-    summary = "Keeps visual tokens drawn at random: the baseline to beat."
+    summary = "Keeps random visual tokens: a baseline."
 
-    seed: int = knob(0, 0, 9999, help="which draw")
+    seed: int = knob(0, 0, 9999, help="of the random choice")
 
     def compress(self, visual: VisualTokens, keep: int) -> TokenMap:
-        draw = torch.Generator().manual_seed(self.seed)  # on the CPU: one draw for every device
+        draw = torch.Generator().manual_seed(self.seed)  # on the CPU: the same on every device
         kept = torch.randperm(len(visual), generator=draw)[:keep].sort().values  # (K,)
         return TokenMap.select(kept.to(visual.features.device), len(visual))

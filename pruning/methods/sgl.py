@@ -1,4 +1,4 @@
-"""SGL: a guide answers first; the model keeps the visual tokens that the guide looked at."""
+"""SGL: keeps the visual tokens that a guide model attended to as it answered."""
 
 from __future__ import annotations
 
@@ -13,31 +13,29 @@ from pruning.tokens import LayerView
 
 @dataclass(frozen=True)
 class SGL(CompressionMethod):
-    """After a few layers, keep the visual tokens that a guide attends to as it answers.
+    """After a few layers, keep the visual tokens that a guide model attends to as it answers.
 
-    All the guide's layers and heads count alike, and all its rows from the last visual one on:
-    those of the question, and of every token of its own answer.
+    Attention is averaged over all layers and heads of the guide, and over its rows after the
+    picture: those of the question and of its own answer.
 
     Paper      Zhao et al., CVPR 2025, arXiv 2412.03324
     Code       NUS-HPC-AI-Lab/SGL @ 7e76fd2, internvl/model, modeling_internvl_chat.py
-    Where      inside the LLM, by the attention of a guide that answered before it
+    Where      inside the LLM, by the attention of a guide that answers first
     Positions  PESP
-    Differs    the count scales with N; a model whose card names no guide guides itself, and its
-               lane says so. A guide with another layout speaks for the tokens that lie under the
-               centres of the large model's, where the release wants equal layouts. Its early exit,
-               which takes a sure guide's answer for the large model's, is not built
+    Differs    the count scales with N. A model whose card names no guide is its own guide; its lane
+               notes this. The release requires equal layouts; here, a token takes the attention of
+               the guide's tokens at its centre. The early exit, which returns a confident answer of
+               the guide, is not implemented
     """
 
     name = "sgl"
     title = "SGL"
-    summary = (
-        "Keeps what a guide, a smaller model where the card names one, looked at as it answered."
-    )
+    summary = "Keeps the tokens that a guide, often a smaller model, attended to as it answered."
     paper = "https://arxiv.org/abs/2412.03324"
     code = "https://github.com/NUS-HPC-AI-Lab/SGL"
 
     retention_ratio: float = knob(0.5, 0.01, 1.0, help="visual tokens averaged over LLM layers")
-    depth_share: float = knob(0.3, 0.01, 0.99, help="of the LLM's layers, those before pruning")
+    depth_share: float = knob(0.3, 0.01, 0.99, help="share of the LLM's layers before pruning")
 
     @property
     def needs(self) -> Needs:

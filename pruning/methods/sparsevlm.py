@@ -1,4 +1,4 @@
-"""SparseVLM: the words that the picture answers to rate its tokens; some of the worst return."""
+"""SparseVLM: words related to the picture rate its tokens; some dropped tokens are recycled."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from pruning.token_map import TokenMap
 from pruning.tokens import LayerView
 
 LAYERS = (3, 7, 16)  # of 32: after layers 2, 6 and 15
-# Counts from each of them on, as released for a ratio: with the clusters, and where there are none.
+# Released counts from each layer on, by ratio: with clusters, and without.
 RECYCLING = {
     1 / 3: (309, 204, 113),
     2 / 9: (312, 117, 39),
@@ -35,25 +35,25 @@ LOUD_HEADS = 14 / 32  # of all heads
 
 @dataclass(frozen=True)
 class SparseVLM(CompressionMethod):
-    """Keep, in three stages, what words related to the picture attend to; recycle the best dropped.
+    """Keep the tokens that words about the picture attend to, in three stages; recycle some others.
 
-    Raters are the words of the question that the picture is more like than like the average word.
-    The best of the dropped tokens are clustered, and the clusters stay.
+    These words, the raters, are more similar to the picture than the average word. The best of the
+    dropped tokens are clustered; the clusters are kept.
 
     Paper      SparseVLM, ICML 2025, arXiv 2410.04417
     Code       Gumpest/SparseVLMs @ 26a5f48, modelling_sparse_llama.py, score.py, utils.py
     Where      inside the LLM, by the attention of the layer before
     Positions  PERC; PESP in "plus"
-    Differs    counts keep the proportions of the released list nearest to the ratio, where the
-               paper derives them from the rank; clusters take at most half of a stage; a question
-               of words all alike has no raters, so every word rates; ties go to the earlier token,
-               not to noise. "plus" is SparseVLM+ (v2.0): attention over what rotary embedding
-               alone would give, kept off zero, of the loudest heads, and nothing recycled
+    Differs    counts have the proportions of the released list nearest to the ratio; the paper
+               derives them from the rank. Clusters take at most half of a stage. If all words are
+               equally similar, all are raters. Ties go to the earlier token; the release adds
+               noise. "plus" is SparseVLM+ (v2.0): attention divided by that of rotary embedding
+               alone, of the heads where the result is largest, and no recycling
     """
 
     name = "sparsevlm"
     title = "SparseVLM"
-    summary = "Lets the words about the picture rate its tokens; clusters the best of the dropped."
+    summary = "Words about the picture rate its tokens; the best dropped tokens are clustered."
     paper = "https://arxiv.org/abs/2410.04417"
     code = "https://github.com/Gumpest/SparseVLMs"
     published = Positions(inner=PositionStrategy.PERC)
@@ -63,10 +63,10 @@ class SparseVLM(CompressionMethod):
     }
 
     retention_ratio: float = knob(0.25, 0.01, 1.0, help="visual tokens averaged over LLM layers")
-    recycle_share: float = knob(0.3, 0.0, 1.0, help="of the dropped tokens, those that are merged")
-    cluster_share: float = knob(0.1, 0.0, 0.5, help="clusters for each token that is merged")
+    recycle_share: float = knob(0.3, 0.0, 1.0, help="share of dropped tokens that are merged")
+    cluster_share: float = knob(0.1, 0.0, 0.5, help="clusters, divided by merged tokens")
     attention: str = knob(
-        "plain", choices=("plain", "unbiased"), help="of raters: or over what position alone gives"
+        "plain", choices=("plain", "unbiased"), help="of raters; unbiased: without position"
     )
 
     @property
@@ -94,24 +94,24 @@ class SparseVLM(CompressionMethod):
         return recycle(score, kept, pooled, clusters, view.hidden)
 
     def rate(self, view: LayerView) -> Tensor:
-        """(V,) mean attention that the raters give."""
+        """(V,) mean attention of the raters."""
         assert view.attention is not None
         assert view.inputs is not None and view.text_inputs is not None
-        who = raters(view.inputs, view.text_inputs)  # (R,)
-        given = view.attention.float()[:, who]  # (H, R, V)
+        words = raters(view.inputs, view.text_inputs)  # (R,)
+        attention = view.attention.float()[:, words]  # (H, R, V)
         if self.attention == "unbiased":
             assert view.rotary is not None and view.query_rotary is not None
-            given = given / rotary_bias(view.query_rotary[:, who], view.rotary)
-            heads = max(1, round(LOUD_HEADS * len(given)))
-            given = given[top(given.sum(dim=(1, 2)), heads)]
-        return given.mean(dim=(0, 1))
+            attention = attention / rotary_bias(view.query_rotary[:, words], view.rotary)
+            heads = max(1, round(LOUD_HEADS * len(attention)))
+            attention = attention[top(attention.sum(dim=(1, 2)), heads)]
+        return attention.mean(dim=(0, 1))
 
     def recycled(self, dropped: int) -> int:
-        """How many of the dropped tokens are merged."""
+        """Number of the dropped tokens that are merged."""
         return min(int(self.recycle_share * dropped) + 1, dropped)
 
     def clusters(self, rows: int, keep: int) -> int:
-        """The fewest clusters, out of `keep` survivors, that hold what is merged then."""
+        """The fewest clusters among `keep` survivors that suffice for the merged tokens."""
         if not self.recycle_share or keep >= rows:
             return 0
         most = keep // 2
@@ -123,17 +123,17 @@ class SparseVLM(CompressionMethod):
 
 
 def raters(inputs: Tensor, text: Tensor) -> Tensor:
-    """(R,) int64: which words (Q, D) the visual tokens (K, D) are more like than the average one.
+    """(R,) int64: the words (Q, D) more similar to the visual tokens (K, D) than the average word.
 
-    All of them where none is.
+    All words if there are none.
     """
-    likeness = (inputs.float() @ text.float().mT).softmax(dim=1).mean(dim=0)  # (Q,)
-    above = likeness > likeness.mean()
+    similarity = (inputs.float() @ text.float().mT).softmax(dim=1).mean(dim=0)  # (Q,)
+    above = similarity > similarity.mean()
     return (above if bool(above.any()) else ~above).nonzero().squeeze(1)
 
 
 def recycle(score: Tensor, kept: Tensor, pool: Tensor, clusters: int, hidden: Tensor) -> TokenMap:
-    """`kept` as they are, then the means of the clusters (DPC-kNN) of `pool`, best centre first."""
+    """`kept` unchanged, then the means of the clusters (DPC-kNN) of `pool`, best centre first."""
     alive = torch.ones(1, len(pool), dtype=torch.bool, device=pool.device)
     distance = distances(hidden[pool][None], alive)  # (1, R, R)
     peaks = density_peaks(distance, alive, pool.new_tensor([clusters]))[0]  # (R,)

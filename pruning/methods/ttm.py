@@ -1,4 +1,4 @@
-"""Temporal merging at fixed places: what trees through time are to be compared with."""
+"""Temporal merging at fixed places: a baseline for trees over time."""
 
 from __future__ import annotations
 
@@ -10,26 +10,26 @@ from pruning.base import BeforeLLM, Positions, PositionStrategy, Seam, knob
 from pruning.ops.apportion import apportion
 from pruning.ops.cluster import condense
 from pruning.ops.grid import grid_of
-from pruning.ops.tree import link_in_place, loosen, trees
+from pruning.ops.tree import limit_children, link_in_place, trees
 from pruning.token_map import TokenMap
 from pruning.tokens import VisualTokens
 
 
 @dataclass(frozen=True)
 class TTM(BeforeLLM):
-    """Merge each token into the one at the same place of the frame before, where they are alike.
+    """Merge each token into the one at the same place of the frame before, if they are similar.
 
     Paper      the ablation of FlashVID, arXiv 2602.08024, which gives neither formula nor code
     Code       none
     Where      before the LLM, on projected tokens
     Positions  PERC, as FlashVID
-    Differs    read as FlashVID's TSTM with the parent at the same place, on all tokens and without
-               segments: the same threshold, means over chains, and clusters of each frame's roots
+    Differs    implemented as FlashVID's TSTM with the parent at the same place, on all tokens and
+               without segments: same threshold, means over chains, clustered roots in each frame
     """
 
     name = "ttm"
     title = "TTM"
-    summary = "Merges what stays alike at the same place from frame to frame."
+    summary = "Merges tokens that stay similar at the same place from frame to frame."
     paper = "https://arxiv.org/abs/2602.08024"
     seam = Seam.PROJECTED
     media = frozenset({"video"})
@@ -45,11 +45,13 @@ class TTM(BeforeLLM):
         frames, *_ = grid_of(visual.layout, self.title)
         tokens = visual.features.float().view(frames, n // frames, -1)  # (T, N, D)
         similarity, parent = link_in_place(tokens)  # (n,)
-        everyone = torch.ones(n, dtype=torch.bool, device=device)
-        together = torch.zeros(n, dtype=torch.int64, device=device)
+        members = torch.ones(n, dtype=torch.bool, device=device)
+        one_group = torch.zeros(n, dtype=torch.int64, device=device)
         child = similarity > self.merge_threshold  # (n,)
-        child = loosen(child, similarity, together, torch.tensor([n - keep], device=device))
-        forest = trees(child, parent, everyone, frames, mean="paper")
+        child = limit_children(
+            child, similarity, one_group, torch.tensor([n - keep], device=device)
+        )
+        forest = trees(child, parent, members, frames, mean="paper")
         roots = (~child).view(frames, -1).sum(dim=1)  # (T,)
         counts = apportion(keep * roots.double() / roots.sum(), roots, keep)  # (T,)
         return condense(forest, tokens, counts)

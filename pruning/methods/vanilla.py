@@ -1,4 +1,4 @@
-"""No compression: the lane that every other one is compared with."""
+"""No compression: the reference of every comparison."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from pruning.base import CompressionMethod
 
 @dataclass(frozen=True)
 class Vanilla(CompressionMethod):
-    """Change nothing: the whole of what the model sees, and of what it costs.
+    """Keep all visual tokens in every layer.
 
     Paper      none
     Code       none
     Where      nowhere
     Positions  as the model numbers them
-    Differs    in nothing: logits and answers are those of `model.generate`
+    Differs    not: logits and answers are those of `model.generate`
     """
 
     name = "vanilla"
     title = "Vanilla"
-    summary = "The model as it is: every visual token, through every layer."
+    summary = "The unchanged model: all visual tokens in every layer."

@@ -1,4 +1,4 @@
-"""VisionZip: what [CLS] looks at stays, the rest folds into a few contextual tokens."""
+"""VisionZip: keeps the tokens that [CLS] attends to; merges the rest into contextual tokens."""
 
 from __future__ import annotations
 
@@ -18,29 +18,28 @@ from pruning.tokens import VisualTokens
 
 @dataclass(frozen=True)
 class VisionZip(BeforeLLM):
-    """Keep the dominant tokens that [CLS] looks at; fold the rest into a few contextual ones.
+    """Keep the dominant tokens that [CLS] attends to; merge the rest into a few contextual ones.
 
-    In a clip each frame does so by itself, with its share of the budget.
+    In a clip, each frame is compressed alone, with its share of the budget.
 
     Paper      Yang et al., CVPR 2025, arXiv 2412.04467
     Code       dvlab-research/VisionZip @ 3151f6d, visionzip/clip_encoder.py
-    Where      before the LLM, on encoder tokens; [CLS], where there is one, is dominant itself
+    Where      before the LLM, on encoder tokens; [CLS], if any, is dominant itself
     Positions  PERC; in preset "fix", which is VisionZip-fix of Nüwa's paper (2602.02951), RPME
-    Differs    counts scale with N instead of being fixed at 576; an encoder without [CLS] is scored
-               by received attention; at ratio 1 every patch is kept and [CLS] is not, nor
-               is it where one token stays. On video as its users run it: frame by frame, on pooled
-               tokens
+    Differs    counts scale with N instead of being fixed for 576; without [CLS], received attention
+               is the score. [CLS] is not kept at ratio 1 or if only one token stays. On video,
+               as others apply it: frame by frame, on pooled tokens
     """
 
     name = "visionzip"
     title = "VisionZip"
-    summary = "Keeps the patches [CLS] looks at and folds the rest into a few contextual tokens."
+    summary = "Keeps the tokens that [CLS] attends to; merges the rest into a few contextual ones."
     paper = "https://arxiv.org/abs/2412.04467"
     code = "https://github.com/dvlab-research/VisionZip"
     published = Positions(before=PositionStrategy.PERC)
     PRESETS: ClassVar = {"default": {}, "fix": {"numbering": "rpme"}}
 
-    contextual_share: float = knob(0.16, 0.0, 0.5, help="of the survivors, contextual ones")
+    contextual_share: float = knob(0.16, 0.0, 0.5, help="share of contextual survivors")
 
     @property
     def needs(self) -> Needs:
@@ -54,14 +53,14 @@ class VisionZip(BeforeLLM):
             return TokenMap.select(placed.nonzero().squeeze(1), len(visual), scores=scores)
         keys = visual.keys.float().view(len(visual), visual.key_heads, -1).mean(dim=1)  # (N, d)
 
-        def fold(frame: slice, count: int) -> TokenMap:
-            first = torch.inf if count > 1 else -torch.inf  # [CLS] is dominant, but not alone
-            weighed = scores[frame].masked_fill(~placed[frame], first)
-            return self.fold(weighed, keys[frame], count)
+        def merge(frame: slice, count: int) -> TokenMap:
+            cls = torch.inf if count > 1 else -torch.inf  # [CLS] is dominant, unless it is alone
+            weighted = scores[frame].masked_fill(~placed[frame], cls)
+            return self.merge(weighted, keys[frame], count)
 
-        return frame_by_frame(visual.layout, keep, fold, scores)
+        return frame_by_frame(visual.layout, keep, merge, scores)
 
-    def fold(self, scores: Tensor, keys: Tensor, keep: int) -> TokenMap:
+    def merge(self, scores: Tensor, keys: Tensor, keep: int) -> TokenMap:
         """One frame: its dominant tokens, then its contextual ones."""
         num_contextual = int(self.contextual_share * keep)  # 10, 20, 30 of 64, 128, 192
         dominant = top(scores, keep - num_contextual)  # (D,)
@@ -78,7 +77,7 @@ class VisionZip(BeforeLLM):
 
 
 def assign(keys: Tensor, dominant: Tensor, count: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Targets (C,) at an even stride over the rest, the others (M,), and whose each is (M,)."""
+    """Targets (C,) at an even stride, the other members (M,), and the target of each (M,)."""
     if count == 0:
         return dominant[:0], dominant[:0], dominant[:0]
     is_rest = torch.ones(len(keys), dtype=torch.bool, device=keys.device)

@@ -1,4 +1,4 @@
-"""A total in whole tokens, out of quotas that are fractions."""
+"""Rounds fractional quotas to whole tokens with a given total."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from torch import Tensor
 
 
 def apportion(quota: Tensor, room: Tensor, total: int) -> Tensor:
-    """(G,) int64 shares that sum to `total`: the floors, then by largest remainder.
+    """(G,) int64 shares that sum to `total`, by the largest-remainder method.
 
     Args:
-        quota: (G,) float64, what each should get.
-        room: (G,) int64, what each can hold; together at least `total`.
-        total: what there is to share out.
+        quota: (G,) float64 exact share of each group.
+        room: (G,) int64 largest share of each group; the sum is at least `total`.
+        total: tokens of all groups together.
     """
     assert 0 <= total <= int(room.sum())
     share = torch.minimum(quota.floor().long(), room)
@@ -25,13 +25,13 @@ def apportion(quota: Tensor, room: Tensor, total: int) -> Tensor:
     return share
 
 
-def shared(roots: Tensor, segment: Tensor, each: int) -> Tensor:
-    """(T,) float64: `each` token a frame, shared inside its segment in proportion to `roots`.
+def within_segments(roots: Tensor, segment: Tensor, each: int) -> Tensor:
+    """(T,) float64 quotas: the `each` tokens per frame of a segment, in proportion to `roots`.
 
     Args:
-        roots: (T,) int64, what each frame has.
-        segment: (T,) int64, ascending from 0.
-        each: what every frame brings to its segment.
+        roots: (T,) int64 number of roots in each frame.
+        segment: (T,) int64 segment of each frame, ascending from 0.
+        each: tokens per frame on average.
     """
     length = segment.bincount()  # (G,)
     total = torch.zeros_like(length).index_add(0, segment, roots).clamp_min(1)  # (G,)

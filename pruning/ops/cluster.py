@@ -1,4 +1,4 @@
-"""Density-peak clustering by nearest neighbours (DPC-kNN), for all frames at once."""
+"""Density-peak clustering by nearest neighbours (DPC-kNN), of all frames at once."""
 
 from __future__ import annotations
 
@@ -10,25 +10,25 @@ from pruning.token_map import TokenMap
 
 
 def distances(tokens: Tensor, alive: Tensor) -> Tensor:
-    """(T, N, D) -> (T, N, N) Euclidean, over √D; infinite to and from the dead.
+    """(T, N, D) -> (T, N, N) Euclidean distances over √D; infinite where a token is not alive.
 
-    By one product, in a third of the time of `torch.cdist`; about the mean, where it cancels least.
+    One matrix product takes a third of the time of `torch.cdist`; centring limits cancellation.
     """
     tokens = tokens.float() - tokens.float().mean(dim=1, keepdim=True)
     product = tokens @ tokens.mT  # (T, N, N)
     square = product.diagonal(dim1=1, dim2=2)  # (T, N)
-    square = square[:, :, None] + square[:, None] - 2 * product  # exactly 0 to itself
+    square = square[:, :, None] + square[:, None] - 2 * product  # 0 on the diagonal, exactly
     distance = (square.clamp_min(0) / tokens.shape[-1]).sqrt()
     return distance.masked_fill(~(alive[:, :, None] & alive[:, None]), torch.inf)
 
 
 def density_peaks(distance: Tensor, alive: Tensor, neighbours: Tensor) -> Tensor:
-    """(T, N) how much a token is a centre: its density, times how far the next denser one is.
+    """(T, N) score of each token as a centre: its density times the distance to a denser token.
 
     Args:
-        distance: (T, N, N), infinite to and from the dead.
+        distance: (T, N, N), infinite where a token is not alive.
         alive: (T, N) bool.
-        neighbours: (T,) how many of the nearest tokens, itself among them, make the density.
+        neighbours: (T,) nearest tokens that define the density; the token itself counts.
     """
     neighbours = torch.minimum(neighbours, alive.sum(dim=1)).clamp_min(1)  # (T,)
     nearest = distance.topk(int(neighbours.max()), largest=False).values  # (T, N, k)
@@ -36,7 +36,7 @@ def density_peaks(distance: Tensor, alive: Tensor, neighbours: Tensor) -> Tensor
     spread = nearest.square().where(counted, 0).sum(dim=2) / neighbours[:, None]  # (T, N)
     density = torch.exp(-spread)
     order = density.argsort(dim=1, descending=True, stable=True).argsort(dim=1)  # (T, N)
-    denser = order[:, None, :] < order[:, :, None]  # (T, N, N); of a tie, the earlier token
+    denser = order[:, None, :] < order[:, :, None]  # (T, N, N); of equals, the earlier token
     farthest = distance.where(distance.isfinite(), 0).amax(dim=(1, 2))  # (T,)
     gap = distance.where(denser, torch.inf).amin(dim=2)  # (T, N)
     gap = torch.minimum(gap, farthest[:, None])
@@ -44,7 +44,7 @@ def density_peaks(distance: Tensor, alive: Tensor, neighbours: Tensor) -> Tensor
 
 
 def best(score: Tensor, counts: Tensor) -> Tensor:
-    """(T, N) bool: the best `counts` (T,) of each frame; ties go to the earlier token."""
+    """(T, N) bool: the best `counts` (T,) of each frame; of equals, the earlier token."""
     frame = torch.arange(len(score), device=score.device).repeat_interleave(score.shape[1])
     return rank_within(frame, score.flatten()).view_as(score) < counts[:, None]
 
@@ -52,13 +52,13 @@ def best(score: Tensor, counts: Tensor) -> Tensor:
 def dpc_knn(
     tokens: Tensor, alive: Tensor, counts: Tensor, neighbours: Tensor | None = None
 ) -> Tensor:
-    """(T, N) int64 centre that each living token of a frame belongs to, −1 for none.
+    """(T, N) int64 centre of the cluster of each token in its frame; −1 = not alive.
 
     Args:
         tokens: (T, N, D).
-        alive: (T, N) bool, whom to cluster.
-        counts: (T,) clusters of each frame, at most its living tokens.
-        neighbours: (T,) that make a density; if not given, 7 but never more than clusters.
+        alive: (T, N) bool: the tokens to cluster.
+        counts: (T,) clusters of each frame, at most its tokens alive.
+        neighbours: (T,) tokens that define a density; default 7, at most `counts`.
     """
     distance = distances(tokens, alive)
     neighbours = counts.clamp(max=7) if neighbours is None else neighbours
@@ -71,17 +71,17 @@ def dpc_knn(
 
 
 def condense(trees: TokenMap, tokens: Tensor, counts: Tensor) -> TokenMap:
-    """`trees` with the roots of each frame clustered to `counts` (T,): plain means of the roots."""
+    """`trees` with the roots of each frame clustered to `counts` (T,), as means of the roots."""
     frames, per_frame, width = tokens.shape
     frame = trees.anchors // per_frame  # (R,)
-    standing = frame.bincount(minlength=frames)  # (T,) roots of each frame
-    start = (standing.cumsum(0) - standing)[frame]  # (R,) the frame's first root
+    sizes = frame.bincount(minlength=frames)  # (T,) roots of each frame
+    start = (sizes.cumsum(0) - sizes)[frame]  # (R,) the frame's first root
     index = torch.arange(len(frame), device=frame.device)  # (R,)
-    # Only the roots, side by side: a clip that stands still has far fewer of them than tokens.
-    most = max(1, int(standing.max()))
+    # Pack the roots: a static clip has far fewer roots than tokens.
+    most = max(1, int(sizes.max()))
     roots = tokens.new_zeros(frames, most, width, dtype=torch.float32)
     roots[frame, index - start] = trees.apply(tokens.reshape(trees.n, width).float())
-    alive = torch.arange(most, device=frame.device) < standing[:, None]  # (T, most)
+    alive = torch.arange(most, device=frame.device) < sizes[:, None]  # (T, most)
     label = dpc_knn(roots, alive, counts)[frame, index - start]  # (R,)
     centre = torch.where(label < 0, -1, start + label)  # (R,)
     centres: Tensor = torch.unique(centre[centre >= 0])  # (K,)

@@ -1,4 +1,4 @@
-"""Choosing tokens that matter and are unlike each other: the selector of FlashVID's ADTS."""
+"""Selection of relevant and dissimilar tokens: ADTS of FlashVID."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from pruning.ops.similarity import cosine
 
 
 def relevance(tokens: Tensor, segment: Tensor) -> Tensor:
-    """(T, N) how much a token is about its segment: its product with the segment's mean token.
+    """(T, N) product of each token with the mean token of its segment.
 
     Args:
         tokens: (T, N, D).
-        segment: (T,) int64, ascending from 0.
+        segment: (T,) int64 segment of each frame, ascending from 0.
     """
     means = tokens.mean(dim=1)  # (T, D)
     together = (segment[:, None] == segment).float()  # (T, T)
@@ -22,12 +22,12 @@ def relevance(tokens: Tensor, segment: Tensor) -> Tensor:
 
 
 def diverse(tokens: Tensor, weight: Tensor, count: int) -> Tensor:
-    """(T, N) bool: `count` tokens of every frame, each in turn the farthest from those before it.
+    """(T, N) bool: `count` tokens of every frame, chosen greedily by the max–min distance.
 
-    Farthest by cosine distance times the candidate's own `weight` (T, N): a max–min greedy walk,
-    whose turns cannot be taken at once; all frames take each turn together.
+    The distance is the cosine distance times the `weight` (T, N) of the candidate. Each choice
+    depends on those before it; all frames choose at the same time.
     """
-    reach = (1 - cosine(tokens, tokens)) * weight[:, None]  # (T, N, N) chosen to candidate
+    reach = (1 - cosine(tokens, tokens)) * weight[:, None]  # (T, N, N) from chosen to candidate
     itself = torch.eye(reach.shape[1], dtype=torch.bool, device=reach.device)
     nearest = reach.masked_fill(itself, torch.inf).amin(dim=1)  # (T, N)
     chosen = torch.zeros_like(nearest, dtype=torch.bool)
@@ -36,5 +36,5 @@ def diverse(tokens: Tensor, weight: Tensor, count: int) -> Tensor:
         pick = nearest.masked_fill(chosen, -torch.inf).argmax(dim=1)  # (T,)
         chosen[frame, pick] = True
         row = reach[frame, pick]  # (T, N)
-        nearest = torch.minimum(nearest, row) if turn else row  # the first is far from all
+        nearest = torch.minimum(nearest, row) if turn else row  # the first choice: only its own
     return chosen

@@ -1,4 +1,4 @@
-"""Where tokens stand on a regular grid: (T, rows, cols), in raster order."""
+"""Places of tokens on a regular grid (T, rows, cols), in raster order."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pruning.tokens import LayerView, TokenLayout
 
 
 def grid_of(layout: TokenLayout, title: str) -> tuple[int, int, int]:
-    """The grid, or a refusal in the name of the method that cannot work without one."""
+    """The grid of a layout. Raises ValueError with the method's `title` if there is none."""
     if layout.grid is None:
         raise ValueError(
             f"{title} needs its visual tokens on a regular grid, and a picture cut into crops has "
@@ -28,7 +28,7 @@ def coordinates(grid: tuple[int, int, int], device: torch.device) -> tuple[Tenso
 
 
 def cells(grid: tuple[int, int, int], side: int, device: torch.device) -> Tensor:
-    """(N,) int64 number of the `side` × `side` cell each token is in; a border cuts cells short."""
+    """(N,) int64 index of the `side` × `side` cell of each token; border cells may be smaller."""
     _, rows, cols = grid
     frame, row, col = coordinates(grid, device)
     down, across = -(-rows // side), -(-cols // side)
@@ -36,12 +36,12 @@ def cells(grid: tuple[int, int, int], side: int, device: torch.device) -> Tensor
 
 
 def proximity(grid: tuple[int, int, int], of: Tensor, share: float) -> Tensor:
-    """(K, N): 1 at the token itself, 0 from `share` of the diagonal on, and 0 across frames.
+    """(K, N) weights that fall linearly from 1 at a token to 0 at the reach; 0 across frames.
 
     Args:
         grid: (T, rows, cols).
         of: (K,) int64 tokens to measure from.
-        share: reach as a share of the longest distance within a frame.
+        share: the reach, as a share of the diagonal of a frame.
     """
     _, rows, cols = grid
     reach = max(share * math.hypot(rows - 1, cols - 1), 1e-6)
@@ -52,8 +52,8 @@ def proximity(grid: tuple[int, int, int], of: Tensor, share: float) -> Tensor:
 
 
 def of_anchors(marked: Tensor, view: LayerView) -> Tensor:
-    """(V,) bool: the rows of a view whose place is among those marked (T · rows · cols,) bool."""
-    everyone = torch.zeros(len(view.layout) + 1, dtype=torch.bool, device=marked.device)
+    """(V,) bool: the rows of a view whose place is `marked` (T · rows · cols,) bool."""
+    by_token = torch.zeros(len(view.layout) + 1, dtype=torch.bool, device=marked.device)
     placed = torch.from_numpy(view.layout.placed).to(marked.device)
-    everyone[:-1][placed] = marked  # the last one stands for −1: no place
-    return everyone[view.anchors]
+    by_token[:-1][placed] = marked  # the last entry is for −1, placeless
+    return by_token[view.anchors]

@@ -1,4 +1,4 @@
-"""Several kinds of survivors in one sequence."""
+"""Joins several token maps into one."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def joined(
     scores: Tensor | None = None,
     segments: Tensor | None = None,
 ) -> TokenMap:
-    """All parts' survivors in the order of their anchors, each tagged with its part's name."""
+    """The survivors of all parts in the order of their anchors, tagged with the parts' names."""
     maps = list(parts.values())
     sizes = torch.tensor([len(part) for part in maps])
     anchors = torch.cat([part.anchors for part in maps])  # (K,)
@@ -27,7 +27,7 @@ def joined(
     kind = torch.arange(len(maps), device=device).repeat_interleave(sizes.to(device))  # (K,)
     offsets = (sizes.cumsum(0) - sizes).tolist()
     rows = torch.cat([part.rows + offset for part, offset in zip(maps, offsets, strict=True)])
-    order = anchors.argsort(stable=True)  # (K,): of equal anchors, the earlier part first
+    order = anchors.argsort(stable=True)  # (K,); of equal anchors, the earlier part first
     rows, edges = order.argsort()[rows].sort(stable=True)  # (E,)
     return TokenMap(
         n=maps[0].n,
@@ -42,7 +42,7 @@ def joined(
 
 
 def beside(parts: Sequence[TokenMap], scores: Tensor | None = None) -> TokenMap:
-    """Maps of stretches of tokens, one after another, as one map of them all."""
+    """One map of the maps of consecutive blocks of tokens."""
     rows = [0, *accumulate(len(part) for part in parts)]
     cols = [0, *accumulate(part.n for part in parts)]
     placed = zip(parts, rows, cols, strict=False)
@@ -66,15 +66,15 @@ def frame_by_frame(
     compress: Callable[[slice, int], TokenMap],
     scores: Tensor | None = None,
 ) -> TokenMap:
-    """A method for pictures on a clip: every frame by itself, with its share of the budget.
+    """Compress each frame of a clip alone, with its share of the budget.
 
     Args:
-        layout: of all frames, one after another.
+        layout: that of all frames, one after another.
         keep: survivors of all frames together.
-        compress: the map of one frame, from where its tokens lie and how many are to survive.
+        compress: returns the map of one frame, given the slice of its tokens and their count.
         scores: (N,) of all frames.
     """
-    frame = np.unique(layout.frame, return_inverse=True)[1]  # a token may stand for two frames
+    frame = np.unique(layout.frame, return_inverse=True)[1]  # frames may skip numbers
     sizes = np.bincount(frame)  # (T,)
     room = torch.from_numpy(np.bincount(frame[layout.placed], minlength=len(sizes)))
     counts = apportion(keep * room.double() / room.sum(), room, keep).tolist()

@@ -1,4 +1,4 @@
-"""What is known of one layout's tokens, said of those of another that lie in the same places."""
+"""Transfers values from the tokens of one layout to the tokens of another by their places."""
 
 from __future__ import annotations
 
@@ -10,27 +10,27 @@ from pruning.tokens import TokenLayout
 
 
 def by_place(values: Tensor, source: TokenLayout, target: TokenLayout) -> Tensor:
-    """Values (M,) of the tokens of `source`, all of them placed, for those of `target`: (N,).
+    """Values (N,) for the tokens of `target` from values (M,) of `source`, whose tokens are placed.
 
-    Equal places take equal values. Else a token takes that of the token under its centre: of the
-    same frame or, where only `target` has it, of the one before, else of the first; the mean where
-    several overlap there. 0 where none is, and without a place.
+    In equal layouts each token takes the value of its place. Otherwise it takes the mean of the
+    tokens that cover its centre, 0 if there are none. If `source` lacks the frame, the last frame
+    before it counts, or else the first one. Placeless tokens take 0.
     """
     placed = target.placed  # (N,) bool
     carried = values.new_zeros(len(target))
     if same_places(source, target):
         return carried.masked_scatter(torch.from_numpy(placed).to(values.device), values)
     for frame in np.unique(target.frame[placed]):
-        shown = shown_at(source.frame, frame)
-        theirs, ours = np.flatnonzero(source.frame == shown), target.frame == frame
-        under = cover(source.box[theirs], target.box[ours])  # (n, m) bool
-        shares = under / under.sum(axis=1, keepdims=True).clip(min=1)
-        carried[torch.from_numpy(ours)] = torch.from_numpy(shares).to(values) @ values[theirs]
+        from_frame = nearest_frame(source.frame, frame)
+        sources, targets = np.flatnonzero(source.frame == from_frame), target.frame == frame
+        covers = cover(source.box[sources], target.box[targets])  # (n, m) bool
+        shares = covers / covers.sum(axis=1, keepdims=True).clip(min=1)
+        carried[torch.from_numpy(targets)] = torch.from_numpy(shares).to(values) @ values[sources]
     return carried
 
 
-def shown_at(frames: np.ndarray, frame: int) -> int:
-    """The last of `frames` up to `frame`, or the first of them all."""
+def nearest_frame(frames: np.ndarray, frame: int) -> int:
+    """The last of `frames` up to `frame`, or else the first."""
     return int(frames[frames <= frame].max(initial=frames.min()))
 
 
@@ -42,7 +42,7 @@ def same_places(source: TokenLayout, target: TokenLayout) -> bool:
 
 
 def cover(boxes: np.ndarray, others: np.ndarray) -> np.ndarray:
-    """(n, m) bool: whether each of `boxes` (m, 4) covers the centre of each of `others` (n, 4)."""
+    """(n, m) bool: whether the centres of `others` (n, 4) lie in `boxes` (m, 4)."""
     left, top, right, bottom = boxes.T  # (m,) each
     x, y = ((others[:, None, :2] + others[:, None, 2:]) / 2).transpose(2, 0, 1)  # (n, 1) each
     covered: np.ndarray = (left <= x) & (x < right) & (top <= y) & (y < bottom)

@@ -1,4 +1,4 @@
-"""Choosing tokens by a score. Ties go to the earlier token, so a choice never depends on luck."""
+"""Selection of tokens by score. Of equal scores the earlier token is chosen: deterministic."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from pruning.token_map import TokenMap
 
 
 def top(scores: Tensor, k: int) -> Tensor:
-    """The `k` best of `scores` (n,): their indices (k,), ascending."""
+    """Indices (k,) of the `k` best of `scores` (n,), ascending."""
     best = scores.argsort(descending=True, stable=True)[:k]  # (k,)
     return best.sort().values
 
 
 def best(scores: Tensor, k: int) -> TokenMap:
-    """The `k` best of `scores` (n,), as they are."""
+    """Keep the tokens with the `k` best of `scores` (n,)."""
     return TokenMap.select(top(scores, k), len(scores), scores=scores)
 
 
 def rank_within(groups: Tensor, scores: Tensor) -> Tensor:
-    """(n,) int64 rank of each token in its group (n,), 0 for the best-scored one."""
+    """(n,) int64 rank of each token in its group (n,); 0 = best score."""
     order = scores.argsort(descending=True, stable=True)  # (n,)
     order = order[groups[order].argsort(stable=True)]  # group by group, best first
     sizes = groups.bincount()  # (G,)
@@ -31,8 +31,9 @@ def rank_within(groups: Tensor, scores: Tensor) -> Tensor:
 
 
 def best_offered(groups: Tensor, scores: Tensor, count: int, each: int) -> Tensor:
-    """The best `count` (k,), ascending, of what groups offer: their best `each`, or as many more as
-    it takes. None has a quota, none can crowd out the others.
+    """Indices (k,), ascending, of the best `count` among the best `each` tokens of every group.
+
+    If those are too few, every group offers more.
     """
     rank = rank_within(groups, scores)  # (n,)
     enough = int(rank.sort().values[count - 1]) + 1
@@ -41,9 +42,9 @@ def best_offered(groups: Tensor, scores: Tensor, count: int, each: int) -> Tenso
 
 
 def in_turns(groups: Tensor, scores: Tensor, count: int) -> Tensor:
-    """`count` tokens (k,), ascending: every group gives its best before any gives its second.
+    """Indices (k,), ascending, of `count` tokens: the best of each group, then the second, …
 
-    The last turn, which may not reach every group, is the best-scored tokens'.
+    In the last turn, which may not reach all groups, the best scores win.
     """
     order = scores.argsort(descending=True, stable=True)  # (n,)
     turn = rank_within(groups, scores)[order]  # (n,)

@@ -1,4 +1,4 @@
-"""Trees of tokens over time: a token may hang on one token of the frame before."""
+"""Trees of tokens over time: the parent of a token is a token of the frame before."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from pruning.ops.select import rank_within
 from pruning.ops.similarity import cosine
 from pruning.token_map import TokenMap
 
-UNLIKE = -1.0  # the similarity of a token that may hang on nothing
+UNLIKE = -1.0  # the similarity of a token without a parent
 
 
 def link_anywhere(tokens: Tensor, free: Tensor) -> tuple[Tensor, Tensor]:
-    """Each free token's likest free token of the frame before: cosine and number, both (n,).
+    """The most similar free token of the frame before: cosine and index, both (n,).
 
     Args:
         tokens: (T, N, D).
-        free: (T, N) bool, those that may take part.
+        free: (T, N) bool: the tokens that may be linked.
     """
     cosines = cosine(tokens[1:], tokens[:-1])  # (T − 1, N, N)
     similarity, nearest = cosines.masked_fill(~free[:-1, None], UNLIKE).max(dim=2)
@@ -29,35 +29,35 @@ def link_anywhere(tokens: Tensor, free: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def link_in_place(tokens: Tensor) -> tuple[Tensor, Tensor]:
-    """The token at the same place of the frame before: cosine and number, both (n,)."""
-    alike = cosine_similarity(tokens[1:].float(), tokens[:-1].float(), dim=-1)  # (T − 1, N)
-    similarity = pad(alike, (0, 0, 1, 0), value=UNLIKE).flatten()
-    number = torch.arange(len(similarity), device=tokens.device)
-    return similarity, (number - tokens.shape[1]).clamp_min(0)
+    """The token at the same place of the frame before: cosine and index, both (n,)."""
+    cosines = cosine_similarity(tokens[1:].float(), tokens[:-1].float(), dim=-1)  # (T − 1, N)
+    similarity = pad(cosines, (0, 0, 1, 0), value=UNLIKE).flatten()
+    index = torch.arange(len(similarity), device=tokens.device)
+    return similarity, (index - tokens.shape[1]).clamp_min(0)
 
 
-def loosen(child: Tensor, similarity: Tensor, groups: Tensor, most: Tensor) -> Tensor:
-    """(n,) bool: of each group's children, only the `most` (G,) that are likest their parents."""
+def limit_children(child: Tensor, similarity: Tensor, groups: Tensor, most: Tensor) -> Tensor:
+    """(n,) bool: the `most` (G,) children of each group that are most similar to their parents."""
     rank = rank_within(groups, similarity.masked_fill(~child, -torch.inf))  # (n,)
     return child & (rank < most[groups])
 
 
-def trees(child: Tensor, parent: Tensor, partakes: Tensor, frames: int, mean: str) -> TokenMap:
-    """A survivor for every root, the earliest token of its tree.
+def trees(child: Tensor, parent: Tensor, members: Tensor, frames: int, mean: str) -> TokenMap:
+    """Merge each tree into its root, the earliest of its tokens.
 
     Args:
-        child: (n,) bool, who hangs on its parent; nobody that does not partake.
+        child: (n,) bool: the tokens linked to their parents; all of them are `members`.
         parent: (n,) int64.
-        partakes: (n,) bool; the others are in no tree.
-        frames: T, which no path is longer than.
-        mean: divide a tree's sum by all its tokens ("paper"), or by its root and the root's own
-            children ("official"), which makes long chains long vectors.
+        members: (n,) bool: the tokens in any tree.
+        frames: T, the longest path.
+        mean: divides the sum of a tree by the count of its tokens ("paper"), or by one plus the
+            count of the root's own children ("official"), which makes long chains long vectors.
     """
     n = len(child)
     root = torch.where(child, parent, torch.arange(n, device=child.device))  # (n,)
-    for _ in range(frames.bit_length()):  # each turn doubles the way that is covered
+    for _ in range(frames.bit_length()):  # each turn doubles the length of the path
         root = root[root]
-    cols = partakes.nonzero().squeeze(1)  # (E,)
+    cols = members.nonzero().squeeze(1)  # (E,)
     size = root[cols].bincount(minlength=n)  # (n,)
     if mean == "official":
         size = 1 + parent[child].bincount(minlength=n)

@@ -1,4 +1,4 @@
-"""A frame cut into a given number of windows: what pooling averages over, and grids pick from."""
+"""Cuts a frame into a given number of windows, for pooling and even grids."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from torch import Tensor
 
 
 def shares(total: int, parts: int) -> list[int]:
-    """`total` in `parts` that differ by at most one, evenly spread."""
+    """`total` in `parts` whole numbers that differ by at most one, evenly spread."""
     return [(part + 1) * total // parts - part * total // parts for part in range(parts)]
 
 
 def windows_of(count: int, height: int, width: int) -> Tensor:
-    """(count, 4) int64 windows over a frame in raster order, which may overlap.
+    """(count, 4) int64 windows over a frame in raster order; they may overlap.
 
-    Each is top, bottom, left, right, the second and the last of them beyond it.
+    Each is (top, bottom, left, right); bottom and right are exclusive.
     """
     in_rows = rows_of(count, height, width)
     windows = [
@@ -28,16 +28,16 @@ def windows_of(count: int, height: int, width: int) -> Tensor:
 
 
 def partition(count: int, height: int, width: int) -> Tensor:
-    """(height · width,) int64 which of `count` windows, or of one, each token is in: no overlap."""
+    """(height · width,) int64 window of each token, of `count` (at least 1) that do not overlap."""
     in_rows = torch.tensor(rows_of(max(count, 1), height, width))  # (R,)
     row, col = torch.arange(height) * len(in_rows) // height, torch.arange(width)
-    cols = in_rows[row][:, None]  # (height, 1) windows beside each other
+    cols = in_rows[row][:, None]  # (height, 1) windows in the row
     first = (in_rows.cumsum(0) - in_rows)[row][:, None]  # (height, 1)
     return (first + col * cols // width).flatten()
 
 
 def rows_of(count: int, height: int, width: int) -> list[int]:
-    """Windows in each row of them, so that a window has nearly the frame's aspect."""
+    """Number of windows in each row, so that windows have nearly the aspect ratio of the frame."""
     rows = round(math.sqrt(count * height / width))
     rows = min(max(rows, -(-count // width), 1), height, count)
     return shares(count, rows) if count else []
@@ -48,7 +48,7 @@ def window(index: int, parts: int, length: int) -> tuple[int, int]:
 
 
 def middle(windows: Tensor, width: int) -> Tensor:
-    """(K,) raster index of the token nearest the centre of each window (K, 4)."""
+    """(K,) raster index of the token nearest to the centre of each window (K, 4)."""
     top, bottom, left, right = windows.T
     nearest: Tensor = (top + bottom - 1) // 2 * width + (left + right - 1) // 2
     return nearest

@@ -10,7 +10,7 @@ from pruning.ops.apportion import apportion
 from pruning.ops.cluster import condense, density_peaks, distances, dpc_knn
 from pruning.ops.diverse import diverse, relevance
 from pruning.ops.segment import scenes, segments
-from pruning.ops.tree import link_anywhere, loosen, trees
+from pruning.ops.tree import limit_children, link_anywhere, trees
 from pruning.token_map import TokenMap
 from tests.pruning.clips import ALL, WIDTH, N, T, clip
 from tests.pruning.synthetic import random
@@ -80,7 +80,7 @@ def test_only_the_likest_children_stay_with_their_parents() -> None:
     child = torch.tensor([True, True, True, False, True])
     similarity = torch.tensor([0.5, 0.9, 0.7, 1.0, 0.1])
     groups = torch.tensor([0, 0, 0, 0, 1])
-    kept = loosen(child, similarity, groups, torch.tensor([2, 0]))
+    kept = limit_children(child, similarity, groups, torch.tensor([2, 0]))
     assert kept.tolist() == [False, True, True, False, False]
 
 
