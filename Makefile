@@ -10,8 +10,8 @@ BIN := .venv/bin
 demo: .venv/installed $(if $(filter ray,$(WORKER)),.venv/installed-ray)
 	TOKENSCOPE_WORKER=$(WORKER) $(BIN)/python -m app demo --host $(HOST) --port $(PORT)
 
-# Every law on every method once a family, all parity, the page by its API: no browser, no cluster.
-FAST := not (browser or slow or grid)
+# Every law on every method once a family, all parity, the page by its API: no browser, no server.
+FAST := not (browser or slow or grid or fault)
 test: .venv/installed-dev
 	$(BIN)/python -m pytest -n auto -m "$(FAST)"
 

@@ -29,7 +29,7 @@ from tests.app.factory import same
 from tests.app.fake_worker import wait_until
 from tests.app.ray_page import asked, broken
 
-pytestmark = pytest.mark.checkpoint
+pytestmark = [pytest.mark.checkpoint, pytest.mark.slow]
 SETTINGS = Settings(device="cpu", replicas=2)
 
 
@@ -165,14 +165,12 @@ def parent(pid):
     return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
 
 
-@pytest.mark.slow
 def test_two_replicas_of_a_cluster_give_the_record_of_the_local_worker(cluster, local):
     for worker in (cluster, ParallelWorker([cluster, cluster])):
         *_, last = worker.run(job())
         assert same(without_times(last.comparison), without_times(local))
 
 
-@pytest.mark.slow
 def test_on_a_cluster_stop_frees_the_replica(cluster):
     for _ in range(4):
         stream = cluster.run(job(max_new_tokens=100_000))
@@ -182,7 +180,6 @@ def test_on_a_cluster_stop_frees_the_replica(cluster):
     assert isinstance(list(cluster.run(job()))[-1], ComparisonDone)
 
 
-@pytest.mark.slow
 @pytest.mark.fault
 def test_a_replica_killed_in_mid_job_is_told_in_words_and_replaced(cluster):
     before = replicas()

@@ -12,6 +12,8 @@ from app.worker import local
 from tests.app import factory
 from tests.tiny import tiny_onevision
 
+pytestmark = pytest.mark.slow
+
 NO_RATIO = {
     "vanilla": 1.0,
     "generate": 1.0,

@@ -21,6 +21,8 @@ from app.worker.local import LocalWorker
 from app.worker.start import engine
 from tests.app.fake_worker import wait_until
 
+pytestmark = pytest.mark.slow
+
 QUESTION = "Find the car on the right."
 
 

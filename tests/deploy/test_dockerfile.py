@@ -25,6 +25,8 @@ from packaging.requirements import Requirement
 from app.settings import ROOT
 from tests.deploy.ports import free_port
 
+pytestmark = pytest.mark.slow
+
 LINES = re.sub(r"\\\n\s*", "", (ROOT / "Dockerfile").read_text()).splitlines()
 STEPS = [line.partition(" ")[::2] for line in LINES if line and not line.startswith("#")]
 IGNORED = (ROOT / ".dockerignore").read_text().split()

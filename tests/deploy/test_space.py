@@ -12,6 +12,8 @@ import pytest
 from app.__main__ import main
 from app.commands import space
 
+pytestmark = pytest.mark.slow
+
 FRONT = re.compile(r"^---\n(.*?)\n---\n", re.DOTALL)
 
 

@@ -12,7 +12,10 @@ from tests.fuzz.requests import Requests
 from tests.fuzz.uploads import fuzz
 from tests.fuzz.watch import Watch
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="it is Linux that tells of opens")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(sys.platform != "linux", reason="inotify, which reports opens, is Linux's"),
+]
 
 
 @pytest.mark.parametrize(("kind", "count"), [("image", 60), ("video", 20)])
