@@ -1,4 +1,4 @@
-"""What each method answers at each ratio, from `bench`."""
+"""The accuracy of each method at each ratio, from the results of `bench`."""
 
 from __future__ import annotations
 
@@ -14,32 +14,31 @@ from pruning.budget import at_least
 
 Report = Mapping[str, Any]  # as app/measure/bench.py writes it
 UNITS = ("scenes", "clips")
-SIGMAS = 1.96  # of a normal distribution, on either side, that hold 95 % of it
+SIGMAS = 1.96  # half of a 95 % interval, in standard deviations
 
 
 def answers(report: Report, methods: Sequence[Method] = ()) -> str:
-    """What was asked, how sure a share is and under which conditions; then the shares."""
-    return "\n\n".join([_asked(report), _shares(report, methods)])
+    """The questions, the sampling error and the conditions; then a table of the shares."""
+    return "\n\n".join([_conditions(report), _shares(report, methods)])
 
 
 def half_width(share: float, count: int) -> float:
-    """Of the 95 % interval of a share of `count` answers: the normal one to a binomial."""
+    """Half of the 95 % interval of a share of `count` answers, by the normal approximation."""
     return SIGMAS * math.sqrt(share * (1 - share) / count)
 
 
-def _asked(report: Report) -> str:
+def _conditions(report: Report) -> str:
     boxes, others = report["questions"]["grounding"], report["questions"]["other"]
     unit = next(unit for unit in UNITS if unit in report)
     (vanilla,) = (row for row in report["rows"] if row["retention_ratio"] is None)
-    conditions = ", ".join(f"{name} {told}" for name, told in report["conditions"].items())
+    conditions = ", ".join(f"{name} {value}" for name, value in report["conditions"].items())
     return (
         f"**{report[unit]:,} {unit}** on `{report['model']}` ({report['split']}, seed "
         f"{report['seed']}): {boxes:,} questions for a box, {others:,} others. With all "
-        f"tokens: {_cell(vanilla)}. Sampling alone moves a share near one half by "
-        f"±{_points(0.5, boxes)} points for boxes and ±{_points(0.5, others)} for the others, "
-        f"one near nine tenths by ±{_points(0.9, boxes)} and ±{_points(0.9, others)} "
-        f"(half of a 95 % interval, binomial): what lies nearer is no difference. "
-        f"Ran with {conditions}."
+        f"tokens: {_cell(vanilla)}. The sampling error (half of a 95 % interval, binomial) of a "
+        f"share near 0.5 is ±{_points(0.5, boxes)} points for boxes and ±{_points(0.5, others)} "
+        f"for the others; of a share near 0.9, ±{_points(0.9, boxes)} and "
+        f"±{_points(0.9, others)}. Smaller differences mean nothing. Conditions: {conditions}."
     )
 
 
@@ -66,7 +65,7 @@ def _missing(report: Report, methods: Sequence[Method]) -> list[str]:
 
 
 def _cell(row: Mapping[str, Any]) -> str:
-    """Acc@0.5 · exact, or the smallest ratio."""
+    """Acc@0.5 · share of exact answers, or the smallest ratio."""
     if row["refused"]:
         return f"from {at_least(row['smallest'])}"
     return f"{row['grounding']:.3f} · {row['other']:.3f}"

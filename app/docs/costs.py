@@ -1,4 +1,4 @@
-"""What published shapes cost, counted, beside what papers print; and times that were measured."""
+"""Tables of costs: counted for published shapes, printed by papers, measured on this machine."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ PRINTED = ("model, method", "kept", "TFLOPs", "vision", "compression", "LLM", "p
 
 
 def counted(report: Report) -> str:
-    """FLOPs and cache of a shape, each beside vanilla's."""
+    """FLOPs and cache of one shape, with their shares of vanilla."""
     vanilla, *_ = report["rows"]
     lines = [
         (
@@ -44,8 +44,8 @@ def counted(report: Report) -> str:
 
 
 def measured(report: Report) -> str:
-    """Phases of lanes that ran, medians in ms."""
-    told = ", ".join(f"{name} {value}" for name, value in report["conditions"].items())
+    """Measured times of the phases of lanes, medians in ms."""
+    conditions = ", ".join(f"{name} {value}" for name, value in report["conditions"].items())
     lines = [
         (
             f"`{row['method']}`",
@@ -62,12 +62,12 @@ def measured(report: Report) -> str:
     title = find(report["model"]).title
     return (
         f"**{title}**, {_upload(report)}, medians in ms of {report['repeats']} runs after a "
-        f"warm-up, {told}:\n\n{markdown_table(MEASURED, lines)}"
+        f"warm-up, {conditions}:\n\n{markdown_table(MEASURED, lines)}"
     )
 
 
 def printed(paper: Mapping[str, Any]) -> str:
-    """A paper's own figures, in its own accounting."""
+    """The figures of a paper, in its own accounting."""
     names = ("vision_ms", "compression_ms", "llm_ms", "prefill_ms", "ttft_ms")
     lines = [
         (
@@ -89,7 +89,7 @@ def _kept(row: Mapping[str, Any]) -> str:
 
 
 def _upload(report: Report) -> str:
-    """What was asked about, and how many tokens that made."""
+    """The size of an upload and the number of its tokens."""
     upload, prompt = report["upload"], f"{report['text_tokens']} of text"
     size = f"{upload['height']} × {upload['width']} pixels"
     frames = f"{upload['frames']} frames of " if upload["frames"] > 1 else "a picture of "
@@ -105,5 +105,5 @@ def _share(ratio: float) -> str:
 
 
 def section(counts: Sequence[Report], times: Sequence[Report], papers: Sequence[Mapping]) -> str:
-    """Counts, what papers print, and times, in that order."""
+    """All tables: counts, figures of papers, times."""
     return "\n\n".join([*map(counted, counts), *map(printed, papers), *map(measured, times)])

@@ -1,4 +1,4 @@
-"""How the embedded models were trained: one picture each, drawn from the logs of their stages."""
+"""Draws the training curves of the embedded models from the logs of their stages."""
 
 from __future__ import annotations
 
@@ -19,22 +19,22 @@ from app.settings import ROOT
 
 FOLDER = ROOT / "models" / "embedded"
 MODELS = ("image", "video")
-STAGES = ("encoder", "answers", "words")  # in the order of a round; other stages come after them
+STAGES = ("encoder", "answers", "words")  # in the order of a round; other stages follow
 SHARES = {
     "patch_accuracy": "object patches named right by the encoder",
     "kind_right": "object tokens named right in the LLM",
     "coordinate_near": "coordinates within 0.05",
     "words_right": "words right",
 }
-AROUND = 5  # logged steps on either side that a smoothed point is the mean of
+AROUND = 5  # logged steps on either side in a moving average
 HEIGHT = 200
 
 
 @dataclass(frozen=True)
 class Stage:
-    """One stage's log: every line a step, and what was measured at it."""
+    """The log of one stage: one line for each step, with its measurements."""
 
-    name: str  # "answers-2": the second round's
+    name: str  # such as "answers-2", in the second round
     lines: tuple[dict[str, float], ...]
 
     @property
@@ -47,7 +47,7 @@ class Stage:
 
 
 def draw(logs: Path = FOLDER / "logs", out: Path = FOLDER) -> Iterator[Path]:
-    """One picture a model, `curves-image.svg` and `curves-video.svg`."""
+    """Draw `curves-image.svg` and `curves-video.svg`."""
     for model in MODELS:
         path = out / f"curves-{model}.svg"
         chart_svg(chart(stages(logs / model)), path)
@@ -55,7 +55,7 @@ def draw(logs: Path = FOLDER / "logs", out: Path = FOLDER) -> Iterator[Path]:
 
 
 def stages(folder: Path) -> list[Stage]:
-    """A model's stages in the order they ran: round by round, the encoder first."""
+    """The stages of a model in the order of training: by round, the encoder first."""
     names = sorted((path.stem for path in folder.glob("*.jsonl")), key=_order)
     if not names:
         raise ValueError(f"{folder} holds no *.jsonl, wanted the log of a training.")
@@ -63,26 +63,26 @@ def stages(folder: Path) -> list[Stage]:
 
 
 def _order(name: str) -> tuple[int, int, str]:
-    """By round, which is 2 for "answers-2" and 1 for "answers", then by stage."""
+    """Sort key: the round (2 for "answers-2", 1 for "answers"), then the stage."""
     stage, turn = re.fullmatch(r"(.*?)(?:-(\d+))?", name).groups()  # type: ignore[union-attr]
     return int(turn or 1), STAGES.index(stage) if stage in STAGES else len(STAGES), stage
 
 
 def _lines(text: str) -> tuple[dict[str, float], ...]:
-    """One a step. A run that was stopped took its last steps again, and the later ones count."""
+    """One line for each step. A resumed run repeats its last steps; the later lines count."""
     by_step = {line["step"]: line for line in map(json.loads, text.splitlines())}
     return tuple(by_step[step] for step in sorted(by_step))
 
 
 def points(ran: Sequence[Stage], keys: Iterable[str]) -> list[dict[str, Any]]:
-    """A record for each value logged under one of the keys, raw and smoothed within its stage."""
-    found = []
+    """A record for each logged value of the keys, raw and smoothed within its stage."""
+    records = []
     for stage, start in zip(ran, _starts(ran), strict=True):
         for key in keys:
             logged = [line for line in stage.lines if key in line]
             values = [line[key] for line in logged]
             for line, value, smooth in zip(logged, values, smoothed(values), strict=True):
-                found.append(
+                records.append(
                     {
                         "stage": stage.name,
                         "what": SHARES.get(key, key),
@@ -91,21 +91,21 @@ def points(ran: Sequence[Stage], keys: Iterable[str]) -> list[dict[str, Any]]:
                         "smooth": smooth,
                     }
                 )
-    return found
+    return records
 
 
 def _starts(ran: Sequence[Stage]) -> list[int]:
-    """Steps taken before each stage."""
+    """Steps before each stage."""
     return list(accumulate((stage.steps for stage in ran), initial=0))[:-1]
 
 
 def smoothed(values: Sequence[float]) -> list[float]:
-    """The mean of each value and its neighbours, `AROUND` to either side where there are."""
+    """Moving average over `AROUND` neighbours on either side, fewer at the ends."""
     return [mean(values[max(0, i - AROUND) : i + AROUND + 1]) for i in range(len(values))]
 
 
 def chart(ran: Sequence[Stage]) -> Any:
-    """The loss above, the shares right below, over all steps; a line where each stage begins."""
+    """The loss above and the shares below, over all steps, with a line at each stage."""
     steps, losses = sum(stage.steps for stage in ran), points(ran, ["loss"])
     logged = {key for stage in ran for line in stage.lines for key in line}
     shares = points(ran, [key for key in SHARES if key in logged])
@@ -145,7 +145,7 @@ def _range(losses: list[dict[str, Any]]) -> list[float]:
 
 
 def _curves(values: list[dict[str, Any]], x: Any, y: Any) -> list[Any]:
-    """What was logged, faint, and the smoothed lines over it; no line from stage to stage."""
+    """Logged values, faint, under smoothed lines; stages are not connected."""
     names = list(dict.fromkeys(value["what"] for value in values))
     colour = alt.Color(
         "what:N",
@@ -162,14 +162,14 @@ def _curves(values: list[dict[str, Any]], x: Any, y: Any) -> list[Any]:
 
 
 def _beginnings(ran: Sequence[Stage], x: Any) -> Any:
-    """A vertical line where each stage begins."""
+    """A vertical line at the start of each stage."""
     records = [{"step": start} for start in _starts(ran)]
     rule = alt.Chart(inline(records)).mark_rule(color=INK, opacity=0.4, strokeDash=[3, 3])
     return rule.encode(x=x)
 
 
 def _names(ran: Sequence[Stage], x: Any) -> Any:
-    """The stages' names above those lines, slanted so that short stages have room for theirs."""
+    """The names of the stages above those lines, slanted so that short stages have room."""
     records = [
         {"step": start, "name": stage.name} for stage, start in zip(ran, _starts(ran), strict=True)
     ]

@@ -1,4 +1,4 @@
-"""The examples: scenes and clips of our own world at page size, questions and answers known."""
+"""Draws the example uploads: scenes and clips with questions and known answers."""
 
 from __future__ import annotations
 
@@ -22,9 +22,10 @@ from models.embedded.world.scenes import draw_scene, evaluation_seed
 from models.uploads.read import read_image
 
 PIXELS = 480
-DRAWN_FRAMES, SAMPLED_FRAMES = 24, 8  # of a clip as it is played, and as its model sees it
+DRAWN_FRAMES, SAMPLED_FRAMES = 24, 8  # of a clip, and of those that its model samples
 SEEDS = (999_050, 999_182, 999_220, 999_163, 999_143, 999_177, 999_152, 999_139)
 CLIP_SEEDS = (999_017, 999_043, 999_034, 999_028, 999_021, 999_041)
+Maker = Callable[..., Question | None]
 RATIOS = (1 / 3, 2 / 9, 1 / 9)  # of the gallery
 
 
@@ -44,7 +45,7 @@ SHOWN = {
 
 
 def draw() -> Iterator[Path]:
-    """Draw them, and write the index that says what is true of each."""
+    """Draw all examples and write their index with questions and answers."""
     EXAMPLES.mkdir(parents=True, exist_ok=True)
     index = []
     for path, entry in (*_pictures(), *_clips()):
@@ -58,8 +59,8 @@ def _pictures() -> Iterator[tuple[Path, dict]]:
         scene = draw_scene(evaluation_seed(seed), PIXELS)
         path = EXAMPLES / f"scene-{number}.png"
         Image.fromarray(scene.picture).save(path, optimize=True)
-        known = _known(scene, seed, (ask.grounding, ask.grounding, *ask.OTHERS))
-        yield path, {"seed": seed, "digest": read_image(path).digest, "questions": known}
+        questions = _questions(scene, seed, (ask.grounding, ask.grounding, *ask.OTHERS))
+        yield path, {"seed": seed, "digest": read_image(path).digest, "questions": questions}
 
 
 def _clips() -> Iterator[tuple[Path, dict]]:
@@ -67,13 +68,15 @@ def _clips() -> Iterator[tuple[Path, dict]]:
         clip = draw_clip(evaluation_seed(seed), DRAWN_FRAMES, PIXELS)
         path = EXAMPLES / f"clip-{number}.mp4"
         write_mp4(path, clip.frames, round(DRAWN_FRAMES / SECONDS))
-        known = _known(clip, seed, (*clip_ask.OTHERS, clip_ask.end))
+        questions = _questions(clip, seed, (*clip_ask.OTHERS, clip_ask.end))
         entry = {"seed": seed, "digest": file_digest(path), "frames": SAMPLED_FRAMES}
-        yield path, entry | {"questions": known}
+        yield path, entry | {"questions": questions}
 
 
-def _known(drawn: Any, seed: int, makers: Iterable[Callable[..., Question | None]]) -> list[dict]:
-    """One short question by each maker that finds one, and what is true of it."""
+def _questions(
+    drawn: Any, seed: int, makers: Iterable[Callable[..., Question | None]]
+) -> list[dict]:
+    """One short question of each maker, if it finds one, with its answer and box."""
     rng = np.random.default_rng([seed, 3])
     found: dict[str, Question] = {}
     for maker in makers:

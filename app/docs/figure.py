@@ -1,4 +1,4 @@
-"""The README's picture: a tree follows a thing through a clip, where merging in place cannot."""
+"""Draws the README's picture: FlashVID's tree follows a moving object, merging in place cannot."""
 
 from __future__ import annotations
 
@@ -30,38 +30,38 @@ METHODS = ("flashvid", "ttm")  # one above the other
 
 
 def draw() -> Iterator[Path]:
-    """Of each method, the tree that holds most tokens of one thing of an example clip."""
+    """For each method, draw the tree with the most tokens of one object of an example clip."""
     media = read_media(EXAMPLES / f"clip-{CLIP}.mp4", SAMPLED_FRAMES)
     clip = draw_clip(evaluation_seed(CLIP_SEEDS[CLIP - 1]), DRAWN_FRAMES)
-    shown = tokens_of(KIND, clip)
+    on_object = tokens_of(KIND, clip)
     adapter = load("embedded-video")
     sheets = []
     for name in METHODS:
         method = create(name, retention_ratio=RATIO)
         *_, result = run_lane(adapter, media, "Which way does it move?", method, max_new_tokens=1)
         assert isinstance(result, LaneResult)
-        sheets.append(sheet(media, result.trace, shown))
+        sheets.append(sheet(media, result.trace, on_object))
     stacked = np.concatenate([np.asarray(each) for each in sheets])
     Image.fromarray(stacked).save(PICTURE, optimize=True)
     yield PICTURE
 
 
 def tokens_of(kind: str, clip: Clip) -> np.ndarray:
-    """(N,) whether each visual token of the sampled frames shows it."""
+    """(N,) bool: the visual tokens of the sampled frames that show the object."""
     sampled = np.linspace(0, DRAWN_FRAMES - 1, SAMPLED_FRAMES).astype(int)
-    shown = []
+    masks = []
     for scene in (clip.scenes[index] for index in sampled):
         index = next((i for i, thing in enumerate(scene.things) if thing.kind == kind), None)
-        shown.append(owners(scene, POOLED).numpy() == (-2 if index is None else index))
-    return np.concatenate(shown)
+        masks.append(owners(scene, POOLED).numpy() == (-2 if index is None else index))
+    return np.concatenate(masks)
 
 
-def sheet(media: Media, trace: TokenTrace, shown: np.ndarray) -> Image.Image:
-    """The tree with most tokens on the thing, as it enters the LLM."""
+def sheet(media: Media, trace: TokenTrace, on_object: np.ndarray) -> Image.Image:
+    """The tree with the most tokens on the object, as it enters the LLM."""
 
-    def held(one: Tree) -> int:
-        on_thing = int(shown[one.members].sum())
-        return on_thing if 2 * on_thing > len(one) else 0
+    def size(one: Tree) -> int:
+        count = int(on_object[one.members].sum())
+        return count if 2 * count > len(one) else 0
 
-    best = max(largest_trees(trace, len(trace), layer=0), key=held)
+    best = max(largest_trees(trace, len(trace), layer=0), key=size)
     return tree(media, trace, best.survivor, layer=0)

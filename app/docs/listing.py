@@ -1,4 +1,4 @@
-"""The models as a table: what each takes, its size and memory, and whether its weights are here."""
+"""The table that `python -m app models` prints: media, size, memory and weights of each model."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from models.weights import command, is_here
 
 HEAD = ("name", "takes", "parameters", "GiB in bf16", "in fp32", "weights", "licence", "boxes")
 NOTE = (
-    "Memory is for four lanes on the largest upload a model is made for. "
+    "Memory is for four lanes on the largest upload that a model is made for. "
     f"A name with {RANDOM} after it, such as llava-1.5-7b{RANDOM}, is the same shape with random "
     "weights: for times, not for answers."
 )
 
 
 def table() -> str:
-    """A line a model, and how to read them."""
+    """A row for each model, and a note."""
     return f"{text_table(HEAD, map(_row, CATALOG))}\n\n{NOTE}"
 
 

@@ -1,4 +1,4 @@
-"""docs/methods.md and the README's table, from the classes, their tests and their answers."""
+"""docs/methods.md and the README's table, from the classes and stored results."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ TEMPLATE = Path(__file__).with_name("methods_page.md")
 
 
 def markdown(tested: Mapping[str, Any], answered: Report, methods: Sequence[Method]) -> str:
-    """The page; `tested` is what tests/methods_report.py writes, `answered` what bench does."""
+    """The page. `tested` is the report of tests/methods_report.py, `answered` that of `bench`."""
     return Template(TEMPLATE.read_text(encoding="utf-8")).substitute(
         overview=_overview(methods),
         counted=_counted(),
@@ -30,13 +30,15 @@ def markdown(tested: Mapping[str, Any], answered: Report, methods: Sequence[Meth
         clip_question=SHOWN["video"].question,
         answers=answers(answered, methods),
         sections="\n".join(_section(method, tested["methods"]) for method in methods),
-        versions=", ".join(f"{name} {told}" for name, told in tested.items() if name != "methods"),
+        versions=", ".join(
+            f"{name} {value}" for name, value in tested.items() if name != "methods"
+        ),
         laws=_laws(tested["methods"], methods),
     )
 
 
 def short_table(methods: Sequence[Method]) -> str:
-    """The README's."""
+    """The table of the README."""
     lines = [
         (
             f"[`{method.name}`](docs/methods.md#{method.name})",
@@ -56,7 +58,7 @@ def _links(method: Method) -> str:
 
 
 def _counted() -> str:
-    """What SparseVLM released under the label of 192 tokens, in the three ways of counting."""
+    """SparseVLM's released counts for "192 tokens", in the three ways of counting."""
     tokens, num_layers, counts = 576, 32, RECYCLING[1 / 3]
     ways = Budget(tokens, tuple(zip(LAYERS, counts, strict=True))).averages(num_layers)
     return (
@@ -90,12 +92,12 @@ def _media(method: Method) -> str:
 
 
 def _section(method: Method, tested: Mapping[str, Any]) -> str:
-    told = describe(method)
+    text = describe(method)
     lines = [(row.label, linked(row)) for row in rows(method, tested)]
     parts = [
         f'<a id="{method.name}"></a>\n\n## {method.title}',
         f"**{method.summary}**",
-        f"{told.idea} {told.more}".rstrip(),
+        f"{text.idea} {text.more}".rstrip(),
         markdown_table(("", ""), lines),
         *_knobs(method),
     ]
@@ -110,7 +112,7 @@ def linked(row: Row) -> str:
 
 
 def _knobs(method: Method) -> list[str]:
-    """A table, if there are any."""
+    """A table of the knobs, if there are any."""
     lines = [(f"`{knob.name}`", knob.default, knob.limits, knob.meaning) for knob in knobs(method)]
     return [markdown_table(("knob", "default", "range", "what it is"), lines)] if lines else []
 

@@ -1,4 +1,4 @@
-"""docs/models.md: what each card says, and which method runs on which family."""
+"""docs/models.md: the cards of the models, and which method runs on which family."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ TEMPLATE = Path(__file__).with_name("models_page.md")
 HUB = "https://huggingface.co"
 HEAD = ("name", "family", "checkpoint", "revision", "parameters", "takes", "visual tokens")
 HEAD += ("LLM layers", "boxes", "guide", "GiB in bf16", "licence")
-SHORT = {  # words of a refusal, and what stands for it in a cell
+SHORT = {  # text in a refusal -> text in its cell
     "takes a clip,": "clips only",
     "takes a picture,": "pictures only",
     "regular grid": "no grid",
 }
 
-Cell = Mapping[str, Any]  # of the matrix, as tests/matrix.py writes it
+Cell = Mapping[str, Any]  # of the report of tests/matrix.py
 
 
 def markdown(matrix: Mapping[str, Any], timing: str, methods: Sequence[Method]) -> str:
-    """The page; `matrix` is what tests/matrix.py writes, `timing` the tables of costs."""
+    """The page. `matrix` is the report of tests/matrix.py, `timing` the tables of costs."""
     names = {method.name for method in methods}
     cells = [cell for cell in matrix["cells"] if cell["method"] in names]
     measured = [cell["measured_ratio"] for cell in cells if not cell["refused"]]
@@ -100,7 +100,7 @@ def _cell(cell: Cell, numbers: Mapping[str, int]) -> str:
 
 
 def _short(reason: str) -> str:
-    return next((short for words, short in SHORT.items() if words in reason), "refuses")
+    return next((short for text, short in SHORT.items() if text in reason), "refuses")
 
 
 def _refusals(cells: Sequence[Cell]) -> list[str]:
@@ -108,7 +108,7 @@ def _refusals(cells: Sequence[Cell]) -> list[str]:
 
 
 def _reasons(cells: Sequence[Cell]) -> str:
-    """What a lane says where it refuses, numbered as in the matrix."""
+    """The error messages of the refusals, numbered as in the matrix."""
     return "\n".join(f"{number}. {reason}" for number, reason in enumerate(_refusals(cells), 1))
 
 

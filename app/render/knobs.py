@@ -1,4 +1,4 @@
-"""The knobs that are a method's own, and the presets that turn them, in words."""
+"""Text about the knobs of a method and their presets."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from pruning.base import CompressionMethod
 
 @dataclass(frozen=True)
 class Knob:
-    """What a person may turn: all of it in words."""
+    """A knob as text."""
 
     name: str
     default: str
-    limits: str  # "0.01 to 1", or the choices there are
+    limits: str  # "0.01 to 1", or the choices
     meaning: str
 
 
 def knobs(method: type[CompressionMethod]) -> tuple[Knob, ...]:
-    """Those that not every method has."""
+    """The knobs of a method that are not common to all methods."""
     common = {knob.name for knob in fields(CompressionMethod)}
     return tuple(
         Knob(knob.name, _value(knob.default), _limits(knob.metadata), knob.metadata["help"])
@@ -30,12 +30,12 @@ def knobs(method: type[CompressionMethod]) -> tuple[Knob, ...]:
 
 
 def presets(method: type[CompressionMethod]) -> str:
-    """Which there are, and the knobs that each turns; nothing of a method with a single one."""
-    told = []
-    for name, turned in method.PRESETS.items():
-        values = ", ".join(f"`{knob}` {_value(value)}" for knob, value in turned.items())
-        told.append(f"`{method.name}:{name}`: {values or 'every knob at its default'}")
-    return "; ".join(told) if len(told) > 1 else ""
+    """The presets and the knobs that they set; empty for a method with one preset."""
+    texts = []
+    for name, values in method.PRESETS.items():
+        text = ", ".join(f"`{knob}` {_value(value)}" for knob, value in values.items())
+        texts.append(f"`{method.name}:{name}`: {text or 'every knob at its default'}")
+    return "; ".join(texts) if len(texts) > 1 else ""
 
 
 def _limits(limits: Mapping[str, Any]) -> str:

@@ -1,4 +1,4 @@
-"""What a method is, in words: one source for docs/methods.md, the README and the page."""
+"""Text about a method: one source for docs/methods.md, the README and the page."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Method = type[CompressionMethod]
 
 @dataclass(frozen=True)
 class Row:
-    """One line about a method; `link` is the first words of a part of it, and where they lead."""
+    """One line about a method; `link` is a part of its text, and the address of that part."""
 
     label: str
     text: str
@@ -27,29 +27,29 @@ class Row:
 
 
 def rows(method: Method, tested: Mapping[str, Any]) -> tuple[Row, ...]:
-    """What is told of a method wherever more is told than its summary; then come its knobs.
+    """The lines about a method, without its summary and knobs.
 
     Args:
         method: any of METHODS.
-        tested: how every method fared, by name, in laws and parity tests.
+        tested: results of laws and parity tests, by method.
     """
-    told, ran = describe(method), tested.get(method.name)
-    arxiv, pinned = method.paper.rpartition("/")[2], re.match(r"\S+ @ (\w+)", told.code)
+    text, report = describe(method), tested.get(method.name)
+    arxiv, pinned = method.paper.rpartition("/")[2], re.match(r"\S+ @ (\w+)", text.code)
     return (
-        Row("Paper", told.paper, (f"arXiv {arxiv}", method.paper) if arxiv else None),
-        Row("Code", told.code, (pinned[0], f"{method.code}/tree/{pinned[1]}") if pinned else None),
-        Row("Where", told.where),
-        Row("Signals", _by_preset(method, lambda made: signals(made.needs))),
-        Row("Positions", told.positions),
-        Row("Ours differs", told.differs),
-        *([Row("Presets", turned)] if (turned := presets(method)) else []),
-        Row("Parity", parity(ran)),
-        Row("Laws", laws(ran)),
+        Row("Paper", text.paper, (f"arXiv {arxiv}", method.paper) if arxiv else None),
+        Row("Code", text.code, (pinned[0], f"{method.code}/tree/{pinned[1]}") if pinned else None),
+        Row("Where", text.where),
+        Row("Signals", _by_preset(method, lambda one: signals(one.needs))),
+        Row("Positions", text.positions),
+        Row("Ours differs", text.differs),
+        *([Row("Presets", names)] if (names := presets(method)) else []),
+        Row("Parity", parity(report)),
+        Row("Laws", laws(report)),
     )
 
 
 def place(method: Method) -> str:
-    """Where a method acts, by the verbs it has."""
+    """Where a method acts, as text."""
     match method.acts("before"), method.acts("inner"):
         case True, True:
             return "before the LLM and inside it"
@@ -61,22 +61,24 @@ def place(method: Method) -> str:
 
 
 def positions(method: Method) -> str:
-    """How survivors are numbered: "PERC; in `fix`: RPME"."""
+    """The numbering of survivors: "PERC; in `fix`: RPME"."""
     return _by_preset(method, _numbering)
 
 
-def _numbering(made: CompressionMethod) -> str:
-    before = [made.positions.before.name] if made.acts("before") else []
-    inside = [made.positions.inner.name] if made.acts("inner") else []
+def _numbering(method: CompressionMethod) -> str:
+    before = [method.positions.before.name] if method.acts("before") else []
+    inside = [method.positions.inner.name] if method.acts("inner") else []
     return " · ".join(dict.fromkeys(before + inside)) or "–"
 
 
-def _by_preset(method: Method, tell: Callable[[CompressionMethod], str]) -> str:
-    """What is told of the first preset, then of those that differ from it."""
+def _by_preset(method: Method, text_of: Callable[[CompressionMethod], str]) -> str:
+    """The text of the first preset, then of the presets that differ from it."""
     first, *others = method.PRESETS
-    usual = tell(create(method.name, first))
+    usual = text_of(create(method.name, first))
     presets: dict[str, list[str]] = {}
     for preset in others:
-        presets.setdefault(tell(create(method.name, preset)), []).append(f"`{preset}`")
+        presets.setdefault(text_of(create(method.name, preset)), []).append(f"`{preset}`")
     presets.pop(usual, None)
-    return "; ".join([usual, *(f"in {', '.join(who)}: {told}" for told, who in presets.items())])
+    return "; ".join(
+        [usual, *(f"in {', '.join(names)}: {text}" for text, names in presets.items())]
+    )

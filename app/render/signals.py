@@ -1,34 +1,34 @@
-"""The signals that a method needs, in words."""
+"""Text about the signals that a method needs."""
 
 from __future__ import annotations
 
 from pruning.base import Needs
 
 ENCODER = {
-    "attention": "the attention that its tokens receive",
+    "attention": "received attention",
     "keys": "keys",
-    "last_attention": "the attention that tokens receive in its last layer, as one head",
+    "last_attention": "received attention of its last layer, as one head",
     "last_keys": "keys of its last layer",
     "cls": "[CLS]",
-    "frames": "one vector a frame",
+    "frames": "one vector for each frame",
     "text": "embeddings of the text",
 }
 LLM = {
     "attention": "attention of {rows}",
-    "ahead": "attention that {rows} would give next",
+    "ahead": "attention of {rows} in the next layer",
     "hidden": "hidden states",
-    "inputs": "visual tokens as they came in",
+    "inputs": "visual tokens as they enter",
     "queries": "queries of {rows}",
     "keys": "keys",
     "values": "values",
     "text": "hidden states of the text",
-    "text_inputs": "the text as it came in",
+    "text_inputs": "text as it enters",
     "text_values": "values of the text",
     "context_values": "values of all other rows",
     "rotary": "rotary angles of visual tokens",
     "query_rotary": "rotary angles of {rows}",
 }
-GUIDE = {"guidance": "attention, as it reads the question and answers it"}
+GUIDE = {"guidance": "attention of the question and the answer"}
 ROWS = {
     "none": "",
     "last": "the last text token",
@@ -39,23 +39,20 @@ ROWS = {
 
 def signals(needs: Needs) -> str:
     """ "of the encoder: keys; of the LLM: attention of the last text token"."""
-    encoder = [words for name, words in ENCODER.items() if name in needs.encoder]
+    encoder = [text for name, text in ENCODER.items() if name in needs.encoder]
     if needs.encoder_span:
         encoder.append(f"hidden states {_depth(*needs.encoder_span)}")
     if needs.encoder_received:
-        received = "the attention that tokens receive"
-        encoder.append(f"{received} {_depth(*needs.encoder_received)}")
+        encoder.append(f"received attention {_depth(*needs.encoder_received)}")
     llm = [
-        words.format(rows=ROWS[needs.llm_queries])
-        for name, words in LLM.items()
-        if name in needs.llm
+        text.format(rows=ROWS[needs.llm_queries]) for name, text in LLM.items() if name in needs.llm
     ]
     if llm and not needs.llm_rope:
         llm.append("without rotary embedding")
-    guide = [words for name, words in GUIDE.items() if name in needs.llm]
+    guide = [text for name, text in GUIDE.items() if name in needs.llm]
     parts = {"encoder": encoder, "LLM": llm, "guide": guide}
-    told = [f"of the {part}: {', '.join(words)}" for part, words in parts.items() if words]
-    return "; ".join(told) or "none"
+    texts = [f"of the {part}: {', '.join(names)}" for part, names in parts.items() if names]
+    return "; ".join(texts) or "none"
 
 
 def _depth(low: float, high: float) -> str:

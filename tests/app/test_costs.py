@@ -1,4 +1,4 @@
-"""What docs/models.md tells of costs: the stored counts are today's, and so are the papers'."""
+"""The costs in docs/models.md: stored counts are those of today, and papers are quoted."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from app.measure import timing
 from app.settings import Settings
 
 ROW = {"method": "fastv", "retention_ratio": 0.25, "refused": "", "visual_tokens": 1000}
-TOLD = {"tflops": 2.0, "cache_mb": 50.0}
+COST = {"tflops": 2.0, "cache_mb": 50.0}
 REPORT = {
     "model": "llava-1.5-7b@random",
     "upload": {"frames": 1, "height": 336, "width": 448},
@@ -26,8 +26,8 @@ def stored(folder: str, name: str) -> dict:
 
 
 @pytest.mark.parametrize("name", COUNTED)
-def test_what_is_stored_is_counted_alike_today(name):
-    """Where it is not: `make costs`."""
+def test_stored_counts_are_those_of_today(name):
+    """On failure: `make costs docs`."""
     report = stored("costs", name)
     upload, vanilla = report["upload"], report["rows"][0]
     size = upload["height"], upload["width"]
@@ -38,20 +38,20 @@ def test_what_is_stored_is_counted_alike_today(name):
     assert today["visual_tokens"] == report["visual_tokens"]
 
 
-def test_each_method_stands_beside_vanilla():
+def test_each_method_has_its_share_of_vanilla():
     vanilla = {**ROW, "method": "vanilla", "retention_ratio": None, "tflops": 8, "cache_mb": 200}
-    told = costs.counted({**REPORT, "rows": [vanilla, {**ROW, **TOLD}]})
-    assert "a picture of 336 × 448 pixels: 1,000 visual tokens and 20 of text" in told
-    assert told.splitlines()[-1] == "| `fastv` | 25.0 % | 1,000 | 2.00 | 25.0 % | 50.0 | 25.0 % |"
+    text = costs.counted({**REPORT, "rows": [vanilla, {**ROW, **COST}]})
+    assert "a picture of 336 × 448 pixels: 1,000 visual tokens and 20 of text" in text
+    assert text.splitlines()[-1] == "| `fastv` | 25.0 % | 1,000 | 2.00 | 25.0 % | 50.0 | 25.0 % |"
 
 
-def test_a_method_that_refused_has_no_line():
+def test_a_refused_method_has_no_row():
     refused = {**ROW, "refused": "too low", "tflops": None, "cache_mb": None}
-    told = costs.counted({**REPORT, "rows": [{**ROW, **TOLD}, refused]})
-    assert told.count("fastv") == 1
+    text = costs.counted({**REPORT, "rows": [{**ROW, **COST}, refused]})
+    assert text.count("fastv") == 1
 
 
-def test_papers_are_quoted_with_their_machine_and_times_name_ours():
+def test_figures_of_papers_and_our_times_name_the_machine():
     docs = MODELS_PAGE.read_text()
     for paper in json.loads((RESULTS / "published.json").read_text()).values():
         assert f"{paper['source']}, measured there on {paper['machine']}" in docs

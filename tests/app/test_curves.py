@@ -1,4 +1,4 @@
-"""The training curves: every logged value in its place, rounds one after another."""
+"""The training curves: logged values at their steps, stages in the order of training."""
 
 import json
 
@@ -25,19 +25,19 @@ def logs(tmp_path):
     return tmp_path
 
 
-def test_rounds_follow_each_other_and_begin_with_the_encoder(logs):
+def test_stages_are_in_order_of_rounds_the_encoder_first(logs):
     ran = stages(logs / "image")
     assert [stage.name for stage in ran] == ["encoder", "answers", "encoder-2", "answers-2"]
     assert [stage.steps for stage in ran] == [20, 10, 30, 5]
 
 
-def test_steps_go_on_from_stage_to_stage(logs):
+def test_steps_continue_from_stage_to_stage(logs):
     losses = points(stages(logs / "image"), ["loss"])
-    assert [one["step"] for one in losses] == [0, 10, 19, 20, 29, 30, 59, 60, 64]
-    assert [one["value"] for one in losses][::3] == [4.0, 2.0, 3.0]
+    assert [loss["step"] for loss in losses] == [0, 10, 19, 20, 29, 30, 59, 60, 64]
+    assert [loss["value"] for loss in losses][::3] == [4.0, 2.0, 3.0]
 
 
-def test_only_what_a_stage_logged_is_drawn_of_it(logs):
+def test_a_stage_has_only_the_values_that_it_logged(logs):
     words = points(stages(logs / "image"), ["words_right", "kind_right"])
     assert {(one["stage"], one["what"]) for one in words} == {
         ("answers", curves.SHARES["words_right"]),
@@ -46,13 +46,13 @@ def test_only_what_a_stage_logged_is_drawn_of_it(logs):
     }
 
 
-def test_steps_that_a_stopped_run_took_again_count_once_and_as_they_went_last():
+def test_repeated_steps_of_a_resumed_run_count_once_with_the_last_values():
     again = [{"step": 10, "seconds": 5.0, "loss": 3.0}, {"step": 20, "seconds": 9.0, "loss": 1.0}]
     text = "\n".join(map(json.dumps, [*again, {"step": 10, "seconds": 6.0, "loss": 2.0}]))
     assert [line["loss"] for line in curves._lines(text)] == [2.0, 1.0]
 
 
-def test_a_smoothed_value_is_the_mean_of_its_neighbours_and_of_no_others():
+def test_a_smoothed_value_is_the_mean_of_its_neighbours():
     values = [0.0] * 20
     values[10] = 1.0
     near = [index for index, value in enumerate(smoothed(values)) if value > 0]
@@ -60,7 +60,7 @@ def test_a_smoothed_value_is_the_mean_of_its_neighbours_and_of_no_others():
     assert smoothed([1.0, 2.0, 3.0]) == [2.0, 2.0, 2.0] and smoothed([7.0]) == [7.0]
 
 
-def test_both_models_are_drawn_with_the_names_of_their_stages_and_shares(logs, tmp_path):
+def test_both_pictures_name_their_stages_and_shares(logs, tmp_path):
     paths = list(curves.draw(logs, tmp_path))
     assert [path.name for path in paths] == ["curves-image.svg", "curves-video.svg"]
     for path in paths:
@@ -70,12 +70,12 @@ def test_both_models_are_drawn_with_the_names_of_their_stages_and_shares(logs, t
         assert curves.SHARES["coordinate_near"] not in drawn, "no stage logged it"
 
 
-def test_one_stage_alone_can_be_drawn(tmp_path):
+def test_a_single_stage_can_be_drawn(tmp_path):
     stage = Stage("encoder", ({"step": 0, "seconds": 1.0, "loss": 2.0, "patch_accuracy": 0.1},))
     chart_svg(curves.chart([stage]), tmp_path / "one.svg")
     assert "<svg" in (tmp_path / "one.svg").read_text()
 
 
-def test_a_folder_without_logs_is_refused_by_name(tmp_path):
+def test_a_folder_without_logs_is_refused(tmp_path):
     with pytest.raises(ValueError, match="wanted the log of a training"):
         stages(tmp_path)

@@ -1,11 +1,11 @@
-"""The examples: what is drawn is what the index says, and the page knows it again."""
+"""The example uploads: their index matches the files, and the page recognises them."""
 
 import json
 
 import numpy as np
 import pytest
 
-from app import request
+from app import example_uploads
 from app.docs import examples
 from app.jobs import read_job
 from app.request import Request
@@ -26,14 +26,14 @@ def drawn(tmp_path_factory):
     return [entry | {"file": str(folder / entry["file"])} for entry in index]
 
 
-def test_a_clip_lasts_as_long_as_its_world_says_and_holds_every_frame(drawn):
+def test_a_clip_has_the_duration_of_the_world_and_all_frames(drawn):
     clip = read_media(drawn[1]["file"], 64)
     assert clip.frames.shape == (examples.DRAWN_FRAMES, 96, 96, 3), "square, as it was drawn"
     assert clip.times[-1] == pytest.approx(examples.SECONDS, rel=0.05)
 
 
-def test_every_example_has_questions_of_which_each_answer_is_known(drawn, monkeypatch):
-    monkeypatch.setattr(request, "examples", lambda: tuple(drawn))
+def test_every_example_has_questions_with_known_answers(drawn, monkeypatch):
+    monkeypatch.setattr(example_uploads, "examples", lambda: tuple(drawn))
     for entry in drawn:
         assert len(entry["questions"]) >= 3
         for known in entry["questions"]:
@@ -42,13 +42,13 @@ def test_every_example_has_questions_of_which_each_answer_is_known(drawn, monkey
             assert (truth.box is None) == (known["box"] is None)
 
 
-def test_where_something_is_at_the_end_is_true_of_the_last_frame_that_is_sampled(drawn):
+def test_the_last_sampled_frame_is_the_last_frame(drawn):
     seen = read_media(drawn[1]["file"], drawn[1]["frames"]).frames
     played = read_media(drawn[1]["file"], 64).frames
     assert np.array_equal(seen[-1], played[-1])
     assert any(known["box"] for known in drawn[1]["questions"])
 
 
-def test_the_seeds_are_of_scenes_that_no_training_draws():
+def test_training_draws_none_of_the_seeds():
     for seed in (*examples.SEEDS, *examples.CLIP_SEEDS):
         assert examples.evaluation_seed(seed) == seed

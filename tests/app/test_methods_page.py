@@ -1,4 +1,4 @@
-"""What is told of methods: the docs, the README and the page's note say what the classes say."""
+"""Text about methods: the docs, the README and the note of the page agree with the classes."""
 
 from __future__ import annotations
 
@@ -69,12 +69,12 @@ def test_a_readme_without_a_place_for_the_table_is_refused(tmp_path, monkeypatch
 
 
 @each_method
-def test_the_docs_tell_all_of_a_method(method: type[CompressionMethod], docs: str) -> None:
+def test_the_docs_have_all_parts_of_a_method(method: type[CompressionMethod], docs: str) -> None:
     section = docs.partition(f'<a id="{method.name}"></a>')[2].partition('<a id="')[0]
-    told = describe(method)
+    text = describe(method)
     assert f"## {method.title}\n" in section
-    assert method.summary in section and told.idea in section and told.more in section
-    assert told.where in section and told.positions in section and told.differs in section
+    assert method.summary in section and text.idea in section and text.more in section
+    assert text.where in section and text.positions in section and text.differs in section
     assert method.paper in section and method.code in section
     own = {knob.name for knob in fields(method)} - {knob.name for knob in fields(CompressionMethod)}
     assert all(f"\n| `{knob}` | " in section for knob in own)
@@ -82,7 +82,7 @@ def test_the_docs_tell_all_of_a_method(method: type[CompressionMethod], docs: st
         assert all(f"`{method.name}:{preset}`: " in section for preset in method.PRESETS)
 
 
-def test_every_link_inside_the_docs_leads_somewhere(docs: str) -> None:
+def test_every_link_inside_the_docs_has_a_target(docs: str) -> None:
     readme = page.short_table(METHODS)
     anchors = set(re.findall(r'<a id="(.*)"></a>', docs))
     linked = re.findall(r"\]\(#(.*?)\)", docs) + re.findall(r"\]\(docs/methods.md#(.*?)\)", readme)
@@ -114,14 +114,14 @@ def test_a_method_without_results_is_listed_as_not_measured() -> None:
 
 
 def report(**changes: object) -> dict:
-    """Of two methods at two ratios, one of which refuses the lower."""
-    told = {"grounding": 0.5, "other": 0.9, "refused": ""}
+    """Results of two methods at two ratios; one refuses the lower ratio."""
+    shares = {"grounding": 0.5, "other": 0.9, "refused": ""}
     refused = {"refused": "too low", "smallest": 0.1319, "grounding": None, "other": None}
     rows = [
-        {"method": "vanilla", "retention_ratio": None, **told},
-        {"method": "grid", "retention_ratio": 0.333, **told},
-        {"method": "grid", "retention_ratio": 0.111, **told, "grounding": 0.25},
-        {"method": "fastv", "retention_ratio": 0.333, **told},
+        {"method": "vanilla", "retention_ratio": None, **shares},
+        {"method": "grid", "retention_ratio": 0.333, **shares},
+        {"method": "grid", "retention_ratio": 0.111, **shares, "grounding": 0.25},
+        {"method": "fastv", "retention_ratio": 0.333, **shares},
         {"method": "fastv", "retention_ratio": 0.111, **refused},
     ]
     asked = {"questions": {"grounding": 100, "other": 400}, "conditions": {"device": "CPU"}}
@@ -129,19 +129,19 @@ def report(**changes: object) -> dict:
     return {**named, **asked, "rows": rows, **changes}
 
 
-def test_a_method_has_a_line_of_shares_and_where_it_refuses_the_smallest_ratio() -> None:
+def test_a_method_has_a_row_of_shares_or_its_smallest_ratio() -> None:
     *_, head, _, grid, fastv = answers(report()).splitlines()
     assert head == "|  | 33.3 % | 11.1 % |"
     assert grid == "| `grid` | 0.500 · 0.900 | 0.250 · 0.900 |"
     assert fastv == "| `fastv` | 0.500 · 0.900 | from 13.2 % |"
 
 
-def test_the_docs_say_how_far_sampling_alone_moves_a_share() -> None:
+def test_the_docs_have_the_sampling_error() -> None:
     assert half_width(0.5, 100) == pytest.approx(0.098)
-    told = answers(report())
-    assert "100 questions for a box, 400 others" in told and "device CPU" in told
-    assert "near one half by ±9.8 points for boxes and ±4.9 for the others" in told
-    assert "near nine tenths by ±5.9 and ±2.9" in told
+    text = answers(report())
+    assert "100 questions for a box, 400 others" in text and "device CPU" in text
+    assert "near 0.5 is ±9.8 points for boxes and ±4.9 for the others" in text
+    assert "near 0.9, ±5.9 and ±2.9" in text
 
 
 def test_the_stored_answers_are_of_all_presets_of_methods_that_exist() -> None:
@@ -157,17 +157,17 @@ def test_a_cell_may_hold_a_bar() -> None:
 
 
 @each_method
-def test_every_signal_that_a_method_needs_has_words(method: type[CompressionMethod]) -> None:
+def test_every_signal_of_a_method_has_a_text(method: type[CompressionMethod]) -> None:
     for preset in method.PRESETS:
         needs = create(method.name, preset).needs
         inside = LLM | GUIDE
         assert needs.encoder <= ENCODER.keys() and needs.llm <= inside.keys()
         assert all(ENCODER[name] in signals(needs) for name in needs.encoder)
-        said = [inside[name].format(rows=ROWS[needs.llm_queries]) for name in needs.llm]
-        assert all(words in signals(needs) for words in said)
+        texts = [inside[name].format(rows=ROWS[needs.llm_queries]) for name in needs.llm]
+        assert all(text in signals(needs) for text in texts)
 
 
-def test_signals_say_of_which_part_of_which_rows_and_of_which_layers() -> None:
+def test_signals_name_their_part_rows_and_layers() -> None:
     needs = Needs(
         encoder=frozenset({"keys"}),
         encoder_span=(0.5, 1.0),
@@ -182,34 +182,34 @@ def test_signals_say_of_which_part_of_which_rows_and_of_which_layers() -> None:
     assert signals(Needs()) == "none"
 
 
-def test_places_and_positions_are_those_of_the_verbs_and_the_presets() -> None:
-    told = {method.name: (place(method), positions(method)) for method in METHODS}
-    assert told["vanilla"] == ("nowhere", "–")
-    assert told["random"] == ("before the LLM", "PESP")
-    assert told["fastv"] == ("inside the LLM", "PESP; in `fix`: RPME")
-    assert told["prunevid"] == ("before the LLM and inside it", "PERC · PESP")
+def test_places_and_positions_are_those_of_the_class_and_its_presets() -> None:
+    texts = {method.name: (place(method), positions(method)) for method in METHODS}
+    assert texts["vanilla"] == ("nowhere", "–")
+    assert texts["random"] == ("before the LLM", "PESP")
+    assert texts["fastv"] == ("inside the LLM", "PESP; in `fix`: RPME")
+    assert texts["prunevid"] == ("before the LLM and inside it", "PERC · PESP")
 
 
 @each_method
-def test_the_note_of_the_page_says_what_the_docs_say(method: type[CompressionMethod]) -> None:
-    note, told = methods_note([method.name]), describe(method)
+def test_the_note_of_the_page_has_the_text_of_the_docs(method: type[CompressionMethod]) -> None:
+    note, description = methods_note([method.name]), describe(method)
     assert escape(method.summary) in note
     words = re.sub(r"</?(code|a|b)\b[^>]*>", "", note)
-    told_of = rows(method, TESTED["methods"])
-    for text in (told.idea, told.more, *(row.text for row in told_of)):
+    lines = rows(method, TESTED["methods"])
+    for text in (description.idea, description.more, *(line.text for line in lines)):
         assert escape(text.replace("`", "")) in words
-    for row in told_of:
-        assert row.link is None or f'<a href="{row.link[1]}"' in note
+    for line in lines:
+        assert line.link is None or f'<a href="{line.link[1]}"' in note
 
 
 @each_method
-def test_the_note_of_the_page_has_every_knob_its_range_and_the_presets(
+def test_the_note_of_the_page_has_every_knob_and_preset(
     method: type[CompressionMethod],
 ) -> None:
     words = re.sub(r"</?(code|a|b)\b[^>]*>", "", methods_note([method.name]))
     for knob in knobs(method):
-        told = f"{knob.name} {knob.default} ({knob.limits}): {knob.meaning}"
-        assert f"Knob {escape(told)}" in words
+        text = f"{knob.name} {knob.default} ({knob.limits}): {knob.meaning}"
+        assert f"Knob {escape(text)}" in words
     assert words.count("<p>Knob ") == len(knobs(method))
     assert (
         len(method.PRESETS) == 1 or f"Presets {escape(presets(method))}".replace("`", "") in words
@@ -217,15 +217,15 @@ def test_the_note_of_the_page_has_every_knob_its_range_and_the_presets(
 
 
 @each_method
-def test_the_note_of_the_page_says_which_laws_and_parity_tests_pass(
+def test_the_note_of_the_page_has_the_laws_and_parity_tests(
     method: type[CompressionMethod],
 ) -> None:
-    ran, words = TESTED["methods"].get(method.name), methods_note([method.name])
-    assert f"<b>Laws</b> {laws(ran)}" in words
-    assert f"<b>Parity</b> {escape(parity(ran))}" in words
+    own, words = TESTED["methods"].get(method.name), methods_note([method.name])
+    assert f"<b>Laws</b> {laws(own)}" in words
+    assert f"<b>Parity</b> {escape(parity(own))}" in words
 
 
-def test_the_lab_says_of_its_parts_what_is_said_of_their_methods_each_once() -> None:
+def test_the_lab_has_one_note_for_each_method_of_its_parts() -> None:
     lanes = [("nuwa:paper", "fastv", "rpme"), ("", "fastv", "rpme"), ("pooling", "", "published")]
     note = lab.describe(lanes)
     assert re.findall("<dt>(.*?)</dt>", note) == ["Nüwa", "FastV", "Average pooling", "RPME"]
@@ -233,14 +233,14 @@ def test_the_lab_says_of_its_parts_what_is_said_of_their_methods_each_once() -> 
     assert lab.describe([("", "", "published")]) == ""
 
 
-def test_what_is_ours_of_positions_is_said_to_be_on_the_page_and_in_the_docs(docs: str) -> None:
+def test_the_page_and_the_docs_mark_our_own_positions(docs: str) -> None:
     (affine,) = (title for title, value in POSITIONS if value == "rpme_affine")
     assert "(ours)" in affine and "RPME_AFFINE (ours)" in docs
     assert "axes of M-RoPE" in docs and "so these are ours" in docs
     assert "M-RoPE" in pages.README.read_text()
 
 
-def test_the_note_tells_of_a_method_once_whatever_its_presets() -> None:
+def test_the_note_has_a_method_once_for_all_its_presets() -> None:
     note = methods_note(["nuwa", "nuwa:paper"])
     assert note.count("<dt>Nüwa</dt>") == 1
     assert "<code>tree_mean</code>" in methods_note(["flashvid"])
