@@ -1,7 +1,7 @@
-"""What compressing costs by itself: random tokens of a 7B model's size, on the CPU.
+"""Cost of compression alone, on random tokens of a 7B model's size, on the CPU.
 
-Two questions: how long does each method take beside the prefill that it saves; and does FlashVID,
-stage by stage, grow no faster than the clip. Times are medians, after one warm-up.
+Compares each method's time with the prefill that it saves, and FlashVID's stages with the length of
+the clip. Times are medians after one warm-up.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 
 from app.measure.layer_time import LAYERS, layer_seconds
+from app.measure.report import NONE, check_counts
 from app.render.table import text_table
 from app.worker.conditions import processor
 from pruning.base import CompressionMethod
@@ -32,24 +33,24 @@ KEYS, KEY_HEADS = 1152, 16  # of SigLIP so400m, for VisionZip
 LIMITS = {"frames": 512, "tokens": 4096, "width": 16_384, "repeats": 1000}
 
 
-class Watched(FlashVID):
-    """FlashVID that leaves in `seconds` how long each stage took the last time."""
+class TimedFlashVID(FlashVID):
+    """FlashVID that stores the seconds of each stage of its last run."""
 
     seconds: ClassVar[dict[str, float]] = {}
 
     def cut(self, *inputs: Any) -> Tensor:
-        return self._watch("DySeg", super().cut, inputs)
+        return self._time("DySeg", super().cut, inputs)
 
     def select(self, *inputs: Any) -> tuple[Tensor, Tensor]:
-        return self._watch("ADTS", super().select, inputs)
+        return self._time("ADTS", super().select, inputs)
 
     def grow(self, *inputs: Any) -> Any:
-        return self._watch("TSTM", super().grow, inputs)
+        return self._time("TSTM", super().grow, inputs)
 
     def thin(self, *inputs: Any) -> Any:
-        return self._watch("DPC-kNN", super().thin, inputs)
+        return self._time("DPC-kNN", super().thin, inputs)
 
-    def _watch(self, stage: str, run: Callable, inputs: Sequence) -> Any:
+    def _time(self, stage: str, run: Callable, inputs: Sequence) -> Any:
         start = time.perf_counter()
         outcome = run(*inputs)
         self.seconds[stage] = time.perf_counter() - start
@@ -60,10 +61,10 @@ class Watched(FlashVID):
 def compression(
     frames: Sequence[int], clip: int, tokens: int, width: int, ratio: float, repeats: int
 ) -> dict:
-    """Measure everything; in seconds, and in visual tokens, as if there were no text."""
+    """Measures everything, in seconds; prefill is of visual tokens alone, without text."""
     for count in (*frames, clip):
-        _check(frames=count)
-    _check(tokens=tokens, width=width, repeats=repeats)
+        check_counts(LIMITS, frames=count)
+    check_counts(LIMITS, tokens=tokens, width=width, repeats=repeats)
     if not 0 < ratio < 1:
         raise ValueError(f"Retention ratio is {ratio}, wanted above 0 and below 1.")
     report = {
@@ -76,21 +77,17 @@ def compression(
         "retention_ratio": ratio,
         "repeats": repeats,
         "layers": LAYERS,
-        **_methods(seen(clip, tokens, width), ratio, repeats),
-        "flashvid": [_stages(seen(count, tokens, width), ratio, repeats) for count in frames],
+        **_methods(random_clip(clip, tokens, width), ratio, repeats),
+        "flashvid": [
+            _stages(random_clip(count, tokens, width), ratio, repeats) for count in frames
+        ],
     }
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return report | {"peak_mb": peak / 1024}
 
 
-def _check(**numbers: int) -> None:
-    for name, number in numbers.items():
-        if not 1 <= number <= LIMITS[name]:
-            raise ValueError(f"{name.title()}: {number} came, wanted 1 to {LIMITS[name]:,}.")
-
-
-def seen(frames: int, tokens: int, width: int) -> VisualTokens:
-    """A seeded clip that changes little by little: cosines of nearly 0.9 from frame to frame."""
+def random_clip(frames: int, tokens: int, width: int) -> VisualTokens:
+    """A seeded clip that changes slowly: cosines of nearly 0.9 between frames."""
     draw = torch.Generator().manual_seed(0)
     features = torch.randn(1, tokens, width, generator=draw) + 0.5
     features = features + 0.4 * torch.randn(frames, tokens, width, generator=draw)  # (T, N, D)
@@ -106,7 +103,7 @@ def seen(frames: int, tokens: int, width: int) -> VisualTokens:
 
 
 def _methods(visual: VisualTokens, ratio: float, repeats: int) -> dict:
-    """Each method's time beside what it saves: a layer's time at its rows, for each layer."""
+    """Each method's time, and the prefill it saves: the sum of layer times at its token counts."""
     n, width = visual.features.shape
     methods = [create(name, retention_ratio=ratio) for name in METHODS]
     stairs = [method.budget(n, LAYERS).per_layer(LAYERS) for method in methods]
@@ -133,14 +130,14 @@ def _compress(method: CompressionMethod, visual: VisualTokens, keep: int) -> Ten
 
 
 def _stages(visual: VisualTokens, ratio: float, repeats: int) -> dict:
-    """FlashVID's stages: medians of each, which need not sum to the median of the whole."""
-    method, runs = Watched(retention_ratio=ratio), []
+    """Median of each stage of FlashVID; they need not sum to the median of the total."""
+    method, runs = TimedFlashVID(retention_ratio=ratio), []
     keep = method.budget(len(visual), LAYERS).before
     for _ in range(repeats + 1):
-        Watched.seconds = dict.fromkeys(STAGES, 0.0)  # none runs where all tokens are kept
+        TimedFlashVID.seconds = dict.fromkeys(STAGES, 0.0)  # stages that do not run
         start = time.perf_counter()
         _compress(method, visual, keep)
-        runs.append({**Watched.seconds, "total": time.perf_counter() - start})
+        runs.append({**TimedFlashVID.seconds, "total": time.perf_counter() - start})
     medians = {name: statistics.median(run[name] for run in runs[1:]) for name in runs[0]}
     return {"frames": visual.layout.grid[0], **medians}
 
@@ -195,4 +192,4 @@ def table(report: dict) -> str:
 
 
 def _share(value: float | None) -> str:
-    return "–" if value is None else f"{value:.3%}"
+    return NONE if value is None else f"{value:.3%}"

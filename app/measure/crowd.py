@@ -1,8 +1,8 @@
-"""Many visitors at once on this machine: does each get its own answer, and does the server hold?
+"""Load test: many visitors on one page; compares answers, waits, memory and queue.
 
-Each visitor asks what was asked alone before, again and again until the time is over: every other
-one is a program, every other a page that is loaded anew each time. One that is refused comes again
-when it was told to. Nothing leaves the loopback.
+Each visitor repeats one question until the time is over and compares the answer with that of a run
+without other visitors. Half of the visitors are programs, half are pages, loaded for each question.
+A refused visitor retries after the suggested time. All traffic stays on the loopback.
 """
 
 from __future__ import annotations
@@ -10,87 +10,91 @@ from __future__ import annotations
 import multiprocessing
 import os
 import re
-import socket
 import statistics
-import subprocess
-import sys
 import threading
 import time
 import urllib.request
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, contextmanager
+from contextlib import closing
 from dataclasses import dataclass, field
+from itertools import cycle, islice
 from pathlib import Path
 from typing import Any
 
 from gradio_client import Client, handle_file
 
 from app.example_uploads import examples_of
-from app.measure.tab import Tab, spaced
+from app.measure.server import free_port, serve_page
+from app.measure.tab import Tab, normalize_space
 from app.settings import EXAMPLES, Settings
 
-PROCESSES = 5  # that the visitors live in
+PROCESSES = 5  # of visitors
 METHODS = ["visionzip"]  # beside vanilla
-TOLD = re.compile(r"again in about (\d+) s")
+RETRY = re.compile(r"again in about (\d+) s")
 
-WARM = 60  # seconds that visitors come before memory is looked at: fonts, buffers, first sessions
-FLAT = 0.05  # of the memory: what Gradio and the allocators keep of freed memory comes and goes
+WARM = 60  # seconds before memory counts: fonts, buffers and first sessions fill it
+FLAT = 0.05  # accepted growth: freed memory that Gradio and the allocators hold varies
 
 Question = tuple[str, str]  # file and question
-Ask = Callable[[Question], list[str]]  # the answers of the lanes, their words a space apart
+Ask = Callable[[Question], list[str]]  # gives the answers of the lanes, one space between words
 
 
 @dataclass
 class Visit:
-    """One visitor's answers."""
+    """The answers of one visitor."""
 
-    waits: list[float] = field(default_factory=list)  # seconds from asking first to the answer
+    waits: list[float] = field(default_factory=list)  # seconds from the question to the answer
     refusals: int = 0
-    wrong: list[str] = field(default_factory=list)  # what came in place of the own answer
+    wrong: list[str] = field(default_factory=list)  # wrong answers and errors
 
 
 def load(visitors: int, seconds: float, settings: Settings) -> dict[str, Any]:
-    """Serve the page, send the visitors, and report what they and the server went through."""
-    with served() as (address, metrics, server):
-        questions = list(asked(visitors))
+    """Serves the page, runs the visitors, and reports on visitors and server."""
+    metrics = free_port()
+    environment = {
+        "TOKENSCOPE_METRICS_PORT": f"{metrics}",
+        "TOKENSCOPE_MAX_REQUESTS_PER_MINUTE": "0",  # all visitors have one address
+        "TOKENSCOPE_ADDRESS_JOBS": "0",
+        "TOKENSCOPE_MAX_HELD_MB": "20",  # reached within the first minute, then flat
+    }
+    with serve_page(**environment) as (address, server):
+        questions = list(islice(cycle(_questions()), visitors))
         ask = program(address)
-        known = {question: ask(question) for question in dict.fromkeys(questions)}
-        asked_alone = [(question, known[question]) for question in questions]
-        gauge = Gauge(server.pid, metrics)
+        alone = {question: ask(question) for question in dict.fromkeys(questions)}
+        expected = [(question, alone[question]) for question in questions]
+        gauge = Gauge(server.pid, f"http://127.0.0.1:{metrics}/metrics")
         with gauge, multiprocessing.get_context("spawn").Pool(PROCESSES) as pool:
             shares = [
-                (address, WARM + seconds, asked_alone[process::PROCESSES])
+                (address, WARM + seconds, expected[process::PROCESSES])
                 for process in range(PROCESSES)
             ]
             visits = [visit for share in pool.starmap(crowd, shares) for visit in share]
     return report(visits, gauge, settings) | {"visitors": visitors, "seconds": seconds}
 
 
-def asked(visitors: int) -> Iterator[Question]:
-    """A question for each visitor: those of the examples, over and over."""
-    known = [
-        (one["file"], question["question"])
-        for one in examples_of("image")
-        for question in one["questions"]
+def _questions() -> list[Question]:
+    return [
+        (example["file"], question["question"])
+        for example in examples_of("image")
+        for question in example["questions"]
     ]
-    return (known[number % len(known)] for number in range(visitors))
 
 
 def program(address: str) -> Ask:
-    """A program on `/compare`, which waits as long as its place in the queue takes."""
+    """A client of `/compare`; it waits in the queue as long as needed."""
     client = Client(address, verbose=False, httpx_kwargs={"timeout": 600})
 
     def ask(question: Question) -> list[str]:
         upload = handle_file(EXAMPLES / question[0])
-        said = client.predict(upload, question[1], methods=METHODS, api_name="/compare")
-        return [spaced(lane["answer"]) for lane in said["lanes"]]
+        result = client.predict(upload, question[1], methods=METHODS, api_name="/compare")
+        return [normalize_space(lane["answer"]) for lane in result["lanes"]]
 
     return ask
 
 
 def page(address: str) -> Ask:
-    """A page on its own Compare, each time in a new session."""
+    """A page that is loaded for each question, so each has a new session."""
 
     def ask(question: Question) -> list[str]:
         with closing(Tab(address)) as tab:
@@ -99,46 +103,48 @@ def page(address: str) -> Ask:
     return ask
 
 
-WAYS = (program, page)
+CLIENTS = (program, page)
 
 
-def crowd(address: str, seconds: float, known: Sequence[tuple[Question, list[str]]]) -> list[Visit]:
-    """The visitors of one process, a thread each."""
+def crowd(
+    address: str, seconds: float, expected: Sequence[tuple[Question, list[str]]]
+) -> list[Visit]:
+    """The visitors of one process, one thread each."""
 
     def begin(number: int) -> Visit:
-        return visit(WAYS[number % len(WAYS)](address), seconds, *known[number])
+        return visit(CLIENTS[number % len(CLIENTS)](address), seconds, *expected[number])
 
-    with ThreadPoolExecutor(max(len(known), 1)) as threads:
-        return list(threads.map(begin, range(len(known))))
+    with ThreadPoolExecutor(max(len(expected), 1)) as threads:
+        return list(threads.map(begin, range(len(expected))))
 
 
 def visit(ask: Ask, seconds: float, question: Question, alone: list[str]) -> Visit:
-    """Ask the same question until the time is over."""
-    made, deadline = Visit(), time.monotonic() + seconds
+    """Asks one question until the time is over."""
+    result, deadline = Visit(), time.monotonic() + seconds
     while time.monotonic() < deadline:
         start = time.monotonic()
-        said = persistent(ask, question, made)
-        if said == alone:
-            made.waits.append(time.monotonic() - start)
+        answers = ask_with_retries(ask, question, result)
+        if answers == alone:
+            result.waits.append(time.monotonic() - start)
         else:
-            made.wrong.append(f"{question[1]} {said}, wanted {alone}")
-    return made
+            result.wrong.append(f"{question[1]} {answers}, wanted {alone}")
+    return result
 
 
-def persistent(ask: Ask, question: Question, made: Visit) -> list[str] | str:
-    """The answers, however often the visitor is sent away; or what went wrong."""
+def ask_with_retries(ask: Ask, question: Question, visit: Visit) -> list[str] | str:
+    """The answers, after any number of refusals, or the error."""
     while True:
         try:
             return ask(question)
-        except Exception as error:  # whatever it is, it counts
-            if (told := TOLD.search(str(error))) is None:
+        except Exception as error:  # every error counts as a lost answer
+            if (retry := RETRY.search(str(error))) is None:
                 return f"{type(error).__name__}: {error}"
-            made.refusals += 1
-            time.sleep(int(told[1]))
+            visit.refusals += 1
+            time.sleep(int(retry[1]))
 
 
 class Gauge:
-    """The server's memory and its queue, once a second."""
+    """Samples the memory and the queue of the server once a second."""
 
     def __init__(self, pid: int, metrics: str) -> None:
         self.pid, self.metrics = pid, metrics
@@ -185,7 +191,7 @@ def report(visits: Sequence[Visit], gauge: Gauge, settings: Settings) -> dict[st
 
 
 def complaints(report: dict[str, Any]) -> list[str]:
-    """What a server that holds would not have let happen, a sentence each."""
+    """One sentence for each failure of the server."""
     first, last = report["minutes_mb"][0], report["last_minute_mb"]
     wrong, alone = len(report["wrong"]), report["without_answer"]
     longest, most = report["queue_longest"], report["queue_size"]
@@ -201,59 +207,17 @@ def complaints(report: dict[str, Any]) -> list[str]:
     return [sentence for true, sentence in found if true]
 
 
-@contextmanager
-def served() -> Iterator[tuple[str, str, subprocess.Popen]]:
-    """The page in a process of its own: its address, that of its metrics, and the process."""
-    port, metrics = free_port(), free_port()
-    server = subprocess.Popen(
-        [sys.executable, "-m", "app", "demo", "--port", f"{port}"],
-        env=os.environ
-        | {
-            "TOKENSCOPE_METRICS_PORT": f"{metrics}",
-            "TOKENSCOPE_MAX_REQUESTS_PER_MINUTE": "0",  # they share one address
-            "TOKENSCOPE_ADDRESS_JOBS": "0",
-            "TOKENSCOPE_MAX_HELD_MB": "20",  # full within the first minute, and then flat
-        },
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    try:
-        address = f"http://127.0.0.1:{port}/"
-        wait_for(address)
-        yield address, f"http://127.0.0.1:{metrics}/metrics", server
-    finally:
-        server.terminate()
-        server.wait()
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
-def wait_for(address: str, seconds: float = 180) -> None:
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        try:
-            urllib.request.urlopen(address, timeout=5)
-            return
-        except OSError:
-            time.sleep(0.2)
-    raise RuntimeError(f"The page did not answer within {seconds:.0f} s.")
-
-
 def table(report: dict[str, Any]) -> str:
     """The report as fixed-width text."""
     minutes = ", ".join(f"{megabytes:.0f}" for megabytes in report["minutes_mb"])
     return "\n".join(
         [
             f"visitors            {report['visitors']}, for {report['seconds']:.0f} s "
-            f"after {WARM} s of warming up",
+            f"after {WARM} s of warm-up",
             f"answers             {report['answers']}; wrong or lost {len(report['wrong'])}; "
             f"visitors without one {report['without_answer']}",
             f"wait, p50 and p95   {report['wait_p50']:.1f} s, {report['wait_p95']:.1f} s, "
-            f"after {report['refusals']} times being sent away",
+            f"after {report['refusals']} refusals",
             f"queue, longest      {report['queue_longest']:.0f} of {report['queue_size']}",
             f"server's memory     {minutes} MB, minute by minute since, "
             f"{report['last_minute_mb']:.0f} MB in the last, peak {report['peak_mb']:.0f} MB",

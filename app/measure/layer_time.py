@@ -1,4 +1,4 @@
-"""How long one layer of a Qwen2-7B takes over so many rows: what a shorter prompt saves."""
+"""Seconds of one layer of Qwen2-7B by the number of rows."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ WARM_UP = 16  # rows
 
 
 def layer_seconds(width: int, rows: Iterable[int]) -> dict[int, float]:
-    """Rows -> seconds through one layer with random weights, in one pass each, after a warm-up."""
+    """Rows -> seconds of one pass through a layer of random weights, after a warm-up."""
     decoder = one_layer(width)
     _pass(decoder, WARM_UP, width)
     return {count: _pass(decoder, count, width) for count in sorted(rows)}
 
 
 def one_layer(width: int) -> Decoder:
-    """The layer in float32; narrower than Qwen2-7B's in proportion, where `width` is."""
+    """The layer in float32; a smaller `width` scales the feed-forward part and the heads."""
     if width < HEAD_DIM or width % HEAD_DIM:
         raise ValueError(f"Width is {width}, wanted a multiple of {HEAD_DIM}, the size of a head.")
     heads = width // HEAD_DIM

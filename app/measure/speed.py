@@ -1,20 +1,15 @@
-"""How fast this machine is, measured the way the page measures: ratios are taken in one run.
+"""Speed of the page on this machine; every ratio compares times of one run.
 
-Five questions: how long until the page answers; how long the example takes to read; how soon four
-lanes speak and finish; whether our vanilla lane is slower than `generate`; whether a lane's clock
-changes when three others run.
+Measures the start of the page, the reading of an example, first text and end of four lanes, the
+vanilla lane beside `generate`, and each lane among three others beside the same lane alone.
 """
 
 from __future__ import annotations
 
 import os
 import resource
-import socket
 import statistics
-import subprocess
-import sys
 import time
-import urllib.request
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -22,6 +17,7 @@ from gradio_client import Client, handle_file
 
 from app.example_uploads import examples_of
 from app.jobs import NOUNS, first_kind, read_job
+from app.measure.server import serve_page
 from app.request import Request
 from app.settings import EXAMPLES, Settings
 from app.worker.conditions import conditions
@@ -31,6 +27,7 @@ from app.worker.protocol import Job
 from models.catalog import find
 from models.engine.base import Adapter
 from models.engine.pipeline import run_lane
+from models.engine.record import LaneResult
 from models.loading import load
 
 RETENTION = 1 / 9
@@ -38,7 +35,7 @@ FRAMES = 16  # sampled of the example clip
 
 
 def speed(model: str, repeats: int, settings: Settings) -> dict:
-    """Measure everything; seconds unless a key says otherwise."""
+    """Measures everything; in seconds unless a key has another unit."""
     example = _example(model)
     job = _job(example, model, settings)
     adapter = load(model, settings.device or None, settings.dtype or None)
@@ -59,7 +56,7 @@ def speed(model: str, repeats: int, settings: Settings) -> dict:
 
 
 def _example(model: str) -> dict:
-    """The first that the model takes."""
+    """The first example that the model takes."""
     kind = first_kind(find(model))
     if not (offered := examples_of(kind)):
         raise ValueError(f"There is no example {NOUNS[kind]}; draw it with `make examples`.")
@@ -67,7 +64,7 @@ def _example(model: str) -> dict:
 
 
 def _job(example: dict, model: str, settings: Settings) -> Job:
-    """What the page asks by itself, of `FRAMES` frames of a clip."""
+    """The page's default comparison, with `FRAMES` frames of a clip."""
     request = Request(
         upload=EXAMPLES / example["file"],
         question=example["questions"][0]["question"],
@@ -79,43 +76,20 @@ def _job(example: dict, model: str, settings: Settings) -> Job:
 
 
 def _page(example: dict, job: Job) -> dict[str, float]:
-    """Seconds from starting the server to its first 200; its memory after two comparisons."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        address = f"http://127.0.0.1:{probe.getsockname()[1]}/"
+    """Seconds from the start of the server to its first 200; its memory after two comparisons."""
     start = time.perf_counter()
-    server = subprocess.Popen(
-        [sys.executable, "-m", "app", "demo", "--port", address.rpartition(":")[2].strip("/")],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    try:
-        _await(address)
+    with serve_page() as (address, _):
         seconds = time.perf_counter() - start
         client = Client(address, verbose=False)
-        upload, asked = handle_file(EXAMPLES / example["file"]), {"num_frames": FRAMES}
+        upload, frames = handle_file(EXAMPLES / example["file"]), {"num_frames": FRAMES}
         for _ in range(2):
-            client.predict(upload, job.question, job.model, **asked, api_name="/compare")
-    finally:
-        server.terminate()
-        server.wait()
+            client.predict(upload, job.question, job.model, **frames, api_name="/compare")
     peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
     return {"seconds": seconds, "resident_mb": peak}
 
 
-def _await(address: str) -> None:
-    deadline = time.perf_counter() + 120
-    while time.perf_counter() < deadline:
-        try:
-            urllib.request.urlopen(address, timeout=5)
-            return
-        except OSError:  # refused, reset or late
-            time.sleep(0.1)
-    raise RuntimeError("the page did not answer within 120 s")
-
-
 def _four_lanes(job: Job, settings: Settings) -> dict[str, float]:
-    """A visitor's first comparison in a fresh worker whose model is loaded, and a second one."""
+    """Two comparisons in a new worker that has loaded the model: a cold and a warm one."""
     worker = LocalWorker(settings)
     list(worker.run(_only(job, 0)))
     cold, warm = _watch(worker, job), _watch(worker, job)
@@ -133,11 +107,11 @@ def _watch(worker: LocalWorker, job: Job) -> dict[str, float]:
 
 
 def _against_generate(adapter: Adapter, job: Job, repeats: int) -> dict[str, float]:
-    """Vanilla and `generate` on the same prompt in turn: medians, and ours over theirs."""
+    """Medians of vanilla and `generate` on the same prompt, in turn, and their ratio."""
     ours, theirs = [], []
     for _ in range(repeats + 1):
         *_, lane = run_lane(adapter, job.media, job.question, job.methods[0])
-        ours.append(lane.timeline.total - lane.timeline.seconds("read"))
+        ours.append(_without_reading(lane))
         prompt = adapter.prepare(job.media, job.question)
         start = time.perf_counter()
         adapter.generate(prompt, max_new_tokens=lane.new_tokens)
@@ -146,16 +120,15 @@ def _against_generate(adapter: Adapter, job: Job, repeats: int) -> dict[str, flo
 
 
 def _alone_and_together(job: Job, repeats: int, settings: Settings) -> dict[str, dict[str, float]]:
-    """Each lane's total, with the three others beside it over the same lane by itself."""
+    """Total of each lane among the three others, over the total of the same lane alone."""
     worker = LocalWorker(settings)
     alone: dict[str, list[float]] = {method.name: [] for method in job.methods}
     together: dict[str, list[float]] = {method.name: [] for method in job.methods}
+    jobs = [(job, together), *((_only(job, index), alone) for index in range(len(job.methods)))]
     for _ in range(repeats + 1):
-        for lane in _lanes(worker, job):
-            together[lane.method].append(lane.timeline.total - lane.timeline.seconds("read"))
-        for index in range(len(job.methods)):
-            (lane,) = _lanes(worker, _only(job, index))
-            alone[lane.method].append(lane.timeline.total - lane.timeline.seconds("read"))
+        for asked, seconds in jobs:
+            for lane in _lanes(worker, asked):
+                seconds[lane.method].append(_without_reading(lane))
     return {
         name: _ratio(together[name][1:], alone[name][1:], "together", "alone") for name in alone
     }
@@ -165,6 +138,10 @@ def _lanes(worker: LocalWorker, job: Job) -> Sequence:
     *_, last = worker.run(job)
     assert isinstance(last, ComparisonDone)
     return last.comparison.lanes
+
+
+def _without_reading(lane: LaneResult) -> float:
+    return lane.timeline.total - lane.timeline.seconds("read")
 
 
 def _only(job: Job, index: int) -> Job:

@@ -1,4 +1,4 @@
-"""A browser tab without a browser: Compare pressed over HTTP, as the page itself does it."""
+"""A browser tab without a browser: presses Compare over HTTP, as the page does."""
 
 from __future__ import annotations
 
@@ -19,36 +19,36 @@ TAG = re.compile(r"<[^>]*>")
 
 
 class Tab:
-    """A page that was just loaded; its session is new, and all but the picture as it stands."""
+    """A loaded page with its own session; all inputs but upload, question and methods stay."""
 
     def __init__(self, address: str) -> None:
-        self.http = httpx.Client(base_url=address, timeout=600)  # a queue may be long
+        self.http = httpx.Client(base_url=address, timeout=600)  # the queue may be long
         self.session = uuid4().hex
         self.job = ""
         config = self.http.get("config").json()
         self.listener = next(one for one in config["dependencies"] if one["api_name"] == "run")
-        shown = {one["id"]: one for one in config["components"]}
-        self.inputs = [shown[id] for id in self.listener["inputs"]]
+        components = {one["id"]: one for one in config["components"]}
+        self.inputs = [components[id] for id in self.listener["inputs"]]
 
     def close(self) -> None:
         self.http.close()
 
     def compare(self, upload: Path | str, question: str, methods: Sequence[str]) -> list[str]:
-        """The answers of the lanes, vanilla first, their words a space apart.
+        """The answers of the lanes, vanilla first, with one space between words.
 
-        Raises a `RuntimeError` with what the page says in place of them.
+        Raises a `RuntimeError` with the page's message if there are none.
         """
         self.join(upload, question, methods)
-        return said_of(self.values())
+        return answers_in(self.values())
 
     def join(self, upload: Path | str, question: str, methods: Sequence[str]) -> None:
-        """Press Compare, and do not look."""
-        sent = {
+        """Presses Compare and does not wait."""
+        values = {
             "image": {"path": self._uploaded(upload), "meta": {"_type": "gradio.FileData"}},
             "textbox": question,
             "checkboxgroup": list(methods),
         }
-        data = [sent.get(one["type"], one["props"].get("value")) for one in self.inputs]
+        data = [values.get(one["type"], one["props"].get("value")) for one in self.inputs]
         job = {"data": data, "fn_index": self.listener["id"], "session_hash": self.session}
         answer = self.http.post("gradio_api/queue/join", json=job)
         if answer.is_error:
@@ -56,13 +56,13 @@ class Tab:
         self.job = answer.json()["event_id"]
 
     def values(self) -> list[Any]:
-        """What stands on the page after the last job, as the differences that come make it."""
+        """The outputs of the last job, put together from the streamed differences."""
         values: list[Any] = []
         for message in self._messages():
             data = (message.get("output") or {}).get("data", [])
             if message["msg"] == "process_generating":
-                kept = zip(values, data, strict=True)
-                values = [apply_diff(*one) for one in kept] if values else data
+                changes = zip(values, data, strict=True)
+                values = [apply_diff(*change) for change in changes] if values else data
             elif message["msg"] == "process_completed":
                 if not message["success"]:
                     raise RuntimeError(message["output"].get("error"))
@@ -70,8 +70,8 @@ class Tab:
         return values
 
     def _messages(self) -> Iterator[dict[str, Any]]:
-        asked = {"session_hash": self.session}
-        with self.http.stream("GET", "gradio_api/queue/data", params=asked) as stream:
+        session = {"session_hash": self.session}
+        with self.http.stream("GET", "gradio_api/queue/data", params=session) as stream:
             for line in stream.iter_lines():
                 message = json.loads(line.removeprefix("data: ") or "{}")
                 if message.get("event_id") == self.job:
@@ -84,18 +84,18 @@ class Tab:
         return path
 
 
-def said_of(values: Sequence[Any]) -> list[str]:
-    """The answers on a page, or the sentence that stands there as a `RuntimeError`."""
+def answers_in(values: Sequence[Any]) -> list[str]:
+    """The answers among the outputs of a page; raises its alert as a `RuntimeError`."""
     html = [value for value in values if isinstance(value, str)]
-    if alerts := [plain(one) for value in html for one in ALERT.findall(value)]:
+    if alerts := [_plain_text(one) for value in html for one in ALERT.findall(value)]:
         raise RuntimeError(alerts[0])
-    return [plain(one) for value in html for one in ANSWER.findall(value)]
+    return [_plain_text(one) for value in html for one in ANSWER.findall(value)]
 
 
-def plain(html: str) -> str:
-    return spaced(unescape(TAG.sub("", html)))
+def _plain_text(html: str) -> str:
+    return normalize_space(unescape(TAG.sub("", html)))
 
 
-def spaced(text: str) -> str:
-    """The words a space apart, as HTML has them."""
+def normalize_space(text: str) -> str:
+    """The words with one space between them, as HTML shows them."""
     return " ".join(text.split())

@@ -1,20 +1,20 @@
-"""Where a lane's time goes on one model and machine: phase by phase, methods by ratios.
+"""Times of a lane's phases on one model and machine, methods by ratios.
 
-Lanes take turns, each as often as every other, so that a machine that slows down slows all of them.
-What is answered does not count, so a model of random weights does as well as a trained one.
+Lanes take turns, so a machine that slows down slows all of them. Answers do not matter: a model of
+random weights takes the same time.
 """
 
 from __future__ import annotations
 
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 
 from app.jobs import lanes_at
-from app.render.table import text_table
+from app.measure.report import NONE, check_counts, describe_conditions, lane_table
 from app.settings import Settings
 from app.worker.conditions import conditions
 from models.catalog import find
@@ -28,7 +28,7 @@ from pruning.base import CompressionMethod, Seam
 from pruning.budget import BudgetError
 
 QUESTION = "Please describe what is shown here, and say where the largest thing is."
-WARM_UP = 2  # runs of each lane before any counts
+WARM_UP = 2  # runs of each lane that do not count
 METHODS = {
     "image": "vanilla,fastv,sparsevlm,visionzip,nuwa",
     "video": "vanilla,flashvid,fastvid,visionzip",
@@ -39,20 +39,20 @@ LIMITS = {"frames": 512, "height": 4096, "width": 4096, "repeats": 1000}
 
 @dataclass(frozen=True)
 class Row:
-    """One method at one ratio: medians in ms, counts, or why it was refused."""
+    """One method at one ratio: medians in ms and counts, or the reason of a refusal."""
 
     method: str
     retention_ratio: float | None
     measured_ratio: float | None = None
-    visual_tokens: int | None = None  # that enter the LLM
+    visual_tokens: int | None = None  # at the first LLM layer
     encode_ms: float | None = None
     compress_ms: float | None = None
     prefill_ms: float | None = None
-    ttft_ms: float | None = None  # those three and the first token's choice; no file is read
-    token_ms: float | None = None  # a decoded token after the first
+    ttft_ms: float | None = None  # encode, compress, prefill and the choice of the first token
+    token_ms: float | None = None  # per decoded token after the first
     tflops: float | None = None  # encoder, projector, prefill
     cache_mb: float | None = None  # after prefill
-    peak_mb: float | None = None  # on the device beside the weights; None on the CPU
+    peak_mb: float | None = None  # of device memory besides the weights; None on the CPU
     refused: str = ""
 
 
@@ -67,33 +67,32 @@ def timing(
     settings: Settings,
     counts_only: bool = False,
 ) -> dict[str, Any]:
-    """Every method at every ratio on one drawn upload of `size`, height by width.
+    """Times every method at every ratio on one random upload.
 
-    It is a clip of so many `frames`, or a picture where they are 0.
-
-    Where it `counts_only`, nothing runs: operations and bytes follow from the model's shape.
+    Args:
+        frames: Of a clip; 0 for a picture.
+        size: (height, width) in pixels.
+        counts_only: Nothing runs; FLOPs and bytes follow from the model's shape.
     """
     if frames < 0:
         raise ValueError(f"Frames: {frames} came, wanted 0 for a picture, or more.")
     kind = "video" if frames else "image"
     check_kind(find(model).title, "model", find(model).media, kind)
-    for name, number in zip(LIMITS, (frames or 1, *size, repeats), strict=True):
-        if not 1 <= number <= LIMITS[name]:
-            raise ValueError(f"{name.title()}: {number} came, wanted 1 to {LIMITS[name]:,}.")
+    check_counts(LIMITS, frames=frames or 1, height=size[0], width=size[1], repeats=repeats)
     if not 2 <= new_tokens <= settings.max_new_tokens:
         raise ValueError(f"{new_tokens} new tokens came, wanted 2 to {settings.max_new_tokens}.")
     lanes = list(lanes_at(methods, ratios, find(model).family))
-    media = seen(frames, size)
+    media = random_upload(frames, size)
     if counts_only:
         adapter, dtype = load(model, "meta", settings.dtype or "bfloat16"), settings.dtype
-        told = {"device": "none: counted, not run", "dtype": dtype or "bfloat16"}
-        rows = [_counted(*lane, adapter, media) for lane in lanes]
-        return _report(model, adapter, media, 0, 0, told, rows)
+        counted = {"device": "none: counted, not run", "dtype": dtype or "bfloat16"}
+        rows = [_count(*lane, adapter, media) for lane in lanes]
+        return _report(model, adapter, media, 0, 0, counted, rows)
     adapter = load(model, settings.device or None, settings.dtype or None)
     runs: list[list[LaneResult] | str] = [[] for _ in lanes]
     for _ in range(WARM_UP + repeats):
         for index, (_, method) in enumerate(lanes):
-            runs[index] = _again(runs[index], adapter, media, method, new_tokens)
+            runs[index] = _run_again(runs[index], adapter, media, method, new_tokens)
     rows = [_row(*lane, run) for lane, run in zip(lanes, runs, strict=True)]
     return _report(model, adapter, media, new_tokens, repeats, conditions(adapter), rows)
 
@@ -104,7 +103,7 @@ def _report(
     media: Media,
     new_tokens: int,
     repeats: int,
-    told: Mapping[str, str],
+    conditions: Mapping[str, str],
     rows: Sequence[Row],
 ) -> dict[str, Any]:
     frames, height, width, _ = media.frames.shape
@@ -116,13 +115,13 @@ def _report(
         "text_tokens": prompt.num_text,
         "new_tokens": new_tokens,
         "repeats": repeats,
-        "conditions": dict(told),
+        "conditions": dict(conditions),
         "rows": [asdict(row) for row in rows],
     }
 
 
-def _counted(name: str, method: CompressionMethod, adapter: Adapter, media: Media) -> Row:
-    """One method at one ratio on paper."""
+def _count(name: str, method: CompressionMethod, adapter: Adapter, media: Media) -> Row:
+    """One method at one ratio, without a run."""
     prompt, decoder = adapter.prepare(media, QUESTION), adapter.decoder
     ratio, n = getattr(method, "retention_ratio", None), prompt.layout.num_placed
     try:
@@ -146,27 +145,27 @@ def _counted(name: str, method: CompressionMethod, adapter: Adapter, media: Medi
 
 
 def check_countable(method: CompressionMethod) -> None:
-    """Refuse a method whose cost hangs on what its guide answers."""
+    """Refuses a method whose cost depends on the answer of its guide."""
     if "guidance" in method.needs.llm:
         raise ValueError(f"{method.title} asks a guide, whose answer decides its cost: run it.")
 
 
-def seen(frames: int, size: tuple[int, int]) -> Media:
-    """Seeded noise: a picture, or a clip that changes a little from frame to frame."""
+def random_upload(frames: int, size: tuple[int, int]) -> Media:
+    """Seeded noise: a picture, or a clip that changes a little between frames."""
     draw, kind = np.random.default_rng(0), "video" if frames else "image"
     still = draw.integers(0, 192, (*size, 3), dtype=np.uint8)
     moving = draw.integers(0, 64, (frames or 1, *size, 3), dtype=np.uint8)
     return Media(still + moving, np.arange(len(moving), dtype=np.float64), kind, "drawn", 0.0)
 
 
-def _again(
+def _run_again(
     runs: list[LaneResult] | str,
     adapter: Adapter,
     media: Media,
     method: CompressionMethod,
     new_tokens: int,
 ) -> list[LaneResult] | str:
-    """One more run of a lane, unless it has been refused."""
+    """Adds one run of a lane; a refusal replaces the runs by its reason."""
     if isinstance(runs, str):
         return runs
     try:
@@ -207,38 +206,33 @@ def _row(name: str, method: CompressionMethod, runs: list[LaneResult] | str) -> 
     )
 
 
-HEADS = {
-    "visual_tokens": "tokens",
-    "tflops": "TFLOPs",
-    "encode_ms": "encode ms",
-    "compress_ms": "compress ms",
-    "prefill_ms": "prefill ms",
-    "ttft_ms": "TTFT ms",
-    "token_ms": "ms a token",
-    "cache_mb": "cache MB",
-    "peak_mb": "peak MB",
+COLUMNS = {
+    "tokens": "visual_tokens",
+    "TFLOPs": "tflops",
+    "encode ms": "encode_ms",
+    "compress ms": "compress_ms",
+    "prefill ms": "prefill_ms",
+    "TTFT ms": "ttft_ms",
+    "ms a token": "token_ms",
+    "cache MB": "cache_mb",
+    "peak MB": "peak_mb",
 }
 
 
 def table(report: dict[str, Any]) -> str:
     """The report as fixed-width text."""
-    lines = []
-    for row in report["rows"]:
-        asked = "" if row["retention_ratio"] is None else f"{row['retention_ratio']:.1%}"
-        if row["refused"]:
-            lines.append((row["method"], asked, "refused: " + row["refused"]))
-            continue
-        told = (_number(row[name]) for name in HEADS)
-        lines.append((row["method"], asked, f"{row['measured_ratio']:.1%}", *told))
-    table = text_table(("method", "asked", "run", *HEADS.values()), lines, numbers=True)
-    told = ", ".join(f"{name} {value}" for name, value in report["conditions"].items())
+
+    def figure(name: str) -> Callable[[Mapping[str, Any]], str]:
+        return lambda row: _number(row[name])
+
+    lines = lane_table(report["rows"], {head: figure(name) for head, name in COLUMNS.items()})
     medians = f"medians of {report['repeats']}; " if report["repeats"] else ""
-    return f"{table}\n{medians}{told}"
+    return f"{lines}\n{medians}{describe_conditions(report)}"
 
 
 def _number(value: float | None) -> str:
     if value is None:
-        return "–"
+        return NONE
     if isinstance(value, int):
         return f"{value:,}"
     return f"{value:,.1f}" if value >= 1 else f"{value:.3g}"

@@ -29,8 +29,12 @@ def test_what_is_saved_is_the_prefill_less_the_layers_that_still_run(capsys):
     layer = {int(rows): seconds for rows, seconds in report["layer"].items()}
     frames = next(row for row in report["methods"] if row["method"] == "frames")
     assert frames["tokens"] == [32, 32]
-    assert frames["prefill_saved"] == pytest.approx(28 * (layer[64] - layer[32]))
-    assert frames["share"] == pytest.approx(frames["compress"] / frames["prefill_saved"])
+    saved = frames["prefill_saved"]
+    assert saved == pytest.approx(28 * (layer[64] - layer[32]))
+    if saved > 0:  # on a busy machine fewer rows may take longer
+        assert frames["share"] == pytest.approx(frames["compress"] / saved)
+    else:
+        assert frames["share"] is None
 
 
 def test_the_stages_of_flashvid_are_parts_of_its_time(capsys):

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from app import request
+from app import example_uploads
 from app.__main__ import main
 from app.measure import speed
 from app.settings import Settings
@@ -26,7 +26,7 @@ def example(tmp_path, monkeypatch):
     clip = factory.clip_file(tmp_path / "clip-1.mp4", 24)
     known = [{"question": "Which way?", "answer": "right"}]
     entry = {"file": clip.name, "digest": "", "questions": known}
-    monkeypatch.setattr(request, "examples", lambda: (entry,))
+    monkeypatch.setattr(example_uploads, "examples", lambda: (entry,))
     monkeypatch.setattr(speed, "EXAMPLES", tmp_path)
     return entry
 
@@ -48,6 +48,6 @@ def test_a_model_of_clips_is_measured_on_sixteen_frames_with_four_lanes(example,
 
 
 def test_without_an_example_it_is_one_sentence(capsys, monkeypatch):
-    monkeypatch.setattr(request, "examples", lambda: ())
+    monkeypatch.setattr(example_uploads, "examples", lambda: ())
     assert main(["speed", "--model", "embedded-video"]) == 2
     assert "There is no example clip; draw it with `make examples`." in capsys.readouterr().err

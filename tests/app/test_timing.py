@@ -55,22 +55,22 @@ def test_the_table_has_a_line_for_every_lane_and_says_why_one_is_missing(timed):
 
 
 def test_a_drawn_clip_changes_a_little_from_frame_to_frame():
-    clip = timing.seen(4, (32, 48))
+    clip = timing.random_upload(4, (32, 48))
     assert clip.frames.shape == (4, 32, 48, 3)
     change = abs(clip.frames[1:].astype(int) - clip.frames[:-1]).mean()
     assert 0 < change < abs(clip.frames[0].astype(int) - clip.frames[0].mean()).mean()
-    assert timing.seen(0, (32, 48)).frames.shape == (1, 32, 48, 3)
+    assert timing.random_upload(0, (32, 48)).frames.shape == (1, 32, 48, 3)
 
 
 @pytest.mark.parametrize("model", [tiny_llava, tiny_onevision, tiny_qwen2_5_vl])
 @pytest.mark.parametrize("name", ["vanilla", "visionzip", "fastv", "nuwa", "ivcprune"])
 def test_what_is_counted_is_what_a_lane_that_runs_tells(model, name):
-    adapter, media = model(), timing.seen(0, (48, 64))
+    adapter, media = model(), timing.random_upload(0, (48, 64))
     ratio = {} if name == "vanilla" else {"retention_ratio": 0.6}
     method = create(name, **ratio)
     if name == "nuwa" and model is tiny_onevision:
         pytest.skip("crops have no grid")
-    counted = timing._counted(name, method, adapter, media)
+    counted = timing._count(name, method, adapter, media)
     *_, ran = timing.run_lane(adapter, media, timing.QUESTION, method, max_new_tokens=2)
     assert counted.tflops == pytest.approx(ran.tflops)
     assert counted.cache_mb == pytest.approx(ran.kv_bytes / 1e6)

@@ -12,7 +12,7 @@ from gradio_client import Client, handle_file
 
 from app.guard.visitors import Visitors, client_key
 from app.measure import crowd as load
-from app.measure.tab import Tab, said_of
+from app.measure.tab import Tab, answers_in
 from app.page.build import build, launch
 from app.settings import Settings
 from app.worker.job_queue import QueuedWorker
@@ -127,7 +127,7 @@ def test_the_third_comparison_of_a_page_is_refused(queue, picture):
         wait_until(lambda: held.waiting == number)  # noqa: B023
     tab.join(picture, "Where is it?", [])
     with pytest.raises(RuntimeError, match="You have 2 comparisons under way"):
-        said_of(tab.values())
+        answers_in(tab.values())
 
 
 @pytest.mark.parametrize(
@@ -168,7 +168,7 @@ def test_a_refused_visitor_retries_after_the_suggested_time(monkeypatch):
     slept, made = [], load.Visit()
     monkeypatch.setattr(load.time, "sleep", slept.append)
     full = ValueError("The queue is full: 17 ahead. Try again in about 3 s.")
-    assert load.persistent(saying(full, "a cat"), QUESTION, made) == ["a cat"]
+    assert load.ask_with_retries(saying(full, "a cat"), QUESTION, made) == ["a cat"]
     assert slept == [3] and made.refusals == 1
 
 
