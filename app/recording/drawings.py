@@ -1,4 +1,4 @@
-"""A comparison drawn into files: what the command line and the downloaded recording hold."""
+"""Draws a comparison into files, for the command line and the downloaded recording."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ from app.render.strip import strip
 from app.render.tree import tree
 from models.engine.record import Comparison, LaneFailure, LaneResult
 
-TREES = 3  # drawn of each lane: the largest that the LLM gets, though it may drop them later
+TREES = 3  # drawn of each lane: the largest before the LLM
 
 
 def draw(comparison: Comparison, folder: str | Path) -> list[Path]:
-    """Write every lane's pictures and the charts; a clip's also as strips, trees and a clip."""
+    """Write the pictures of every lane and the charts; for a clip also strips, trees and an MP4."""
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     written = []
@@ -66,7 +66,7 @@ def _lane_pictures(
 
 
 def _file_names(methods: Iterable[str]) -> list[str]:
-    """Safe in a path, and no two alike: "fastv", "fastv_2"."""
+    """Unique and safe in a path: "fastv", "fastv_2"."""
     names: list[str] = []
     for method in methods:
         stem = re.sub(r"[^A-Za-z0-9_-]+", "_", method).strip("_")[:40] or "lane"

@@ -1,4 +1,4 @@
-"""A comparison as one file to keep: the recording and its pictures, zipped."""
+"""Exports a comparison as a zip file of its recording and pictures."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ NAME = "tokenscope-comparison"
 
 
 def zip_recording(comparison: Comparison, folder: str | Path) -> str:
-    """Write `tokenscope-comparison.zip` into `folder`, nothing else, and return its path."""
+    """Write `tokenscope-comparison.zip` into `folder` and return its path."""
     with tempfile.TemporaryDirectory(dir=folder) as parts:
         content = Path(parts, NAME)
         storage.save(comparison, content)

@@ -1,4 +1,4 @@
-"""A lane in a recording: its record as JSON, its arrays beside it; nothing in them is believed."""
+"""Converts a lane to JSON and arrays, and back with every field validated."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ MOST_TOKENS = 16_384  # a trace's weights may be their square: 1 GiB
 
 
 def pack_lane(lane: LaneResult | LaneFailure, key: str, arrays: dict[str, np.ndarray]) -> Any:
-    """The lane as JSON; its arrays are added to `arrays`, their names beginning with `key`."""
+    """The lane as JSON; adds its arrays to `arrays` under names that begin with `key`."""
     if isinstance(lane, LaneFailure):
         return {"method": lane.method, "title": lane.title, "reason": lane.reason}
     layout, timeline = lane.trace.layout, lane.timeline
@@ -60,7 +60,7 @@ def pack_lane(lane: LaneResult | LaneFailure, key: str, arrays: dict[str, np.nda
 def load_lane(
     lane: Any, key: str, arrays: dict[str, np.ndarray], num_frames: int
 ) -> LaneResult | LaneFailure:
-    """A lane over `num_frames` frames; raises what it likes where something is odd."""
+    """A lane over `num_frames` frames; raises any exception for a damaged one."""
     method, title = str(lane["method"]), str(lane["title"])
     if "reason" in lane:
         return LaneFailure(method, title, str(lane["reason"]))
@@ -85,12 +85,11 @@ def load_lane(
         kv_bytes=int(lane["kv_bytes"]),
         tflops=float(lane["tflops"]),
         peak_bytes=None if lane["peak_bytes"] is None else int(lane["peak_bytes"]),
-        averages=_load_averages(lane.get("averages")),
+        averages=_load_averages(lane["averages"]),
     )
 
 
 def _load_averages(averages: Any) -> Averages | None:
-    """None where the recording is from before they were kept."""
     if averages is None:
         return None
     counts = [float(averages[field.name]) for field in fields(Averages)]
@@ -106,39 +105,43 @@ def _load_trace(lane: Any, key: str, arrays: dict[str, np.ndarray], num_frames: 
     check(_is_float(box), "its layout is not made of numbers")
     check(_within(frame, -1, num_frames), "a token lies on a frame that is not there")
     layout = TokenLayout(frame, box, None if grid is None else (grid[0], grid[1], grid[2]))
-    own = len(np.unique(frame[layout.placed]))  # frames with tokens: some models see two as one
+    own = len(np.unique(frame[layout.placed]))  # frames with tokens: some models merge pairs
     alive, steps = len(layout), []
     for index, step in enumerate(lane["steps"]):
-        at = f"{key}.step{index}"
-        anchors, rows, cols = (arrays[f"{at}.{name}"] for name in ("anchors", "rows", "cols"))
-        weights = arrays[f"{at}.weights"]
-        scores, segments = arrays.get(f"{at}.scores"), arrays.get(f"{at}.segments")
-        tags = {str(name): arrays[f"{at}.tag{i}"] for i, name in enumerate(step["tags"])}
-        check(step["n"] == alive, f"step {index} is over {step['n']} tokens, {alive} were alive")
-        check(_within(anchors, -1, alive), f"step {index} has an anchor outside its tokens")
-        check(_within(rows, 0, len(anchors)), f"step {index} has a row outside its survivors")
-        check(_within(cols, 0, alive), f"step {index} has a column outside its tokens")
-        check(rows.shape == cols.shape == weights.shape, f"step {index} has uneven edges")
-        check(_is_float(weights), f"step {index} has odd weights")
-        fit = (tag.shape == anchors.shape and tag.dtype == bool for tag in tags.values())
-        check(all(fit), f"step {index}: odd tags")
-        fits = scores is None or (scores.shape == (alive,) and _is_float(scores))
-        check(fits, f"step {index} has odd scores")
-        fits = segments is None or (_within(segments, 0, own) and len(segments) == own)
-        check(fits, f"step {index} has odd segments")
-        steps.append(
-            TraceStep(
-                int(step["layer"]), alive, anchors, rows, cols, weights, tags, scores, segments
-            )
-        )
-        alive = len(anchors)
+        steps.append(_load_step(step, f"{key}.step{index}", arrays, alive, own))
+        alive = len(steps[-1].anchors)
     num_layers = int(lane["num_layers"])
     check(0 < num_layers <= MOST_LAYERS, f"{num_layers} LLM layers")
     return TokenTrace(layout, tuple(steps), num_layers)
 
 
+def _load_step(
+    step: Any, key: str, arrays: dict[str, np.ndarray], alive: int, num_frames: int
+) -> TraceStep:
+    """A step over `alive` tokens that lie on `num_frames` frames."""
+    anchors, rows, cols = (arrays[f"{key}.{name}"] for name in ("anchors", "rows", "cols"))
+    weights = arrays[f"{key}.weights"]
+    scores, segments = arrays.get(f"{key}.scores"), arrays.get(f"{key}.segments")
+    tags = {str(name): arrays[f"{key}.tag{i}"] for i, name in enumerate(step["tags"])}
+    check(step["n"] == alive, f"{key} is over {step['n']} tokens, {alive} were alive")
+    check(_within(anchors, -1, alive), f"{key} has an anchor outside its tokens")
+    check(_within(rows, 0, len(anchors)), f"{key} has a row outside its survivors")
+    check(_within(cols, 0, alive), f"{key} has a column outside its tokens")
+    check(rows.shape == cols.shape == weights.shape, f"{key} has uneven edges")
+    check(_is_float(weights), f"{key} has odd weights")
+    fit = (tag.shape == anchors.shape and tag.dtype == bool for tag in tags.values())
+    check(all(fit), f"{key} has odd tags")
+    fits = scores is None or (scores.shape == (alive,) and _is_float(scores))
+    check(fits, f"{key} has odd scores")
+    fits = segments is None or (_within(segments, 0, num_frames) and len(segments) == num_frames)
+    check(fits, f"{key} has odd segments")
+    return TraceStep(
+        int(step["layer"]), alive, anchors, rows, cols, weights, tags, scores, segments
+    )
+
+
 def pack(value: Any) -> Any:
-    """Knobs and options as JSON; a tuple stays a tuple, an enum becomes its value."""
+    """Knobs and options as JSON; keeps tuples, and replaces an enum by its value."""
     if isinstance(value, Enum):
         return pack(value.value)
     if isinstance(value, np.generic):

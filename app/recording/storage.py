@@ -1,9 +1,7 @@
-"""A saved comparison: record.json, arrays.npz and its frames as PNG, in one folder.
+"""Saves a comparison as one folder: record.json, arrays.npz and its frames as PNG.
 
-The one form for examples, saved cases, export and re-import. A folder may come from anybody, so
-`load` believes nothing: no pickles, no big surprises, and every index is checked.
-
-Version 2 says how the upload was read. Version 1 knew pictures only, and is still read as such.
+The only format for examples, saved cases, export and import. A folder may come from a stranger, so
+`load` validates every field: no pickles, limited sizes, indices in range.
 """
 
 from __future__ import annotations
@@ -24,18 +22,17 @@ from models.engine.record import Comparison, Truth
 from models.uploads.media import Media
 
 FORMAT, VERSION = "tokenscope-recording", 2
-PICTURE = {"kind": "image", "times": [0.0], "decoder": "unknown", "read_seconds": 0.0, "note": ""}
 MOST_BYTES = 512 * 2**20  # of arrays, and of frames, unpacked
 MOST_PIXELS = 50_000_000  # of one frame
 MOST_FRAMES = 512
 
 
 class RecordingError(ValueError):
-    """The folder is not a recording that can be read; says why in one sentence."""
+    """The folder is not a readable recording; the message is one sentence."""
 
 
 def save(comparison: Comparison, folder: str | Path) -> Path:
-    """Write a recording; an older one in its place is replaced, any other folder is not."""
+    """Write a recording; replaces an older recording, but no other folder."""
     folder = Path(folder).absolute()
     foreign = folder.exists() and not (folder / "record.json").is_file()
     if foreign and (not folder.is_dir() or any(folder.iterdir())):
@@ -70,7 +67,11 @@ def save(comparison: Comparison, folder: str | Path) -> Path:
 
 
 def load(folder: str | Path) -> Comparison:
-    """The comparison that was saved, equal in every value."""
+    """Read a comparison, equal to the saved one in every value.
+
+    Raises:
+        RecordingError: It is not a recording, of another version or damaged.
+    """
     folder = Path(folder)
     try:
         record = json.loads((folder / "record.json").read_text(encoding="utf-8"))
@@ -80,12 +81,14 @@ def load(folder: str | Path) -> Comparison:
         ) from None
     if not isinstance(record, dict) or record.get("format") != FORMAT:
         raise RecordingError(f"{folder.name} is not a TokenScope recording.")
-    version = record.get("version")
-    if version not in (1, VERSION):
-        raise RecordingError(f"{folder.name} has version {version}; this program reads 1 and 2.")
+    if (version := record.get("version")) != VERSION:
+        raise RecordingError(
+            f"{folder.name} has version {version}; this program reads version {VERSION}. "
+            "Run the comparison again."
+        )
     try:
         arrays = _load_arrays(folder / "arrays.npz")
-        media = _load_media(folder, record["frames"], record["media"] if version > 1 else PICTURE)
+        media = _load_media(folder, record["frames"], record["media"])
         return Comparison(
             model=str(record["model"]),
             question=str(record["question"]),
@@ -102,15 +105,15 @@ def load(folder: str | Path) -> Comparison:
         raise
     except KeyError as missing:
         raise RecordingError(f"{folder.name} is damaged: {missing} is missing.") from None
-    except OSError:  # its own words would name a path of this machine
+    except OSError:  # its message names a path of this machine
         raise RecordingError(f"{folder.name} is damaged: a file of it cannot be read.") from None
-    except Exception as problem:  # a border: whatever a stranger's bytes do, it is one sentence
+    except Exception as problem:  # damaged files may raise anything
         reason = str(problem).splitlines()[0] if str(problem) else type(problem).__name__
         raise RecordingError(f"{folder.name} is damaged: {reason[:160]}.") from None
 
 
 def _replace(folder: Path, fresh: Path) -> None:
-    """Put `fresh` where `folder` is: at no moment is there half a recording."""
+    """Replace `folder` by `fresh`; an error leaves the old recording complete."""
     old = None
     if folder.exists():
         old = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))

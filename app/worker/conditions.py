@@ -1,4 +1,4 @@
-"""Under which conditions a time was measured: without them a bar says nothing."""
+"""The conditions of a measurement: device, threads, weights and versions."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from models.weights import commit
 
 
 def conditions(adapter: Adapter) -> dict[str, str]:
-    """What the adapter says of itself, whence its weights are, the machine and the versions."""
+    """The adapter's own conditions, the commit of its weights, the machine and the versions."""
     on_cpu = {"machine": processor(), "threads": f"{torch.get_num_threads()}"}
-    read = commit(adapter.model.name_or_path)
+    weights = commit(adapter.model.name_or_path)
     return {
         **adapter.conditions,
-        **({"weights": read} if read else {}),
+        **({"weights": weights} if weights else {}),
         **(on_cpu if adapter.device.type == "cpu" else {}),
         "torch": version("torch"),
         "transformers": version("transformers"),
@@ -29,8 +29,8 @@ def conditions(adapter: Adapter) -> dict[str, str]:
 
 @lru_cache(maxsize=1)
 def processor() -> str:
-    """The CPU by its own name where the system tells it, else by its architecture."""
-    told = Path("/proc/cpuinfo")
-    lines = told.read_text().splitlines() if told.is_file() else []
+    """The name of the CPU where the system has it, else its architecture."""
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text().splitlines() if info.is_file() else []
     names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
     return names[0] if names else platform.processor() or platform.machine()

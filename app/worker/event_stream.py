@@ -1,4 +1,4 @@
-"""Events on their way from the thread that makes them to the one that shows them."""
+"""Passes the events of a job from the threads that run it to the thread that reads them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from app.worker.events import Event
 
-SECONDS_BETWEEN_LOOKS = 0.1  # for a job that is cancelled while nothing is said
+POLL_SECONDS = 0.1  # between two checks for cancellation while no event comes
 
 
 @dataclass(frozen=True)
@@ -18,9 +18,10 @@ class _End:
 
 
 class EventStream:
-    """What threads say of one job. It ends when all of them have, and at once when cancelled.
+    """Events of one job. Ends when all producers have ended, and at once when cancelled.
 
-    While nothing is said, `failing` is asked why nothing should be waited for any longer.
+    A reader that leaves the `with` block before the end cancels the job. While no event comes,
+    `failing` may return a reason to give the job up.
     """
 
     def __init__(
@@ -32,22 +33,21 @@ class EventStream:
         self.cancelled, self.producers, self.failing = cancelled, producers, failing
         self._ends = 0
         self._lock = threading.Lock()
-        self._said: queue.Queue[Event | _End] = queue.Queue()
+        self._events: queue.Queue[Event | _End] = queue.Queue()
 
     def put(self, event: Event) -> None:
-        self._said.put(event)
+        self._events.put(event)
 
     def end(self, error: Exception | None = None) -> None:
-        """Nothing follows from this thread; an error is raised where the stream is read."""
+        """The last call of a producer; the reader raises `error`."""
         with self._lock:
             self._ends += 1
-        self._said.put(_End(error))
+        self._events.put(_End(error))
 
     def __enter__(self) -> EventStream:
         return self
 
     def __exit__(self, *error: object) -> None:
-        """Who stops reading before the end stops the job."""
         if not self.ended:
             self.cancelled.set()
 
@@ -56,19 +56,19 @@ class EventStream:
         return self._ends >= self.producers
 
     def __iter__(self) -> Iterator[Event]:
-        """The events until the end. Raises a `ValueError` where `failing` has a reason."""
+        """The events until the end. Raises `ValueError` with the reason that `failing` returns."""
         running = self.producers
         while not self.cancelled.is_set():
             try:
-                said = self._said.get(timeout=SECONDS_BETWEEN_LOOKS)
+                event = self._events.get(timeout=POLL_SECONDS)
             except queue.Empty:
                 if reason := self.failing():
                     raise ValueError(reason) from None
                 continue
-            if isinstance(said, _End):
-                if said.error is not None:
-                    raise said.error
+            if isinstance(event, _End):
+                if event.error is not None:
+                    raise event.error
                 if (running := running - 1) == 0:
                     return
                 continue
-            yield said
+            yield event

@@ -1,4 +1,4 @@
-"""What a worker says while it works. A front end needs nothing else to draw a comparison live."""
+"""Events of a running job: all that a front end needs to draw a comparison live."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from models.engine.record import Comparison, LaneFailure, LaneResult, Phase
 
 @dataclass(frozen=True)
 class Queued:
-    """Where a job stands in the queue."""
+    """Position of a job in the queue."""
 
-    ahead: int  # jobs that come first, those that run among them; 0: it runs now
-    seconds: float | None = None  # until it runs, from how long the last jobs took, once known
+    ahead: int  # jobs before it, with those that run; 0: it runs now
+    seconds: float | None = None  # estimated wait; None before the first job has ended
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""A fair queue before a worker: bounded, in order, a few jobs for each, the position told."""
+"""A fair queue in front of a worker: bounded, first come first served, with limits a visitor."""
 
 from __future__ import annotations
 
@@ -12,40 +12,39 @@ from functools import partial
 from math import ceil
 
 from app.settings import Settings
-from app.worker.event_stream import SECONDS_BETWEEN_LOOKS
+from app.worker.event_stream import POLL_SECONDS
 from app.worker.events import Event, Queued
 from app.worker.protocol import Health, Job, Run, Worker
 
-MEASURED = 16  # jobs that an estimate is made from, the last ones
+MEASURED = 16  # last jobs from which the wait is estimated
 
 
 @dataclass(eq=False)
 class Place:
-    """A job's place in the queue, from before its upload is read until the job has ended."""
+    """A place in the queue, from before the upload is read until the job has ended."""
 
     visitor: str
     address: str = ""
-    ready: bool = False  # read; until then it holds up nobody who came later
+    ready: bool = False  # the upload is read; before that, later jobs may pass
     running: bool = False
 
 
 class QueuedWorker:
-    """Lets so many jobs at once through to `worker`; the others wait here, first come first.
+    """Passes `at_once` jobs to `worker`; other jobs wait in order of arrival.
 
-    A place comes first and the upload is read in it: who is refused has had nothing read, and
-    nobody has more files read at once than places. So at most `queue_size` waiting jobs hold
-    their frames.
+    A visitor takes a place before the upload is read: a refused upload is never read, and at most
+    `queue_size` waiting jobs hold frames in memory.
     """
 
     def __init__(self, worker: Worker, settings: Settings, at_once: int = 1) -> None:
         self.worker, self.settings, self.at_once = worker, settings, at_once
-        self._places: list[Place] = []  # in order of arrival, those that run among them
+        self._places: list[Place] = []  # in order of arrival, with those that run
         self._took: deque[float] = deque(maxlen=MEASURED)  # seconds
         self._changed = threading.Condition()
 
     @contextmanager
     def admit(self, visitor: str, address: str = "", number: str = "") -> Iterator[Run]:
-        """Raises `RefusedError` at once where the queue, or the asker's share of it, is full."""
+        """Raises `RefusedError` when the queue, or the visitor's share of it, is full."""
         place = Place(visitor, address)
         self._join(place)
         try:
@@ -81,10 +80,10 @@ class QueuedWorker:
             if not cancelled.is_set():
                 start = time.monotonic()
                 yield from self.worker.run(job, cancelled)
-                if not cancelled.is_set():  # else it says nothing of how long jobs take
+                if not cancelled.is_set():  # the time of a stopped job is no estimate
                     self._took.append(time.monotonic() - start)
         finally:
-            self._leave(place)  # what a page draws of the job keeps nobody waiting
+            self._leave(place)  # before the page draws the results
 
     def _join(self, place: Place) -> None:
         with self._changed:
@@ -112,23 +111,23 @@ class QueuedWorker:
                 self._changed.notify_all()
 
     def _wait(self, place: Place, cancelled: threading.Event) -> Iterator[Queued]:
-        """The position each time it changes, until it is the job's turn: that is position 0."""
-        told, place.ready = None, True
+        """The position at each change, down to 0, where the job runs."""
+        last, place.ready = None, True
         while not cancelled.is_set():
             with self._changed:
                 queued = self._queued(place)
-                if queued.ahead == told:
-                    self._changed.wait(SECONDS_BETWEEN_LOOKS)
+                if queued.ahead == last:
+                    self._changed.wait(POLL_SECONDS)
                     continue
                 if queued.ahead == 0:
                     place.running = True
-            told = queued.ahead
+            last = queued.ahead
             yield queued
             if not queued.ahead:
                 return
 
     def _queued(self, place: Place) -> Queued:
-        """Where a job stands; it may run while fewer than `at_once` do or come before it."""
+        """The position of a job; it may run while fewer than `at_once` run or come before it."""
         running = sum(other.running for other in self._places)
         before = self._places[: self._places.index(place)]
         if sum(other.ready and not other.running for other in before) < self.at_once - running:
@@ -136,13 +135,13 @@ class QueuedWorker:
         return Queued(len(before), self._estimate(len(before)))
 
     def _estimate(self, ahead: int) -> float | None:
-        """Seconds that `ahead` jobs take, at the pace of the last ones."""
+        """Seconds until `ahead` jobs have ended, from the mean of the last jobs."""
         took = list(self._took)
         return ahead * sum(took) / len(took) / self.at_once if took else None
 
 
 class RefusedError(ValueError):
-    """A job that is not let in, and when to come again."""
+    """The queue refuses a job; the message suggests when to try again."""
 
 
 def _full(ahead: int, seconds: float | None) -> str:

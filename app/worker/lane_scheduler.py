@@ -1,4 +1,4 @@
-"""The lanes of one job, advanced in turn, one step at a time, each within its limits."""
+"""Round-robin scheduler: advances the lanes of a job one step at a time, with time limits."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ Lane = Iterator[Phase | str | LaneResult]
 
 @dataclass(frozen=True)
 class Limits:
-    """How long a job, and one phase of one of its lanes, may take."""
+    """Time limits of a job and of one phase of a lane."""
 
     phase_seconds: float = inf
     job_seconds: float = inf
@@ -33,9 +33,9 @@ class Limits:
 def advance(
     lanes: Sequence[Lane], job: Job, cancelled: threading.Event, limits: Limits
 ) -> Iterator[Event]:
-    """Run the lanes to their ends, or until cancelled; lanes that fail leave the others be.
+    """Run the lanes to their ends or until cancelled; a lane that fails does not stop the others.
 
-    Whichever way it ends, no lane is under way any more and what the failed ones held is free.
+    At the end every lane is closed, and the memory of failed lanes is free.
     """
     watches = [Watch(lane, limits) for lane in lanes]
     running = dict(enumerate(watches))
@@ -58,15 +58,15 @@ def advance(
 
 
 class Watch:
-    """A lane and the time it has taken, by the clock on the wall."""
+    """A lane and its wall-clock time."""
 
     def __init__(self, lane: Lane, limits: Limits) -> None:
         self.lane, self.limits = lane, limits
         self.start = time.monotonic()
-        self.phase, self.spent = 0, 0.0  # which of PHASES it is in, and seconds in it
+        self.phase, self.spent = 0, 0.0  # index into PHASES, and seconds in that phase
 
     def next(self) -> Phase | str | LaneResult:
-        """One step. Raises `OverTimeError` where it, or the job by now, took too long."""
+        """Take one step. Raises `OverTimeError` when the phase or the job took too long."""
         with TURNS.step():
             begun = time.monotonic()
             step = next(self.lane)
@@ -84,7 +84,7 @@ class Watch:
 
 
 class OverTimeError(ValueError):
-    """What took too long, and how long it might have taken."""
+    """A phase or comparison took longer than its limit."""
 
     def __init__(self, what: str, seconds: float) -> None:
         super().__init__(
@@ -94,7 +94,7 @@ class OverTimeError(ValueError):
 
 
 def stepped(lane: Lane) -> Iterator[Phase | str | LaneResult]:
-    """A lane that takes no step while a model is being loaded."""
+    """The lane, paused while a model is being loaded."""
     while True:
         with TURNS.step():
             if (step := next(lane, None)) is None:
@@ -103,21 +103,23 @@ def stepped(lane: Lane) -> Iterator[Phase | str | LaneResult]:
 
 
 def _step(watch: Watch, index: int, job: Job) -> Event:
-    """One step of one lane; a lane that raises becomes a `LaneFailure`."""
+    """Take one step of a lane; an exception becomes a `LaneFailure`."""
     try:
         step = watch.next()
     except Exception as error:
         method = job.methods[index]
         if not isinstance(error, ValueError):
             log.exception("lane failed", extra={"job": job.number, "method": method.name})
-        return LaneFailed(index, LaneFailure(method.name, method.label, reason(error, job.number)))
+        return LaneFailed(
+            index, LaneFailure(method.name, method.label, describe_failure(error, job.number))
+        )
     if isinstance(step, LaneResult):
         return LaneDone(index, step)
     return PhaseDone(index, step) if isinstance(step, Phase) else TextDelta(index, step)
 
 
-def reason(error: Exception, number: str) -> str:
-    """What a person reads in the lane's column: our own sentences as they are, others named."""
+def describe_failure(error: Exception, number: str) -> str:
+    """The sentence in the lane's column: our own messages in full, other errors by type."""
     if isinstance(error, ValueError):
         return str(error)
     if isinstance(error, MemoryError) or "memory" in str(error).lower():
@@ -127,7 +129,7 @@ def reason(error: Exception, number: str) -> str:
 
 
 def free_memory() -> None:
-    """Give back device memory that a lane left: tensors in cycles, then the allocator's store."""
-    if torch.cuda.is_available():  # to collect holds every thread up: not where nothing is won
+    """Free device memory that a lane left: tensors in reference cycles, then the cache."""
+    if torch.cuda.is_available():  # collecting stops all threads; on a CPU it gains nothing
         gc.collect()
         torch.cuda.empty_cache()

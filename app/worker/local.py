@@ -1,7 +1,7 @@
 """The worker in this process: one thread owns the device and advances the lanes in turn.
 
-Lanes are generators, and one step of one lane runs at a time, so every lane streams at once and
-each lane's clock counts its own steps only.
+Lanes are generators, and one step of one lane runs at a time: all lanes stream at once, and each
+lane's clock counts only its own steps.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ STUCK = (
 
 
 class LocalWorker:
-    """Runs one job at a time on one device; further jobs wait in order."""
+    """Runs one job at a time on one device; other jobs wait in order."""
 
     def __init__(self, settings: Settings | None = None, adapter: Adapter | None = None) -> None:
         """`adapter` is the model of the settings, if it is loaded already."""
@@ -51,18 +51,18 @@ class LocalWorker:
         self._jobs: queue.Queue[tuple[Job, EventStream] | None] = queue.Queue()
         self._adapter = (self.settings.model, adapter) if adapter else None
         self._warm: set[tuple] = set()
-        self._step: tuple[float, float] | None = None  # when it began and the most it may take
+        self._step: tuple[float, float] | None = None  # its start and its time limit
         threading.Thread(target=self._own_device, name="device", daemon=True).start()
 
     def run(self, job: Job, cancelled: threading.Event | None = None) -> Iterator[Event]:
-        """Events of one job. Closing the iterator, or setting `cancelled`, stops the job."""
+        """Events of one job. Close the iterator or set `cancelled` to stop the job."""
         stream = EventStream(cancelled or threading.Event(), failing=lambda: self.health().reason)
         self._jobs.put((job, stream))
         with stream:
             yield from stream
 
     def preload(self) -> None:
-        """Load the default model and warm every method up, so that no visitor waits for either."""
+        """Load the default model and warm up every method in the background."""
         self._jobs.put(None)
 
     def health(self) -> Health:
@@ -77,29 +77,29 @@ class LocalWorker:
         while True:
             task = self._jobs.get()
             if task is None:
-                with contextlib.suppress(Exception):  # the first job will say what is wrong
+                with contextlib.suppress(Exception):  # the first job reports it
                     self._preload(threading.Event())
                 self._step = None
             else:
-                self._say(*task)
+                self._run(*task)
 
-    def _say(self, job: Job, stream: EventStream) -> None:
+    def _run(self, job: Job, stream: EventStream) -> None:
         try:
-            self._allow(self.settings.load_seconds)  # a model may take long to load, a step not
+            self._allow(self.settings.load_seconds)  # loading may take longer than a step
             for event in self.steps(job, stream.cancelled):
                 self._allow(2 * self.limits.phase_seconds)
                 stream.put(event)
         except Exception as error:
             if not isinstance(error, ValueError):
                 log.exception("job failed", extra={"job": job.number})
-            stream.end(error.with_traceback(None))  # its frames would keep the model alive
+            stream.end(error.with_traceback(None))  # its frames keep the model alive
         else:
             stream.end()
         finally:
             self._step = None
 
     def _allow(self, seconds: float) -> None:
-        """A step begins that may take so long before the worker says that it is stuck."""
+        """Start a step; after `seconds` the worker reports itself stuck."""
         self._step = time.monotonic(), seconds
 
     def _preload(self, cancelled: threading.Event) -> None:
@@ -115,12 +115,12 @@ class LocalWorker:
         methods: Iterable[CompressionMethod],
         cancelled: threading.Event,
     ) -> None:
-        """Run what has not run on the model yet: a first run pays for more than its method."""
+        """Run methods that have not run on the model yet: a first run also pays for set-up."""
         for method in methods:
             if (model, method.name) in self._warm:
                 continue
             self._allow(self.settings.load_seconds)
-            with contextlib.suppress(Exception):  # its lane will say what is wrong
+            with contextlib.suppress(Exception):  # its lane reports it
                 lane = run_lane(self.model(model), upload, "?", method, max_new_tokens=2)
                 for _ in stepped(lane):
                     if cancelled.is_set():
@@ -131,14 +131,14 @@ class LocalWorker:
         """The adapter of `name`; one model is on the device at a time."""
         if self._adapter is None or self._adapter[0] != name:
             self._adapter = None
-            self._warm.clear()  # what is loaded anew is cold again
+            self._warm.clear()
             memory.release()
             settings = self.settings
             self._adapter = (name, load(name, settings.device or None, settings.dtype or None))
         return self._adapter[1]
 
     def steps(self, job: Job, cancelled: threading.Event) -> Iterator[Event]:
-        """The job on the calling thread, one step an event: all that touches the device."""
+        """Run the job on the calling thread, which must own the device."""
         if cancelled.is_set():
             return
         adapter = self._loaded(job)
@@ -156,7 +156,7 @@ class LocalWorker:
             yield ComparisonDone(self._comparison(adapter, job, finished))
 
     def _loaded(self, job: Job) -> Adapter:
-        """The model of a job. Raises a `ValueError` for people where it cannot be loaded."""
+        """The model of a job. Raises `ValueError` with a sentence when it cannot be loaded."""
         try:
             adapter = self.model(job.model)
             if job.media.kind == "video":
@@ -205,7 +205,7 @@ class LocalWorker:
 
 
 def blank(card: ModelCard) -> Media:
-    """What a model's lanes are warmed up on: a grey picture, or a clip where it takes none."""
+    """The upload for warm-ups: a grey picture, or a clip for a model without pictures."""
     frames = np.full((card.frames, 96, 96, 3), 127, dtype=np.uint8)
     if "image" in card.media:
         return drawn(frames[0])

@@ -1,4 +1,4 @@
-"""What whoever runs TokenScope can count: Prometheus metrics on a port of their own."""
+"""Prometheus metrics of the worker, on a separate port."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ SECONDS = (0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30, 100, 300)  # from a step to a job
 
 
 class Metrics:
-    """Counts of one server. Names of methods and phases only: nothing that a visitor sent."""
+    """Metrics of one server. Labels are names of methods and phases, nothing a visitor sent."""
 
     def __init__(self) -> None:
         self.registry = registry = CollectorRegistry()
@@ -36,13 +36,13 @@ class Metrics:
         )
 
     def watch(self, worker: Worker, waiting: Callable[[], int]) -> None:
-        """Read what changes by itself at each scrape."""
+        """Read queue length, health and memory at each scrape."""
         self.queue_length.set_function(waiting)
         self.fit.set_function(lambda: worker.health().fit)
         self.device_bytes.set_function(lambda: worker.health().device_bytes)
 
     def take(self, event: Event, methods: list[str]) -> None:
-        """Count what an event of a job says; `methods` names its lanes."""
+        """Count an event of a job; `methods` names its lanes."""
         if isinstance(event, PhaseDone):
             self.phases.labels(event.phase.name).observe(event.phase.seconds)
         elif isinstance(event, LaneDone):
@@ -51,7 +51,7 @@ class Metrics:
             self.lanes.labels(methods[event.lane], "failed").inc()
 
     def serve(self, port: int) -> None:
-        """Answer scrapes from this machine only."""
+        """Serve the metrics to this machine only."""
         start_http_server(port, addr="127.0.0.1", registry=self.registry)
 
 

@@ -1,4 +1,4 @@
-"""A worker watched: each job counted and written to the log, by its number."""
+"""Counts and logs every job of a worker."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ KNOWN = {method.name for method in METHODS}
 
 
 class MonitoredWorker:
-    """Passes on what `worker` says, and keeps count."""
+    """Passes jobs to `worker`, updates the metrics and logs each job by its number."""
 
     def __init__(self, worker: QueuedWorker, metrics: Metrics) -> None:
         self.worker, self.metrics = worker, metrics
@@ -65,7 +65,7 @@ class MonitoredWorker:
 
 
 def _names(job: Job) -> list[str]:
-    """The lanes' methods; parts composed by a visitor go by one name, or they would never end."""
+    """Methods of the lanes; all composed ones share a label, so the number of labels is limited."""
     return [method.name if method.name in KNOWN else "composed" for method in job.methods]
 
 

@@ -1,4 +1,4 @@
-"""Several workers as one: the lanes of a job are dealt out over them and run in parallel."""
+"""Distributes the lanes of a job over several workers, which run them in parallel."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from models.engine.record import Comparison, LaneFailure, LaneResult
 
 
 class ParallelWorker:
-    """Gives lane i to worker i modulo their number; each worker owns a device."""
+    """Lane i runs on worker i modulo their number; each worker owns a device."""
 
     def __init__(self, workers: Sequence[Worker]) -> None:
         self.workers = tuple(workers)
@@ -31,7 +31,7 @@ class ParallelWorker:
         with stream:
             yield from stream
         if all(part.comparison for part in parts):
-            yield ComparisonDone(merged(parts))
+            yield ComparisonDone(merge(parts))
 
     def preload(self) -> None:
         for worker in self.workers:
@@ -52,7 +52,7 @@ class Part:
         self.comparison: Comparison | None = None
 
     def run(self, worker: Worker, stream: EventStream) -> None:
-        """Say what the worker says, of the lanes by their places in the whole job."""
+        """Pass the worker's events on, with the lanes numbered as in the whole job."""
         try:
             for event in worker.run(self.job, stream.cancelled):
                 if isinstance(event, ComparisonDone):
@@ -65,8 +65,8 @@ class Part:
             stream.end()
 
 
-def merged(parts: Sequence[Part]) -> Comparison:
-    """One comparison with every lane in its own place."""
+def merge(parts: Sequence[Part]) -> Comparison:
+    """One comparison with all lanes in their order."""
     lanes: dict[int, LaneResult | LaneFailure] = {}
     for part in parts:
         lanes |= zip(part.lanes, part.comparison.lanes, strict=True)

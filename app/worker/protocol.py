@@ -1,4 +1,4 @@
-"""What a front end may ask of a worker, whichever machine it runs on."""
+"""The interface between a front end and a worker on any machine."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from pruning.base import CompressionMethod
 
 
 def new_number() -> str:
-    """A number for what somebody asks, from the moment it comes."""
+    """Number of a job; the log has it from the arrival of the request."""
     return uuid.uuid4().hex[:12]
 
 
 @dataclass(frozen=True, eq=False)
 class Job:
-    """One question about one upload, to be answered by every method; valid by construction."""
+    """One question about one upload for several methods; already validated."""
 
     model: str
     media: Media
@@ -32,16 +32,16 @@ class Job:
     temperature: float = 0.0  # 0 is greedy
     seed: int = 0
     truth: Truth | None = None
-    visitor: str = ""  # whose it is, for a fair queue; empty: this program's own
-    number: str = field(default_factory=new_number)  # names it in the log
+    visitor: str = ""  # session, for the limits of the queue; empty: this program itself
+    number: str = field(default_factory=new_number)  # in the log
 
 
 @dataclass(frozen=True)
 class Health:
-    """How a worker is: fit to take a job, or why not."""
+    """Whether a worker takes jobs, and why not."""
 
-    reason: str = ""  # why it is not fit
-    device_bytes: int = 0  # of device memory in use; 0 where there is no device but the CPU
+    reason: str = ""  # empty: it takes jobs
+    device_bytes: int = 0  # device memory in use; 0 on a CPU
 
     @property
     def fit(self) -> bool:
@@ -49,38 +49,38 @@ class Health:
 
 
 class Worker(Protocol):
-    """Runs jobs, in the order in which they come.
+    """Runs jobs in order of arrival.
 
-    The last event of a job that was not cancelled is `ComparisonDone`. Where jobs wait for one
-    another, `Queued` events come first: the queue position, each time it changes. To cancel a job,
-    set `cancelled` or close the iterator: from then on the device is free within one step, wherever
-    the job is. That its visitor has gone a page notices within a second or two. A `ValueError` says
-    in a sentence for people why a job was not run or not finished.
+    The last event of a job that was not cancelled is `ComparisonDone`. A worker with a queue sends
+    `Queued` events first, one for each change of position. To cancel a job, set `cancelled` or
+    close the iterator: the device is free within one step. `run` raises `ValueError` with a
+    sentence for the visitor when a job cannot run or finish.
     """
 
     def run(self, job: Job, cancelled: threading.Event | None = None) -> Iterator[Event]: ...
 
     def preload(self) -> None:
-        """Get ready, without making the caller wait, what the first visitor would wait for."""
+        """Start loading the model in the background."""
 
     def health(self) -> Health: ...
 
 
-Run = Callable[[Job, threading.Event], Iterator[Event]]  # what `Worker.run` is
+Run = Callable[[Job, threading.Event], Iterator[Event]]  # the type of `Worker.run`
 
 
 class AdmittingWorker(Worker, Protocol):
-    """A worker that visitors are let in to: before there is a job, and before a file is read."""
+    """A worker with a queue that a visitor enters before the upload is read."""
 
     def admit(
         self, visitor: str, address: str = "", number: str = ""
     ) -> AbstractContextManager[Run]:
-        """A place for one job, for as long as this is open; what it gives runs the job there.
+        """Context manager of one place in the queue; gives the function that runs the job there.
 
         Args:
-            visitor: The tab or the program that asks, by the name that it gave itself.
-            address: Who that is by login or network; empty: this program, which has no limit.
-            number: The job's to be.
+            visitor: Session of the tab or program; the sender chooses it.
+            address: Its login or network; empty: this program itself, without a limit.
+            number: Number of the future job.
 
-        Raises a `ValueError` for people where there is none.
+        Raises:
+            ValueError: The queue, or the visitor's share of it, is full.
         """

@@ -1,7 +1,7 @@
-"""The worker on a Ray cluster: each replica owns a device, on this machine or on another.
+"""The worker on a Ray cluster: each replica owns a device, on this machine or another.
 
-Frames travel through the object store, events come back as a stream by handle; nothing is served
-over HTTP. Needs requirements-ray.txt.
+Frames go through the object store and events return as a stream by handle, without HTTP. Needs
+requirements-ray.txt.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any
 
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # read when ray is imported
 os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")  # a replica's log is JSON too
-os.environ.setdefault("RAY_worker_niceness", "0")  # by default 15, and lanes are timed
+os.environ.setdefault("RAY_worker_niceness", "0")  # default 15; lanes are timed
 
 import ray
 from ray import serve
@@ -36,7 +36,7 @@ from app.worker.events import Event
 from app.worker.local import LocalWorker
 from app.worker.parallel import ParallelWorker
 from app.worker.protocol import Health, Job, Worker
-from app.worker.serialization import emptied, named, with_media, without_media
+from app.worker.serialization import detach_media, portable_error, with_media, without_frames
 from models.uploads.media import Media
 
 APPLICATION = "tokenscope"
@@ -59,7 +59,7 @@ log = logging.getLogger(__name__)
 
 
 class Replica:
-    """One worker process on the cluster. Its log is its standard error, which Ray keeps."""
+    """One worker process of the cluster. It logs to standard error, which Ray stores."""
 
     def __init__(self, settings: Settings) -> None:
         log_as_json()
@@ -67,18 +67,18 @@ class Replica:
         self.worker.preload()
 
     async def run(self, job: Job, media: Media) -> AsyncIterator[Event | Exception]:
-        """Events of one job. Ray cancels this at an await, and then the job stops within a step.
+        """Events of one job. Ray cancels it at an await; the job then stops within one step.
 
-        Ray lets the next request in before this one has cleaned up: it is the worker's own thread
-        that keeps two jobs from the device.
+        Ray starts the next request before this one has cleaned up, so the worker's own thread
+        must keep jobs apart.
         """
         cancelled = threading.Event()
         try:
             events = self.worker.run(replace(job, media=media), cancelled)
             while (event := await asyncio.to_thread(next, events, None)) is not None:
-                yield without_media(event, media)
+                yield detach_media(event, media)
         except Exception as error:
-            yield named(error)
+            yield portable_error(error)
         finally:
             cancelled.set()
 
@@ -89,31 +89,31 @@ class Replica:
 
 
 class RayWorker:
-    """Runs each job on whichever replica is free."""
+    """Runs each job on a free replica."""
 
     def __init__(self, handle: Any, ship: Callable[[Media], Any] = ray.put) -> None:
         self.handle, self.ship = handle.options(stream=True), ship
 
     def run(self, job: Job, cancelled: threading.Event | None = None) -> Iterator[Event]:
         stream = EventStream(cancelled or threading.Event())
-        empty = replace(job, media=emptied(job.media))
+        empty = replace(job, media=without_frames(job.media))
         events = self.handle.run.remote(empty, self.ship(job.media))
         threading.Thread(target=_listen, args=(events, stream), daemon=True).start()
         try:
             with stream:
                 for event in stream:
                     yield with_media(event, job.media)
-        finally:  # a stream that is merely dropped would run on to its end
+        finally:  # a stream that is not cancelled runs to its end
             events.cancel()
 
     def preload(self) -> None:
-        """Replicas do so when they start."""
+        """Replicas load the model when they start."""
 
     def health(self) -> Health:
-        """Fit while a replica runs; Ray replaces those that are lost."""
+        """Fit while a replica runs; Ray replaces lost ones."""
         try:
             application = serve.status().applications[APPLICATION]
-        except Exception as error:  # of Ray, of Serve, or there is no such application
+        except Exception as error:  # of Ray or Serve, or the application is missing
             return Health(f"The Ray cluster does not answer ({type(error).__name__}).")
         replicas = [one.replica_states for one in application.deployments.values()]
         if any(states.get(state) for states in replicas for state in SERVING):
@@ -130,25 +130,25 @@ def _listen(events: Iterator[Event | Exception], stream: EventStream) -> None:
                 raise event
             stream.put(event)
     except Exception as error:
-        if not stream.cancelled.is_set():  # else it is Ray saying that it was
+        if not stream.cancelled.is_set():  # otherwise Ray reports the cancellation
             stream.end(readable_error(error))
     else:
         stream.end()
 
 
 def readable_error(error: Exception) -> Exception:
-    """What Ray raises as a sentence, where a person should read one."""
+    """Ray's own errors as a sentence for the visitor; other errors unchanged."""
     if isinstance(error, BackPressureError):
         return ValueError(FULL)
     if isinstance(error, GONE):
         log.warning("replica lost", extra={"error": type(error).__name__})
         return ValueError(LOST)
-    return error  # whoever shows it says "internal error"
+    return error
 
 
 def start(settings: Settings) -> Worker:
-    """Deploy the replicas, on the cluster that RAY_ADDRESS names or on a new one here."""
-    log_as_json()  # again: with their import Ray and Serve have brought logs of their own
+    """Deploy the replicas on the cluster of RAY_ADDRESS, or on a new one on this machine."""
+    log_as_json()  # again: Ray and Serve set up their own logs when they are imported
     connect(os.environ.get("RAY_ADDRESS", ""))
     serve.start(proxy_location="Disabled")  # by handle only, nothing over HTTP
     worker = RayWorker(serve.run(application(settings), name=APPLICATION, route_prefix=None))
@@ -156,9 +156,9 @@ def start(settings: Settings) -> Worker:
 
 
 def connect(address: str) -> None:
-    """Join the cluster that this machine is a node of, or start one whose dashboard stays off.
+    """Join the cluster that this machine is a node of, or start one without a dashboard.
 
-    Those who join send their code with them. Raises a `ValueError` for an address of Ray Client.
+    Joining sends the code along. Raises `ValueError` for an address of Ray Client.
     """
     if address.startswith("ray://"):
         raise ValueError(
@@ -169,7 +169,7 @@ def connect(address: str) -> None:
     ignored = ["tests", "docs", ".git", ".venv", "out"]
     if address:
         options = {"runtime_env": {"working_dir": str(ROOT), "excludes": ignored}}
-    else:  # "local", or Ray would join whatever cluster runs on this machine
+    else:  # "local": otherwise Ray joins any cluster that runs on this machine
         address, code = "local", {"env_vars": {"PYTHONPATH": str(ROOT)}}
         options = {"include_dashboard": False, "runtime_env": code}
     ray.init(
@@ -178,12 +178,12 @@ def connect(address: str) -> None:
 
 
 def application(settings: Settings) -> Any:
-    """The replicas with what they are told: all but the logins, which are the page's alone."""
+    """The deployment with the settings, except the logins: replicas do not need them."""
     return deployment(settings).bind(replace(settings, users=""))
 
 
 def deployment(settings: Settings) -> Any:
-    """One job at a time on a replica, a bounded number before them, as many as are needed."""
+    """Replicas that run one job at a time, with a bounded queue and autoscaling."""
     fewest, most = settings.replicas, max(settings.replicas, settings.most_replicas)
     number = {"num_replicas": fewest}
     if most > fewest:

@@ -1,4 +1,4 @@
-"""Events between processes: the upload stays with whoever asked, and does not travel back."""
+"""Events between processes: the frames of the upload stay in the process that asks."""
 
 from __future__ import annotations
 
@@ -8,30 +8,26 @@ from app.worker.events import ComparisonDone, Event
 from models.uploads.media import Media
 
 
-def emptied(media: Media) -> Media:
-    """What is known of an upload, without its frames."""
+def without_frames(media: Media) -> Media:
     return replace(media, frames=media.frames[:0])
 
 
-def without_media(event: Event, media: Media) -> Event:
-    """As it leaves the process that ran."""
-    if not isinstance(event, ComparisonDone):
-        return event
-    return ComparisonDone(replace(event.comparison, media=emptied(media)))
+def detach_media(event: Event, media: Media) -> Event:
+    """The event to send, without frames."""
+    return with_media(event, without_frames(media))
 
 
 def with_media(event: Event, media: Media) -> Event:
-    """As it arrives."""
+    """The received event, with the asker's own upload."""
     if not isinstance(event, ComparisonDone):
         return event
     return ComparisonDone(replace(event.comparison, media=media))
 
 
-def named(error: Exception) -> Exception:
-    """As it leaves: a sentence for people whole, of anything else the type.
+def portable_error(error: Exception) -> Exception:
+    """An error to send as the last event: the message of a `ValueError`, else the type only.
 
-    It travels like an event, the last one: what is raised instead, those who run the process write
-    into a log in full, and that may quote a question.
+    Other messages may quote a question, and a platform logs in full what its process raises.
     """
     if isinstance(error, ValueError):
         return ValueError(str(error))

@@ -1,4 +1,4 @@
-"""The worker that the settings name, behind its queue, and watched."""
+"""Creates the worker that the settings name, with its queue and metrics."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from app.worker.protocol import AdmittingWorker, Worker
 
 
 def start_worker(settings: Settings) -> AdmittingWorker:
-    """What a page asks: a worker that queues, counts and logs."""
+    """The worker of a page, with a queue, metrics and a log."""
     metrics = Metrics()
     if settings.metrics_port:
         metrics.serve(settings.metrics_port)
-    queue = QueuedWorker(engine(settings), settings, at_once=jobs_at_once(settings))
+    queue = QueuedWorker(backend(settings), settings, at_once=jobs_at_once(settings))
     return MonitoredWorker(queue, metrics)
 
 
-def engine(settings: Settings) -> Worker:
-    """What runs jobs: this process, a Ray cluster, or ZeroGPU, as `settings.worker` says."""
+def backend(settings: Settings) -> Worker:
+    """The worker that runs jobs: in this process, on a Ray cluster or on ZeroGPU."""
     if settings.worker == "local":
         return local_worker(settings)
     if settings.worker == "ray":
@@ -30,15 +30,15 @@ def engine(settings: Settings) -> Worker:
 
         return start(settings)
     if settings.worker == "zero":
-        from app.worker.zero_gpu import ZeroGPUWorker  # there is no `spaces` elsewhere
+        from app.worker.zero_gpu import ZeroGPUWorker  # `spaces` exists there only
 
         return ZeroGPUWorker(settings)
     raise ValueError(f"TOKENSCOPE_WORKER is {settings.worker!r}, wanted local, ray or zero.")
 
 
 def local_worker(settings: Settings) -> Worker:
-    """One thread a device; the lanes of a job are spread over the devices."""
-    from app.worker.local import LocalWorker  # brings torch
+    """One thread for each device; the lanes of a job are distributed over them."""
+    from app.worker.local import LocalWorker  # imports torch
 
     devices = settings.device.split(",")
     workers = [LocalWorker(replace(settings, device=device.strip())) for device in devices]
@@ -46,7 +46,7 @@ def local_worker(settings: Settings) -> Worker:
 
 
 def jobs_at_once(settings: Settings) -> int:
-    """One in this process; as many as the replicas of a cluster take, each on `spread` of them."""
+    """1 in this process; on a cluster one for every `spread` replicas."""
     if settings.worker != "ray":
         return 1
     return max(1, max(settings.replicas, settings.most_replicas) // settings.spread)

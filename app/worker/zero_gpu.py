@@ -1,8 +1,8 @@
-"""The worker on ZeroGPU, where a device is lent for one call at a time, to a fork of the page.
+"""The worker on ZeroGPU, which lends a device for one call, to a fork of the page's process.
 
-Arguments and events are pickled between the two, and what the fork changes is gone with it. So a
-whole comparison is one call, and its first lanes are warmed up in each. Imported there only: the
-platform brings `spaces`, which must be first to see CUDA.
+Arguments and events are pickled, and changes in the fork are lost: a comparison is one call, and
+each call warms its methods up. Import it on ZeroGPU only: the platform provides `spaces`, which
+must be imported before CUDA is used.
 """
 
 from __future__ import annotations
@@ -20,40 +20,41 @@ from app.worker.event_stream import EventStream
 from app.worker.events import Event
 from app.worker.local import LocalWorker
 from app.worker.protocol import Health, Job
-from app.worker.serialization import named, with_media, without_media
+from app.worker.serialization import detach_media, portable_error, with_media
 
 log = logging.getLogger(__name__)
 
-# Seconds asked for, which a visitor's quota must hold; what a comparison leaves is given back.
+# Seconds requested from the visitor's quota; unused seconds are returned.
 START, LANE, FRAME, TOKEN = 10.0, 3.0, 0.2, 0.1
 
 
 class ZeroGPUWorker:
-    """Runs each job in one call that has a device."""
+    """Runs each job in one call with a device."""
 
     def __init__(self, settings: Settings) -> None:
         self.local = LocalWorker(settings)
         self._lent = spaces.GPU(duration=seconds)(self._events)
 
     def run(self, job: Job, cancelled: threading.Event | None = None) -> Iterator[Event]:
-        """Events of one job; Stop ends them at once, and the device is given back soon after.
+        """Events of one job; Stop ends them at once and returns the device after the next step.
 
-        The call waits in a thread of its own, for a device and for each event. It has the context
-        of whoever asked: there the platform finds whose quota it is.
+        The call runs in a thread with the context of the request, where the platform finds the
+        visitor's quota.
         """
         stream = EventStream(cancelled or threading.Event())
-        asking = copy_context()
+        context = copy_context()
         threading.Thread(
-            target=asking.run, args=(self._follow, job, stream), name="lent", daemon=True
+            target=context.run, args=(self._follow, job, stream), name="lent", daemon=True
         ).start()
         with stream:
             for event in stream:
                 yield with_media(event, job.media)
 
     def _follow(self, job: Job, stream: EventStream) -> None:
-        """What the fork says, for as long as somebody listens."""
         try:
-            with closing(self._lent(job)) as events:  # closed: the fork ends after its next event
+            with closing(
+                self._lent(job)
+            ) as events:  # closing it ends the fork after its next event
                 for event in events:
                     if isinstance(event, Exception):
                         raise event
@@ -66,24 +67,24 @@ class ZeroGPUWorker:
             stream.end()
 
     def _events(self, job: Job) -> Iterator[Event | Exception]:
-        """In the fork."""
+        """Runs in the fork."""
         try:
             for event in self.local.steps(job, threading.Event()):
-                yield without_media(event, job.media)
+                yield detach_media(event, job.media)
         except Exception as error:
             if not isinstance(error, ValueError):
                 log.exception("job failed", extra={"job": job.number})
-            yield named(error)
+            yield portable_error(error)
 
     def preload(self) -> None:
-        """Weights that are on the device now are streamed to whichever is lent later."""
+        """Put the weights on the device now; the platform copies them to the device of a call."""
         self.local.model(self.local.settings.model)
 
     def health(self) -> Health:
-        return Health()  # the platform looks after its devices
+        return Health()  # the platform monitors its devices
 
 
 def seconds(job: Job) -> float:
-    """How long a device is asked for, by what the job holds."""
+    """Seconds of a device to request for a job."""
     lane = LANE + FRAME * len(job.media.frames) + TOKEN * job.max_new_tokens
     return START + len(job.methods) * lane

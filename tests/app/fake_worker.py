@@ -1,4 +1,4 @@
-"""A worker that answers from made-up records, so that the page runs without a model."""
+"""A worker with made-up answers, so that the page runs without a model."""
 
 from __future__ import annotations
 
@@ -126,9 +126,9 @@ def _trace(name: str, frame: np.ndarray) -> TokenTrace:
     return makers.get(name, factory.vanilla_trace)()
 
 
-def wait_until(true: Callable[[], bool], seconds: float = 10) -> None:
-    """Poll until a thing has happened elsewhere, or fail."""
+def wait_until(true: Callable[[], bool], seconds: float = 60) -> None:
+    """Poll until a condition holds, or fail."""
     limit = time.monotonic() + seconds
     while not true():
-        assert time.monotonic() < limit, "it did not happen in time"
+        assert time.monotonic() < limit, f"not true within {seconds} s"
         time.sleep(0.02)

@@ -1,4 +1,4 @@
-"""The queue before a worker: bounded, in order, fair to visitors, and never silent."""
+"""The queue before a worker: bounded, in order, fair, and with the position of each job."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.tiny import picture
 
 
 class HeldWorker(FakeWorker):
-    """Ends no job before it is told to."""
+    """Ends no job before `go_on` is set."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -42,12 +42,12 @@ def job(visitor=""):
     return Job("a", picture(), "?", (create("vanilla"),), visitor=visitor)
 
 
-def start(worker, asked, told):
-    """Run a job in a thread of its own; what it says goes into `told`."""
+def start(worker, asked, events):
+    """Run a job in a thread that appends its events to `events`."""
     cancelled = threading.Event()
 
     def listen():
-        told.extend(worker.run(asked, cancelled))
+        events.extend(worker.run(asked, cancelled))
 
     thread = threading.Thread(target=listen, daemon=True)
     thread.start()
@@ -55,7 +55,7 @@ def start(worker, asked, told):
 
 
 def fill(worker, held, count):
-    """One job that runs and `count` that wait, in order."""
+    """Start one job that runs and `count` that wait."""
     begun = []
     for number in range(count + 1):
         begun.append(start(worker, job(), []))
@@ -73,7 +73,7 @@ def test_jobs_run_one_after_another_in_the_order_in_which_they_came(held):
     assert held.jobs == asked[:1], "the others wait"
     held.go_on.set()
     for thread in begun:
-        thread.join(5)
+        thread.join(60)
     assert held.jobs == asked
 
 
@@ -84,22 +84,22 @@ def test_as_many_jobs_run_at_once_as_the_worker_takes(held):
     wait_until(lambda: len(held.jobs) == 2 and worker.waiting == 1)
 
 
-def test_a_job_that_waits_is_told_its_position_each_time_it_changes(held):
+def test_a_waiting_job_gets_its_position_at_each_change(held):
     worker = QueuedWorker(held, Settings())
     first, second = fill(worker, held, 1)
-    told = []
-    last, _ = start(worker, job(), told)
-    wait_until(lambda: told == [Queued(2, None)])
+    events = []
+    last, _ = start(worker, job(), events)
+    wait_until(lambda: events == [Queued(2, None)])
     second[1].set()
-    wait_until(lambda: len(told) == 2)
+    wait_until(lambda: len(events) == 2)
     held.go_on.set()
-    last.join(5)
-    positions = [event.ahead for event in told if isinstance(event, Queued)]
-    assert positions == [2, 1, 0] and isinstance(told[-1], ComparisonDone)
-    first[0].join(5)
+    last.join(60)
+    positions = [event.ahead for event in events if isinstance(event, Queued)]
+    assert positions == [2, 1, 0] and isinstance(events[-1], ComparisonDone)
+    first[0].join(60)
 
 
-def test_the_estimate_is_what_the_last_jobs_took(held):
+def test_the_estimate_is_the_mean_of_the_last_jobs(held):
     worker = QueuedWorker(FakeWorker(pause=0.02), Settings())
     list(worker.run(job()))
     worker.worker = held
@@ -109,7 +109,7 @@ def test_the_estimate_is_what_the_last_jobs_took(held):
     assert queued.ahead == 3 and queued.seconds == pytest.approx(3 * worker._took[0])
 
 
-def test_a_full_queue_says_how_many_are_ahead_and_when_to_come_again(held):
+def test_a_full_queue_names_the_number_ahead_and_the_time_to_retry(held):
     worker = QueuedWorker(FakeWorker(pause=0.01), Settings(queue_size=2))
     list(worker.run(job()))
     worker.worker = held
@@ -130,7 +130,7 @@ def test_one_visitor_cannot_fill_the_queue(held):
         assert next(stream).ahead == 2
 
 
-def test_one_address_cannot_fill_the_queue_under_ever_new_names():
+def test_one_address_cannot_fill_the_queue_with_new_session_names():
     worker = QueuedWorker(FakeWorker(), Settings(queue_size=20, address_jobs=3))
     with ExitStack() as places:
         for number in range(3):
@@ -154,10 +154,10 @@ def test_a_job_that_is_cancelled_while_it_waits_leaves_its_place(held):
     worker = QueuedWorker(held, Settings())
     running, waiting = fill(worker, held, 1)
     waiting[1].set()
-    waiting[0].join(2)
+    waiting[0].join(60)
     assert not waiting[0].is_alive() and worker.waiting == 0 and len(held.jobs) == 1
     running[1].set()
-    running[0].join(2)
+    running[0].join(60)
     assert isinstance(_last(worker, held), ComparisonDone)
 
 
@@ -181,7 +181,7 @@ def test_a_job_that_fails_leaves_its_place():
             list(worker.run(job()))
 
 
-def test_a_job_that_still_reads_has_its_place_and_holds_up_nobody():
+def test_a_job_whose_upload_is_read_has_a_place_and_delays_no_other():
     worker = QueuedWorker(FakeWorker(), Settings(visitor_jobs=1))
     with worker.admit("slow") as run:
         assert worker.waiting == 1
@@ -197,7 +197,7 @@ def test_a_job_that_still_reads_has_its_place_and_holds_up_nobody():
     assert worker.waiting == 0, "a reading that was refused leaves its place"
 
 
-def test_a_job_that_was_stopped_says_nothing_of_how_long_jobs_take():
+def test_a_stopped_job_does_not_change_the_estimate():
     worker, cancelled = QueuedWorker(FakeWorker(), Settings()), threading.Event()
     for _ in worker.run(job(), cancelled):
         cancelled.set()
@@ -217,7 +217,7 @@ def test_a_job_that_was_stopped_says_nothing_of_how_long_jobs_take():
         (Queued(3, 11.2), "Waiting: 3 ahead, about 12 s."),
     ],
 )
-def test_the_status_line_says_where_a_job_stands(queued, sentence):
+def test_the_status_line_has_the_position(queued, sentence):
     assert describe_position(queued) == sentence
 
 

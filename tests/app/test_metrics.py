@@ -1,4 +1,4 @@
-"""What can be counted and what is logged, and that neither quotes a visitor."""
+"""Metrics and log lines of jobs; neither quotes a visitor."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def job(*names):
     return Job("a", picture(), SECRET, methods)
 
 
-def observed(worker, **settings):
+def monitored(worker, **settings):
     return MonitoredWorker(QueuedWorker(worker, Settings(**settings)), Metrics())
 
 
@@ -42,7 +42,7 @@ def count(worker, name, **labels):
 
 @pytest.fixture
 def log():
-    """What the worker's log says, a dictionary a line."""
+    """Returns the lines of the log as dictionaries."""
     text, logger = io.StringIO(), logging.getLogger("app")
     handler = logging.StreamHandler(text)
     handler.setFormatter(JsonFormatter())
@@ -55,7 +55,7 @@ def log():
 
 
 def test_lanes_and_phases_are_counted_as_they_end():
-    worker = observed(FakeWorker(failing=("visionzip",)))
+    worker = monitored(FakeWorker(failing=("visionzip",)))
     for _ in range(2):
         list(worker.run(job()))
     assert count(worker, "tokenscope_lanes_total", method="vanilla", outcome="answered") == 2
@@ -65,24 +65,24 @@ def test_lanes_and_phases_are_counted_as_they_end():
     assert count(worker, "tokenscope_wait_seconds_count") == 2
 
 
-def test_parts_that_a_visitor_composed_share_one_name():
-    worker = observed(FakeWorker())
+def test_composed_methods_share_one_label():
+    worker = monitored(FakeWorker())
     list(worker.run(job("vanilla", "visionzip.before+fastv.inner")))
     assert count(worker, "tokenscope_lanes_total", method="composed", outcome="answered") == 1
 
 
-def test_how_a_job_ended_is_counted():
+def test_the_outcome_of_a_job_is_counted():
     class BrokenWorker(FakeWorker):
         def run(self, job, cancelled=None):
             raise RuntimeError
             yield
 
-    full = observed(FakeWorker(), queue_size=1)
+    full = monitored(FakeWorker(), queue_size=1)
     with full.admit("another"), pytest.raises(RefusedError):
         list(full.run(job()))
     with pytest.raises(RuntimeError):
-        list((broken := observed(BrokenWorker())).run(job()))
-    stream = (closed := observed(FakeWorker())).run(job())
+        list((broken := monitored(BrokenWorker())).run(job()))
+    stream = (closed := monitored(FakeWorker())).run(job())
     next(stream)
     stream.close()
     assert count(full, "tokenscope_jobs_total", outcome="refused") == 1
@@ -91,7 +91,7 @@ def test_how_a_job_ended_is_counted():
 
 
 def test_the_queue_is_measured_at_each_scrape():
-    worker = observed(FakeWorker())
+    worker = monitored(FakeWorker())
     first, second = worker.run(job()), worker.run(job())
     next(first), next(second)
     assert count(worker, "tokenscope_queue_length") == 1
@@ -104,27 +104,27 @@ def test_metrics_are_served_to_this_machine_only():
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    worker = observed(FakeWorker())
+    worker = monitored(FakeWorker())
     worker.metrics.serve(port)
     list(worker.run(job()))
-    page = urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5).read().decode()
+    page = urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=60).read().decode()
     assert 'tokenscope_lanes_total{method="vanilla",outcome="answered"} 1.0' in page
     assert "doctor" not in page
     with pytest.raises(OSError):
         urllib.request.urlopen(f"http://127.0.0.2:{port}/metrics", timeout=5)
 
 
-def test_every_line_of_a_job_bears_its_number_and_none_its_question(log):
+def test_every_log_line_of_a_job_has_its_number_and_not_its_question(log):
     asked = job()
-    list(observed(FakeWorker()).run(asked))
+    list(monitored(FakeWorker()).run(asked))
     came, ended = log()
     assert came["job"] == ended["job"] == asked.number
     assert came["lanes"] == ["vanilla", "visionzip"] and ended["outcome"] == "done"
     assert "doctor" not in json.dumps([came, ended])
 
 
-def test_what_is_refused_or_fails_as_it_is_read_bears_the_number_too(log, monkeypatch):
-    worker = observed(FakeWorker(), queue_size=1)
+def test_a_refusal_and_a_failed_reading_have_the_number_too(log, monkeypatch):
+    worker = monitored(FakeWorker(), queue_size=1)
     with worker.admit("another"), pytest.raises(RefusedError), worker.admit("one", "", "3f2a"):
         pass
 

@@ -222,7 +222,7 @@ def test_a_tab_that_is_closed_as_its_upload_is_read_ends_the_reading(picture, st
     running = threading.Thread(target=lambda: list(ask(page, picture)))
     running.start()
     wait_until(stalled)
-    page.visitors.leave(TAB)
+    page.visitors.on_unload(TAB)
     running.join(5)
     assert not running.is_alive() and not stalled()
 

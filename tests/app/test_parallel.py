@@ -1,4 +1,4 @@
-"""Several devices: the lanes of a job run on all of them at once, and make one comparison."""
+"""The lanes of a job run on several devices in parallel and make one comparison."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def job(count=5, **changes):
 
 @pytest.fixture
 def devices(monkeypatch):
-    """Two of them, both the CPU; which thread stepped which method."""
+    """Two devices, both the CPU, and the methods that each thread ran."""
     stepped = {}
 
     def run(adapter, media, question, method, **options):
@@ -36,13 +36,13 @@ def devices(monkeypatch):
             stepped.setdefault(threading.current_thread().ident, set()).add(method.name)
             yield step
 
-    adapter = tiny_llava()  # here: threads that build one at once draw from one another's seed
+    adapter = tiny_llava()  # shared: two threads would draw from one seed
     monkeypatch.setattr(local, "load", lambda *_: adapter)
     monkeypatch.setattr(local, "run_lane", run)
     return local_worker(Settings(device="cpu,cpu")), stepped
 
 
-def test_lanes_are_dealt_out_over_the_devices_each_owned_by_one_thread(devices):
+def test_lanes_are_distributed_over_the_devices_each_owned_by_one_thread(devices):
     worker, stepped = devices
     list(worker.run(job()))
     assert sorted(stepped.values(), key=len) == [
@@ -67,8 +67,8 @@ def test_two_devices_answer_what_one_does(devices):
 
 
 def test_devices_work_at_the_same_time():
-    """Neither lane can go on before the other one has begun."""
-    both = threading.Barrier(2, timeout=5)
+    """Each lane waits for the start of the other."""
+    both = threading.Barrier(2, timeout=60)
 
     class MeetingWorker(FakeWorker):
         def run(self, job, cancelled=None):
@@ -107,7 +107,7 @@ def test_a_device_that_breaks_ends_the_job_on_all():
     assert other.cancelled[0].is_set()
 
 
-def test_a_queue_before_several_devices_learns_how_long_jobs_take():
+def test_a_queue_before_several_devices_estimates_the_wait():
     queue = QueuedWorker(ParallelWorker([FakeWorker(), FakeWorker()]), Settings())
     list(queue.run(job()))
     running = queue.run(job())
@@ -117,7 +117,7 @@ def test_a_queue_before_several_devices_learns_how_long_jobs_take():
     assert waiting.ahead == 1 and waiting.seconds > 0
 
 
-def test_devices_that_fail_alike_say_so_once():
+def test_devices_with_the_same_failure_report_it_once():
     class StuckWorker(FakeWorker):
         def health(self):
             return Health("A step takes too long.", device_bytes=3)

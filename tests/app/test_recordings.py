@@ -1,4 +1,4 @@
-"""Recordings: what is loaded is what was saved, and a stranger's folder does no harm."""
+"""A loaded recording equals the saved comparison, and a damaged one is refused."""
 
 import json
 import shutil
@@ -10,7 +10,6 @@ from PIL import Image
 
 from app.recording import drawings, storage
 from app.recording.storage import RecordingError
-from app.render.summary import table
 from models.uploads.read import read_media
 from pruning.base import PositionStrategy
 from pruning.tokens import TokenLayout
@@ -39,7 +38,7 @@ def edit(folder, change):
     (folder / "record.json").write_text(json.dumps(record))
 
 
-def test_what_is_loaded_is_what_was_saved(comparison, saved):
+def test_a_loaded_comparison_equals_the_saved_one(comparison, saved):
     loaded = storage.load(saved)
     assert factory.same(loaded, comparison)
     assert (loaded.lanes[2].trace.fate == comparison.lanes[2].trace.fate).all()
@@ -53,7 +52,7 @@ def test_equality_in_these_tests_notices_one_bit(comparison):
     assert not factory.same(replace(comparison, media=media), comparison)
 
 
-def test_a_video_and_odd_values_come_back(tmp_path):
+def test_a_video_and_unusual_values_are_restored(tmp_path):
     odd = factory.comparison(
         media=factory.clip(width=64, height=48),
         lanes=(
@@ -67,37 +66,13 @@ def test_a_video_and_odd_values_come_back(tmp_path):
     assert factory.same(storage.load(storage.save(odd, tmp_path / "odd")), odd)
 
 
-def test_a_recording_of_before_the_averages_were_kept_has_none(copy, comparison):
-    def age(record):
-        for lane in record["lanes"]:
-            lane.pop("averages", None)
-
-    edit(copy, age)
-    assert comparison.lanes[1].averages is not None
-    loaded = storage.load(copy)
-    assert loaded.lanes[1].averages is None
-    assert "handed on" not in table(loaded) and "handed on" in table(comparison)
-
-
 def test_averages_that_no_run_has_are_refused(copy):
     edit(copy, lambda record: record["lanes"][1]["averages"].update(cached=-1))
     with pytest.raises(RecordingError, match="averages are odd"):
         storage.load(copy)
 
 
-def test_a_recording_of_version_1_is_read_as_the_picture_it_was(copy, comparison):
-    def age(record):
-        record.update(version=1)
-        del record["media"]
-
-    edit(copy, age)
-    loaded = storage.load(copy)
-    assert (loaded.media.kind, loaded.media.decoder) == ("image", "unknown")
-    assert factory.same(loaded.lanes, comparison.lanes)
-    assert np.array_equal(loaded.media.frames, comparison.media.frames)
-
-
-def test_segments_come_back_and_those_of_another_clip_are_refused(tmp_path):
+def test_segments_are_restored_and_those_of_another_clip_are_refused(tmp_path):
     segments = np.array([0, 0, 1, 1])
     trace = factory.video_trace()
     trace = replace(trace, steps=(replace(trace.steps[0], segments=segments),))
@@ -122,7 +97,7 @@ def test_segments_are_of_the_frames_that_have_tokens(tmp_path):
     assert factory.same(storage.load(storage.save(made, tmp_path / "pairs")), made)
 
 
-def test_an_enum_among_the_knobs_comes_back_as_its_value(tmp_path, comparison):
+def test_an_enum_among_the_knobs_is_restored_as_its_value(tmp_path, comparison):
     knobs = {"inner": PositionStrategy.PERC, "share": np.float64(0.5)}
     lane = replace(comparison.lanes[0], knobs=knobs)
     loaded = storage.load(storage.save(replace(comparison, lanes=(lane,)), tmp_path / "a"))
@@ -145,19 +120,24 @@ def test_a_failed_save_leaves_the_old_recording(tmp_path, comparison):
     assert [path.name for path in tmp_path.iterdir()] == ["case"]
 
 
-def test_a_folder_of_something_else_is_never_replaced(tmp_path, comparison):
-    (tmp_path / "thesis").mkdir()
-    (tmp_path / "thesis" / "chapter.txt").write_text("mine")
-    with pytest.raises(RecordingError, match="not a recording"):
-        storage.save(comparison, tmp_path / "thesis")
-    assert (tmp_path / "thesis" / "chapter.txt").read_text() == "mine"
+def test_only_a_recording_is_replaced(tmp_path, comparison):
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "chapter.txt").write_text("mine")
+    (tmp_path / "file").write_text("mine")
+    for name, file in (("folder", "folder/chapter.txt"), ("file", "file")):
+        with pytest.raises(RecordingError, match="not a recording"):
+            storage.save(comparison, tmp_path / name)
+        assert (tmp_path / file).read_text() == "mine"
 
 
 @pytest.mark.parametrize(
     ("change", "complaint"),
     [
         (lambda r: r.update(format="other"), "not a TokenScope recording"),
-        (lambda r: r.update(version=99), "version 99; this program reads 1 and 2"),
+        (lambda r: r.update(version=99), "version 99; this program reads version 2"),
+        (lambda r: r.update(version=1), "version 1; this program reads version 2"),
+        (lambda r: r.pop("version"), "version None"),
+        (lambda r: r["lanes"][1].pop("averages"), "'averages' is missing"),
         (lambda r: r.pop("lanes"), "'lanes' is missing"),
         (lambda r: r.update(frames=10**9), "1000000000 frames"),
         (lambda r: r.update(frames=3), "damaged"),
@@ -172,35 +152,37 @@ def test_a_folder_of_something_else_is_never_replaced(tmp_path, comparison):
         (lambda r: r.update(lanes=[7]), "damaged"),
     ],
 )
-def test_a_damaged_record_is_one_clear_sentence(copy, change, complaint):
+def test_a_damaged_record_is_refused_with_one_sentence(copy, change, complaint):
     edit(copy, change)
     with pytest.raises(RecordingError, match=complaint) as error:
         storage.load(copy)
     assert "\n" not in str(error.value) and str(copy.parent) not in str(error.value)
 
 
-def test_arrays_that_are_no_arrays_are_refused(copy):
-    with np.load(copy / "arrays.npz") as arrays:
-        kept = dict(arrays)
-    np.savez(copy / "arrays.npz", **{**kept, "lane0.boxes": np.array([{"a": 1}], dtype=object)})
-    with pytest.raises(RecordingError, match="damaged"):
+@pytest.mark.parametrize(
+    ("name", "damage", "complaint"),
+    [
+        ("lane0.boxes", lambda _: np.array([{"a": 1}], dtype=object), "damaged"),
+        ("lane0.boxes", lambda _: np.array([["a"] * 4]), "boxes are not"),
+        ("lane1.step0.cols", lambda cols: cols + 9999, "column outside"),
+        ("lane1.step0.tag0", lambda tag: tag.astype(np.int64) + 9999, "odd tags"),
+    ],
+)
+def test_damaged_arrays_are_refused(copy, name, damage, complaint):
+    with np.load(copy / "arrays.npz") as loaded:
+        arrays = dict(loaded)
+    np.savez(copy / "arrays.npz", **{**arrays, name: damage(arrays[name])})
+    with pytest.raises(RecordingError, match=complaint):
         storage.load(copy)
-    np.savez(copy / "arrays.npz", **{**kept, "lane1.step0.cols": kept["lane1.step0.cols"] + 9999})
-    with pytest.raises(RecordingError, match="column outside"):
-        storage.load(copy)
-    tag = next(name for name in kept if ".tag" in name)
-    np.savez(copy / "arrays.npz", **{**kept, tag: kept[tag].astype(np.int64) + 9999})
-    with pytest.raises(RecordingError, match="odd tags"):
-        storage.load(copy)
-    np.savez(copy / "arrays.npz", **{**kept, "lane0.boxes": np.array([["a"] * 4])})
-    with pytest.raises(RecordingError, match="boxes are not"):
-        storage.load(copy)
+
+
+def test_a_damaged_archive_is_refused(copy):
     (copy / "arrays.npz").write_bytes(b"PK nothing")
     with pytest.raises(RecordingError, match="damaged"):
         storage.load(copy)
 
 
-def test_a_folder_that_is_not_there_is_one_clear_sentence(tmp_path):
+def test_a_missing_folder_is_refused_with_one_sentence(tmp_path):
     with pytest.raises(RecordingError, match=r"gone has no readable record.json"):
         storage.load(tmp_path / "gone")
 
@@ -210,13 +192,6 @@ def test_frames_that_would_fill_the_memory_are_refused(copy):
     edit(copy, lambda record: record.update(frames=9))
     with pytest.raises(RecordingError, match="too large together"):
         storage.load(copy)
-
-
-def test_a_file_in_the_way_is_never_replaced(tmp_path, comparison):
-    (tmp_path / "notes").write_text("mine")
-    with pytest.raises(RecordingError, match="not a recording"):
-        storage.save(comparison, tmp_path / "notes")
-    assert (tmp_path / "notes").read_text() == "mine"
 
 
 def test_no_metadata_is_written_with_a_frame(saved):
@@ -235,7 +210,7 @@ def test_pictures_of_two_lanes_of_one_method_do_not_overwrite_each_other(tmp_pat
     assert all((tmp_path / "out" / name).stat().st_size > 500 for name in names)
 
 
-def test_a_clip_is_drawn_as_a_strip_its_trees_a_timeline_and_a_clip_to_keep(tmp_path):
+def test_a_clip_is_drawn_as_a_strip_trees_a_timeline_and_an_mp4(tmp_path):
     lane = factory.lane("tree", "Tree", factory.flash_trace(), "")
     drawings.draw(factory.comparison(media=factory.clip(), lanes=(lane,)), tmp_path)
     assert sorted(path.name for path in tmp_path.iterdir()) == [
@@ -244,7 +219,7 @@ def test_a_clip_is_drawn_as_a_strip_its_trees_a_timeline_and_a_clip_to_keep(tmp_
         "tree2_tree.png", "tree3_tree.png",
     ]  # fmt: skip
     overlay = read_media(tmp_path / "overlay_tree.mp4", 64)
-    assert len(overlay.frames) == 4, "a frame for each of the clip's"
+    assert len(overlay.frames) == 4, "one for each frame of the clip"
 
 
 def test_boxes_of_a_clip_are_drawn_on_its_last_frame(tmp_path):

@@ -1,4 +1,4 @@
-"""ZeroGPU as far as it can be had here: a `spaces` that pickles what the real one pickles."""
+"""The ZeroGPU worker, with a stand-in for `spaces` that pickles like the real one."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from app.request import Request
 from app.settings import EXAMPLES, Settings
 from app.worker.events import ComparisonDone
 from app.worker.local import LocalWorker
-from app.worker.start import engine
+from app.worker.start import backend
 from tests.app.fake_worker import wait_until
 
 pytestmark = pytest.mark.slow
@@ -30,9 +30,9 @@ VISITOR = ContextVar("visitor", default="nobody")
 
 
 class Spaces:
-    """Stands in for the platform's module: what a call asks for, and pickles on the way.
+    """Stand-in for the platform's module; records its calls and pickles arguments and events.
 
-    It holds on to its calls: only who closes one, or takes it to its end, gives the device back.
+    A call returns the device only when it is closed or runs to its end.
     """
 
     def __init__(self) -> None:
@@ -95,23 +95,23 @@ def last(worker, asked):
 
 def test_a_comparison_on_zero_gpu_is_the_one_of_this_process(spaces):
     asked = job()
-    lent, own = last(engine(Settings(worker="zero")), asked), last(LocalWorker(), asked)
+    lent, own = last(backend(Settings(worker="zero")), asked), last(LocalWorker(), asked)
     assert lent.media is asked.media
     for one, other in zip(lent.lanes, own.lanes, strict=True):
         assert (one.method, one.answer, one.tflops) == (other.method, other.answer, other.tflops)
         assert np.array_equal(one.trace.per_layer, other.trace.per_layer)
 
 
-def test_a_device_is_asked_for_once_a_comparison_and_longer_for_more_work(spaces):
-    worker = engine(Settings(worker="zero"))
+def test_a_comparison_requests_a_device_once_and_longer_for_more_tokens(spaces):
+    worker = backend(Settings(worker="zero"))
     for asked in (job(), replace(job(), max_new_tokens=16)):
         last(worker, asked)
     short, long = spaces.durations
     assert 0 < short < long
 
 
-def test_a_device_is_lent_on_the_quota_of_whoever_asked(spaces):
-    worker = engine(Settings(worker="zero"))
+def test_a_device_is_lent_on_the_quota_of_the_visitor(spaces):
+    worker = backend(Settings(worker="zero"))
     for visitor in ("ann", "bob"):
         context = copy_context()
         context.run(VISITOR.set, visitor)
@@ -119,8 +119,8 @@ def test_a_device_is_lent_on_the_quota_of_whoever_asked(spaces):
     assert spaces.visitors == ["ann", "bob"]
 
 
-def test_a_comparison_gives_the_device_back_when_it_ends_and_when_it_is_left(spaces):
-    worker = engine(Settings(worker="zero"))
+def test_a_comparison_returns_the_device_when_it_ends_and_when_it_is_closed(spaces):
+    worker = backend(Settings(worker="zero"))
     last(worker, job())
     wait_until(lambda: not spaces.lent)
     spaces.goes_on.clear()
@@ -133,23 +133,23 @@ def test_a_comparison_gives_the_device_back_when_it_ends_and_when_it_is_left(spa
     assert spaces.ended == 1, "the second one was not run to its end"
 
 
-def test_stop_is_noticed_while_the_device_says_nothing(spaces):
+def test_stop_ends_a_job_while_the_device_sends_no_event(spaces):
     spaces.goes_on.clear()
-    cancelled, told = threading.Event(), []
-    events = engine(Settings(worker="zero")).run(job(), cancelled)
-    running = threading.Thread(target=lambda: told.extend(events))
+    cancelled, events_seen = threading.Event(), []
+    events = backend(Settings(worker="zero")).run(job(), cancelled)
+    running = threading.Thread(target=lambda: events_seen.extend(events))
     running.start()
     assert spaces.busy.wait(60)
     cancelled.set()
-    running.join(5)
+    running.join(60)
     assert not running.is_alive() and spaces.lent == 1, "it is still at its step"
-    assert not any(isinstance(event, ComparisonDone) for event in told)
+    assert not any(isinstance(event, ComparisonDone) for event in events_seen)
     spaces.goes_on.set()
     wait_until(lambda: not spaces.lent)
 
 
-def test_what_the_platform_refuses_reaches_whoever_asked(spaces, monkeypatch):
-    worker = engine(Settings(worker="zero"))
+def test_a_refusal_of_the_platform_is_raised(spaces, monkeypatch):
+    worker = backend(Settings(worker="zero"))
 
     def refuse(job):
         raise RuntimeError("the quota is used up")
@@ -160,13 +160,13 @@ def test_what_the_platform_refuses_reaches_whoever_asked(spaces, monkeypatch):
         list(worker.run(job()))
 
 
-def test_a_sentence_for_people_comes_from_the_fork_whole(spaces):
+def test_a_value_error_keeps_its_message(spaces):
     with pytest.raises(ValueError, match="There is no model 'gpt'"):
-        last(engine(Settings(worker="zero")), job(model="gpt"))
+        last(backend(Settings(worker="zero")), job(model="gpt"))
 
 
-def test_any_other_error_leaves_the_fork_by_its_type_and_is_in_the_log(spaces, monkeypatch, caplog):
-    worker, asked = engine(Settings(worker="zero")), job()
+def test_any_other_error_is_raised_by_its_type_and_logged(spaces, monkeypatch, caplog):
+    worker, asked = backend(Settings(worker="zero")), job()
 
     def fall(*_):
         raise RuntimeError("a secret")
@@ -178,7 +178,7 @@ def test_any_other_error_leaves_the_fork_by_its_type_and_is_in_the_log(spaces, m
     assert [record.job for record in caplog.records] == [asked.number]
 
 
-def test_elsewhere_nothing_asks_for_spaces():
+def test_spaces_is_not_imported_elsewhere():
     assert "spaces" not in sys.modules
     with pytest.raises(ValueError, match="wanted local, ray or zero"):
-        engine(Settings(worker="cloud"))
+        backend(Settings(worker="cloud"))
