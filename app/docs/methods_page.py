@@ -43,13 +43,12 @@ def short_table(methods: Sequence[Method]) -> str:
         (
             f"[`{method.name}`](docs/methods.md#{method.name})",
             f"{method.title}: {method.summary}",
-            place(method),
             _media(method),
             _links(method),
         )
         for method in methods
     ]
-    return markdown_table(("name", "what it does", "where", "for", "paper and code"), lines)
+    return markdown_table(("name", "what it does", "for", "paper and code"), lines)
 
 
 def _links(method: Method) -> str:

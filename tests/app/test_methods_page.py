@@ -237,7 +237,6 @@ def test_the_page_and_the_docs_mark_our_own_positions(docs: str) -> None:
     (affine,) = (title for title, value in POSITIONS if value == "rpme_affine")
     assert "(ours)" in affine and "RPME_AFFINE (ours)" in docs
     assert "axes of M-RoPE" in docs and "so these are ours" in docs
-    assert "M-RoPE" in pages.README.read_text()
 
 
 def test_the_note_has_a_method_once_for_all_its_presets() -> None:
