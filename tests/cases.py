@@ -1,4 +1,4 @@
-"""The one table of all methods. A row here puts a method under every law, in pruning and models."""
+"""The table of all methods. Every law of pruning and models runs on each of its rows."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pruning.methods import create
 
 @dataclass(frozen=True)
 class Case:
-    """A method at one setting: an easy one first, then a hard one that leaves little or twists."""
+    """A method with its knobs: an easy case first, then a hard one."""
 
     id: str
     name: str  # as `create` takes it
@@ -32,7 +32,7 @@ class Case:
 
 
 CASES = (
-    Case("vanilla", "vanilla", notes="the identity, with nothing to turn"),
+    Case("vanilla", "vanilla", notes="the identity, without knobs"),
     Case("random", "random", {"retention_ratio": 0.5}),
     Case("random-hard", "random", {"retention_ratio": 0.1, "seed": 7}),
     Case("grid", "grid", {"retention_ratio": 0.25}),
@@ -199,4 +199,6 @@ CASES = (
     Case("composed-inner", "nuwa.inner", {"retention_ratio": 0.6}, "all tokens up to halfway"),
 )
 
-ONE_EACH = tuple({case.create().name: case for case in CASES}.values())  # a method's last row
+ONE_EACH = tuple(
+    {case.create().name: case for case in CASES}.values()
+)  # the last row of each method

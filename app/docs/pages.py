@@ -46,7 +46,7 @@ def texts(methods: Sequence[Method] = METHODS) -> dict[Path, str]:
 
 
 def _readme(methods: Sequence[Method]) -> str:
-    """The README with the table between its two marks made anew."""
+    """The README with a new table between the two marks."""
     before, _, rest = README.read_text(encoding="utf-8").partition(BEGIN)
     _, _, after = rest.partition(END)
     if not rest or not after:

@@ -55,13 +55,13 @@ def visual_tokens(
         "frames": random(frames, WIDTH, seed=seed + 3, dtype=dtype),
         "text": random(QUESTION, WIDTH, seed=seed + 4, dtype=dtype),
     }
-    asked = {name: signals[name] for name in signals if name in needs.encoder}
+    needed = {name: signals[name] for name in signals if name in needs.encoder}
     if needs.encoder_received is not None:
-        asked["received"] = random(3, n, seed=seed + 8).softmax(-1)
+        needed["received"] = random(3, n, seed=seed + 8).softmax(-1)
     if needs.encoder_span is not None:
-        asked["hidden"] = random(3, n, WIDTH, seed=seed + 5, dtype=dtype)
+        needed["hidden"] = random(3, n, WIDTH, seed=seed + 5, dtype=dtype)
     features = random(n, WIDTH, seed=seed, dtype=dtype)
-    return VisualTokens(features, layout, key_heads=HEADS, **asked)
+    return VisualTokens(features, layout, key_heads=HEADS, **needed)
 
 
 def layer_view(
@@ -91,8 +91,8 @@ def layer_view(
         "query_rotary": random(2, num_queries, WIDTH, seed=seed + 12, dtype=dtype),
         "guidance": random(rows, seed=seed + 13).exp(),
     }
-    asked = {name: signals[name] for name in signals if name in needs.llm}
-    return LayerView(layer, stage, anchors, layout, **asked)
+    needed = {name: signals[name] for name in signals if name in needs.llm}
+    return LayerView(layer, stage, anchors, layout, **needed)
 
 
 @dataclass(frozen=True, eq=False)

@@ -27,14 +27,14 @@ def test_sparse_ids_are_the_original_triples() -> None:
     assert numbered(PESP) == ((PLACES + 10).tolist(), EXTENTS)
 
 
-def test_contiguous_ids_leave_no_row_or_column_empty_and_time_as_it_is() -> None:
+def test_contiguous_ids_leave_no_row_or_column_empty_and_keep_time() -> None:
     assert numbered(PERC) == (
         [[10, 10, 12, 14], [10, 10, 12, 11], [11, 12, 10, 12]],
         (5, 3, 3),
     )
 
 
-def test_the_literal_stretch_fills_rows_and_columns_and_leaves_time_as_it_is() -> None:
+def test_the_literal_stretch_fills_rows_and_columns_and_keeps_time() -> None:
     time, rows, columns = numbered(RPME)[0]
     assert time == [10, 10, 12, 14]
     assert rows == [10, 10, 17, 16]  # ⌈4 · 7 / 5⌉ = 6
@@ -49,7 +49,7 @@ def test_the_affine_stretch_keeps_the_proportions_of_a_side() -> None:
 
 
 @each_strategy
-def test_an_uncompressed_clip_is_numbered_alike_by_all(strategy: PositionStrategy) -> None:
+def test_all_strategies_number_an_uncompressed_clip_alike(strategy: PositionStrategy) -> None:
     time, row, column = torch.meshgrid(
         torch.tensor([0, 2, 4]), torch.arange(8), torch.arange(6), indexing="ij"
     )
@@ -67,7 +67,7 @@ def test_a_placeless_token_takes_the_first_place(strategy: PositionStrategy) -> 
 
 
 @each_strategy
-def test_ids_on_three_axes_follow_places_in_whatever_order_rows_come(
+def test_ids_on_three_axes_follow_places_in_any_order_of_rows(
     strategy: PositionStrategy,
 ) -> None:
     shuffle = torch.tensor([3, 1, 0, 2])
@@ -107,7 +107,7 @@ def test_rows_left_inside_the_llm_are_renumbered_on_every_axis(strategy, survivo
         assert axis[4:].tolist() == [18 - shift, 19 - shift]
 
 
-def test_contiguous_ids_close_the_gaps_that_were_left_before_the_llm() -> None:
+def test_contiguous_ids_close_the_gaps_from_before_the_llm() -> None:
     once, first = inside(PERC)
     visual = torch.tensor([False, False, True, True, False, False])
     twice, second = renumber_on_axes(PERC, once, visual, torch.tensor([0, 1, 2, 4, 5]), EXTENTS)
@@ -115,7 +115,7 @@ def test_contiguous_ids_close_the_gaps_that_were_left_before_the_llm() -> None:
     assert first + second == 18 - 11
 
 
-def test_a_stretch_inside_reaches_no_further_than_the_numbers_before_the_llm() -> None:
+def test_a_stretch_inside_the_llm_stays_in_the_range_before_it() -> None:
     ids, extents = place_on_axes(PERC, PLACES, 10, EXTENTS)
     text = torch.arange(15, 17).expand(3, -1)
     whole = torch.cat([IDS[:, :2], ids, text], dim=1)

@@ -56,12 +56,12 @@ def test_each_frame_of_a_clip_is_compressed_as_if_alone(name: str) -> None:
     torch.testing.assert_close(values, expected.apply(alone.features))
 
 
-def test_an_extra_token_keeps_no_place_wherever_its_frame_stands() -> None:
+def test_an_extra_token_is_placeless_in_every_frame() -> None:
     part = TokenMap.dense(torch.eye(3)[:2], torch.tensor([0, -1]))
     assert beside([part, part]).anchors.tolist() == [0, -1, 3, -1]
 
 
-def test_prumerge_keeps_the_attended_ones_in_their_order_and_one_token_more() -> None:
+def test_prumerge_keeps_attended_tokens_in_their_order_and_an_extra_one() -> None:
     method = create("prumerge", neighbours=2)
     visual = visual_tokens(SQUARE, method.needs)
     token_map = method.compress(visual, 6)
@@ -74,7 +74,7 @@ def test_prumerge_keeps_the_attended_ones_in_their_order_and_one_token_more() ->
     torch.testing.assert_close(matrix[5], rest)
 
 
-def test_what_a_token_takes_in_is_like_it() -> None:
+def test_merged_tokens_are_similar_to_their_survivor() -> None:
     keys = torch.tensor([[1.0, 0.0], [0.9, 0.1], [0.0, 1.0], [0.1, 0.9], [-1.0, -1.0]])
     attention = torch.tensor([0.4, 0.1, 0.3, 0.15, 0.05])
     layout = TokenLayout.regular(1, 1, 5)
@@ -101,9 +101,7 @@ def test_prumerge_plus_keeps_outliers_and_an_even_grid() -> None:
 
 @pytest.mark.parametrize("cols", [1, 5, 40])
 @pytest.mark.parametrize("count", range(28))
-def test_a_uniform_grid_has_as_many_tokens_as_asked_and_none_that_is_taken(
-    count: int, cols: int
-) -> None:
+def test_a_uniform_grid_has_the_count_and_only_free_tokens(count: int, cols: int) -> None:
     free = torch.ones(40, dtype=torch.bool).index_fill(0, torch.arange(3, 36, 3), False)
     grid = uniform(free, count, cols)
     assert len(grid) == count
@@ -117,14 +115,14 @@ def test_a_uniform_grid_is_never_one_column() -> None:
     assert len((uniform(everyone, 12, cols=12) % 12).unique()) > 6
 
 
-def test_what_full_chunks_cannot_hold_goes_to_the_best_of_the_others_or_is_lost() -> None:
+def test_the_excess_of_full_chunks_goes_to_the_best_others_or_is_lost() -> None:
     merit, size = torch.tensor([0.1, 0.7, 0.2]), torch.tensor([4, 4, 4])
     assert share_out(merit, size, 8, is_shared=False).tolist() == [0, 4, 2]
     assert share_out(merit, size, 8, is_shared=True).tolist() == [1, 4, 3]
     assert share_out(torch.zeros(3), size, 7, is_shared=True).tolist() == [3, 2, 2]
 
 
-def test_holov_leaves_something_of_every_chunk_that_is_looked_at() -> None:
+def test_holov_keeps_tokens_of_every_attended_chunk() -> None:
     attention = torch.full((64,), 0.01)
     attention[:16] = 0.02
     layout, features = TokenLayout.regular(1, 8, 8), random(64, 5, seed=0)
@@ -133,7 +131,7 @@ def test_holov_leaves_something_of_every_chunk_that_is_looked_at() -> None:
     assert (anchors // 16).bincount().tolist() == [9, 4, 4, 4]  # of 8.4 and 4.2
 
 
-def test_variance_chooses_tokens_only_where_tokens_are_ranked_by_score() -> None:
+def test_variance_selects_tokens_only_if_ranked_by_score() -> None:
     method = create("holov", chunks=2, alpha=1.0)
     visual = visual_tokens(SQUARE, method.needs)
     visual = replace(visual, attention=torch.full((36,), 0.1))
@@ -147,7 +145,7 @@ def test_variance_chooses_tokens_only_where_tokens_are_ranked_by_score() -> None
     assert by_score.tolist() == torch.cat(likely).tolist()
 
 
-def test_zeros_stand_for_what_the_official_holov_loses() -> None:
+def test_zeros_replace_the_tokens_that_official_holov_loses() -> None:
     attention = torch.full((16,), 1e-4).index_fill(0, torch.arange(4), 1.0)
     layout, features = TokenLayout.regular(1, 4, 4), random(16, 5, seed=0)
     token_map = create("holov:official", chunks=4).compress(
@@ -157,7 +155,7 @@ def test_zeros_stand_for_what_the_official_holov_loses() -> None:
     assert (token_map.apply(features)[-4:] == 0).all()
 
 
-def test_hivtp_hears_every_quadrant_and_every_window() -> None:
+def test_hivtp_keeps_tokens_of_every_quadrant_and_window() -> None:
     scores = torch.arange(64.0)  # the best are all in the last rows
     visual = VisualTokens(torch.ones(64, 1), TokenLayout.regular(1, 8, 8), received=scores[None])
     token_map = create("hivtp").compress(visual, 32)
@@ -169,7 +167,7 @@ def test_hivtp_hears_every_quadrant_and_every_window() -> None:
     assert (anchors.diff() > 0).all()
 
 
-def test_a_window_with_nothing_left_is_made_up_for() -> None:
+def test_another_window_replaces_one_without_tokens() -> None:
     groups, scores = torch.tensor([0, 0, 1, 1, 3]), torch.tensor([0.1, 0.2, 0.9, 0.8, 0.0])
     assert in_turns(groups, scores, 3).tolist() == [1, 2, 4]
     assert in_turns(groups, scores, 4).tolist() == [1, 2, 3, 4]
@@ -177,7 +175,7 @@ def test_a_window_with_nothing_left_is_made_up_for() -> None:
     assert in_turns(groups, scores, 0).tolist() == []
 
 
-def test_windows_cut_a_frame_into_as_many_parts_as_asked() -> None:
+def test_windows_partition_a_frame_into_the_given_count() -> None:
     assert partition(9, 6, 6).view(6, 6)[::2, ::2].tolist() == [[0, 1, 2], [3, 4, 5], [6, 7, 8]]
     for count in range(1, 46):
         parts = partition(count, 5, 9)
@@ -185,7 +183,7 @@ def test_windows_cut_a_frame_into_as_many_parts_as_asked() -> None:
     assert partition(0, 5, 9).tolist() == [0] * 45
 
 
-def test_the_fix_of_visionzip_is_its_numbering_alone() -> None:
+def test_visionzip_fix_changes_only_the_numbering() -> None:
     fixed, plain = create("visionzip:fix"), create("visionzip")
     assert (fixed.label, plain.label) == ("VisionZip, fix", "VisionZip")
     assert fixed.positions.before is PositionStrategy.RPME

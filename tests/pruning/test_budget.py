@@ -29,7 +29,7 @@ def test_a_budget_is_a_staircase() -> None:
     assert budget.average(5) == 28 / 5
 
 
-def test_a_budget_counts_what_is_processed_what_is_cached_and_what_is_left() -> None:
+def test_a_budget_counts_processed_cached_and_remaining_tokens() -> None:
     budget = Budget(before=10, inner=((2, 6), (3, 1)))
     assert budget.in_cache(5) == budget.per_layer(5)
     assert budget.left_by(5) == [10, 6, 1, 1, 1]
@@ -48,7 +48,9 @@ def test_a_budget_counts_what_is_processed_what_is_cached_and_what_is_left() -> 
         ((82, 32, 18), 82.25, 64.81),
     ],
 )
-def test_a_label_counts_less_than_is_processed(counts, processed: float, label: float) -> None:
+def test_the_label_of_a_paper_is_below_the_processed_tokens(
+    counts, processed: float, label: float
+) -> None:
     """SparseVLM's lists: the authors' log prints 192.03125 for the first of them."""
     budget = Budget(576, tuple(zip((3, 7, 16), counts, strict=True)))
     assert budget.average(32) == pytest.approx(processed, abs=0.05)
@@ -107,12 +109,12 @@ def test_stages_keep_the_proportions_of_their_pattern(tokens, depth, pattern, co
     assert budget == Budget(576, tuple(zip(layers, counts, strict=True)))
 
 
-def test_a_stage_that_would_keep_more_than_everything_does_not_prune() -> None:
+def test_a_stage_whose_count_exceeds_all_tokens_does_not_prune() -> None:
     budget = staged(Target("Any", 100, 10, 0.8), (2, 5), (200, 100))
     assert budget == Budget(100, ((5, 60),), first_stage=1)
 
 
-def test_the_token_that_a_last_stage_needs_comes_from_the_stages_before_it() -> None:
+def test_earlier_stages_pay_for_the_one_token_of_the_last() -> None:
     assert staged(Target("Any", 100, 10, 0.26), (2, 5), (100, 1)) == Budget(100, ((2, 18), (5, 1)))
     assert staged(Target("Any", 100, 10, 0.24), (2, 4, 5), (100, 1, 1)) == Budget(
         100, ((2, 17), (4, 1), (5, 1))
@@ -162,7 +164,7 @@ def test_pyramiddrop_as_published_halves_three_times() -> None:
     ("tokens", "layers", "share"),
     [(192, "published", 0.219), (192, "early", 0.575), (128, "early", 0.429), (64, "early", 0.145)],
 )
-def test_feather_expects_the_grid_to_add_to_its_first_stage(tokens, layers, share) -> None:
+def test_feather_counts_the_grid_in_its_first_stage(tokens, layers, share) -> None:
     budget = create("feather", layers=layers, retention_ratio=tokens / 576).budget(576, 32)
     (_, union), (_, last) = budget.inner
     assert union == pytest.approx(576 * share + 64 * (1 - share), abs=1.5)
@@ -171,14 +173,14 @@ def test_feather_expects_the_grid_to_add_to_its_first_stage(tokens, layers, shar
 
 
 @pytest.mark.parametrize("stride", [2, 3, 9])
-def test_feather_expects_of_the_grid_what_its_stride_leaves(stride: int) -> None:
+def test_feather_counts_the_grid_by_its_stride(stride: int) -> None:
     budget = create("feather", stride=stride, retention_ratio=0.5).budget(5760, 32)
     (_, union), (_, last) = budget.inner
     share = (last / union) ** 0.5
     assert union == pytest.approx(5760 * (share + (1 - share) / stride**2), rel=0.001)
 
 
-def test_ivcprune_trims_the_caches_that_it_paid_for() -> None:
+def test_ivcprune_trims_the_caches_before_its_layer() -> None:
     budget = create("ivcprune", retention_ratio=0.75).budget(576, 32)
     assert budget.per_layer(32) == [576] * 16 + [288] * 16
     assert budget.in_cache(32) == [576] + [288] * 31
@@ -201,7 +203,7 @@ def test_two_stages_keep_their_proportion() -> None:
     assert budget == Budget(112, ((16, 16),))
 
 
-def test_two_stages_start_from_everything_when_that_is_too_little() -> None:
+def test_two_stages_start_from_all_tokens_at_high_ratios() -> None:
     budget = two_stage(Target("Nüwa", 100, 10, 0.8), 5, 7)
     assert budget == Budget(100, ((5, 60),))
 
@@ -233,12 +235,12 @@ def test_a_refusal_names_a_ratio_that_is_accepted(resolve) -> None:
     with pytest.raises(BudgetError) as refusal:
         resolve(0.001)
     assert resolve(refusal.value.smallest).average(6) >= 1
-    shown = float(str(refusal.value).split("here is ")[1].split("%")[0]) / 100
-    resolve(shown)
-    assert shown == pytest.approx(refusal.value.smallest, abs=0.001)
+    printed = float(str(refusal.value).split("here is ")[1].split("%")[0]) / 100
+    resolve(printed)
+    assert printed == pytest.approx(refusal.value.smallest, abs=0.001)
 
 
-def test_a_refusal_is_one_sentence_a_person_can_act_on() -> None:
+def test_a_refusal_names_the_reason_and_the_smallest_ratio() -> None:
     with pytest.raises(BudgetError) as refusal:
         one_stage(Target("FastV", 576, 6, 0.1), 1)
     assert str(refusal.value) == (
@@ -247,7 +249,7 @@ def test_a_refusal_is_one_sentence_a_person_can_act_on() -> None:
     )
 
 
-def test_a_refusal_survives_the_way_to_another_process() -> None:
+def test_a_refusal_can_be_pickled() -> None:
     with pytest.raises(BudgetError) as refusal:
         before_llm(Target("Random", 16, 6, 0.01))
     assert at_least(refusal.value.smallest) == "6.3 %"

@@ -31,7 +31,7 @@ def test_the_order_of_parts_does_not_matter() -> None:
         ("fastv.inner+rpme_affine", "FastV inside, RPME affine"),
     ],
 )
-def test_a_composed_method_is_made_again_by_its_name_and_read_by_its_title(name, title) -> None:
+def test_a_composed_method_has_a_name_that_creates_it_and_a_title(name, title) -> None:
     method = create(name, retention_ratio=0.3)
     assert method.name == name and method.label == title
     assert create(method.name, retention_ratio=0.3) == method
@@ -52,19 +52,19 @@ def test_a_composed_method_is_made_again_by_its_name_and_read_by_its_title(name,
         ("perc+", r"Unknown part ''"),
     ],
 )
-def test_what_is_no_composition_is_refused_with_what_there_is(name: str, sentence: str) -> None:
+def test_an_invalid_composition_is_refused_with_the_choices(name: str, sentence: str) -> None:
     with pytest.raises(ValueError, match=sentence):
         create(name)
 
 
-def test_a_strategy_alone_composes_nothing() -> None:
+def test_a_strategy_without_a_part_is_refused() -> None:
     with pytest.raises(ValueError, match="Two position strategies"):
         create("perc+perc")
     with pytest.raises(ValueError, match="wants a before-LLM or an inner-LLM part"):
         type(create("nuwa.before"))(numbering="perc")
 
 
-def test_a_method_is_no_part_where_it_does_not_act() -> None:
+def test_a_method_is_refused_as_a_part_where_it_does_not_act() -> None:
     composed = type(create("nuwa.before"))
     with pytest.raises(ValueError, match="FastV has no before-LLM part"):
         composed(before=create("fastv"))
@@ -81,7 +81,7 @@ def test_each_part_gets_the_signals_of_its_own_method_and_no_others() -> None:
     assert create("nuwa.inner").needs.encoder == frozenset()
 
 
-def test_a_part_before_the_llm_brings_its_seam_and_both_parts_their_media() -> None:
+def test_the_seam_is_that_of_the_first_part_and_media_those_of_both() -> None:
     assert create("pooling.before+nuwa.inner").seam is Seam.PROJECTED
     assert create("nuwa.before+flashvid.inner").seam is Seam.ENCODED
     assert create("nuwa.before+fastv.inner").media == {"image", "video"}
@@ -122,24 +122,24 @@ def test_any_two_parts_share_one_budget(
         assert last < ratio * num_tokens < budget.before <= 3 * last
 
 
-def test_a_run_says_where_the_part_inside_has_nothing_to_do() -> None:
+def test_the_title_notes_a_part_inside_that_drops_nothing() -> None:
     idle = create("random.before+fastv.inner", retention_ratio=0.2, stage_ratio=1.0)
     assert idle.budget(144, 8).inner == ()
-    said = "Random before + FastV inside (nothing left to drop inside)"
-    assert idle.title_of(idle.budget(144, 8)) == said
+    title = "Random before + FastV inside (nothing left to drop inside)"
+    assert idle.title_of(idle.budget(144, 8)) == title
     busy = create("random.before+fastv.inner", retention_ratio=0.2)
     assert busy.title_of(busy.budget(144, 8)) == busy.label
     alone = create("random.before", retention_ratio=0.2)
     assert alone.title_of(alone.budget(144, 8)) == alone.label
 
 
-def test_what_one_method_does_in_both_places_has_nearly_its_own_budget() -> None:
+def test_both_parts_of_one_method_have_nearly_its_own_budget() -> None:
     parts = create("nuwa.before+nuwa.inner", retention_ratio=1 / 9, stage_ratio=7.0)
     assert create("nuwa", retention_ratio=1 / 9).budget(576, 32).per_layer(32)[::31] == [112, 16]
     assert parts.budget(576, 32).per_layer(32)[::31] == [112, 16]
 
 
-def test_a_part_alone_meets_the_ratio_alone() -> None:
+def test_a_single_part_meets_the_ratio() -> None:
     assert create("nuwa.before", retention_ratio=0.25).budget(576, 32).per_layer(32) == [144] * 32
     inside = create("nuwa.inner", retention_ratio=0.75).budget(576, 32).per_layer(32)
     assert inside == [576] * 16 + [288] * 16
@@ -150,18 +150,18 @@ def test_caches_are_trimmed_where_the_inner_part_trims_them() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "ratio", "who"),
+    ("name", "ratio", "part"),
     [("fastv.inner", 0.05, "FastV prunes before"), ("visionzip.before", 0.01, "VisionZip needs 1")],
 )
-def test_below_what_a_part_can_do_the_part_says_the_smallest_ratio(name, ratio, who) -> None:
+def test_a_part_refuses_a_ratio_with_its_smallest_one(name, ratio, part) -> None:
     with pytest.raises(
-        BudgetError, match=f"{who}.*its smallest retention ratio here is"
+        BudgetError, match=f"{part}.*its smallest retention ratio here is"
     ) as refusal:
         create(name, retention_ratio=ratio).budget(50, 8)
     create(name, retention_ratio=refusal.value.smallest).budget(50, 8)
 
 
-def test_a_grid_marks_places_whatever_else_is_in_the_layout() -> None:
+def test_a_grid_marks_places_in_layouts_with_placeless_tokens() -> None:
     layout = TokenLayout.regular(1, 2, 2, placeless=1)  # [CLS] first
     view = LayerView(1, 0, torch.tensor([0, 1, 4, -1]), layout)
     marked = torch.tensor([True, False, False, True])

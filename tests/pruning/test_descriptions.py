@@ -1,4 +1,4 @@
-"""What docstrings say of methods: complete, and no other than what the classes do."""
+"""Docstrings of methods: complete, and in agreement with the classes."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from pruning.methods import METHODS, create
 each_method = pytest.mark.parametrize("method", METHODS, ids=lambda method: method.name)
 
 
-class Told(CompressionMethod):
-    """Keep what is told.
+class Example(CompressionMethod):
+    """Keep some tokens.
 
     More of it,
     in two lines. Where one begins so, it is no section.
 
-    Paper      Told et al., arXiv 2601.00001
-    Code       told/told @ 0123abc
+    Paper      Author et al., arXiv 2601.00001
+    Code       owner/name @ 0123abc
     Where      before the LLM,
                on encoder tokens
     Positions  PESP
@@ -29,42 +29,42 @@ class Told(CompressionMethod):
 
 
 def test_a_docstring_is_read_part_by_part() -> None:
-    told = describe(Told)
-    assert told.idea == "Keep what is told."
-    assert told.more == "More of it, in two lines. Where one begins so, it is no section."
-    assert told.paper == "Told et al., arXiv 2601.00001"
-    assert told.code == "told/told @ 0123abc"
-    assert told.where == "before the LLM, on encoder tokens"
-    assert (told.positions, told.differs) == ("PESP", "in `nothing`")
+    text = describe(Example)
+    assert text.idea == "Keep some tokens."
+    assert text.more == "More of it, in two lines. Where one begins so, it is no section."
+    assert text.paper == "Author et al., arXiv 2601.00001"
+    assert text.code == "owner/name @ 0123abc"
+    assert text.where == "before the LLM, on encoder tokens"
+    assert (text.positions, text.differs) == ("PESP", "in `nothing`")
 
 
 def test_a_docstring_without_a_section_is_refused_by_name() -> None:
-    class Untold(CompressionMethod):
-        """Keep what is told.
+    class Incomplete(CompressionMethod):
+        """Keep some tokens.
 
         Paper      none
         Where      nowhere
         """
 
-    with pytest.raises(ValueError, match="Untold has no Code, Positions, Differs"):
-        describe(Untold)
+    with pytest.raises(ValueError, match="Incomplete has no Code, Positions, Differs"):
+        describe(Incomplete)
 
 
 @each_method
 def test_every_docstring_has_an_idea_and_every_section(method: type[CompressionMethod]) -> None:
-    told = describe(method)
-    assert told.idea.endswith(".")
-    assert all(vars(told)[part] for part in vars(told) if part != "more")
+    text = describe(method)
+    assert text.idea.endswith(".")
+    assert all(vars(text)[part] for part in vars(text) if part != "more")
 
 
 @each_method
 def test_a_docstring_names_the_paper_and_the_code_that_the_class_links(
     method: type[CompressionMethod],
 ) -> None:
-    told = describe(method)
-    arxiv = re.search(r"arXiv (\d{4}\.\d{5})", told.paper)
+    text = describe(method)
+    arxiv = re.search(r"arXiv (\d{4}\.\d{5})", text.paper)
     assert method.paper == (f"https://arxiv.org/abs/{arxiv[1]}" if arxiv else "")
-    code = re.match(r"([\w.-]+/[\w.-]+) @ [0-9a-f]{7}\b", told.code)
+    code = re.match(r"([\w.-]+/[\w.-]+) @ [0-9a-f]{7}\b", text.code)
     assert method.code == (f"https://github.com/{code[1]}" if code else "")
 
 

@@ -38,42 +38,45 @@ RATIOS = (0.01, 0.014, 0.028, 0.05, 1 / 9, 0.129, 0.3, 0.514, 0.75, 0.98, 1.0)
 over_names = pytest.mark.parametrize("name", NAMES)
 
 
-def asked(name: str, ratio: float) -> CompressionMethod:
+def method_of(name: str, ratio: float) -> CompressionMethod:
     return create(name, **{"retention_ratio": ratio} if name != VANILLA else {})
 
 
 def resolve(name: str, ratio: float, num_tokens: int, num_layers: int) -> Budget | BudgetError:
     try:
-        return asked(name, ratio).budget(num_tokens, num_layers)
+        return method_of(name, ratio).budget(num_tokens, num_layers)
     except BudgetError as refusal:
         return refusal
 
 
-def said(refusal: BudgetError) -> float:
-    """The ratio that a person reads in it."""
+def printed(refusal: BudgetError) -> float:
+    """The ratio in the message."""
     (percent,) = re.findall(r"smallest retention ratio here is ([\d.]+) %", str(refusal))
     return float(percent) / 100
 
 
 @over_names
-def test_a_ratio_is_refused_exactly_below_the_smallest_and_what_is_said_can_be_asked_for(
+def test_a_ratio_is_refused_exactly_below_the_smallest_which_is_accepted(
     name: str,
 ) -> None:
     for num_tokens, num_layers in product(TOKENS, DEPTHS):
         least = 0.0
         for ratio in RATIOS:
-            told = resolve(name, ratio, num_tokens, num_layers)
-            if isinstance(told, Budget):
+            result = resolve(name, ratio, num_tokens, num_layers)
+            if isinstance(result, Budget):
                 assert ratio >= least, (num_tokens, num_layers)
                 continue
-            least = least or told.smallest
-            assert ratio < told.smallest == least <= said(told) <= 1, (num_tokens, num_layers)
-            for reachable in (told.smallest, said(told)):
+            least = least or result.smallest
+            assert ratio < result.smallest == least <= printed(result) <= 1, (
+                num_tokens,
+                num_layers,
+            )
+            for reachable in (result.smallest, printed(result)):
                 assert isinstance(resolve(name, reachable, num_tokens, num_layers), Budget)
 
 
 @over_names
-def test_what_is_not_refused_is_met_within_a_token(name: str) -> None:
+def test_an_accepted_ratio_is_met_within_a_token(name: str) -> None:
     for num_tokens, num_layers, ratio in product(TOKENS, DEPTHS, RATIOS):
         budget = resolve(name, ratio, num_tokens, num_layers)
         if isinstance(budget, BudgetError):
@@ -86,8 +89,8 @@ def test_what_is_not_refused_is_met_within_a_token(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", [name for name in NAMES if ".before" not in name])
-def test_an_llm_of_one_layer_is_refused_by_what_prunes_inside(name: str) -> None:
-    method = asked(name, 0.3)
+def test_methods_that_prune_inside_refuse_an_llm_of_one_layer(name: str) -> None:
+    method = method_of(name, 0.3)
     if name.endswith(".inner") or type(method).acts("inner"):
         with pytest.raises(ValueError, match="wants at least 2 layers") as refusal:
             method.budget(144, 1)

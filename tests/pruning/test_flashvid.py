@@ -39,13 +39,13 @@ def moving(noise: float = 0.05) -> tuple[Tensor, Tensor]:
 
 
 def survivors(name: str, tokens: Tensor, keep: int, **knobs: object) -> Tensor:
-    """(n,) who stands for each token in the end."""
+    """(n,) the survivor of each token."""
     visual = seen(tokens)
     token_map = create(name, **knobs).compress(visual, keep)
     return torch.from_numpy(TokenTrace(visual.layout, (TraceStep.of(0, token_map),), 4).survivor)
 
 
-def test_a_thing_that_moves_is_one_tree_along_its_way_but_not_in_place() -> None:
+def test_a_moving_object_is_one_tree_along_its_path_but_not_in_place() -> None:
     tokens, way = moving()
     keep = int((link_anywhere(tokens, ALL)[0] <= 0.8).sum())  # as many as there are trees
     assert keep < T * N // 3
@@ -55,7 +55,7 @@ def test_a_thing_that_moves_is_one_tree_along_its_way_but_not_in_place() -> None
     assert (in_place >= N * torch.arange(T)[:, None]).all()  # nothing of it joined a frame before
 
 
-def test_a_short_clip_grows_trees_by_default_and_none_as_released() -> None:
+def test_a_short_clip_has_trees_by_default_and_none_as_released() -> None:
     tokens, _ = moving()
     visual = seen(tokens)
     for preset, seams in (("llava", True), ("qwen2.5-vl", True), ("official", False)):
@@ -67,14 +67,14 @@ def test_a_short_clip_grows_trees_by_default_and_none_as_released() -> None:
 
 
 @pytest.mark.parametrize(("frames", "count"), [(1, 1), (3, 1), (8, 2), (16, 4), (32, 8), (64, 8)])
-def test_segments_give_way_only_in_clips_shorter_than_the_papers(frames: int, count: int) -> None:
+def test_the_number_of_segments_is_limited_only_in_short_clips(frames: int, count: int) -> None:
     tokens = random(1, N, WIDTH, seed=0) + 0.1 * random(frames, N, WIDTH, seed=1) + 1
     assert int(create("flashvid").cut(tokens).max()) + 1 == count
     released = create("flashvid:official").cut(tokens)
     assert int(released.max()) + 1 == min(frames, 8)
 
 
-def test_a_parent_is_the_likest_free_token_of_the_frame_before() -> None:
+def test_a_parent_is_the_most_similar_free_token_of_the_frame_before() -> None:
     tokens, free = clip(), random(T, N, seed=3) > -0.5
     similarity, parent = (found.view(T, N) for found in link_anywhere(tokens, free))
     assert (similarity[0] == -1).all()
@@ -87,7 +87,7 @@ def test_a_parent_is_the_likest_free_token_of_the_frame_before() -> None:
         assert parent[frame, mine].tolist() == (best.indices[mine] + (frame - 1) * N).tolist()
 
 
-def test_a_token_exactly_at_the_threshold_hangs_on_nothing() -> None:
+def test_a_token_exactly_at_the_threshold_has_no_parent() -> None:
     tokens = torch.tensor([1.0, 0.0]).expand(T, N, 2).clone()
     tokens[1::2] = torch.tensor([0.0, 1.0])  # every cosine between two frames is 0
     assert len(whole(merge_threshold=0.0).grow(tokens, ONE, NONE, T)) == T * N
@@ -106,7 +106,7 @@ def test_trees_leave_every_segment_its_budget(segment: Tensor, threshold: float,
     assert (left >= keep // T * length).all()
 
 
-def test_where_everything_may_merge_the_budget_and_one_root_are_left() -> None:
+def test_if_all_tokens_can_merge_the_budget_and_one_root_remain() -> None:
     method, keep = whole(merge_threshold=-1.0), 20 * T
     forest = method.grow(clip(), THREE, NONE, keep)
     left = THREE[forest.anchors // N].bincount()
@@ -131,7 +131,7 @@ def test_the_count_is_exact_and_each_place_is_taken_once(keep: int) -> None:
     assert (anchors.diff() > 0).all()
 
 
-def test_survivors_are_numbered_afresh_for_llava_and_in_their_old_places_for_qwen() -> None:
+def test_survivors_have_contiguous_ids_for_llava_and_original_ids_for_qwen() -> None:
     contiguous, sparse = PositionStrategy.PERC, PositionStrategy.PESP
     for preset, strategy in (("llava", contiguous), ("qwen2.5-vl", sparse), ("qwen3-vl", sparse)):
         method = create(f"flashvid:{preset}")
@@ -143,7 +143,7 @@ def test_survivors_are_numbered_afresh_for_llava_and_in_their_old_places_for_qwe
         assert after == (11 + 80 if strategy is contiguous else 11 + T * N)
 
 
-def test_inside_the_llm_the_best_attended_stay_in_their_order() -> None:
+def test_inside_the_llm_the_most_attended_tokens_stay_in_order() -> None:
     attention = torch.tensor([[[0.0, 0.4, 0.1, 0.3]], [[0.3, 0.0, 0.1, 0.3]]])  # (H, 1, V)
     anchors = torch.tensor([3, 8, 9, 20])
     view = LayerView(20, 0, anchors, TokenLayout.regular(T, SIDE, SIDE), attention=attention)

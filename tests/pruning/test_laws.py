@@ -68,7 +68,9 @@ def test_every_token_is_kept_merged_or_dropped(case: Case, picture: Picture) -> 
 
 @over_cases
 @over_pictures
-def test_a_token_leaves_when_nothing_of_it_is_left(case: Case, picture: Picture) -> None:
+def test_a_token_leaves_at_the_layer_where_no_part_of_it_remains(
+    case: Case, picture: Picture
+) -> None:
     result = run(case.create(), picture)
     trace, layers = result.trace, [layer for layer, _ in result.maps]
     assert set(trace.left_at) <= {*layers, trace.num_layers}
@@ -104,7 +106,7 @@ def test_the_asked_ratio_is_met_or_refused(case: Case, picture: Picture) -> None
 
 @over_cases
 @over_pictures
-def test_a_method_writes_into_nothing_it_is_given(case: Case, picture: Picture) -> None:
+def test_a_method_does_not_modify_its_inputs(case: Case, picture: Picture) -> None:
     method = case.create()
     visual = visual_tokens(picture, method.needs)
     budget = method.budget(visual.layout.num_placed, 8)
@@ -131,7 +133,7 @@ def test_the_same_picture_gives_the_same_map(case: Case, picture: Picture) -> No
 
 @over_cases
 @over_pictures
-def test_half_precision_stays_finite_and_itself(case: Case, picture: Picture) -> None:
+def test_half_precision_stays_finite_and_keeps_its_type(case: Case, picture: Picture) -> None:
     for dtype in (torch.float16, torch.bfloat16):
         result = run(case.create(), picture, dtype=dtype)
         tokens = result.visual.features
@@ -144,7 +146,7 @@ def test_half_precision_stays_finite_and_itself(case: Case, picture: Picture) ->
 
 @over_cases
 @over_pictures
-def test_equal_tokens_and_zeros_do_no_harm(case: Case, picture: Picture) -> None:
+def test_equal_tokens_and_zeros_give_valid_maps(case: Case, picture: Picture) -> None:
     method = case.create()
     visual = visual_tokens(picture, method.needs)
     flat = {name: torch.zeros_like(tensor) for name, tensor in tensors_of(visual).items()}
@@ -257,14 +259,14 @@ def check_inner_axes(ids, extents, strategy, maps) -> None:
 
 
 @over_ratios
-def test_a_ratio_that_is_no_share_is_refused_by_name(case: Case) -> None:
+def test_a_ratio_outside_0_to_1_is_refused(case: Case) -> None:
     for ratio in (-0.5, 0.0, 1.5, float("nan")):
         with pytest.raises(ValueError, match="retention_ratio"):
             case.create(retention_ratio=ratio)
 
 
 @over_cases
-def test_a_method_can_be_made_by_name_and_read_by_a_person(case: Case) -> None:
+def test_a_method_has_a_name_a_title_a_summary_and_documented_knobs(case: Case) -> None:
     method = case.create()
     assert isinstance(method, CompressionMethod)
     assert method.title and method.summary.endswith(".")

@@ -31,7 +31,7 @@ def test_prumerge_is_the_official_one(case) -> None:
 
 
 @over("prumerge_plus")
-def test_prumerge_plus_is_the_official_one_where_it_is_given_as_many_tokens(case) -> None:
+def test_prumerge_plus_is_the_official_one_for_the_same_count(case) -> None:
     token_map = prumerge("prumerge-plus", case)
     assert token_map.anchors.tolist() == case.expect_anchors.tolist()
     assert_as_official(token_map.apply(case.features), case.expect_values)
@@ -50,7 +50,7 @@ def holov(name: str, case) -> TokenMap:
 
 
 @over("holov")
-def test_holov_is_the_official_one_to_its_last_zero(case) -> None:
+def test_holov_is_the_official_one_with_its_zeros(case) -> None:
     token_map, padding = holov("holov:official", case), int(case.expect_padding)
     assert token_map.anchors.tolist() == case.expect_anchors.tolist() + [-1] * padding
     values = token_map.apply(case.features)
@@ -59,7 +59,7 @@ def test_holov_is_the_official_one_to_its_last_zero(case) -> None:
 
 
 @over("holov")
-def test_holov_with_shared_overflow_keeps_the_official_tokens_and_wastes_none(case) -> None:
+def test_holov_with_shared_overflow_keeps_the_official_tokens_and_no_zeros(case) -> None:
     anchors = holov("holov", case).anchors.tolist()
     assert set(case.expect_anchors.tolist()) <= set(anchors)
     assert min(anchors) >= 0 and len(set(anchors)) == case.knobs["tokens"]

@@ -30,7 +30,7 @@ def line(n: int) -> TokenLayout:
 
 
 @over("sparsevlm")
-def test_sparsevlm_asks_the_official_raters(case) -> None:
+def test_sparsevlm_chooses_the_official_raters(case) -> None:
     assert raters(case.features, case.text).tolist() == case.expect_raters.tolist()
 
 
@@ -86,7 +86,7 @@ def test_the_bias_of_rotary_embedding_is_the_sum_of_cosines_of_distances() -> No
     torch.testing.assert_close(rotary_bias(tables[:, 2:], tables[:, :2]), expected)
 
 
-def test_sparsevlm_plus_listens_to_the_loudest_heads_over_the_bias() -> None:
+def test_sparsevlm_plus_takes_the_official_heads_without_the_bias() -> None:
     attention = random(32, 3, 6, seed=0).softmax(-1)
     tables = random(2, 9, 4, seed=1)
     inputs, text = random(6, 8, seed=2), random(3, 8, seed=3)
@@ -98,9 +98,9 @@ def test_sparsevlm_plus_listens_to_the_loudest_heads_over_the_bias() -> None:
         rotary=tables[:, :6],
         query_rotary=tables[:, 6:],
     )
-    who = raters(inputs, text)
-    assert 0 < len(who) < 3
-    unbiased = attention[:, who] / rotary_bias(tables[:, 6:], tables[:, :6])[who]
+    words = raters(inputs, text)
+    assert 0 < len(words) < 3
+    unbiased = attention[:, words] / rotary_bias(tables[:, 6:], tables[:, :6])[words]
     loudest = unbiased.sum(dim=(1, 2)).topk(14).indices
     expected = unbiased[loudest].mean(dim=(0, 1))
     torch.testing.assert_close(create("sparsevlm:plus").rate(view), expected)

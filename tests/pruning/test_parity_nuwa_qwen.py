@@ -67,7 +67,7 @@ def test_nuwa_on_qwen_spends_its_tokens_as_the_official_table(before, after, ave
     assert abs(budget.before - before * n) < 2 and abs(left - before * after * n) < 2
 
 
-def test_nuwa_on_qwen_listens_to_the_loudest_head_of_what_three_queries_say_together() -> None:
+def test_nuwa_on_qwen_takes_the_largest_head_of_the_mean_of_three_queries() -> None:
     """The stored outputs do not tell this from a mean over heads, or a maximum over queries."""
     one_head = torch.tensor([[0.6, 0.0, 0.3, 0.1], [0.0, 0.0, 0.3, 0.7], [0.0, 0.9, 0.0, 0.1]])
     other_head = torch.tensor([[0.1, 0.0, 0.4, 0.5]] * 3)

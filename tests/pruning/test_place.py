@@ -21,7 +21,7 @@ def test_overlapping_tokens_of_the_same_layout_keep_their_own_values() -> None:
     assert torch.equal(by_place(values, layout, layout), values)
 
 
-def test_a_token_without_a_place_takes_nothing_and_moves_nobody() -> None:
+def test_a_placeless_token_takes_zero_and_shifts_no_value() -> None:
     values, with_cls = random(6, seed=0), TokenLayout.regular(1, 2, 3, placeless=1)
     for source in (TokenLayout.regular(1, 2, 3), TokenLayout.regular(1, 2, 3, (0, 0, 1.01, 1))):
         assert torch.equal(by_place(values, source, with_cls), torch.cat([torch.zeros(1), values]))
@@ -40,20 +40,20 @@ def test_a_coarser_layout_takes_the_value_under_its_centres() -> None:
     assert torch.equal(carried, fine[1::3, 1::3].flatten())
 
 
-def test_padding_that_the_other_model_never_saw_takes_nothing() -> None:
+def test_padding_outside_the_other_layout_takes_zero() -> None:
     padded = TokenLayout.regular(1, 4, 2, (0, -0.5, 1, 1.5))
     carried = by_place(torch.tensor([5.0, 6.0]), TokenLayout.regular(1, 1, 2), padded)
     assert carried.view(4, 2).tolist() == [[0, 0], [5, 6], [5, 6], [0, 0]]
 
 
-def test_where_tokens_overlap_their_mean_counts() -> None:
+def test_overlapping_tokens_are_averaged() -> None:
     box = np.array([[0, 0, 1, 1], [0, 0, 0.5, 1]], dtype=np.float32)
     overlapping = TokenLayout(np.zeros(2, dtype=np.int32), box)
     carried = by_place(torch.tensor([2.0, 4.0]), overlapping, TokenLayout.regular(1, 1, 2))
     assert carried.tolist() == [3, 2]
 
 
-def test_each_frame_takes_its_own_and_a_frame_left_out_that_before_it() -> None:
+def test_a_missing_frame_takes_the_values_of_the_frame_before_it() -> None:
     source = TokenLayout(np.array([0, 2], dtype=np.int32), np.array([[0, 0, 1, 1]] * 2, np.float32))
     carried = by_place(torch.tensor([5.0, 6.0]), source, TokenLayout.regular(4, 1, 2))
     assert carried.tolist() == [5, 5, 5, 5, 6, 6, 6, 6]

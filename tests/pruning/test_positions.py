@@ -24,7 +24,7 @@ def test_ids_are_those_of_the_paper(case, strategy: PositionStrategy) -> None:
 
 
 @pytest.mark.parametrize("strategy", [PESP, RPME, AFFINE], ids=lambda strategy: strategy.value)
-def test_ids_follow_places_in_whatever_order_rows_come(strategy: PositionStrategy) -> None:
+def test_ids_follow_places_in_any_order_of_rows(strategy: PositionStrategy) -> None:
     places = torch.tensor([3, 8, 8, 20, 41])
     shuffle = torch.tensor([4, 1, 0, 3, 2])
     ids, _ = place(strategy, places, 5, 60)
@@ -63,13 +63,13 @@ def test_the_affine_stretch_rounds_half_up() -> None:
 
 
 @pytest.mark.parametrize("strategy", PositionStrategy, ids=lambda strategy: strategy.value)
-def test_a_lone_token_stands_at_its_place_or_the_start(strategy: PositionStrategy) -> None:
+def test_a_single_token_has_the_id_of_its_place_or_the_first(strategy: PositionStrategy) -> None:
     ids, _ = place(strategy, torch.tensor([7]), 5, 60)
     assert ids.tolist() == [12 if strategy is PESP else 5]
 
 
 @pytest.mark.parametrize("strategy", PositionStrategy, ids=lambda strategy: strategy.value)
-def test_an_uncompressed_picture_is_numbered_alike_by_all(strategy: PositionStrategy) -> None:
+def test_all_strategies_number_an_uncompressed_picture_alike(strategy: PositionStrategy) -> None:
     ids, after = place(strategy, torch.arange(24), 5, 24)
     assert ids.tolist() == list(range(5, 29))
     assert after == 29

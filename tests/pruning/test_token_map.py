@@ -23,7 +23,7 @@ def test_a_selection_is_a_gather_bit_for_bit() -> None:
     assert torch.equal(token_map.apply(features), features[[3, 1]])
 
 
-def test_a_merge_averages_those_who_share_an_owner() -> None:
+def test_a_merge_averages_the_tokens_of_an_owner() -> None:
     token_map = TokenMap.merge(torch.tensor([0, 3]), torch.tensor([0, 0, -1, 1]), 4)
     assert not token_map.is_selection
     assert token_map.apply(FEATURES).tolist() == [[1.5, 0.5], [8.0, 3.0]]

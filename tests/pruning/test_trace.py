@@ -41,7 +41,7 @@ def test_a_merged_token_points_to_its_survivor(trace: TokenTrace) -> None:
     assert trace.weights_of(0).tolist() == [1, 0.5, 0, 0, 0, 0]
 
 
-def test_a_token_leaves_at_the_layer_that_dropped_it(trace: TokenTrace) -> None:
+def test_left_at_is_the_layer_that_dropped_a_token(trace: TokenTrace) -> None:
     assert trace.left_at.tolist() == [4, 4, 4, 2, 4, 0]
 
 
@@ -61,7 +61,7 @@ def test_scores_are_those_that_decided_first(trace: TokenTrace) -> None:
     assert trace.scores.tolist() == [0, 1, 2, 3, 4, 5]
 
 
-def test_later_scores_leave_out_who_was_gone() -> None:
+def test_later_scores_are_nan_for_dropped_tokens() -> None:
     steps = (
         TraceStep.of(0, TokenMap.select(torch.tensor([1, 2]), 3)),
         TraceStep.of(1, TokenMap.select(torch.tensor([0]), 2, scores=torch.tensor([0.7, 0.3]))),
@@ -77,7 +77,7 @@ def test_without_a_step_everything_is_kept() -> None:
     assert trace.scores is None
 
 
-def test_a_token_without_a_place_is_no_part_of_the_ratio() -> None:
+def test_a_placeless_token_does_not_count_in_the_ratio() -> None:
     layout = TokenLayout.regular(1, 1, 4, placeless=1)
     steps = (TraceStep.of(0, TokenMap.select(torch.tensor([0, 2]), 5)),)
     trace = TokenTrace(layout, steps, LAYERS)

@@ -46,7 +46,7 @@ def test_flashvid_leaves_selected_tokens_as_they_are_and_drops_nothing(least: in
     assert token_map.cols.sort().values.tolist() == list(range(T * N))
 
 
-def test_a_lone_frame_merges_what_it_selected_only_as_released() -> None:
+def test_a_segment_of_one_frame_merges_selected_tokens_only_as_released() -> None:
     visual = seen(clip())
     once = create("flashvid", segment_frames=1).compress(visual, 80)
     again = create("flashvid:official").compress(visual, 80)
@@ -64,7 +64,7 @@ def test_a_static_clip_merges_along_columns_with_either_link() -> None:
 
 
 @pytest.mark.parametrize("step", [1, 2])
-def test_what_moves_is_followed_by_trees_and_not_in_place(step: int) -> None:
+def test_trees_follow_moving_tokens_and_links_in_place_do_not(step: int) -> None:
     tokens = shifting(step)
     similarity, parent = link_anywhere(tokens, ALL)
     assert int((similarity > 0.8).sum()) == (T - 1) * SIDE * (SIDE - step)
@@ -93,7 +93,7 @@ def test_fastvid_keeps_anchors_in_some_frames_and_salient_tokens_in_all() -> Non
     assert context.tolist() == [0, 11, 0, 0, 11, 0, 0, 10]  # every third frame, from the last
 
 
-def test_an_anchor_of_full_weight_stays_as_it_is() -> None:
+def test_an_anchor_of_full_weight_is_unchanged() -> None:
     visual = seen(clip())
     token_map = create("fastvid", beta=1.0).compress(visual, 60)
     assert token_map.is_selection
@@ -107,7 +107,7 @@ def test_fewer_frames_are_whole_and_evenly_spread() -> None:
     assert (thinned % N).tolist() == [4, 12, 20]
 
 
-def test_prunevid_averages_what_stands_still_and_not_what_moves() -> None:
+def test_prunevid_averages_static_tokens_and_no_moving_ones() -> None:
     tokens = clip(noise=0.05)
     tokens[:, :5] = 3 * random(T, 5, WIDTH, seed=7)
     method = create("prunevid", segment_share=0.01)
@@ -118,7 +118,7 @@ def test_prunevid_averages_what_stands_still_and_not_what_moves() -> None:
     assert (token_map.anchors[~static] % N < 5).all()
 
 
-def test_prunevid_lets_every_frame_keep_what_any_word_and_head_wants() -> None:
+def test_prunevid_keeps_in_every_frame_the_most_attended_of_any_word_and_head() -> None:
     layout, anchors = TokenLayout.regular(2, 1, 4), torch.arange(8)
     attention = torch.zeros(2, 3, 8)
     attention[0, 1, 6], attention[1, 2, 1], attention[0, 0, [2, 3]] = 0.9, 0.8, 0.1

@@ -18,7 +18,7 @@ from tests.pruning.synthetic import random
 
 @pytest.mark.parametrize("least", [1, 3, 8, 20])
 @pytest.mark.parametrize("threshold", [-1.0, 0.98, 1.0])
-def test_a_clip_has_as_many_segments_as_asked_or_cut(least: int, threshold: float) -> None:
+def test_a_clip_has_the_given_number_of_segments_or_more(least: int, threshold: float) -> None:
     frames = clip().mean(dim=1)
     segment = segments(frames, least, threshold)
     alike = torch.cosine_similarity(frames[1:], frames[:-1], dim=1)
@@ -26,7 +26,7 @@ def test_a_clip_has_as_many_segments_as_asked_or_cut(least: int, threshold: floa
     assert set(segment.diff().tolist()) <= {0, 1} and segment[0] == 0
 
 
-def test_the_least_alike_frames_are_cut_apart_first() -> None:
+def test_cuts_are_first_between_the_least_similar_frames() -> None:
     frames = torch.tensor([[1.0, 0.0], [1.0, 0.1], [0.0, 1.0], [0.1, 1.0]])
     assert segments(frames, 2, -1.0).tolist() == [0, 0, 1, 1]
     assert segments(frames[:1], 5, 0.9).tolist() == [0]
@@ -40,7 +40,7 @@ def test_a_selection_does_not_depend_on_the_scale_of_attention_or_of_tokens() ->
     assert torch.equal(selected, diverse(tokens * random(T, N, 1, seed=6).exp(), weight, 7))
 
 
-def test_nobody_is_selected_twice_however_irrelevant_the_rest() -> None:
+def test_no_token_is_selected_twice() -> None:
     tokens = random(T, N, WIDTH, seed=0)  # of zero mean: half of the relevances are negative
     weight = relevance(tokens, torch.arange(T))
     assert (weight < 0).any()
@@ -56,7 +56,7 @@ def test_relevance_is_the_mean_product_with_the_frames_of_the_segment() -> None:
     torch.testing.assert_close(relevance(tokens, segment)[4], expected)
 
 
-def test_selected_tokens_are_nobodys_parents_and_nobodys_children() -> None:
+def test_selected_tokens_are_neither_parents_nor_children() -> None:
     selected = diverse(clip(), torch.ones(T, N), 20)
     similarity, parent = link_anywhere(clip(), ~selected)
     linked = similarity > -1
@@ -76,7 +76,7 @@ def test_a_chain_is_a_mean_on_paper_and_grows_as_released(length: int, scale: fl
         assert chain.apply(torch.ones(length, 1)).item() == pytest.approx(expected)
 
 
-def test_only_the_likest_children_stay_with_their_parents() -> None:
+def test_only_the_most_similar_children_keep_their_parents() -> None:
     child = torch.tensor([True, True, True, False, True])
     similarity = torch.tensor([0.5, 0.9, 0.7, 1.0, 0.1])
     groups = torch.tensor([0, 0, 0, 0, 1])
@@ -105,7 +105,7 @@ def test_condensing_is_trees_and_then_clusters() -> None:
     torch.testing.assert_close(whole.matrix().to_dense(), token_map.matrix().to_dense())
 
 
-def test_distances_are_euclidean_and_the_dead_are_out_of_reach() -> None:
+def test_distances_are_euclidean_and_infinite_for_dropped_tokens() -> None:
     tokens, alive = clip(), random(T, N, seed=9) > 0
     distance = distances(tokens, alive)
     expected = torch.cdist(tokens, tokens, compute_mode="donot_use_mm_for_euclid_dist")
@@ -133,7 +133,7 @@ def test_shares_are_whole_and_sum_to_the_total() -> None:
     assert apportion(quota, room, 0).tolist() == [0, 0, 0]
 
 
-def test_frames_that_look_alike_are_one_scene() -> None:
+def test_similar_frames_are_one_scene() -> None:
     views = random(3, WIDTH, seed=3)
     frames = views[[0, 0, 0, 1, 1, 1, 2, 2, 2]] + 0.01 * random(9, WIDTH, seed=4)
     assert scenes(frames, 0.34).tolist() == [0, 0, 0, 1, 1, 1, 2, 2, 2]
