@@ -16,8 +16,8 @@ TEMPLATE = Path(__file__).with_name("template.md")
 CLIP_RATES = {
     "questions": "questions (p)",
     "boxes": "boxes at the end (p)",
-    "moving": "about what moves (p)",
-    "still": "about what stands still (p)",
+    "moving": "about moving objects (p)",
+    "still": "about still objects (p)",
 }
 
 
@@ -54,8 +54,8 @@ def _claims(rows: list[dict], family: str) -> str:
             continue
         rates = f"{_rate(row['first'])} against {_rate(row['second'])} of {_rate(row['vanilla'])}"
         lines.append((*claim, rates, _p(row["p_holm"]), f"**{row['verdict']}**"))
-    head = ("we ask",) if family == "ours" else ("the paper says", "its figures")
-    return markdown_table((*head, "here, of what vanilla gets right", "p", "verdict"), lines)
+    head = ("our claim",) if family == "ours" else ("claim of the paper", "its figures")
+    return markdown_table((*head, "shares right, and vanilla's", "p", "verdict"), lines)
 
 
 def _drops(rows: list[dict]) -> str:
@@ -64,10 +64,10 @@ def _drops(rows: list[dict]) -> str:
         "run",
         "questions",
         "boxes",
-        "seeing lost, questions",
-        "seeing lost, boxes",
-        "boxes beyond questions, points (95 %)",
-        "which falls further",
+        "loss, questions",
+        "loss, boxes",
+        "loss on boxes minus questions, points (95 %)",
+        "larger loss",
     )
     return markdown_table(head, map(_drop, rows))
 
