@@ -90,8 +90,8 @@ class Handlers:
                     read = partial(read_as, visitor, number, asked, self.settings)
                     yield from self._admitted(visitor, read, run, cancelled)
             except Exception as error:
-                text = describe_error(error, number)
-                yield self._stopped() if cancelled.is_set() else self._refusal(text)
+                stopped = cancelled.is_set()
+                yield self._stopped() if stopped else self._refusal(describe_error(error, number))
 
     def stop(self, request: gr.Request) -> Update:
         """Free the device and keep on the screen what has arrived."""
