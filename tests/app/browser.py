@@ -1,11 +1,14 @@
-"""A real Chromium for the tests: which one, how it is started, and a tab that forgives nothing."""
+"""A headless Chromium for the tests, and a tab that fails on any error in its console."""
 
 from __future__ import annotations
 
 import shutil
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 
 import pytest
+
+from app.page.build import build, launch
+from app.settings import Settings
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "chrome"))), None)
 FLAGS = [
@@ -18,23 +21,66 @@ FLAGS = [
     "--disable-background-networking",
     "--disable-component-update",
 ]
-NEEDS_CHROMIUM = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine")
+PATIENCE = 240  # seconds until a wait fails; a state ends every wait, even on a busy machine
+
+
+@contextmanager
+def launched():
+    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    if CHROMIUM is None:
+        pytest.skip("no Chromium on this machine")
+    with playwright.sync_playwright() as driver:
+        options = {"executable_path": CHROMIUM, "args": FLAGS, "timeout": 1000 * PATIENCE}
+        with closing(driver.chromium.launch(**options)) as browser:
+            yield browser
+
+
+@contextmanager
+def served(worker):
+    """The address of a page on `worker`, for as long as the block lasts."""
+    settings = Settings()
+    demo = build(worker, settings)
+    _, url, _ = launch(demo, settings, prevent_thread_lock=True, quiet=True)
+    try:
+        yield url
+    finally:
+        demo.close()
 
 
 @contextmanager
 def tab(chromium, width=1440, height=1000, **options):
-    """A page that fails the test on any error in the console."""
     context = chromium.new_context(viewport={"width": width, "height": height}, **options)
     page, errors = context.new_page(), []
     page.on("pageerror", lambda error: errors.append(str(error)))
-    page.on("console", lambda said: errors.append(said.text) if said.type == "error" else None)
-    page.set_default_timeout(60_000)
+    page.on("console", lambda line: errors.append(line.text) if line.type == "error" else None)
+    page.set_default_timeout(1000 * PATIENCE)
     yield page
     context.close()
     assert not errors, errors
 
 
-def give_picture(page, path) -> None:
-    """Upload a picture, and wait until the page shows it."""
+def upload_picture(page, path) -> None:
+    """Upload a picture and wait until the page shows it."""
     page.locator("#picture input[type=file]").first.set_input_files(path)
     page.locator("#picture img").wait_for()
+
+
+def upload_clip(page, path) -> None:
+    """Open the clip tab, upload a clip and wait until the page shows it and its methods."""
+    page.locator("#kind [role=tab]").nth(1).click()
+    page.locator("#clip input[type=file]").first.set_input_files(path)
+    page.locator("#clip video").first.wait_for(state="attached")
+    page.locator("#methods").get_by_text("FastVID", exact=False).first.wait_for()
+
+
+def choose_example(page) -> None:
+    page.locator("#examples button").first.click()
+    page.wait_for_function("document.querySelector('#question textarea').value.length > 0")
+
+
+def compare(page, question: str | None = None) -> None:
+    """Press Compare and wait for the table of figures."""
+    if question is not None:
+        page.locator("#question textarea").fill(question)
+    page.locator("#compare").click()
+    page.locator("#figures table").wait_for()

@@ -8,7 +8,14 @@ import pytest
 from PIL import Image
 
 from tests.app import factory
-from tests.app.browser import CHROMIUM, FLAGS
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items):
+    """Every test that asks for a browser has the marker `browser`."""
+    for item in items:
+        if "chromium" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.browser)
 
 
 @pytest.fixture
@@ -25,8 +32,7 @@ def clip(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def chromium() -> Iterator:
-    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    with playwright.sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+    from tests.app.browser import launched  # imports the page, which most tests do without
+
+    with launched() as browser:
         yield browser
-        browser.close()

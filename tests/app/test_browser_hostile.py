@@ -1,4 +1,4 @@
-"""In a real Chromium: what a person or a model writes is text, and nothing it names is fetched."""
+"""The page in Chromium: markup in questions, answers, labels and file names stays text."""
 
 from __future__ import annotations
 
@@ -11,12 +11,10 @@ import pytest
 
 from app.example_uploads import examples_of
 from app.page import following, form
-from app.page.build import build, launch
-from app.settings import Settings
-from tests.app.browser import NEEDS_CHROMIUM, give_picture, tab
+from tests.app.browser import PATIENCE, compare, served, tab, upload_clip, upload_picture
 from tests.app.fake_worker import FakeWorker
 
-pytestmark = [pytest.mark.security, pytest.mark.browser, NEEDS_CHROMIUM]
+pytestmark = pytest.mark.security
 
 HOSTILE = (
     "<script>window.__hacked=1</script> <img src=http://evil.test/a.png onerror=window.__hacked=2> "
@@ -30,7 +28,7 @@ HACKED = "window.__hacked === undefined ? 0 : window.__hacked"
 
 
 class Hostile(FakeWorker):
-    """Every answer and every lane's label tries to act, and so does the reason of one failure."""
+    """Puts markup into every answer, every lane's label and the reason of one failure."""
 
     def __init__(self) -> None:
         super().__init__(lambda name: HOSTILE, failing=("nuwa",), reason=HOSTILE)
@@ -39,103 +37,89 @@ class Hostile(FakeWorker):
         return replace(super()._lane(method, job), title=HOSTILE)
 
 
-def labelled(kind: str) -> list[dict]:
-    """The examples under labels that try to act."""
-    asked = [{"question": HOSTILE, "answer": HOSTILE, "box": None}]
-    return [one | {"title": HOSTILE, "questions": asked} for one in examples_of(kind)]
+def hostile_examples(kind: str) -> list[dict]:
+    questions = [{"question": HOSTILE, "answer": HOSTILE, "box": None}]
+    return [one | {"title": HOSTILE, "questions": questions} for one in examples_of(kind)]
 
 
 @pytest.fixture(scope="module")
-def served():
-    settings = Settings()
+def url():
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(form, "examples_of", labelled)
-        patch.setattr(following, "examples_of", labelled)
-        demo = build(Hostile(), settings)
-        _, url, _ = launch(demo, settings, prevent_thread_lock=True, quiet=True)
-        yield url
-        demo.close()
+        patch.setattr(form, "examples_of", hostile_examples)
+        patch.setattr(following, "examples_of", hostile_examples)
+        with served(Hostile()) as address:
+            yield address
 
 
 @pytest.fixture(params=["light", "dark"])
-def watched(request, chromium, served):
-    """The page in a tab; at the end nothing has acted, been fetched elsewhere or been stopped.
+def page(request, chromium, url):
+    """The page in a tab; at the end no script has run, and no other host was asked.
 
-    What the policy stops is an error in the console, which the tab fails on.
+    A request that the content security policy stops is an error in the console: the tab fails.
     """
     with tab(chromium, color_scheme=request.param) as page:
-        asked = []
-        page.on("request", lambda one: asked.append(one.url))
-        page.goto(served)
+        requested = []
+        page.on("request", lambda one: requested.append(one.url))
+        page.goto(url)
         yield page
         assert page.evaluate(HACKED) == 0
         assert page.locator("a[href^='javascript'], img[src*='evil.test']").count() == 0
         assert page.locator("#board iframe, #board script, #board svg[onload]").count() == 0
-        ours = urlsplit(served).netloc
-        others = {urlsplit(one).netloc for one in asked if one.startswith(("http", "ws"))} - {ours}
-        assert not others, "every request stays with the server of the page"
+        hosts = {urlsplit(one).netloc for one in requested if one.startswith(("http", "ws"))}
+        assert hosts == {urlsplit(url).netloc}, "every request stays with the server of the page"
 
 
-def test_prompts_answers_reasons_and_labels_are_text_and_fetch_nothing(watched, picture):
-    give_picture(watched, picture)
-    watched.locator("#question textarea").fill(HOSTILE)
-    watched.locator("#compare").click()
-    watched.locator("#figures table").wait_for()
+def test_questions_answers_reasons_and_labels_are_text_and_fetch_nothing(page, picture):
+    upload_picture(page, picture)
+    compare(page, HOSTILE)
     for part in (".lane .answer", ".lane h2", "#figures tbody th"):
-        said = watched.locator(part).all_inner_texts()
-        assert len(said) == 4 and all("<script>window.__hacked=1" in one for one in said)
-        assert all("![x](http://evil.test/b.png)" in one for one in said)
-    watched.locator("#latency .vega-embed").wait_for()
+        texts = page.locator(part).all_inner_texts()
+        assert len(texts) == 4 and all("<script>window.__hacked=1" in text for text in texts)
+        assert all("![x](http://evil.test/b.png)" in text for text in texts)
+    page.locator("#latency .vega-embed").wait_for()
 
 
-def test_labels_in_the_charts_and_choices_of_a_clip_are_text(watched, clip):
-    watched.locator("#kind [role=tab]").nth(1).click()
-    watched.locator("#clip input[type=file]").first.set_input_files(clip)
-    watched.locator("#clip video").first.wait_for(state="attached")
-    watched.locator("#question textarea").fill("Where is the ball?")
-    watched.locator("#compare").click()
-    watched.locator("#figures table").wait_for()
-    watched.locator("#timeline .vega-embed").wait_for()
-    watched.locator("#inspect-lane input").click()
-    assert "<script>" in watched.locator("[role=listbox]").inner_text()
+def test_labels_in_the_charts_and_choices_of_a_clip_are_text(page, clip):
+    upload_clip(page, clip)
+    compare(page, "Where is the ball?")
+    page.locator("#timeline .vega-embed").wait_for()
+    page.locator("#inspect-lane input").click()
+    page.locator("[role=listbox]").get_by_text("<script>").first.wait_for()
 
 
-def test_an_examples_label_and_question_are_text(watched):
-    gallery = watched.locator("#examples")
+def test_an_examples_label_and_question_are_text(page):
+    gallery = page.locator("#examples")
     gallery.locator("button").first.wait_for()
     assert "<script>window.__hacked=1" in gallery.text_content()
     gallery.locator("button").first.click()
-    watched.locator("#picture img").wait_for()
-    watched.locator("#chips button").first.wait_for()
-    assert "<script>window.__hacked=1" in watched.locator("#chips").text_content()
+    page.locator("#picture img").wait_for()
+    page.locator("#chips button").first.wait_for()
+    assert "<script>window.__hacked=1" in page.locator("#chips").text_content()
 
 
-def test_a_pictures_file_name_is_text(watched, picture, tmp_path):
+def test_a_pictures_file_name_is_text(page, picture, tmp_path):
     named = tmp_path / f"{NAME}.png"
     named.write_bytes(Path(picture).read_bytes())
-    give_picture(watched, named)
-    watched.locator("#question textarea").fill("Where is the ball?")
-    watched.locator("#compare").click()
-    watched.locator("#figures table").wait_for()
+    upload_picture(page, named)
+    compare(page, "Where is the ball?")
 
 
-def test_a_files_name_is_text_too(chromium, served, tmp_path):
+def test_the_file_name_of_a_broken_clip_is_text(chromium, url, tmp_path):
+    """Outside the strict tab: the browser itself reports that it cannot play the clip."""
     (tmp_path / f"{NAME}.mp4").write_text("no clip")
-    page = chromium.new_context().new_page()
-    page.goto(served)
-    page.locator("#kind [role=tab]").nth(1).click()
-    page.locator("#clip input[type=file]").first.set_input_files(tmp_path / f"{NAME}.mp4")
-    page.locator("#clip video").first.wait_for(state="attached")
-    page.locator("#question textarea").fill("Where is the ball?")
-    page.locator("#compare").click()
-    said = page.locator("#status [role=alert]")
-    said.wait_for()
-    assert "is not a supported picture or clip" in said.inner_text()
-    assert page.evaluate(HACKED) == 0
-    page.context.close()
+    with closing(chromium.new_context()) as context:
+        page = context.new_page()
+        page.set_default_timeout(1000 * PATIENCE)
+        page.goto(url)
+        upload_clip(page, tmp_path / f"{NAME}.mp4")
+        page.locator("#question textarea").fill("Where is the ball?")
+        page.locator("#compare").click()
+        alert = page.locator("#status [role=alert]")
+        alert.get_by_text("is not a supported picture or clip").wait_for()
+        assert page.evaluate(HACKED) == 0
 
 
-# Each is of a host of its own, by which the browser's report tells them apart.
+# Every tag has its own host, so that the report of a violation names the tag.
 MARKUP = """
 <img src="http://img.test/x"><video src="http://video.test/x"></video>
 <iframe src="http://frame.test/x"></iframe><object data="http://object.test/x"></object>
@@ -157,16 +141,16 @@ STOPPED = """async (markup) => {
   document.body.append(script);
   fetch("http://fetch.test/x").catch(() => {});
   const start = Date.now();
-  while (Object.keys(seen).length < 10 && Date.now() - start < 5000)
+  while (Object.keys(seen).length < 10 && Date.now() - start < 200_000)
     await new Promise((next) => setTimeout(next, 50));
   return seen;
 }"""
 
 
-def test_the_policy_stops_what_would_be_fetched_if_an_answer_ever_became_markup(chromium, served):
+def test_the_content_security_policy_stops_every_fetch_of_markup_in_an_answer(chromium, url):
     with closing(chromium.new_context()) as context:
         page = context.new_page()
-        page.goto(served)
+        page.goto(url, timeout=1000 * PATIENCE)
         assert page.evaluate(STOPPED, MARKUP) == {
             "img.test": "img-src",
             "video.test": "media-src",

@@ -12,11 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from app.page.build import build, launch
 from app.page.download import NOT_WRITTEN
 from app.recording import storage
-from app.settings import ROOT, Settings
-from tests.app.browser import NEEDS_CHROMIUM, tab
+from app.settings import ROOT
+from tests.app.browser import choose_example, compare, served, tab
 from tests.app.fake_worker import FakeWorker
 
 MOUNTED = 'mount -t tmpfs -o size=8m none "$0" && exec "$@"'
@@ -61,21 +60,16 @@ def test_a_full_disk_is_told_gives_the_button_back_and_leaves_no_half_file(tmp_p
     assert NOT_WRITTEN not in ran.stderr
 
 
-@NEEDS_CHROMIUM
 def test_a_file_that_cannot_be_written_is_told_on_the_page_and_no_older_one_comes(
     chromium, monkeypatch
 ):
     def fill(*_):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    demo = build(FakeWorker(), Settings())
-    _, url, _ = launch(demo, Settings(), prevent_thread_lock=True, quiet=True)
-    with tab(chromium) as page:
+    with served(FakeWorker()) as url, tab(chromium) as page:
         page.goto(url)
-        page.locator("#examples button").first.click()
-        page.wait_for_function("document.querySelector('#question textarea').value.length > 0")
-        page.locator("#compare").click()
-        page.locator("#figures table").wait_for()
+        choose_example(page)
+        compare(page)
         with page.expect_download() as saved:
             page.locator("#save").click()
         assert saved.value.suggested_filename == ZIP
@@ -87,4 +81,3 @@ def test_a_file_that_cannot_be_written_is_told_on_the_page_and_no_older_one_come
         page.wait_for_timeout(1000)  # a file that is there is pressed for after 200 ms
         assert not came and page.locator("#save").is_enabled()
         assert page.locator("#save").inner_text() == "Download recording"
-    demo.close()
