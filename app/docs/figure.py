@@ -9,8 +9,8 @@ import numpy as np
 from PIL import Image
 
 from app.docs.examples import CLIP_SEEDS, DRAWN_FRAMES, SAMPLED_FRAMES
-from app.render.forest import Tree, largest_trees
-from app.render.tree import tree
+from app.render.tree_sheet import draw_tree
+from app.render.trees import Tree, largest_trees
 from app.settings import EXAMPLES, ROOT
 from models.embedded.build_video import POOLED
 from models.embedded.training.perception import owners
@@ -64,4 +64,4 @@ def sheet(media: Media, trace: TokenTrace, on_object: np.ndarray) -> Image.Image
         return count if 2 * count > len(one) else 0
 
     best = max(largest_trees(trace, len(trace), layer=0), key=size)
-    return tree(media, trace, best.survivor, layer=0)
+    return draw_tree(media, trace, best.survivor, layer=0)

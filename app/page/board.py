@@ -1,4 +1,4 @@
-"""The right side: lanes, charts and figures, all declared once and filled as a job goes on."""
+"""The right column: lanes, charts, figures and the inspector."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import gradio as gr
 
 from app.page import inspector
-from app.page.held import holder
+from app.page.held import comparison_state
 from app.page.inspector import Inspector
 from app.settings import Settings
 
@@ -18,21 +18,21 @@ VIEWS = [
     ("Boxes", "boxes"),
     ("Picture", "picture"),
 ]
-EMPTY = """<section class="empty"><h2>What did compression do to the picture and the answer?</h2>
-<ol><li>Choose an example, or bring your own picture or clip and a question.</li>
-<li>Compare: the same model answers with all its visual tokens, and again with each method.</li>
-<li>Read the answers side by side, see what became of every token, and where the time went.</li>
+EMPTY = """<section class="empty"><h2>What does compression do to the picture and the answer?</h2>
+<ol><li>Choose an example, or upload a picture or a clip and type a question.</li>
+<li>Press Compare. The same model answers with all visual tokens, and again with each method.</li>
+<li>Compare the answers, the fate of every visual token, and the time of each phase.</li>
 </ol>
-<dl><dt><i class="key kept"></i>kept</dt><dd>the visual token goes on as itself</dd>
-<dt><i class="key merged"></i>merged</dt><dd>it is part of a survivor, whose colour it takes</dd>
-<dt><i class="key dropped"></i>dropped</dt><dd>nothing of it is left</dd></dl></section>"""
+<dl><dt><i class="key kept"></i>kept</dt><dd>the visual token stays as it is</dd>
+<dt><i class="key merged"></i>merged</dt><dd>the token is part of a survivor and has its colour</dd>
+<dt><i class="key dropped"></i>dropped</dt><dd>the token is removed</dd></dl></section>"""
 
 
 @dataclass(frozen=True)
 class Board:
     """The components a comparison writes."""
 
-    outside: gr.HTML  # said of a question that the model was not trained on
+    outside: gr.HTML  # note on a question that the model was not trained on
     empty: gr.HTML
     bar: gr.Row
     view: gr.Radio
@@ -48,14 +48,16 @@ class Board:
     conditions: gr.HTML
     save: gr.Button
     file: gr.DownloadButton
-    comparison: gr.State  # the record behind what is shown
+    comparison: gr.State  # the HeldComparison of the lanes on the page
 
 
 def declare(settings: Settings) -> Board:
-    """Lay the board out: an empty state, up to four lanes, and what is known at the end."""
+    """Declare the components: a welcome text, the lanes, and the results."""
     columns, parts = [], {}
     with gr.Column(elem_id="board", min_width=280):
-        outside = _announced("outside")
+        # The empty element exists before its text: screen readers announce changes only.
+        region = "element.setAttribute('role', 'status')"
+        outside = gr.HTML("", elem_id="outside", apply_default_css=False, js_on_load=region)
         empty = gr.HTML(EMPTY, elem_id="empty", apply_default_css=False)
         with gr.Row(visible=False, elem_id="lanes-bar") as bar:
             view = gr.Radio(
@@ -75,17 +77,11 @@ def declare(settings: Settings) -> Board:
                         )
                 columns.append(column)
         results = _results()
-    return Board(outside, empty, bar, view, columns, parts, *results, holder())
-
-
-def _announced(name: str) -> gr.HTML:
-    """Text that a screen reader says when it comes: the region is there before its words are."""
-    region = "element.setAttribute('role', 'status')"
-    return gr.HTML("", elem_id=name, apply_default_css=False, js_on_load=region)
+    return Board(outside, empty, bar, view, columns, parts, *results, comparison_state())
 
 
 def _results() -> tuple:
-    """The column of results and what is in it, in the order of `Board`."""
+    """The column of results and its components, in the order of `Board`."""
     with gr.Column(visible=False, elem_id="results") as results:
         with gr.Row(elem_id="charts"):
             _, latency = _chart("Time, one clock per lane", "latency")
@@ -97,10 +93,8 @@ def _results() -> tuple:
             conditions = gr.HTML(elem_id="conditions", apply_default_css=False)
             save = gr.Button(SAVE, size="sm", elem_id="save", elem_classes="quiet")
             file = gr.DownloadButton(visible="hidden", elem_id="file")
-    return (
-        *(results, latency, staircase, over_time, timeline),
-        *(inspect, figures, conditions, save, file),
-    )
+    charts = latency, staircase, over_time, timeline
+    return results, *charts, inspect, figures, conditions, save, file
 
 
 def _chart(heading: str, name: str) -> tuple[gr.Column, gr.Plot]:

@@ -6,7 +6,7 @@ from functools import lru_cache
 from html import escape
 
 from app.jobs import LANES, NOUNS, offered
-from app.render.summary import percent
+from app.render.text import format_percent
 from app.settings import Settings
 from models.catalog import CATALOG, find
 from models.grounding import FORMATS
@@ -64,7 +64,7 @@ def retention_note(ratio: float | None, model: str, num_frames: int | None = Non
         return "<p>above 0, at most 1</p>"  # while it is typed
     card = find(model)
     if card.each is None:
-        return f"<p>{percent(ratio)} of the visual tokens, averaged over LLM layers</p>"
+        return f"<p>{format_percent(ratio)} of the visual tokens, averaged over LLM layers</p>"
     frames = card.frames if not isinstance(num_frames, int) or "image" in card.media else num_frames
     factors = f" ({frames} frames × {card.each})" if frames > 1 else ""
     total = card.each * frames

@@ -39,7 +39,7 @@ def compare_view(
     _wire_job(handlers, asked, **device)
     _wire_inspector(shown.inspector, shown.comparison)
     shown.save.click(
-        handlers.keep,
+        handlers.save_recording,
         shown.comparison,
         [shown.save, shown.file],
         show_progress="hidden",
@@ -108,7 +108,7 @@ def _wire_inspector(part: Inspector, comparison: gr.State) -> None:
     part.survivor.input(part.choose_survivor, chosen, view[1:], **QUIET)
     part.picture.select(part.choose_token, [part.lane, comparison], view, **QUIET)
     part.save.click(
-        part.keep,
+        part.save_clip,
         [part.lane, comparison],
         [part.save, part.file],
         show_progress="hidden",

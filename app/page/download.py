@@ -1,4 +1,4 @@
-"""A file that is made when a visitor asks for it, and what they are told where it cannot be."""
+"""Downloads: files that are written when a visitor asks for them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import gradio as gr
 from app.guard.blocks import refusal
 from app.guard.gradio_internals import upload_folder
 
-NOT_WRITTEN = "The file could not be written, as when the server's disk is full. Try again later."
+NOT_WRITTEN = "The file could not be written; the server's disk may be full. Try again later."
 log = logging.getLogger(__name__)
 
 
@@ -25,10 +25,10 @@ def download(
     *,
     preparing: str,
 ) -> Iterator[dict[Any, Any]]:
-    """Updates while `write` makes a file in the folder it is given: `button` waits, `file` has it.
+    """Yield updates while `write(folder)` makes a file: `button` waits, then `file` has the path.
 
-    The folder lies where Gradio serves files from. It would copy a file from anywhere else once
-    the handler has ended, where a full disk could be told to nobody.
+    The folder is in Gradio's cache. Gradio would copy a file from elsewhere after the handler has
+    ended, when an error of a full disk can no longer be shown.
     """
     label = button.value
     yield {button: gr.Button(preparing, interactive=False)}
@@ -37,10 +37,10 @@ def download(
         upload_folder().mkdir(parents=True, exist_ok=True)
         folder = tempfile.mkdtemp(dir=upload_folder())
         path = write(Path(folder))
-    except Exception as error:  # whatever it was, the button comes back
+    except Exception as error:  # any error: the button must become active again
         log.error("file not written", exc_info=error)
         if folder is not None:
-            shutil.rmtree(folder, ignore_errors=True)  # half a file takes room too
+            shutil.rmtree(folder, ignore_errors=True)  # delete a partial file
         yield {button: gr.Button(label, interactive=True)}
         raise refusal(NOT_WRITTEN) from error
     yield {button: gr.Button(label, interactive=True), file: str(path)}

@@ -1,43 +1,44 @@
-"""The figures of a comparison as an HTML table, a lane a row, definitions on the headings."""
+"""The figures of a comparison as an HTML table."""
 
 from __future__ import annotations
 
 from html import escape
 
-from app.render.summary import NOTHING, lane_rows
+from app.render.summary import lane_rows
+from app.render.text import NOTHING
 from models.engine.record import Comparison
 
 COLUMNS = {  # key of a row's texts: heading, definition
     "asked_ratio": ("Asked", "Retention ratio asked for"),
     "measured_ratio": (
         "Run",
-        "Visual tokens, averaged over LLM layers, over all visual tokens: measured",
+        "Measured retention ratio: visual tokens, averaged over LLM layers, over all visual tokens",
     ),
     "averages": (
         "Average tokens",
-        "Visual tokens, averaged over LLM layers: processed, as each layer's input · cached, after "
-        "prefill · handed on to the next layer, which is the label of many papers",
+        "Visual tokens, averaged over LLM layers: processed (input of each layer) · cached (after "
+        "prefill) · handed on (output of each layer, the budget that many papers report)",
     ),
-    "tokens": ("Visual tokens", "All, then what is left after each stage"),
+    "tokens": ("Visual tokens", "All, then those left after each stage"),
     "ttft_ms": (
         "First token",
-        "Read, encode, compress, prefill and the choice of the first token, on the lane's clock",
+        "Time to first token: read, encode, compress, prefill and the choice of the first token",
     ),
-    "speedup_ttft": ("Against vanilla", "Vanilla's time to the first token over this lane's"),
-    "total_ms": ("Total", "Until the last token, on the lane's own clock"),
+    "speedup_ttft": ("Against vanilla", "Vanilla's time to first token over this lane's"),
+    "total_ms": ("Total", "Time to the last token, on the lane's own clock"),
     "kv_mb": ("KV cache", "Keys and values of all LLM layers at the end of the answer"),
-    "tflops": ("Compute", "Counted by formula: encoder, projector and prefill"),
-    "peak_mb": ("Peak memory", "Of the device, while this lane ran alone"),
+    "tflops": ("Compute", "Encoder, projector and prefill, calculated by formula"),
+    "peak_mb": ("Peak memory", "Peak memory of the device while this lane ran alone"),
 }
 
 
 def figures_table(comparison: Comparison) -> str:
-    """One row a lane; a column that says nothing in any lane is left out."""
+    """One row per lane, without the columns that are empty in every lane."""
     rows = lane_rows(comparison)
     keys = [key for key in COLUMNS if any(row["text"].get(key) for row in rows)]
     heads = "".join(
         f'<th scope="col"><abbr title="{escape(definition)}">{heading}</abbr></th>'
-        for heading, definition in (COLUMNS[key] for key in keys)
+        for heading, definition in map(COLUMNS.__getitem__, keys)
     )
     body = ""
     for row in rows:

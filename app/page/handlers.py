@@ -21,7 +21,7 @@ from app.page.board import Board
 from app.page.download import download
 from app.page.figures import figures_table
 from app.page.form import Form
-from app.page.held import Held, Shelf, held
+from app.page.held import ComparisonStore, HeldComparison, comparison_of
 from app.page.screen import Screen
 from app.recording.export import zip_recording
 from app.render.clip_timeline import clip_timeline_chart
@@ -55,7 +55,7 @@ class Handlers:
     ) -> None:
         self.worker, self.settings, self.form, self.board = worker, settings, form, board
         self.visitors = visitors
-        self.shelf = Shelf(settings.max_held_mb * 1_000_000)
+        self.store = ComparisonStore(settings.max_held_mb * 1_000_000)
         self.screens: dict[str, Screen] = {}  # of running comparisons, by browser session
 
     def outputs(self) -> list[Any]:
@@ -71,7 +71,7 @@ class Handlers:
             board.staircase,
             board.over_time,
             board.clip_timeline,
-            *board.inspector.shown,
+            *board.inspector.outputs,
             board.figures,
             board.conditions,
             board.comparison,
@@ -104,9 +104,9 @@ class Handlers:
             pass
         return self._closing(screen)
 
-    def keep(self, kept: Held | None) -> Iterator[Update]:
+    def save_recording(self, held: HeldComparison | None) -> Iterator[Update]:
         """Write the file on request, because its large pictures take a while to draw."""
-        board, write = self.board, partial(zip_recording, held(kept))
+        board, write = self.board, partial(zip_recording, comparison_of(held))
         yield from download(board.save, board.file, write, preparing="Preparing the file")
 
     def _admitted(
@@ -191,7 +191,7 @@ class Handlers:
             board.conditions: _paragraphs(
                 conditions_line(comparison), media_line(comparison.media)
             ),
-            board.comparison: self.shelf.keep(comparison),  # last: this may drop older comparisons
+            board.comparison: self.store.hold(comparison),  # last: this may drop older comparisons
         }
 
     def _over_time(self, comparison: Comparison) -> Update:
@@ -216,7 +216,7 @@ class Handlers:
         }
 
     def _closing(self, screen: Screen) -> Update:
-        status = {self.form.status: note(screen.in_words())}
+        status = {self.form.status: note(screen.status())}
         return self._parts(screen) | self._buttons(running=False) | status
 
     def _stopped(self) -> Update:

@@ -1,4 +1,4 @@
-"""The comparisons that pages show, for as long as the server holds them."""
+"""The finished comparisons that open pages show, within a limit of memory."""
 
 from __future__ import annotations
 
@@ -13,61 +13,57 @@ from app.guard.sessions import HOUR
 from models.engine.record import Comparison
 
 GONE = (
-    "This comparison is no longer held: that ends after an hour, or sooner while many compare. "
-    "Compare again."
+    "This comparison is no longer held: the server keeps it for an hour, or less when many people "
+    "compare. Press Compare again."
 )
 
 
 @dataclass(eq=False)
-class Held:
-    """One comparison; None once others needed the room."""
+class HeldComparison:
+    """The state of a page; `comparison` is None once it was dropped to free memory."""
 
     comparison: Comparison | None
 
     def __bool__(self) -> bool:
         return self.comparison is not None
 
+    @property
+    def num_bytes(self) -> int:
+        """The size of the frames, which take nearly all memory."""
+        return self.comparison.media.frames.nbytes if self.comparison else 0
 
-class Shelf:
-    """Lets go of the oldest comparisons when all that pages show are larger than `most` bytes.
 
-    The newest stays, whatever its size. Whose page was closed is let go of by Gradio.
+class ComparisonStore:
+    """Drops the oldest comparisons when all together exceed `max_bytes`; keeps the newest.
+
+    Holds weak references: Gradio drops the comparison of a closed page with its session.
     """
 
-    def __init__(self, most: int) -> None:
-        self.most = most
-        self._held: list[weakref.ref[Held]] = []  # oldest first
+    def __init__(self, max_bytes: int) -> None:
+        self.max_bytes = max_bytes
+        self._entries: list[weakref.ref[HeldComparison]] = []  # oldest first
         self._lock = threading.Lock()
 
-    def keep(self, comparison: Comparison) -> Held:
-        held = Held(comparison)
+    def hold(self, comparison: Comparison) -> HeldComparison:
+        held = HeldComparison(comparison)
         with self._lock:
-            self._held.append(weakref.ref(held))
-            self._make_room()
+            alive = [entry for ref in self._entries if (entry := ref())] + [held]
+            total = sum(entry.num_bytes for entry in alive)
+            while total > self.max_bytes and len(alive) > 1:
+                oldest = alive.pop(0)
+                total -= oldest.num_bytes
+                oldest.comparison = None
+            self._entries = list(map(weakref.ref, alive))
         return held
 
-    def _make_room(self) -> None:
-        here = [one for kept in self._held if (one := kept())]
-        total = sum(map(_size, here))
-        while total > self.most and len(here) > 1:
-            oldest = here.pop(0)
-            total -= _size(oldest)
-            oldest.comparison = None
-        self._held = [weakref.ref(one) for one in here]
 
-
-def _size(held: Held) -> int:
-    """Bytes; nearly all of a comparison is its frames."""
-    return held.comparison.media.frames.nbytes if held.comparison else 0
-
-
-def holder() -> gr.State:
+def comparison_state() -> gr.State:
     return gr.State(time_to_live=HOUR)
 
 
-def held(kept: Held | None) -> Comparison:
-    """The record, or a sentence to a visitor who comes back to an old page."""
-    comparison = kept.comparison if kept else None
+def comparison_of(held: HeldComparison | None) -> Comparison:
+    """The comparison of a page's state; raises a refusal if it was dropped."""
+    comparison = held.comparison if held else None
     if comparison is None:
         raise refusal(GONE)
     return comparison

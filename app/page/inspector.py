@@ -1,4 +1,4 @@
-"""Inspect: one lane of a clip, one survivor, and every token that was merged into it."""
+"""The inspector of a clip: one lane, one survivor, and the tokens merged into it."""
 
 from __future__ import annotations
 
@@ -16,48 +16,52 @@ from PIL import Image
 from app.guard.blocks import refusal
 from app.guard.gradio_internals import save_picture
 from app.page.download import download
-from app.page.held import Held, held
+from app.page.held import HeldComparison, comparison_of
 from app.page.inputs import ChoiceInput
-from app.render.forest import Tree, largest_trees, token_at
 from app.render.overlay import legend
 from app.render.overlay_clip import overlay_clip
 from app.render.palette import at_layer
 from app.render.sheet import Sheet
-from app.render.strip import seconds, strip
+from app.render.strip import strip
 from app.render.summary import lane_labels
-from app.render.tree import tree, tree_words
+from app.render.text import format_seconds
+from app.render.tree_sheet import describe_tree, draw_tree
+from app.render.trees import Tree, largest_trees, token_at
 from models.engine.record import Comparison, LaneResult
 from models.uploads.media import Media
 
-WIDTH = 720  # page pixels that a sheet of frames is laid out for: eight in two rows
-FIRST = 0  # LLM layer: trees are as the LLM gets them, though it may drop them later
-ALL = -1  # in place of a survivor: the fates of all tokens
+WIDTH = 720  # of a sheet, in pixels of the page: eight frames in two rows
+FIRST = 0  # LLM layer: trees are those at the input of the LLM
+ALL = -1  # choice in place of a survivor: the fates of all tokens
 SAVE = "Download overlay clip"
-GONE = "That token was dropped before the LLM: nothing of it is left. Choose another."
-HINT = "Click a token to see what it went into."
-UNSEEN = "The picture could not be written, as when the server's disk is full. Try again later."
+DROPPED = "That token was dropped before the LLM. Click another."
+HINT = "Click a token to see the survivor it was merged into."
+UNSEEN = "The picture could not be written; the server's disk may be full. Try again later."
 FORMAT = "jpeg"
 log = logging.getLogger(__name__)
 
 Update = dict[Any, Any]
 
 
-def in_words(choose: Callable[..., Update]) -> Callable[..., Update]:
-    """Says a refusal where the words are: of what has no queue Gradio's page shows none."""
+def show_refusal(choose: Callable[..., Update]) -> Callable[..., Update]:
+    """Put a refusal into the inspector's text, because these events skip Gradio's queue.
+
+    The page of Gradio shows errors of queued events only.
+    """
 
     @wraps(choose)
-    def chosen(self: Inspector, *asked: Any) -> Update:
+    def guarded(self: Inspector, *args: Any) -> Update:
         try:
-            return choose(self, *asked)
+            return choose(self, *args)
         except gr.Error as error:
-            return {self.words: said(str(error.message))}
+            return {self.words: _status(str(error.message))}
 
-    return chosen
+    return guarded
 
 
 @dataclass(frozen=True)
 class Inspector:
-    """The part's components."""
+    """The components, and their updates."""
 
     part: gr.Column
     lane: ChoiceInput
@@ -68,65 +72,50 @@ class Inspector:
     file: gr.DownloadButton
 
     @property
-    def shown(self) -> list[Any]:
+    def outputs(self) -> list[Any]:
         return [self.part, self.lane, self.survivor, self.picture, self.words]
 
     def open(self, comparison: Comparison) -> Update:
-        """The first lane that merged something, and its largest tree; nothing for a picture."""
-        ran = lanes_of(comparison)
-        if comparison.media.kind != "video" or not ran:
-            return dict.fromkeys(self.shown, None) | {self.part: gr.Column(visible=False)}
-        first = next((index for index, lane in ran if trees_of(lane, 1)), ran[-1][0])
+        """Show the first lane that has a tree; hide the inspector for a picture."""
+        finished = _finished(comparison)
+        if comparison.media.kind != "video" or not finished:
+            return dict.fromkeys(self.outputs, None) | {self.part: gr.Column(visible=False)}
+        first = next((index for index, lane in finished.items() if _trees(lane, 1)), max(finished))
         labels = lane_labels(comparison)
         return {
             self.part: gr.Column(visible=True),
-            self.lane: gr.Dropdown([(labels[index], index) for index, _ in ran], value=first),
-            **self._lane(comparison, first),
+            self.lane: gr.Dropdown([(labels[index], index) for index in finished], value=first),
+            **self._show_lane(comparison, first),
         }
 
-    @in_words
-    def choose_lane(self, index: int, kept: Held | None) -> Update:
-        return self._lane(held(kept), index)
+    @show_refusal
+    def choose_lane(self, index: int, held: HeldComparison | None) -> Update:
+        return self._show_lane(comparison_of(held), index)
 
-    def _lane(self, comparison: Comparison, index: int) -> Update:
-        lane = lane_at(comparison, index)
-        trees = trees_of(lane)
-        choices = [("All tokens", ALL)]
-        choices += [
-            (f"{place}: {tree_label(one, comparison.media)}", one.survivor)
-            for place, one in enumerate(trees, start=1)  # many are alike in all else
-        ]
-        chosen = trees[0].survivor if trees else ALL
-        return {self.survivor: gr.Dropdown(choices, value=chosen)} | self._view(
-            comparison.media, lane, chosen
-        )
-
-    @in_words
-    def choose_survivor(self, survivor: int, index: int, kept: Held | None) -> Update:
-        comparison = held(kept)
-        lane = lane_at(comparison, index)
-        if survivor != ALL and survivor not in survivors_of(lane):
+    @show_refusal
+    def choose_survivor(self, survivor: int, index: int, held: HeldComparison | None) -> Update:
+        comparison = comparison_of(held)
+        lane = _lane_at(comparison, index)
+        if survivor != ALL and survivor not in at_layer(lane.trace, FIRST).survivor.tolist():
             raise refusal(f"The lane has no survivor {survivor!r:.40}. Choose one of the list.")
-        return self._view(comparison.media, lane, survivor)
+        return self._show(comparison.media, lane, survivor)
 
-    @in_words
-    def choose_token(self, index: int, kept: Held | None, event: gr.SelectData) -> Update:
-        """The tree of whatever token was clicked, though it be small and not on the list."""
-        comparison = held(kept)
-        media, lane = comparison.media, lane_at(comparison, index)
-        survivor = survivor_at(media, lane, *event.index)
+    @show_refusal
+    def choose_token(self, index: int, held: HeldComparison | None, event: gr.SelectData) -> Update:
+        """Show the tree of the clicked token, also if it is too small for the list."""
+        comparison = comparison_of(held)
+        media, lane = comparison.media, _lane_at(comparison, index)
+        survivor = _survivor_at(media, lane, *event.index)
         if survivor is None:
-            return {self.words: said(HINT)}
+            return {self.words: _status(HINT)}
         if survivor < 0:
-            return {self.words: said(GONE)}
-        listed = any(one.survivor == survivor for one in trees_of(lane))
-        chosen = {self.survivor: survivor if listed else None}
-        return chosen | self._view(media, lane, survivor)
+            return {self.words: _status(DROPPED)}
+        listed = any(tree.survivor == survivor for tree in _trees(lane))
+        return {self.survivor: survivor if listed else None, **self._show(media, lane, survivor)}
 
-    def keep(self, index: int, kept: Held | None) -> Iterator[Update]:
-        """Write the clip when it is asked for."""
-        comparison = held(kept)
-        lane = lane_at(comparison, index)
+    def save_clip(self, index: int, held: HeldComparison | None) -> Iterator[Update]:
+        comparison = comparison_of(held)
+        lane = _lane_at(comparison, index)
 
         def write(folder: Path) -> Path:
             path = folder / f"overlay-{lane.method}.mp4"
@@ -135,35 +124,49 @@ class Inspector:
 
         yield from download(self.save, self.file, write, preparing="Preparing the clip")
 
-    def _view(self, media: Media, lane: LaneResult, survivor: int) -> Update:
-        if survivor == ALL:
-            drawn, words = strip(media, lane.trace, width=WIDTH), legend(lane.trace)
-        else:
-            drawn = tree(media, lane.trace, survivor, width=WIDTH, layer=FIRST)
-            words = tree_words(media, lane.trace, survivor, FIRST)
-            left = int(lane.trace.left_at[survivor])
-            if left < lane.trace.num_layers:
-                words += f"; it was dropped before LLM layer {left}"
-        path = self._written(drawn)
+    def _show_lane(self, comparison: Comparison, index: int) -> Update:
+        lane = _lane_at(comparison, index)
+        trees = _trees(lane)
+        choices = [("All tokens", ALL)]
+        choices += [  # numbered, because many labels are equal
+            (f"{number}: {_tree_label(tree, comparison.media)}", tree.survivor)
+            for number, tree in enumerate(trees, start=1)
+        ]
+        chosen = trees[0].survivor if trees else ALL
         return {
-            self.picture: gr.Image(path, alt_text=f"{lane.title}: {words}"),
-            self.words: said(f"{words}. {HINT if path else UNSEEN}"),
+            self.survivor: gr.Dropdown(choices, value=chosen),
+            **self._show(comparison.media, lane, chosen),
         }
 
-    def _written(self, drawn: Image.Image) -> str | None:
-        """A picture where Gradio serves it from; None where the disk is full.
+    def _show(self, media: Media, lane: LaneResult, survivor: int) -> Update:
+        if survivor == ALL:
+            picture, text = strip(media, lane.trace, width=WIDTH), legend(lane.trace)
+        else:
+            picture = draw_tree(media, lane.trace, survivor, width=WIDTH, layer=FIRST)
+            text = describe_tree(media, lane.trace, survivor, FIRST)
+            left = int(lane.trace.left_at[survivor])
+            if left < lane.trace.num_layers:
+                text += f"; it was dropped before LLM layer {left}"
+        path = self._save(picture)
+        return {
+            self.picture: gr.Image(path, alt_text=f"{lane.title}: {text}"),
+            self.words: _status(f"{text}. {HINT if path else UNSEEN}"),
+        }
 
-        Gradio would write it once the handler has ended, and a whole comparison would go with it.
+    def _save(self, picture: Image.Image) -> str | None:
+        """Write to Gradio's cache; None if the disk is full.
+
+        If Gradio wrote the picture itself, after the handler, an error would lose all results.
         """
         try:
-            return save_picture(drawn, FORMAT)
+            return save_picture(picture, FORMAT)
         except OSError as error:
             log.error("picture not written", exc_info=error)
             return None
 
 
 def declare() -> Inspector:
-    """Lay the part out; it opens with the first clip."""
+    """Declare the components, hidden until a comparison of a clip is done."""
     with gr.Column(visible=False, elem_id="inspect") as part:
         gr.HTML("<h2>Trees of tokens over the frames</h2>", apply_default_css=False)
         with gr.Row(elem_id="inspect-choice"):
@@ -183,43 +186,38 @@ def declare() -> Inspector:
     return Inspector(part, lane, survivor, picture, words, save, file)
 
 
-def lanes_of(comparison: Comparison) -> list[tuple[int, LaneResult]]:
-    """The lanes that ran, each with its place."""
+def _finished(comparison: Comparison) -> dict[int, LaneResult]:
     lanes = enumerate(comparison.lanes)
-    return [(index, lane) for index, lane in lanes if isinstance(lane, LaneResult)]
+    return {index: lane for index, lane in lanes if isinstance(lane, LaneResult)}
 
 
-def lane_at(comparison: Comparison, index: int) -> LaneResult:
-    """The lane at a place, as a page sends it: any value may come."""
-    for place, lane in lanes_of(comparison):
+def _lane_at(comparison: Comparison, index: Any) -> LaneResult:
+    """The lane with an index that a page sent; accepts and refuses any value."""
+    for place, lane in _finished(comparison).items():
         if place == index:
             return lane
     raise refusal(f"There is no lane {index!r:.40} to inspect. Choose one of the list.")
 
 
-def survivors_of(lane: LaneResult) -> list[int]:
-    return [one for one in set(at_layer(lane.trace, FIRST).survivor.tolist()) if one >= 0]
-
-
-def trees_of(lane: LaneResult, most: int = 12) -> list[Tree]:
+def _trees(lane: LaneResult, most: int = 12) -> list[Tree]:
     return largest_trees(lane.trace, most, FIRST)
 
 
-def survivor_at(media: Media, lane: LaneResult, x: int, y: int) -> int | None:
-    """What stands for the token under pixel (x, y) of a sheet: −1 = dropped, None = no token."""
+def _survivor_at(media: Media, lane: LaneResult, x: int, y: int) -> int | None:
+    """The survivor of the token at pixel (x, y) of a sheet; −1 = dropped, None = no token."""
     sheet = Sheet.over(media, lane.trace.layout, WIDTH)
     wide, tall = sheet.size
-    found = sheet.frame_at(x / wide, y / tall)
-    token = token_at(lane.trace.layout, *found) if found else None
+    point = sheet.frame_at(x / wide, y / tall)
+    token = token_at(lane.trace.layout, *point) if point else None
     return None if token is None else int(at_layer(lane.trace, FIRST).survivor[token])
 
 
-def tree_label(one: Tree, media: Media) -> str:
+def _tree_label(tree: Tree, media: Media) -> str:
     """ "17 tokens of 5 frames from 0.20 s"."""
-    first, last = one.span
-    frames = "1 frame" if first == last else f"{len(set(one.frames.tolist()))} frames"
-    return f"{len(one)} tokens of {frames} from {seconds(float(media.times[first]))}"
+    first, last = tree.span
+    frames = "1 frame" if first == last else f"{len(set(tree.frames.tolist()))} frames"
+    return f"{len(tree)} tokens of {frames} from {format_seconds(float(media.times[first]))}"
 
 
-def said(words: str) -> str:
-    return f'<p role="status">{escape(words)}</p>'
+def _status(text: str) -> str:
+    return f'<p role="status">{escape(text)}</p>'

@@ -1,4 +1,4 @@
-"""One lane as HTML. Everything that came from a person or a model is escaped here."""
+"""One lane as HTML. Escapes every text that comes from a person or a model."""
 
 from __future__ import annotations
 
@@ -7,27 +7,27 @@ from dataclasses import dataclass
 from html import escape
 from typing import Any
 
-from app.render.summary import percent, word_diff
+from app.render.text import format_percent, word_diff
 from app.worker.events import Event, LaneDone, LaneFailed, LaneStarted, PhaseDone, TextDelta
 
-HIT = 0.5  # IoU from which a box counts as found
+HIT = 0.5  # least IoU of a right box
 NEXT_PHASE = {"read": "encode", "encode": "compress", "compress": "prefill", "prefill": "decode"}
-PILLS = {"decode": "decoding"}  # what a person reads, where it is not the phase's name
+PILLS = {"decode": "decoding"}  # text of a phase, if it is not the name
 
 
 @dataclass
 class Lane:
-    """What is known of a lane so far, while its events come in."""
+    """The state of a lane while its events arrive."""
 
     title: str
-    asked: float | None
-    colour: str  # the lane's own, as in the charts
+    asked_ratio: float | None
+    colour: str
     phase: str = "waiting"
     answer: str = ""
     failure: str = ""
     row: Mapping[str, Any] | None = None  # of `lane_rows`, once the lane is done
-    expected: str | None = None  # the right answer, where it is known
-    vanilla: str | None = None  # vanilla's answer, once both are known
+    expected: str | None = None  # the right answer, if known
+    vanilla: str | None = None  # vanilla's answer, once both are done
 
     def take(self, event: Event) -> None:
         if isinstance(event, LaneStarted):
@@ -51,7 +51,7 @@ class Lane:
 
 
 def lane_text(lane: Lane) -> str:
-    """Header, pill, answer and facts of a lane."""
+    """Title, phase, ratio, answer and token counts of a lane."""
     pill = PILLS.get(lane.phase, lane.phase)
     return (
         f'<article class="lane" data-phase="{lane.phase}" aria-label="{escape(lane.title)}" '
@@ -61,54 +61,48 @@ def lane_text(lane: Lane) -> str:
         f'<p class="ratio">{escape(_ratio(lane))}</p>'
         f'<p class="answer" aria-live="polite" aria-busy="{str(lane.busy).lower()}">'
         f"{_answer(lane)}</p>"
-        f"{_facts(lane)}</article>"
+        f"{_footer(lane)}</article>"
     )
 
 
 def _ratio(lane: Lane) -> str:
-    if lane.asked is None:
+    if lane.asked_ratio is None:
         return "all visual tokens"
-    return lane.row["text"]["ratio"] if lane.row else f"{percent(lane.asked)} asked"
+    return lane.row["text"]["ratio"] if lane.row else f"{format_percent(lane.asked_ratio)} asked"
 
 
 def _answer(lane: Lane) -> str:
     if lane.failure:
         return f'<span class="reason">{escape(lane.failure)}</span>'
-    if lane.vanilla is not None:
-        return _marked(lane.vanilla, lane.answer)
-    caret = '<span class="caret"></span>' if lane.busy else ""
-    return escape(lane.answer) + caret
-
-
-def _marked(reference: str, answer: str) -> str:
-    """The answer, words that the reference does not have in that place marked."""
+    if lane.vanilla is None:
+        return escape(lane.answer) + ('<span class="caret"></span>' if lane.busy else "")
     return " ".join(
         f'<mark title="not in vanilla&#39;s answer">{escape(word)}</mark>' if new else escape(word)
-        for word, new in word_diff(reference, answer)
+        for word, new in word_diff(lane.vanilla, lane.answer)
     )
 
 
-def _facts(lane: Lane) -> str:
+def _footer(lane: Lane) -> str:
     if lane.row is None:
         return ""
     stages = escape(lane.row["text"]["tokens"])
     unit = " tokens" if len(lane.row["stages"]) == 1 else ""
-    tokens = f'<p class="count" title="Visual tokens, then what each stage left">{stages}{unit}</p>'
-    return f"<footer>{tokens}{_verdict(lane)}</footer>"
+    title = "Visual tokens, then those left after each stage"
+    tokens = f'<p class="count" title="{title}">{stages}{unit}</p>'
+    return f"<footer>{tokens}{_verdict(lane.row, lane.expected)}</footer>"
 
 
-def _verdict(lane: Lane) -> str:
-    """Right or wrong, where the truth is known; nothing where it is not."""
-    assert lane.row is not None
-    overlap, match = lane.row["iou"], lane.row["exact_match"]
-    if overlap is not None:
-        right, said = overlap >= HIT, f"IoU {lane.row['text']['iou']}"
-    elif match is not None:
-        right, said = match, "as expected" if match else f"expected “{lane.expected}”"
+def _verdict(row: Mapping[str, Any], expected: str | None) -> str:
+    """Right or wrong; empty if the true answer is not known."""
+    if row["iou"] is not None:
+        right, text = row["iou"] >= HIT, f"IoU {row['text']['iou']}"
+    elif row["exact_match"] is not None:
+        right = row["exact_match"]
+        text = "as expected" if right else f"expected “{expected}”"
     else:
         return ""
     sign, word = ("✓", "right") if right else ("✗", "wrong")
     return (
-        f'<p class="verdict {word}">{escape(said)} '
+        f'<p class="verdict {word}">{escape(text)} '
         f'<span role="img" aria-label="{word}">{sign}</span></p>'
     )

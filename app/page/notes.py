@@ -1,4 +1,4 @@
-"""What the chosen methods and parts do: a sentence each; folded in, what docs/methods.md says."""
+"""Notes on the chosen methods: one sentence each, and details as in docs/methods.md on demand."""
 
 from __future__ import annotations
 
@@ -15,40 +15,40 @@ from pruning.methods import METHODS
 
 
 def methods_note(chosen: Iterable[str]) -> str:
-    """Of the chosen methods, each once whatever its presets."""
-    return _listed(_methods(chosen))
+    """One note per method; the presets of a method share it."""
+    return _list(_methods(chosen))
 
 
 def parts_note(parts: Iterable[str], numberings: Iterable[str]) -> str:
-    """Of the methods whose parts the Lab has, then of its position strategies, each once."""
+    """Notes on the methods of a Lab's parts, then on its position strategies."""
     titles = {value: title for title, value in POSITIONS}
     strategies = [
         _line(*titles[value].split(": ", 1))
         for value in dict.fromkeys(numberings)
         if value != "published"
     ]
-    return _listed([*_methods(filter(None, parts)), *strategies])
+    return _list([*_methods(filter(None, parts)), *strategies])
 
 
 def _methods(chosen: Iterable[str]) -> list[str]:
     by_name = {method.name: method for method in METHODS}
     methods = [by_name[name] for name in dict.fromkeys(one.split(":")[0] for one in chosen)]
-    return [_line(method.title, method.summary, _more(method)) for method in methods]
+    return [_line(method.title, method.summary, _details(method)) for method in methods]
 
 
-def _line(title: str, said: str, more: str = "") -> str:
-    return f"<div><dt>{escape(title)}</dt><dd>{escape(said)}{more}</dd></div>"
+def _line(title: str, text: str, more: str = "") -> str:
+    return f"<div><dt>{escape(title)}</dt><dd>{escape(text)}{more}</dd></div>"
 
 
-def _listed(lines: Sequence[str]) -> str:
+def _list(lines: Sequence[str]) -> str:
     return f"<dl>{''.join(lines)}</dl>" if lines else ""
 
 
-def _more(method: Method) -> str:
-    told = describe(method)
-    paragraphs = [_html(f"{told.idea} {told.more}".rstrip())]
+def _details(method: Method) -> str:
+    description = describe(method)
+    paragraphs = [_html(f"{description.idea} {description.more}".rstrip())]
     paragraphs += [
-        f"<b>{escape(row.label)}</b> {_linked(row)}" for row in rows(method, results()["methods"])
+        f"<b>{escape(row.label)}</b> {_row_html(row)}" for row in rows(method, results()["methods"])
     ]
     text = "".join(f"<p>{paragraph}</p>" for paragraph in paragraphs)
     text += "".join(f"<p>{_knob(knob)}</p>" for knob in knobs(method))
@@ -61,14 +61,14 @@ def _knob(knob: Knob) -> str:
     return f"<b>Knob</b> <code>{escape(knob.name)}</code> {default} ({limits}): {meaning}"
 
 
-def _linked(row: Row) -> str:
+def _row_html(row: Row) -> str:
     if row.link is None:
         return _html(row.text)
-    words, address = row.link
-    link = f'<a href="{escape(address)}" target="_blank" rel="noopener">{escape(words)}</a>'
-    return _html(row.text).replace(escape(words), link, 1)
+    text, address = row.link
+    link = f'<a href="{escape(address)}" target="_blank" rel="noopener">{escape(text)}</a>'
+    return _html(row.text).replace(escape(text), link, 1)
 
 
 def _html(text: str) -> str:
-    """Escaped, and what stands between backticks as code."""
+    """Escape the text and show backticks as code."""
     return re.sub(r"`([^`]+)`", r"<code>\1</code>", escape(text))

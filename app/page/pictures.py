@@ -1,4 +1,4 @@
-"""A lane's pictures as HTML: tokens, boxes and the bare picture, one view at a time."""
+"""The pictures of a lane as HTML: tokens, boxes and the plain picture."""
 
 from __future__ import annotations
 
@@ -13,30 +13,33 @@ from app.render.boxes import draw_boxes
 from app.render.canvas import Canvas
 from app.render.overlay import legend, overlay
 from app.render.palette import at_layer
-from app.render.strip import FrameCell, frame_cells, seconds
+from app.render.strip import frame_cells
+from app.render.text import format_seconds
 from models.engine.record import LaneResult, Truth
 from models.uploads.media import Media
 
-LONG_SIDE = 768  # pixels; sharp in a lane of 500 on a fine screen
+LONG_SIDE = 768  # pixels: sharp in a lane of 500 on a high-resolution screen
 FRAME_SIDE = 384  # of a frame in a strip
 QUALITY = 84
 FATES = ("kept", "merged", "dropped")
 
 
 def lane_pictures(media: Media, result: LaneResult, truth: Truth | None, colour: str) -> str:
-    """Four views of the same crop; the page's one switch shows the same view in every lane.
+    """Up to four views with their legends; a switch of the page shows one view in all lanes.
 
-    A clip's tokens and frames are strips, its boxes lie on its last frame.
+    The tokens and frames of a clip are strips; its boxes are drawn on the last frame.
     """
-    views = {**_tokens(media, result), **_bare(media, result)}
-    views["boxes"] = _boxes(media, result, truth, colour)
-    shown = "".join(f'<div class="view {name}">{view}</div>' for name, (view, _) in views.items())
-    keys = "".join(f'<div class="view {name}">{key}</div>' for name, (_, key) in views.items())
-    return f'<figure class="pictures">{shown}<figcaption>{keys}</figcaption></figure>'
+    views = {**_token_views(media, result), "picture": _plain_view(media, result)}
+    views["boxes"] = _box_view(media, result, truth, colour)
+    pictures, legends = (
+        "".join(f'<div class="view {name}">{view[part]}</div>' for name, view in views.items())
+        for part in (0, 1)
+    )
+    return f'<figure class="pictures">{pictures}<figcaption>{legends}</figcaption></figure>'
 
 
-def _tokens(media: Media, result: LaneResult) -> dict[str, tuple[str, str]]:
-    """Fates at the end, and as the LLM got the tokens; one picture where it drops none itself."""
+def _token_views(media: Media, result: LaneResult) -> dict[str, tuple[str, str]]:
+    """Fates at the end and at the input of the LLM; one view for both if the LLM drops none."""
     layers: dict[str, int | None] = {"tokens": None, "into": 0}
     if not any(step.layer for step in result.trace.steps):
         layers = {"tokens into": None}
@@ -46,68 +49,69 @@ def _tokens(media: Media, result: LaneResult) -> dict[str, tuple[str, str]]:
         facts = legend(trace)
         if media.kind == "video":
             view = _strip(
-                (cell.picture, f"{result.title}: {cell.words}", seconds(cell.time), _kept(cell))
+                (
+                    cell.picture,
+                    f"{result.title}: {cell.description}",
+                    format_seconds(cell.time),
+                    f"{cell.kept} of {cell.kept + cell.merged + cell.dropped}",
+                )
                 for cell in frame_cells(media, result.trace, size=FRAME_SIDE, layer=layer)
             )
         else:
             fates = overlay(media.frames[0], result.trace, size=LONG_SIDE, layer=layer)
             view = _image(fates, f"{result.title}, visual tokens: {facts}")
-        views[name] = view, _key(facts)
+        views[name] = view, _legend(facts)
     return views
 
 
-def _kept(cell: FrameCell) -> str:
-    return f"{cell.kept} of {cell.kept + cell.merged + cell.dropped}"
-
-
-def _bare(media: Media, result: LaneResult) -> dict[str, tuple[str, str]]:
-    """With the padding that the other views show."""
+def _plain_view(media: Media, result: LaneResult) -> tuple[str, str]:
     side = LONG_SIDE if media.kind == "image" else FRAME_SIDE
     layout = result.trace.layout
-    bare = [Canvas.over(frame, layout, side).paint(frame) for frame in media.frames]
+    plain = [Canvas.over(frame, layout, side).paint(frame) for frame in media.frames]
     if media.kind == "video":
-        times = [seconds(time) for time in media.times.tolist()]
-        frames = zip(bare, times, strict=True)
+        times = map(format_seconds, media.times.tolist())
+        frames = zip(plain, times, strict=True)
         view = _strip((picture, f"Frame at {time}", time, "") for picture, time in frames)
     else:
-        view = _image(bare[0], "The picture as the model saw it")
-    return {"picture": (view, "<span>as the model saw it</span>")}
+        view = _image(plain[0], "The picture as the model saw it")
+    return view, "<span>as the model saw it</span>"
 
 
-def _boxes(media: Media, result: LaneResult, truth: Truth | None, colour: str) -> tuple[str, str]:
+def _box_view(
+    media: Media, result: LaneResult, truth: Truth | None, colour: str
+) -> tuple[str, str]:
     box, layout = truth.box if truth is not None else None, result.trace.layout
     drawn = draw_boxes(media.frames[-1], result.boxes, box, colour, size=LONG_SIDE, layout=layout)
-    key = _box_key(result, box is not None, colour)
-    words = boxes_in_words(result, truth)
+    count = len(result.boxes)
+    boxes = f"{count} box{'es' * (count > 1)} in the answer" if count else "no box to draw"
+    sample = f'<i class="key box" style="border-color:{colour}"></i>' if count else ""
+    legend = f"<span>{sample}{boxes}</span>"
+    alt = f"{result.title}, boxes: {boxes}"
+    if box is not None:
+        legend += '<span><i class="key true"></i>true box</span>'
+        alt += " beside the true one"
     if media.kind == "video":
-        last = f"on the last frame, at {seconds(float(media.times[-1]))}"
-        key, words = f"{key}<span>{last}</span>", f"{words}, {last}"
-    return _image(drawn, words), key
+        last = f"on the last frame, at {format_seconds(float(media.times[-1]))}"
+        legend, alt = f"{legend}<span>{last}</span>", f"{alt}, {last}"
+    return _image(drawn, alt), legend
 
 
 def _strip(frames: Iterable[tuple[Image.Image, str, str, str]]) -> str:
-    """A list of frames, each a picture, its text alternative, its time and its count."""
+    """A list of frames, each with picture, text alternative, time and count."""
     items = "".join(
-        f'<li>{_image(picture, words, FRAME_SIDE)}<span title="{escape(words)}">'
+        f'<li>{_image(picture, alt, FRAME_SIDE)}<span title="{escape(alt)}">'
         f"<b>{time}</b> {count}</span></li>"
-        for picture, words, time, count in frames
+        for picture, alt, time, count in frames
     )
     return f'<ol class="strip">{items}</ol>'
 
 
-def _image(picture: Image.Image, words: str, most: int = LONG_SIDE) -> str:
-    return f'<img src="{data_uri(picture, most)}" alt="{escape(words)}">'
+def _image(picture: Image.Image, alt: str, most: int = LONG_SIDE) -> str:
+    return f'<img src="{data_uri(picture, most)}" alt="{escape(alt)}">'
 
 
-def _box_key(result: LaneResult, known: bool, colour: str) -> str:
-    """What the lines of the box view are."""
-    sample = f'<i class="key box" style="border-color:{colour}"></i>' if len(result.boxes) else ""
-    true = '<span><i class="key true"></i>true box</span>' if known else ""
-    return f"<span>{sample}{_boxes_said(result)}</span>{true}"
-
-
-def _key(facts: str) -> str:
-    """The legend, a fact a span, with a sample of each fate's look."""
+def _legend(facts: str) -> str:
+    """One span per fact, with a sample of each fate's drawing."""
     spans = []
     for fact in facts.split(" · "):
         fate = fact.partition(" ")[0]
@@ -116,8 +120,8 @@ def _key(facts: str) -> str:
     return "".join(spans)
 
 
-def awaited(media: Media) -> str:
-    """The place the pictures will take, so that nothing moves when they come."""
+def placeholder(media: Media) -> str:
+    """An empty area of the same size, so that nothing moves when the pictures arrive."""
     height, width = media.frames.shape[1:3]
     place = f'<div class="awaited" style="aspect-ratio:{width}/{height}"></div>'
     if media.kind == "video":
@@ -126,20 +130,8 @@ def awaited(media: Media) -> str:
     return f'<figure class="pictures">{place}</figure>'
 
 
-def boxes_in_words(result: LaneResult, truth: Truth | None) -> str:
-    """What the box view shows, as a sentence: its text alternative."""
-    true = " beside the true one" if truth is not None and truth.box is not None else ""
-    return f"{result.title}, boxes: {_boxes_said(result)}{true}"
-
-
-def _boxes_said(result: LaneResult) -> str:
-    """An empty box, or one outside the picture, is none that could be drawn."""
-    count = len(result.boxes)
-    return f"{count} box{'es' * (count > 1)} in the answer" if count else "no box to draw"
-
-
 def data_uri(picture: Image.Image, most: int) -> str:
-    """A JPEG that travels inside the page: no file to serve, and none to delete."""
+    """A JPEG inside the page, so that there is no file to serve and delete."""
     image = picture.convert("RGB")
     image.thumbnail((most, most))
     buffer = io.BytesIO()

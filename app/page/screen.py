@@ -1,11 +1,11 @@
-"""What the page shows of one comparison: events go in, HTML of what changed comes out."""
+"""The lanes of one comparison on the page: takes events, gives the HTML that changed."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
 from app.page.lanes import Lane, lane_text
-from app.page.pictures import awaited, lane_pictures
+from app.page.pictures import lane_pictures, placeholder
 from app.render.palette import lane_colours
 from app.render.summary import lane_rows
 from app.worker.events import ComparisonDone, Event, LaneDone, LaneFailed
@@ -14,7 +14,7 @@ from models.engine.record import Comparison, LaneResult
 
 
 class Screen:
-    """The lanes of one job as they stand. Its parts are named "text0" … and "picture0" …."""
+    """The state of one job. Its parts are named "text0" … and "picture0" …."""
 
     def __init__(self, job: Job) -> None:
         self.job = job
@@ -31,27 +31,28 @@ class Screen:
         ]
         self._results: dict[int, LaneResult] = {}
         self._pictures: dict[int, str] = {}
-        self._awaited = awaited(job.media)
+        self._placeholder = placeholder(job.media)
 
     def take(self, event: Event) -> set[str]:
-        """Fold one event in; say which parts it changed."""
+        """Apply one event; returns the names of the parts that changed."""
         if isinstance(event, ComparisonDone):
             self._finish(event.comparison)
             return {f"text{index}" for index in range(len(self.lanes))}
         lane = self.lanes[event.lane]
         lane.take(event)
         if isinstance(event, LaneDone):
-            lane.row = self._row(event.result)
+            job = self.job
+            alone = Comparison(job.model, job.question, job.media, (event.result,), {}, job.truth)
+            lane.row = lane_rows(alone)[0]
             self._results[event.lane] = event.result
         if isinstance(event, LaneFailed):
             return {f"text{event.lane}", f"picture{event.lane}"}
         return {f"text{event.lane}"}
 
     def draw(self) -> Iterator[str]:
-        """Draw the finished lanes' pictures; names each part when it is ready.
+        """Draw the pictures of the finished lanes; yields the name of each part.
 
-        To be called when the device is idle: drawing beside a lane that still runs would slow the
-        lane's clock, and the bars would lie.
+        Call it when the device is idle: drawing beside a running lane would slow its clock.
         """
         for index, result in self._results.items():
             if index not in self._pictures:
@@ -59,12 +60,6 @@ class Screen:
                     self.job.media, result, self.job.truth, self.lanes[index].colour
                 )
                 yield f"picture{index}"
-
-    def _row(self, result: LaneResult) -> dict:
-        """The lane's figures before the others are known."""
-        job = self.job
-        alone = Comparison(job.model, job.question, job.media, (result,), {}, job.truth)
-        return lane_rows(alone)[0]
 
     def _finish(self, comparison: Comparison) -> None:
         self.comparison = comparison
@@ -77,30 +72,25 @@ class Screen:
                     lane.vanilla = rows[0]["answer"]
 
     def stop(self) -> None:
-        """Leave what is there, and say of the unfinished lanes that they were stopped."""
         for lane in self.lanes:
             lane.stop()
 
     def html(self, part: str) -> str:
-        """The HTML of a part as things stand."""
-        kind, index = part[:-1], int(part[-1])
-        lane = self.lanes[index]
-        if kind == "text":
+        lane, index = self.lanes[int(part[-1])], int(part[-1])
+        if part.startswith("text"):
             return lane_text(lane)
-        without = lane.phase in ("failed", "stopped")
-        return self._pictures.get(index, "" if without else self._awaited)
+        empty = lane.phase in ("failed", "stopped")
+        return self._pictures.get(index, "" if empty else self._placeholder)
 
     def parts(self) -> dict[str, str]:
-        """Every part with its HTML."""
+        """The HTML of every part."""
         names = [f"{kind}{i}" for i in range(len(self.lanes)) for kind in ("text", "picture")]
         return {name: self.html(name) for name in names}
 
-    def in_words(self) -> str:
-        """One sentence for the status line."""
+    def status(self) -> str:
         phases = [lane.phase for lane in self.lanes]
         done, failed = phases.count("done"), phases.count("failed")
         if "stopped" in phases:
             return f"Stopped. {done} of {len(phases)} lanes had finished."
-        return f"{done} of {len(phases)} lanes answered" + (
-            f", {failed} failed." if failed else "."
-        )
+        failures = f", {failed} failed" if failed else ""
+        return f"{done} of {len(phases)} lanes answered{failures}."

@@ -11,14 +11,14 @@ from PIL import Image
 from app.render.boxes import draw_boxes
 from app.render.chart import chart_png, chart_svg
 from app.render.clip_timeline import clip_timeline_chart
-from app.render.forest import largest_trees
 from app.render.latency import latency_chart
 from app.render.overlay import overlay
 from app.render.overlay_clip import overlay_clip
 from app.render.palette import lane_colours
 from app.render.staircase import staircase_chart
 from app.render.strip import strip
-from app.render.tree import tree
+from app.render.tree_sheet import draw_tree
+from app.render.trees import largest_trees
 from models.engine.record import Comparison, LaneFailure, LaneResult
 
 TREES = 3  # drawn of each lane: the largest before the LLM
@@ -60,7 +60,7 @@ def _lane_pictures(
     else:
         yield "strip", strip(media, trace)
         for place, one in enumerate(largest_trees(trace, TREES, layer=0), start=1):
-            yield f"tree{place}", tree(media, trace, one.survivor, layer=0)
+            yield f"tree{place}", draw_tree(media, trace, one.survivor, layer=0)
     truth = comparison.truth.box if comparison.truth else None
     yield "boxes", draw_boxes(media.frames[-1], lane.boxes, truth, colour, layout=trace.layout)
 

@@ -1,4 +1,4 @@
-"""Boxes that a lane found, over the frame; and the true one, where it is known."""
+"""Draw the boxes of an answer, and the true box, on a frame."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from PIL import Image, ImageDraw
 from app.render.canvas import Canvas
 from pruning.tokens import TokenLayout
 
-with warnings.catch_warnings():  # it announces that it runs without OpenCV, which is what we want
+with warnings.catch_warnings():  # supervision warns that OpenCV is missing; it is not needed here
     warnings.simplefilter("ignore")
     import supervision as sv
 
@@ -29,16 +29,16 @@ def draw_boxes(
     layout: TokenLayout | None = None,
     labels: Sequence[str] | None = None,
 ) -> Image.Image:
-    """The frame with boxes (M, 4), xyxy as fractions of it, in a lane's colour.
+    """The frame with boxes (M, 4), xyxy as fractions of the frame, in a lane's colour.
 
-    Give the lane's `layout` to get the same canvas as its overlay. Boxes are cut at the frame;
-    what is left without an area is not drawn. Several boxes are numbered unless `labels` says more.
+    With the lane's `layout` the canvas is that of its overlay. Boxes are clipped to the frame; a
+    box without area is not drawn. Without `labels`, two or more boxes are numbered.
     """
     canvas = Canvas.over(frame, layout, size)
     picture = canvas.paint(frame)
     boxes = np.asarray(boxes, dtype=float).reshape(-1, 4)
     if truth is not None:
-        _dash(picture, canvas.pixels(np.array([truth], dtype=float))[0].tolist(), canvas.unit)
+        _draw_dashed(picture, canvas.pixels(np.array([truth], float))[0].tolist(), canvas.unit)
     corners = canvas.pixels(np.clip(np.nan_to_num(boxes), 0, 1))  # (M, 4)
     visible = (corners[:, 2] > corners[:, 0]) & (corners[:, 3] > corners[:, 1])
     visible &= np.isfinite(boxes).all(axis=1)
@@ -54,13 +54,21 @@ def draw_boxes(
     if labels is None:
         labels = [str(index + 1) for index in range(len(boxes))] if len(boxes) > 1 else []
     if labels:
-        words = [ascii_label(labels[index]) for index in np.flatnonzero(visible).tolist()]
-        picture = _label(picture, found, colours, words, canvas.unit)
+        labeller = sv.LabelAnnotator(
+            color=colours,
+            text_color=sv.Color.WHITE,
+            text_scale=0.4 * canvas.unit,
+            text_thickness=canvas.unit,
+            text_padding=3 * canvas.unit,
+            color_lookup=sv.ColorLookup.INDEX,
+        )
+        texts = [ascii_label(labels[index]) for index in np.flatnonzero(visible).tolist()]
+        picture = labeller.annotate(picture, found, labels=texts)
     return picture
 
 
 def ascii_label(text: str, width: int = 40) -> str:
-    """What the label font can draw: accents fall off, all else that is not ASCII becomes "?"."""
+    """The text in the characters of the label font: no accents, "?" for what is not ASCII."""
     letters = unicodedata.normalize("NFKD", text)
     letters = "".join(char for char in letters if not unicodedata.combining(char))
     plain = letters.encode("ascii", "replace").decode()
@@ -68,27 +76,8 @@ def ascii_label(text: str, width: int = 40) -> str:
     return plain if len(plain) <= width else plain[: width - 3].rstrip() + "..."
 
 
-def _label(
-    picture: Image.Image,
-    found: sv.Detections,
-    colours: sv.ColorPalette,
-    words: list[str],
-    unit: int,
-) -> Image.Image:
-    annotator = sv.LabelAnnotator(
-        color=colours,
-        text_color=sv.Color.WHITE,
-        text_scale=0.4 * unit,
-        text_thickness=unit,
-        text_padding=3 * unit,
-        color_lookup=sv.ColorLookup.INDEX,
-    )
-    labelled: Image.Image = annotator.annotate(picture, found, labels=words)
-    return labelled
-
-
-def _dash(picture: Image.Image, box: list[int], unit: int) -> None:
-    """A thin box of black and white dashes: seen on any picture, like no lane's colour."""
+def _draw_dashed(picture: Image.Image, box: list[int], unit: int) -> None:
+    """Black and white dashes: visible on every picture, and no lane has these colours."""
     left, top, right, bottom = box
     draw = ImageDraw.Draw(picture)
     draw.rectangle((left, top, right, bottom), outline=(0, 0, 0), width=unit)

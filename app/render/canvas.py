@@ -1,4 +1,4 @@
-"""The window on a frame that all pictures of a comparison share: the eye compares by place."""
+"""The drawing area of a frame; all pictures of a comparison use the same one."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pruning.tokens import TokenLayout
 
 @dataclass(frozen=True)
 class Canvas:
-    """A frame, and around it what the model saw as padding."""
+    """A frame and the padding that the model sees around it."""
 
     extent: tuple[float, float, float, float]  # xyxy, as fractions of the frame
     width: int
@@ -21,7 +21,7 @@ class Canvas:
 
     @classmethod
     def over(cls, frame: np.ndarray, layout: TokenLayout | None, size: int) -> Canvas:
-        """`size` pixels on the longer side; without a layout the canvas is the frame."""
+        """`size` pixels on the longer side; without a layout, the frame has no padding."""
         left, top, right, bottom = 0.0, 0.0, 1.0, 1.0
         if layout is not None and layout.num_placed:
             low, high = layout.box[layout.placed].min(axis=0), layout.box[layout.placed].max(axis=0)
@@ -34,18 +34,17 @@ class Canvas:
 
     @property
     def unit(self) -> int:
-        """The thinnest line: one pixel of a page that shows the picture at half its size."""
+        """Width of the thinnest line: one pixel of a page that shows the picture at half size."""
         return max(1, round(max(self.width, self.height) / 480))
 
     def pixels(self, boxes: np.ndarray) -> np.ndarray:
-        """(M, 4) fractions of the frame to (M, 4) int pixels of the canvas."""
+        """Boxes (M, 4) from fractions of the frame to int pixels of the canvas."""
         left, top, right, bottom = self.extent
         x = (boxes[:, [0, 2]] - left) / (right - left) * self.width
         y = (boxes[:, [1, 3]] - top) / (bottom - top) * self.height
         return np.rint(np.stack([x[:, 0], y[:, 0], x[:, 1], y[:, 1]], axis=1)).astype(np.int64)
 
     def paint(self, frame: np.ndarray) -> Image.Image:
-        """The frame in its place, padding around it."""
         left, top, right, bottom = self.pixels(np.array([[0.0, 0.0, 1.0, 1.0]]))[0].tolist()
         picture = Image.fromarray(frame).convert("RGB")
         picture = picture.resize(
@@ -56,8 +55,8 @@ class Canvas:
         return canvas
 
 
-def tokens_of(layout: TokenLayout, frame_index: int) -> np.ndarray:
-    """(n,) tokens to draw on a frame; a token of two frames is listed under the first of them."""
+def frame_tokens(layout: TokenLayout, frame_index: int) -> np.ndarray:
+    """(n,) tokens to draw on a frame; a token of two frames counts for the first of them."""
     placed = np.flatnonzero(layout.placed)
     frames = layout.frame[placed]
     seen = frames[frames <= frame_index]

@@ -1,4 +1,4 @@
-"""What all charts share: the look, and the way to a file."""
+"""The style of all charts, and their export to files."""
 
 from __future__ import annotations
 
@@ -10,32 +10,29 @@ from typing import Any
 import altair as alt
 import vl_convert
 
-# Live, text takes the page's own colour, so it is as readable as the page in light and in dark.
+# On the page, text has the colour of the page's text, in the light and the dark theme.
 INK = "currentColor"
 FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Noto Sans', sans-serif"
 PRINT_INK, PRINT_FONT, PAPER = "#333333", "DejaVu Sans", "#ffffff"
 PRINT_WIDTH = 560
 
 
-def inline(records: list[dict[str, Any]]) -> Any:
-    """Records as a chart's data, without a data frame in between."""
+def chart_data(records: list[dict[str, Any]]) -> Any:
     return alt.Data(values=records)  # type: ignore[no-untyped-call]
 
 
-def dressed(chart: Any, conditions: str, height: int) -> Any:
-    """As wide as its place, and transparent. The page shows the conditions, a file carries them."""
-    dress = chart.properties(
-        width="container",
-        height=height,
-        background="transparent",
-        autosize=alt.AutoSizeParams(type="fit-x", contains="padding"),
-        usermeta={
-            "embedOptions": {"renderer": "svg", "actions": False},
-            "conditions": conditions,
-        },
-    )
+def style_chart(chart: Any, conditions: str, height: int) -> Any:
+    """As wide as its container and transparent; `conditions` are printed in files only."""
+    embed = {"renderer": "svg", "actions": False}
     return (
-        dress.configure(font=FONT)
+        chart.properties(
+            width="container",
+            height=height,
+            background="transparent",
+            autosize=alt.AutoSizeParams(type="fit-x", contains="padding"),
+            usermeta={"embedOptions": embed, "conditions": conditions},
+        )
+        .configure(font=FONT)
         .configure_axis(
             labelColor=INK,
             titleColor=INK,
@@ -53,16 +50,16 @@ def dressed(chart: Any, conditions: str, height: int) -> Any:
 
 
 def chart_png(chart: Any, path: Path, scale: float = 2.0) -> None:
-    """On white paper, for records and documents; needs no browser."""
-    Path(path).write_bytes(vl_convert.vegalite_to_png(_printed(chart), scale=scale))
+    """Write the chart on white, for recordings and documents; needs no browser."""
+    Path(path).write_bytes(vl_convert.vegalite_to_png(_print_spec(chart), scale=scale))
 
 
 def chart_svg(chart: Any, path: Path) -> None:
-    Path(path).write_text(vl_convert.vegalite_to_svg(_printed(chart)), encoding="utf-8")
+    Path(path).write_text(vl_convert.vegalite_to_svg(_print_spec(chart)), encoding="utf-8")
 
 
-def _printed(chart: Any) -> dict[str, Any]:
-    """The same chart with a fixed width, dark ink and a white background."""
+def _print_spec(chart: Any) -> dict[str, Any]:
+    """The chart with a fixed width, dark text, a white background and its conditions below."""
     text = chart.to_json().replace(f'"{INK}"', f'"{PRINT_INK}"')
     spec: dict[str, Any] = json.loads(text)
     spec["config"]["font"] = PRINT_FONT

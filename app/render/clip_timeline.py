@@ -1,40 +1,47 @@
-"""A clip on its own clock: what each frame kept, and the segments that each method cut it into."""
+"""Chart of a clip over time: the tokens of each frame, and the segments of each method."""
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import altair as alt
+import numpy as np
 
-from app.render.chart import INK, dressed, inline
-from app.render.clip_rows import clip_notes, frame_bars, ran, segment_bars
-from app.render.palette import lane_colours
-from app.render.summary import conditions_line, lane_labels
+from app.render.chart import INK, chart_data, style_chart
+from app.render.overlay import fate_counts
+from app.render.palette import at_layer, lane_colours
+from app.render.summary import conditions_line, finished_lanes, lane_labels
+from app.render.text import format_seconds
 from models.engine.record import Comparison
+from pruning.trace import TokenTrace
 
-ROW = 92  # pixels a lane
+ROW = 92  # pixels per lane
+NAME, FOOT, HEIGHT = 0.10, 0.80, 0.42  # fractions of a row: text, foot and height of the bars
+SEGMENT = {"top": 0.85, "foot": 0.96}
+SHADES = (0.9, 0.4)  # opacities of segments in turn
 MOST_COUNTS = 16  # frames, so that a count fits over each bar
 AXIS = ["seconds into the clip", "bar: tokens that enter the LLM · filled: kept to the end"]
 
 
 def clip_timeline_chart(comparison: Comparison) -> Any:
-    """A row a lane, a bar a frame: the tokens that enter the LLM, filled those kept to the end.
+    """One row per lane with a bar for each frame, and the segments of the method below.
 
-    Below lie the method's segments, dark and light in turn. A frame lasts from midway to the one
-    before until midway to the next.
+    The bar shows the tokens that enter the LLM, its filled part those kept to the end. A frame
+    lasts from midway to the previous frame to midway to the next.
     """
-    rows = len(ran(comparison))
+    rows = len(finished_lanes(comparison))
     axis = alt.Axis(tickCount=6, grid=False)
     time = alt.X("start:Q", title=AXIS, axis=axis, scale=alt.Scale(nice=False, zero=False))
     bars = {"x": time, "x2": alt.X2("end:Q")}
     layers = [*_frames(comparison, bars, rows), _segments(comparison, bars), *_names(comparison)]
-    return dressed(alt.layer(*layers), conditions_line(comparison), ROW * max(1, rows))
+    return style_chart(alt.layer(*layers), conditions_line(comparison), ROW * max(1, rows))
 
 
 def _frames(comparison: Comparison, bars: dict[str, Any], rows: int) -> list[Any]:
     methods = [lane.method for lane in comparison.lanes]
     scale = alt.Scale(domain=lane_labels(comparison), range=lane_colours(methods))
-    frames = alt.Chart(inline(frame_bars(comparison))).encode(
+    frames = alt.Chart(chart_data(frame_bars(comparison))).encode(
         color=alt.Color("lane:N", legend=None, scale=scale),
         tooltip=[
             "lane:N",
@@ -60,7 +67,7 @@ def _frames(comparison: Comparison, bars: dict[str, Any], rows: int) -> list[Any
 
 
 def _segments(comparison: Comparison, bars: dict[str, Any]) -> Any:
-    segments = alt.Chart(inline(segment_bars(comparison))).mark_bar(xOffset=1, x2Offset=-1)
+    segments = alt.Chart(chart_data(segment_bars(comparison))).mark_bar(xOffset=1, x2Offset=-1)
     return segments.encode(
         y="top:Q",
         y2="foot:Q",
@@ -72,10 +79,92 @@ def _segments(comparison: Comparison, bars: dict[str, Any]) -> Any:
 
 
 def _names(comparison: Comparison) -> list[Any]:
-    notes = alt.Chart(inline(clip_notes(comparison))).encode(y="middle:Q")
+    notes = alt.Chart(chart_data(clip_notes(comparison))).encode(y="middle:Q")
     name = notes.mark_text(align="left", fontSize=12, fontWeight="bold", color=INK, limit=170)
     note = notes.mark_text(align="right", fontSize=12, color=INK, limit=230)
     return [
         name.encode(x=alt.value(0), text="lane:N"),
         note.encode(x=alt.value("width"), text="note:N"),
     ]
+
+
+def frame_bars(comparison: Comparison) -> list[dict[str, Any]]:
+    """One record per lane and frame. The frame with the most tokens has the highest bar."""
+    edges = frame_edges(comparison.media.times)
+    bars: list[dict[str, Any]] = []
+    for row, (label, lane) in enumerate(finished_lanes(comparison)):
+        for frame, following in pairwise(token_frames(lane.trace, len(edges) - 1)):
+            time = float(comparison.media.times[frame])
+            enter = fate_counts(at_layer(lane.trace, 0), frame)["kept"]
+            bars.append(
+                {
+                    "lane": label,
+                    "frame": f"frame {frame + 1} at {format_seconds(time)}",
+                    "start": edges[frame],
+                    "middle": (edges[frame] + edges[following]) / 2,
+                    "end": edges[following],
+                    "enter": enter,
+                    "kept": fate_counts(lane.trace, frame)["kept"],
+                    "foot": row + FOOT,
+                }
+            )
+    most = max((bar["enter"] for bar in bars), default=0) or 1
+    for bar in bars:
+        for name in ("enter", "kept"):
+            bar[f"{name}_top"] = bar["foot"] - HEIGHT * bar[name] / most
+    return bars
+
+
+def segment_bars(comparison: Comparison) -> list[dict[str, Any]]:
+    """One record per lane and segment; none for a method without segments."""
+    edges, bars = frame_edges(comparison.media.times), []
+    for row, (label, lane) in enumerate(finished_lanes(comparison)):
+        segments = lane.trace.segments
+        if segments is None:
+            continue
+        frames = token_frames(lane.trace, len(edges) - 1)
+        cuts = [*np.flatnonzero(np.diff(segments, prepend=-1)).tolist(), len(segments)]
+        for index, (first, last) in enumerate(pairwise(cuts)):
+            start, stop = frames[first], frames[last]
+            span = f"frame {start + 1}" + (f" to {stop}" if stop > start + 1 else "")
+            bars.append(
+                {
+                    "lane": label,
+                    "segment": f"{index + 1} of {len(cuts) - 1}, {span}",
+                    "start": edges[start],
+                    "end": edges[stop],
+                    "shade": SHADES[index % 2],
+                    **{name: row + place for name, place in SEGMENT.items()},
+                }
+            )
+    return bars
+
+
+def clip_notes(comparison: Comparison) -> list[dict[str, Any]]:
+    """The text above each row."""
+    notes = []
+    for row, (label, lane) in enumerate(finished_lanes(comparison)):
+        segments = lane.trace.segments
+        count = 0 if segments is None else len(np.unique(segments))
+        note = f"{count} segment{'s' * (count > 1)}" if count else "cuts no segments"
+        notes.append({"lane": label, "note": note, "middle": row + NAME})
+    return notes
+
+
+def token_frames(trace: TokenTrace, num_frames: int) -> list[int]:
+    """The frames that have tokens, then `num_frames`.
+
+    Where a model encodes two frames as one, the tokens belong to the first of them.
+    """
+    own = np.unique(trace.layout.frame[trace.layout.placed])
+    return [*own.tolist(), num_frames]
+
+
+def frame_edges(times: np.ndarray) -> list[float]:
+    """(T + 1) seconds: midway between two frames, and as far outside the first and the last."""
+    if len(times) == 1:
+        return [float(times[0]), float(times[0]) + 1.0]
+    between = (times[1:] + times[:-1]) / 2
+    first, last = 2 * times[0] - between[0], 2 * times[-1] - between[-1]
+    edges: list[float] = np.concatenate([[max(0.0, first)], between, [last]]).tolist()
+    return edges

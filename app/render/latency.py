@@ -1,4 +1,4 @@
-"""Where each lane's time went: its own clock, phase by phase."""
+"""Chart of the time of each lane, phase by phase."""
 
 from __future__ import annotations
 
@@ -6,23 +6,24 @@ from typing import Any
 
 import altair as alt
 
-from app.render.chart import INK, dressed, inline
+from app.render.chart import INK, chart_data, style_chart
 from app.render.palette import PHASE_COLOURS
-from app.render.summary import conditions_line, lane_rows, milliseconds, shorten
+from app.render.summary import conditions_line, lane_rows
+from app.render.text import format_milliseconds, shorten
 from models.engine.record import PHASES, Comparison
 
-ROW = 54  # pixels a lane
+ROW = 54  # pixels per lane
 BESIDE_NOTE = alt.ExprRef("max(130, width - 205)")  # pixels for a lane's name
 
 
 def latency_chart(comparison: Comparison) -> Any:
-    """Stacked bars, a tick at the first token, and the speed-up against vanilla in words."""
+    """Stacked bars, a tick at the first token, and the speed-up over vanilla as text."""
     rows = lane_rows(comparison)
     order = [row["label"] for row in rows]
     lane = alt.Y("lane:N", sort=order, axis=None, scale=alt.Scale(domain=order, padding=0))
     phases = list(PHASES)
     bars = (
-        alt.Chart(inline(latency_bars(rows)))
+        alt.Chart(chart_data(latency_bars(rows)))
         .mark_bar(height=16, yOffset=9, stroke=INK, strokeOpacity=0.45, strokeWidth=0.6)
         .encode(
             x=alt.X(
@@ -40,7 +41,7 @@ def latency_chart(comparison: Comparison) -> Any:
             tooltip=["lane:N", "phase:N", alt.Tooltip("time:N"), alt.Tooltip("share:N")],
         )
     )
-    marks = alt.Chart(inline(latency_notes(rows))).encode(y=lane)
+    marks = alt.Chart(chart_data(latency_notes(rows))).encode(y=lane)
     tick = (
         marks.transform_filter("isValid(datum.ttft)")
         .mark_tick(thickness=2.5, opacity=1, size=26, yOffset=9, color=INK, orient="vertical")
@@ -53,11 +54,11 @@ def latency_chart(comparison: Comparison) -> Any:
         x=alt.value("width"), text="note:N", tooltip=["lane:N", alt.Tooltip("why:N", title="note")]
     )
     chart = alt.layer(bars, tick, name, note)
-    return dressed(chart, conditions_line(comparison), ROW * len(order))
+    return style_chart(chart, conditions_line(comparison), ROW * len(order))
 
 
 def latency_bars(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """One record a lane and phase, with where it starts and ends."""
+    """One record per lane and phase, with its start and end in ms."""
     bars = []
     for row in rows:
         start = 0.0
@@ -69,7 +70,7 @@ def latency_bars(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
                     "phase": phase,
                     "start": start,
                     "end": end,
-                    "time": milliseconds(value / 1e3),
+                    "time": format_milliseconds(value / 1e3),
                     "share": f"{100 * value / max(row['total_ms'], 1e-9):.0f} % of the lane",
                 }
             )
@@ -78,13 +79,13 @@ def latency_bars(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def latency_notes(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """What stands above each bar."""
+    """The text above each bar."""
     notes = []
     for row in rows:
         if row["failure"] is not None:
             why, note, ttft, first = row["failure"], "did not run", None, ""
         else:
-            ttft, first = row["ttft_ms"], milliseconds(row["ttft_ms"] / 1e3)
+            ttft, first = row["ttft_ms"], format_milliseconds(row["ttft_ms"] / 1e3)
             note = f"{first} to first token"
             if row["text"]["speedup_ttft"]:
                 note += f" · {row['text']['speedup_ttft']}"

@@ -1,4 +1,4 @@
-"""The markers that tell kinds of survivors apart by shape."""
+"""The markers of survivors: one shape per kind."""
 
 from __future__ import annotations
 
@@ -21,18 +21,15 @@ TAG_SHAPES = {
     "static": "square",
     "dynamic": "triangle",
 }
-
-
 ACRONYMS = {"adts", "tstm"}
 
 
-def spelled(tag: str) -> str:
-    """A kind of survivor as a person reads it."""
+def format_tag(tag: str) -> str:
     return tag.upper() if tag in ACRONYMS else tag
 
 
 def shapes_of(trace: TokenTrace) -> dict[int, str]:
-    """The marker of every survivor that its method gave a kind."""
+    """The shape of every survivor to which its method gave a kind."""
     tags = trace.tags
     return {
         token: tag_shape(tag, list(tags))
@@ -42,7 +39,7 @@ def shapes_of(trace: TokenTrace) -> dict[int, str]:
 
 
 def tag_shape(tag: str, tags: list[str]) -> str:
-    """Known tags have their shape; a new one takes a free one, by its place in the list."""
+    """The shape of a kind; an unknown kind takes a free shape by its place in `tags`."""
     taken = {TAG_SHAPES[name] for name in tags if name in TAG_SHAPES}
     free = [shape for shape in SHAPES if shape not in taken and shape != "dot"]
     unknown = [name for name in tags if name not in TAG_SHAPES]
@@ -51,8 +48,8 @@ def tag_shape(tag: str, tags: list[str]) -> str:
 
 @lru_cache(maxsize=256)
 def stamp(shape: str, side: int, rgb: tuple[int, int, int] = (255, 255, 255)) -> Image.Image:
-    """A marker with a white and a dark rim, readable on any picture; drawn large, then shrunk."""
-    zoom = 4
+    """A marker with a white and a dark rim, readable on any picture."""
+    zoom = 4  # drawn large, then reduced
     edge = zoom * (side + 4)
     image = Image.new("RGBA", (edge, edge), (0, 0, 0, 0))
     draw = ImageDraw.Draw(image)

@@ -1,4 +1,4 @@
-"""Frames to a file that every browser and player shows: H.264 in mp4."""
+"""Write frames as H.264 in mp4, which every browser plays."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ import numpy as np
 
 
 def write_mp4(path: str | Path, frames: Iterable[np.ndarray], rate: int) -> None:
-    """Write frames (H, W, 3) uint8, all of one size, `rate` a second; a file there is replaced.
+    """Write frames (H, W, 3) uint8, all of one size, at `rate` per second; replaces the file.
 
-    An odd last row or column is left out: 4:2:0 wants even sides.
+    Drops an odd last row or column, because 4:2:0 needs even sides.
     """
     remaining = iter(frames)
     first = next(remaining)

@@ -1,14 +1,14 @@
-"""What became of every visual token, drawn over the frame; and the same in words."""
+"""Draw the fate of every visual token over its frame, and describe it as text."""
 
 from __future__ import annotations
 
 import numpy as np
 from PIL import Image
 
-from app.render.canvas import Canvas, tokens_of
-from app.render.marks import SHAPES, shapes_of, spelled, stamp, tag_shape
+from app.render.canvas import Canvas, frame_tokens
+from app.render.marks import SHAPES, format_tag, shapes_of, stamp, tag_shape
 from app.render.palette import NO_PLACE, PADDING, SURVIVOR_COLOURS, at_layer, survivor_colours
-from app.render.summary import percent
+from app.render.text import format_percent
 from pruning.trace import Fate, TokenTrace
 
 
@@ -19,25 +19,25 @@ def overlay(
     size: int = 960,
     layer: int | None = None,
 ) -> Image.Image:
-    """The fates of one frame's tokens, at the end or as LLM layer `layer` sees them.
+    """One frame with the fates of its tokens.
 
     Args:
         frame: (H, W, 3) uint8.
         trace: The lane's provenance.
-        frame_index: Which frame this is, in the numbering of `trace.layout.frame`.
-        size: Pixels on the longer side; twice what the page shows keeps the lines thin.
-        layer: None for the end of the run.
+        frame_index: Index of the frame, as in `trace.layout.frame`.
+        size: Pixels on the longer side; twice the size on the page keeps lines thin.
+        layer: The LLM layer whose input is drawn; None for the end of the run.
     """
-    colours = survivor_colours(trace)  # (N,) of the whole run: a layer changes no colour
-    now = trace if layer is None else at_layer(trace, layer)
+    colours = survivor_colours(trace)  # (N,) of the whole run, so that layers agree
+    now = at_layer(trace, layer)
     canvas = Canvas.over(frame, trace.layout, size)
     picture = canvas.paint(frame)
-    tokens = tokens_of(trace.layout, frame_index)
+    tokens = frame_tokens(trace.layout, frame_index)
     if not len(tokens):
         return picture
     cells = canvas.pixels(trace.layout.box[tokens])  # (n, 4)
     owner = _raster(cells, tokens, (canvas.height, canvas.width))  # (H, W) token, −1 = none
-    groups = _groups(now)  # (N,) is a survivor that took others in
+    groups = _merged_survivors(now)  # (N,)
     pixels = _fill(picture, canvas, owner, now.fate, _tints(now.survivor, colours))
     _outline(pixels, canvas.unit, owner, now, colours, groups)
     marked = Image.fromarray(pixels)
@@ -46,35 +46,35 @@ def overlay(
 
 
 def fate_counts(trace: TokenTrace, frame_index: int | None = None) -> dict[str, int]:
-    """How many placed tokens, of one frame or of all, were kept, merged and dropped: `tokens`."""
+    """Counts of the placed tokens of one frame, or of all: tokens, kept, merged, dropped."""
     layout = trace.layout
-    fate = trace.fate[layout.placed if frame_index is None else tokens_of(layout, frame_index)]
+    fate = trace.fate[layout.placed if frame_index is None else frame_tokens(layout, frame_index)]
     counts = {name.name.lower(): int((fate == name).sum()) for name in reversed(Fate)}
     return {"tokens": len(fate), **counts}
 
 
 def legend(trace: TokenTrace) -> str:
-    """The picture in words: counts and shares, the markers, and the tokens without a place."""
+    """The text below an overlay: counts, shares, markers, and tokens without a place."""
     counts = fate_counts(trace)
     total = max(1, counts["tokens"])
     parts = [
-        f"{name} {counts[name]:,} of {total:,} ({percent(counts[name] / total)})"
+        f"{name} {counts[name]:,} of {total:,} ({format_percent(counts[name] / total)})"
         if name == "kept"
-        else f"{name} {counts[name]:,} ({percent(counts[name] / total)})"
+        else f"{name} {counts[name]:,} ({format_percent(counts[name] / total)})"
         for name in ("kept", "merged", "dropped")
     ]
     if counts["dropped"]:
         parts[-1] += f": {_where_dropped(trace)}"
     for tag, members in trace.tags.items():
         shape = SHAPES[tag_shape(tag, list(trace.tags))]
-        parts.append(f"{shape} {spelled(tag)} {int(members.sum()):,}")
-    if _groups(trace)[trace.layout.placed].any() and not trace.tags:
+        parts.append(f"{shape} {format_tag(tag)} {int(members.sum()):,}")
+    if _merged_survivors(trace)[trace.layout.placed].any() and not trace.tags:
         parts.append(f"{SHAPES['dot']} survivor that took others in")
     return " · ".join([*parts, *badges(trace)])
 
 
 def badges(trace: TokenTrace) -> list[str]:
-    """Tokens that lie nowhere on the picture, as text beside it."""
+    """Texts about the tokens that have no place on the picture."""
     placeless = np.flatnonzero(~trace.layout.placed)
     names = {Fate.KEPT: "kept", Fate.MERGED: "merged", Fate.DROPPED: "dropped"}
     label = "[CLS]" if len(placeless) == 1 else "token without a place"
@@ -90,7 +90,7 @@ def badges(trace: TokenTrace) -> list[str]:
 
 
 def _raster(cells: np.ndarray, tokens: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
-    """(H, W) which token's cell a pixel is in; where cells overlap, the finer one."""
+    """(H, W) the token of each pixel, the one with the smallest cell; −1 for none."""
     owner = np.full(shape, -1, dtype=np.int32)
     area = (cells[:, 2] - cells[:, 0]) * (cells[:, 3] - cells[:, 1])
     for index in np.argsort(-area, kind="stable"):
@@ -99,8 +99,8 @@ def _raster(cells: np.ndarray, tokens: np.ndarray, shape: tuple[int, int]) -> np
     return owner
 
 
-def _groups(trace: TokenTrace) -> np.ndarray:
-    """(N,) bool: survivors that stand for more than themselves."""
+def _merged_survivors(trace: TokenTrace) -> np.ndarray:
+    """(N,) bool: survivors into which other tokens were merged."""
     survivor = trace.survivor[trace.fate == Fate.MERGED]
     groups = np.zeros(len(trace), dtype=bool)
     groups[survivor[survivor >= 0]] = True
@@ -108,7 +108,7 @@ def _groups(trace: TokenTrace) -> np.ndarray:
 
 
 def _tints(survivor: np.ndarray, colours: np.ndarray) -> np.ndarray:
-    """(N, 3) uint8 the colour of each token's survivor."""
+    """(N, 3) uint8, the colour of each token's survivor."""
     placed = (survivor >= 0) & (colours[survivor] >= 0)
     tints = SURVIVOR_COLOURS[np.where(placed, colours[survivor], 0)]
     tints[~placed] = NO_PLACE
@@ -118,7 +118,7 @@ def _tints(survivor: np.ndarray, colours: np.ndarray) -> np.ndarray:
 def _fill(
     picture: Image.Image, canvas: Canvas, owner: np.ndarray, fate: np.ndarray, tints: np.ndarray
 ) -> np.ndarray:
-    """(H, W, 3): kept as it is, merged tinted, dropped dimmed and hatched, unseen faded."""
+    """(H, W, 3): kept unchanged, merged tinted, dropped dim and hatched, unseen faded."""
     grey = picture.convert("L")
     outside = Image.new("L", picture.size, 0)
     outside.paste(255, tuple(canvas.pixels(np.array([[0.0, 0.0, 1.0, 1.0]]))[0].tolist()))
@@ -154,15 +154,14 @@ def _outline(
     colours: np.ndarray,
     groups: np.ndarray,
 ) -> None:
-    """Lines, drawn inside the cells they belong to."""
+    """Draw outlines in place, each inside its own cell."""
     inside = owner >= 0
     fate = np.where(inside, trace.fate[owner], -1)
     survivor = np.where(inside & (fate > 0), trace.survivor[owner], -2)
-    tints = _tints(trace.survivor, colours)
 
     seam = inside & _edge(owner, 1)
     lighten = seam & (fate == Fate.KEPT) & ~groups[owner]
-    pixels[lighten] = pixels[lighten] // 4 * 3 + 60  # between two kept tokens: hardly there
+    pixels[lighten] = pixels[lighten] // 4 * 3 + 60  # faint, between two kept tokens
     merged = fate == Fate.MERGED
     if merged.any():
         darken = seam & merged
@@ -181,11 +180,11 @@ def _outline(
     if head.any():
         pixels[head & _edge(heads, 2 * unit)] = 255
         line = head & _edge(heads, unit)
-        pixels[line] = tints[owner[line]]
+        pixels[line] = _tints(trace.survivor, colours)[owner[line]]
 
 
 def _edge(key: np.ndarray, width: int) -> np.ndarray:
-    """(H, W) bool: pixels nearer than `width` to one with another key, or to the border."""
+    """(H, W) bool: pixels closer than `width` to another key or to the border."""
     edge = np.zeros(key.shape, dtype=bool)
     edge[:width], edge[-width:], edge[:, :width], edge[:, -width:] = True, True, True, True
     across = key[:, width:] != key[:, :-width]
@@ -206,7 +205,7 @@ def _mark(
     tokens: np.ndarray,
     cells: np.ndarray,
 ) -> None:
-    """A stamp in the middle of every special survivor and of every one that took others in."""
+    """Put a marker on every survivor that has a kind or merged tokens."""
     shapes = {int(token): "dot" for token in np.flatnonzero(groups)} | shapes_of(trace)
     for token, (left, top, right, bottom) in zip(tokens.tolist(), cells.tolist(), strict=True):
         if token not in shapes or trace.fate[token] != Fate.KEPT:
@@ -217,7 +216,7 @@ def _mark(
             side = min(max(4 * canvas.unit, round(0.5 * room)), 9 * canvas.unit)
             marker = stamp(shapes[token], side, (rgb[0], rgb[1], rgb[2]))
             corner = ((left + right - marker.width) // 2, (top + bottom - marker.height) // 2)
-        else:  # alone in its cell: small and in the corner, the picture stays as it is
+        else:  # nothing merged: small and in the corner, so that the picture stays visible
             marker = stamp(shapes[token], min(max(2 * canvas.unit, room // 5), 5 * canvas.unit))
             corner = (left + canvas.unit, top + canvas.unit)
         picture.paste(marker, corner, marker)

@@ -1,4 +1,4 @@
-"""A lane's overlays as a clip to keep: H.264, which every browser and player shows."""
+"""Write the overlays of a lane as an mp4."""
 
 from __future__ import annotations
 
@@ -14,23 +14,22 @@ from app.render.strip import frame_cells
 from models.uploads.media import Media
 from pruning.trace import TokenTrace
 
-RATE = 2  # frames a second: time to look at each; when it was seen stands below it
+RATE = 2  # frames per second, slow enough to look at each
 SIDE = 640  # pixels of a frame's longer side
 
 
 def overlay_clip(media: Media, trace: TokenTrace, path: str | Path) -> None:
-    """Write an mp4: every frame's overlay for half a second, below it its time and its counts.
+    """Show the fates at the end of the run, each frame for half a second, with time and counts.
 
-    The fates are those at the end of the run; a file that is there is replaced.
+    Replaces the file at `path`.
     """
     canvas = Canvas.over(media.frames[0], trace.layout, SIDE)
     page = Sheet(1, 1, max(canvas.width, ZOOM * LEAST), canvas)
-    write_mp4(path, _pictures(media, trace, page), RATE)
 
+    def pictures() -> Iterator[np.ndarray]:
+        for cell in frame_cells(media, trace, size=SIDE):
+            picture = page.blank()
+            page.place(picture, 0, cell.picture, *cell.lines)
+            yield np.asarray(picture)
 
-def _pictures(media: Media, trace: TokenTrace, page: Sheet) -> Iterator[np.ndarray]:
-    """(H, W, 3) uint8 a frame."""
-    for cell in frame_cells(media, trace, size=SIDE):
-        picture = page.blank()
-        page.place(picture, 0, cell.picture, *cell.lines)
-        yield np.asarray(picture)
+    write_mp4(path, pictures(), RATE)

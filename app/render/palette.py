@@ -1,7 +1,8 @@
-"""Every colour, and the rule that gives a survivor its own."""
+"""All colours, and the assignment of colours to survivors."""
 
 from __future__ import annotations
 
+from itertools import cycle
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -17,11 +18,11 @@ PHASE_COLOURS = {
     "decode": "#CC79A7",
 }
 VANILLA_COLOUR = "#777777"
-# At least 3:1 against white and against a near-black page.
+# Contrast of at least 3:1 on a white and on a near-black page.
 LANE_COLOURS = ("#0077BB", "#CC3311", "#008A7B", "#AA4AA0", "#A06800", "#5B6ACF")
 PADDING = (128, 128, 128)
-NO_PLACE = (205, 205, 205)  # the tint of what went into a survivor without a place
-# Okabe and Ito's seven, and five as far from them as can be for eyes that lack red or green.
+NO_PLACE = (205, 205, 205)  # tint of tokens merged into a survivor without a place
+# The seven of Okabe and Ito, and five that stay distinct with red-green colour blindness.
 SURVIVOR_COLOURS = np.array(
     [
         (0xE6, 0x9F, 0x00),
@@ -40,40 +41,34 @@ SURVIVOR_COLOURS = np.array(
     dtype=np.uint8,
 )
 
-_known: WeakKeyDictionary[TokenTrace, np.ndarray] = WeakKeyDictionary()
-_cut: WeakKeyDictionary[TokenTrace, dict[int, TokenTrace]] = WeakKeyDictionary()
+_colour_cache: WeakKeyDictionary[TokenTrace, np.ndarray] = WeakKeyDictionary()
+_cut_cache: WeakKeyDictionary[TokenTrace, dict[int, TokenTrace]] = WeakKeyDictionary()
 
 
 def lane_colours(methods: list[str]) -> list[str]:
-    """A colour a lane, by its place; vanilla is grey wherever it stands."""
-    others = 0
-    colours = []
-    for method in methods:
-        if method == "vanilla":
-            colours.append(VANILLA_COLOUR)
-        else:
-            colours.append(LANE_COLOURS[others % len(LANE_COLOURS)])
-            others += 1
-    return colours
+    """One colour per lane in order; vanilla is always grey."""
+    colours = cycle(LANE_COLOURS)
+    return [VANILLA_COLOUR if method == "vanilla" else next(colours) for method in methods]
 
 
-def at_layer(trace: TokenTrace, layer: int) -> TokenTrace:
-    """The same run as LLM layer `layer` sees it."""
-    return _first(trace, sum(step.layer <= layer for step in trace.steps))
+def at_layer(trace: TokenTrace, layer: int | None) -> TokenTrace:
+    """The run up to the input of LLM layer `layer`; all of it for None."""
+    if layer is None:
+        return trace
+    return _cut(trace, sum(step.layer <= layer for step in trace.steps))
 
 
 def survivor_colours(trace: TokenTrace) -> np.ndarray:
-    """(N,) a row of SURVIVOR_COLOURS for every token that was ever a survivor, −1 for the others.
+    """(N,) row of SURVIVOR_COLOURS for every token that is a survivor at any stage, else −1.
 
-    A survivor starts from the colour of its place on the grid, so it tends to have the same one in
-    every lane. It moves on to the next free colour if a neighbour has it: two survivors are
-    neighbours if tokens they stand for touch, at any stage. So a token has one colour from the
-    first layer to the last, in every frame. Where a survivor has more neighbours than there are
-    colours, it takes the one it shares the least border with.
+    A survivor prefers the colour of its place on the grid, so that lanes agree. If a neighbour has
+    that colour, it takes the next free one, or, if none is free, the one with the shortest common
+    border. Two survivors are neighbours if tokens merged into them touch at any stage: a survivor
+    has one colour at all layers and in all frames.
     """
-    if trace not in _known:
-        _known[trace] = _assign(trace)
-    return _known[trace]
+    if trace not in _colour_cache:
+        _colour_cache[trace] = _assign(trace)
+    return _colour_cache[trace]
 
 
 def _assign(trace: TokenTrace) -> np.ndarray:
@@ -81,7 +76,7 @@ def _assign(trace: TokenTrace) -> np.ndarray:
     borders: dict[int, dict[int, int]] = {}
     members: dict[int, int] = {}
     for stage in range(1, len(trace.steps) + 1):
-        survivor = _first(trace, stage).survivor  # (N,)
+        survivor = _cut(trace, stage).survivor  # (N,)
         anchors, sizes = np.unique(survivor[survivor >= 0], return_counts=True)
         for anchor, size in zip(anchors.tolist(), sizes.tolist(), strict=True):
             members[anchor] = max(size, members.get(anchor, 0))
@@ -106,18 +101,18 @@ def _assign(trace: TokenTrace) -> np.ndarray:
     return colours
 
 
-def _first(trace: TokenTrace, stages: int) -> TokenTrace:
-    """The run cut short; kept, for every frame of a clip asks for the same one."""
+def _cut(trace: TokenTrace, stages: int) -> TokenTrace:
+    """The run after some stages; cached, because every frame of a clip needs it."""
     if stages == len(trace.steps):
         return trace
-    known = _cut.setdefault(trace, {})
-    if stages not in known:
-        known[stages] = TokenTrace(trace.layout, trace.steps[:stages], trace.num_layers)
-    return known[stages]
+    cuts = _cut_cache.setdefault(trace, {})
+    if stages not in cuts:
+        cuts[stages] = TokenTrace(trace.layout, trace.steps[:stages], trace.num_layers)
+    return cuts[stages]
 
 
 def _by_place(layout: TokenLayout) -> np.ndarray:
-    """(N,) the colour each token would have if it had no neighbours."""
+    """(N,) the preferred colour of each token."""
     colours = np.arange(len(layout)) % len(SURVIVOR_COLOURS)
     if layout.grid is not None:
         _, row, col = np.indices(layout.grid).reshape(3, -1)
@@ -126,7 +121,7 @@ def _by_place(layout: TokenLayout) -> np.ndarray:
 
 
 def _touching(layout: TokenLayout) -> np.ndarray:
-    """(P, 2) pairs of tokens that share an edge in a frame, or a place in two frames running."""
+    """(P, 2) tokens that share an edge in a frame, or a place in two consecutive frames."""
     placed = np.flatnonzero(layout.placed)
     if layout.grid is not None:  # raster order, as TokenLayout.regular lays it
         raster = placed.reshape(layout.grid)

@@ -1,7 +1,7 @@
-"""A contact sheet: a clip's frames in rows on dark ground, which reads in a light and a dark page.
+"""A contact sheet: the frames of a clip in rows, on a dark ground in both themes of the page.
 
-A sheet is laid out in pixels of the page and drawn with twice as many, so that fine screens show
-thin lines. Points on it are fractions of its width and height, whatever size it is shown at.
+The layout is in pixels of the page; the picture has twice as many, so that lines stay thin on
+high-resolution screens. Points on a sheet are fractions of its width and height.
 """
 
 from __future__ import annotations
@@ -18,27 +18,27 @@ from app.render.canvas import Canvas
 from models.uploads.media import Media
 from pruning.tokens import TokenLayout
 
-ZOOM = 2  # drawn pixels for a pixel of the page
+ZOOM = 2  # drawn pixels per pixel of the page
 WHITE, BLACK = (255, 255, 255), (0, 0, 0)
-GROUND, INK, FAINT = (24, 27, 31), (243, 244, 246), (161, 167, 176)  # ink and faint on it: > 7:1
+GROUND, INK, FAINT = (24, 27, 31), (243, 244, 246), (161, 167, 176)  # contrast of both inks > 7:1
 LEAST, MOST = 112, 480  # width of a frame
-TALLEST = 1.5  # height of a frame over the width it has
+TALLEST = 1.5  # height of a frame over its width, at most
 GAP, TEXT, LINE = 8, 11, 15
-LINES = 3  # of words below each frame
+LINES = 3  # of text below each frame
 
 
 @dataclass(frozen=True)
 class Sheet:
-    """Where each of `count` frames lies on the sheet. Lengths are drawn pixels."""
+    """The places of `count` frames. Lengths are in drawn pixels."""
 
     count: int
     columns: int
-    column: int  # width that a frame and its words may take
+    column: int  # width of a frame and its text, at most
     canvas: Canvas  # of every frame
 
     @classmethod
     def over(cls, media: Media, layout: TokenLayout, width: int) -> Sheet:
-        """As wide as the page allows, `width` of its pixels, in rows of even length."""
+        """At most `width` pixels of the page wide, in rows of equal length."""
         count = len(media.frames)
         fits = max(1, min(count, (width - GAP) // (LEAST + GAP)))
         columns = -(-count // -(-count // fits))
@@ -55,20 +55,20 @@ class Sheet:
         return self.columns * across + ZOOM * GAP, rows * down + ZOOM * GAP // 2
 
     def corner(self, index: int) -> tuple[int, int]:
-        """Left and top of a frame."""
+        """Left and top of a frame, in pixels."""
         row, col = divmod(index, self.columns)
         across, down = self._pitch
         centred = (self.column - self.canvas.width) // 2
         return ZOOM * GAP + col * across + centred, ZOOM * GAP + row * down
 
     def cells(self, frames: np.ndarray, boxes: np.ndarray) -> np.ndarray:
-        """(M,) frames and (M, 4) fractions of them to (M, 4) pixels of the sheet."""
+        """Boxes (M, 4), fractions of their frames (M,), in pixels of the sheet."""
         corners = np.array([self.corner(index) for index in range(self.count)])  # (T, 2)
         cells: np.ndarray = self.canvas.pixels(boxes) + np.tile(corners[frames], 2)
         return cells
 
     def frame_at(self, x: float, y: float) -> tuple[int, float, float] | None:
-        """The frame under a point of the sheet, and the point as fractions of that frame."""
+        """The frame under a point, and the point as fractions of that frame."""
         across, down = self._pitch
         wide, tall = self.size
         col, row = int((x * wide - ZOOM * GAP) // across), int((y * tall - ZOOM * GAP) // down)
@@ -85,24 +85,24 @@ class Sheet:
     def blank(self) -> Image.Image:
         return Image.new("RGB", self.size, GROUND)
 
-    def place(self, sheet: Image.Image, index: int, picture: Image.Image, *words: str) -> None:
-        """Put a frame on the sheet, and below it its words: the first bright, the others faint."""
+    def place(self, sheet: Image.Image, index: int, picture: Image.Image, *lines: str) -> None:
+        """Paste a frame with its lines of text below: the first bright, the others faint."""
         sheet.paste(picture, self.corner(index))
         left, top = self.corner(index)
         left -= (self.column - self.canvas.width) // 2
         top += self.canvas.height + ZOOM * 3
         draw = ImageDraw.Draw(sheet)
-        for line, text in enumerate(words[:LINES]):
+        for line, text in enumerate(lines[:LINES]):
             ink = FAINT if line else INK
             draw.text((left, top + ZOOM * LINE * line), text, ink, font(ZOOM * TEXT))
 
     @property
     def _pitch(self) -> tuple[int, int]:
-        words = ZOOM * (LINES * LINE + 3)
-        return self.column + ZOOM * GAP, self.canvas.height + words + ZOOM * GAP
+        text = ZOOM * (LINES * LINE + 3)
+        return self.column + ZOOM * GAP, self.canvas.height + text + ZOOM * GAP
 
 
 @lru_cache
 def font(size: int) -> ImageFont.FreeTypeFont:
-    """DejaVu Sans, which comes with matplotlib: Pillow's own font has no ü and no arrows."""
+    """DejaVu Sans from matplotlib; the font of Pillow lacks "ü" and arrows."""
     return ImageFont.truetype(Path(get_data_path(), "fonts", "ttf", "DejaVuSans.ttf"), size)

@@ -1,4 +1,4 @@
-"""How many visual tokens each LLM layer processes: one descending line a lane."""
+"""Chart of the visual tokens in each LLM layer: one descending line per lane."""
 
 from __future__ import annotations
 
@@ -6,20 +6,21 @@ from typing import Any
 
 import altair as alt
 
-from app.render.chart import INK, dressed, inline
+from app.render.chart import INK, chart_data, style_chart
 from app.render.palette import lane_colours
-from app.render.summary import conditions_line, lane_labels, percent, squeezed
-from models.engine.record import Comparison, LaneResult
+from app.render.summary import conditions_line, finished_lanes, lane_labels
+from app.render.text import format_percent, shorten_middle
+from models.engine.record import Comparison
 
 HEIGHT = 240
 DASHES: list[list[int]] = [[1, 0], [7, 3], [2, 2], [9, 3, 2, 3], [4, 4], [1, 3]]
 SHAPES = ["circle", "square", "diamond", "triangle-up", "cross", "triangle-down"]
 LINE = 15  # pixels between two labels
-NAME = 15  # letters of a lane's name, for which there is room
+NAME = 15  # characters of a lane's label
 
 
 def staircase_chart(comparison: Comparison) -> Any:
-    """Lines differ in colour, dash and marker, and carry their names at their ends."""
+    """Lines differ in colour, dash and marker, with labels at their ends."""
     steps = staircase_points(comparison)
     ends = [step for step in steps if step["end"]]
     lanes = [end["lane"] for end in ends]
@@ -32,7 +33,7 @@ def staircase_chart(comparison: Comparison) -> Any:
 
     colour = by_lane(alt.Color, [every[name] for name in lanes])
     shape = by_lane(alt.Shape, SHAPES)
-    points = alt.Chart(inline(steps))
+    points = alt.Chart(chart_data(steps))
     line = points.mark_line(interpolate="step-after", strokeWidth=2.25).encode(
         x=x, y=y, color=colour, strokeDash=by_lane(alt.StrokeDash, DASHES)
     )
@@ -40,20 +41,18 @@ def staircase_chart(comparison: Comparison) -> Any:
     mark = points.transform_filter("datum.changed").mark_point(filled=True, size=64, opacity=1)
     layers = [line, mark.encode(x=x, y=y, color=colour, shape=shape, tooltip=about)]
     for end, place in zip(ends, _apart(ends, _highest(steps)), strict=True):
-        at = alt.Chart(inline([end])).encode(x=alt.value("width"), y=alt.value(place))
+        at = alt.Chart(chart_data([end])).encode(x=alt.value("width"), y=alt.value(place))
         key = at.mark_point(filled=True, size=64, opacity=1, xOffset=10)
         text = at.mark_text(align="left", dx=19, fontSize=12, color=INK, limit=136)
         layers += [key.encode(color=colour, shape=shape), text.encode(text="label:N")]
-    return dressed(alt.layer(*layers), conditions_line(comparison), HEIGHT)
+    return style_chart(alt.layer(*layers), conditions_line(comparison), HEIGHT)
 
 
 def staircase_points(comparison: Comparison) -> list[dict[str, Any]]:
-    """One record a lane and layer, and one more that carries the last layer to the end."""
+    """One record per lane and layer, and one more that draws the last layer as a step."""
     points: list[dict[str, Any]] = []
-    for label, lane in zip(lane_labels(comparison), comparison.lanes, strict=True):
-        if not isinstance(lane, LaneResult):
-            continue
-        counts = lane.trace.per_layer.tolist()
+    for label, lane in finished_lanes(comparison):
+        counts, total = lane.trace.per_layer.tolist(), max(1, lane.trace.layout.num_placed)
         for layer, tokens in enumerate([*counts, counts[-1]]):
             changed = layer == 0 or (layer < len(counts) and tokens != counts[layer - 1])
             points.append(
@@ -61,11 +60,11 @@ def staircase_points(comparison: Comparison) -> list[dict[str, Any]]:
                     "lane": label,
                     "layer": layer,
                     "tokens": tokens,
-                    "share": f"{percent(tokens / max(1, lane.trace.layout.num_placed))} of all",
+                    "share": f"{format_percent(tokens / total)} of all",
                     "from": f"layer {layer}",
                     "changed": changed,
                     "end": layer == len(counts),
-                    "label": f"{tokens:,} {squeezed(label, NAME)}",
+                    "label": f"{tokens:,} {shorten_middle(label, NAME)}",
                 }
             )
     return points
@@ -93,7 +92,7 @@ def _highest(steps: list[dict[str, Any]]) -> int:
 
 
 def _apart(ends: list[dict[str, Any]], highest: int) -> list[float]:
-    """Heights in pixels for the labels at the right, in the lines' order and never overlapping."""
+    """Heights of the end labels in pixels, in the order of the lines and without overlap."""
     wanted = [HEIGHT * (1 - end["tokens"] / max(1, highest)) for end in ends]
     order = sorted(range(len(ends)), key=lambda index: wanted[index])
     places = list(wanted)

@@ -1,58 +1,33 @@
-"""The one place where figures become text."""
+"""A comparison as rows of figures, for the page, the text table and JSON."""
 
 from __future__ import annotations
 
-import difflib
-import unicodedata
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from typing import Any
 
 import numpy as np
 
 from app.render.table import text_table
+from app.render.text import (
+    NOTHING,
+    format_compute,
+    format_factor,
+    format_megabytes,
+    format_milliseconds,
+    format_number,
+    format_percent,
+    one_line,
+    shorten,
+)
 from models.engine.record import PHASES, Comparison, LaneResult
 from models.grounding import iou, parse_boxes
 from models.uploads.media import Media
 
-NOTHING = "–"
-
-
-def milliseconds(seconds: float) -> str:
-    """Three significant figures: "1,230 ms", "41.2 ms", "0.385 ms"."""
-    return f"{figures(seconds * 1e3)} ms"
-
-
-def megabytes(size: float) -> str:
-    return f"{figures(size / 1e6)} MB"
-
-
-def compute(tflops: float) -> str:
-    """ "8.5 TFLOPs", and in GFLOPs where that would begin with zeros."""
-    return f"{figures(tflops)} TFLOPs" if tflops >= 0.1 else f"{figures(1e3 * tflops)} GFLOPs"
-
-
-def percent(share: float) -> str:
-    return f"{figures(100 * share)} %"
-
-
-def times(factor: float) -> str:
-    """Two significant figures: "×2.9", "×12", "×0.83"."""
-    return f"×{figures(factor, 2)}"
-
-
-def figures(value: float, count: int = 3) -> str:
-    """A number with `count` significant figures, never in powers of ten."""
-    if value == 0 or not np.isfinite(value):
-        return "0" if value == 0 else NOTHING
-    rounded = float(f"{value:.{count - 1}e}")
-    decimals = count - 1 - int(np.floor(np.log10(abs(rounded))))
-    return f"{rounded:,.{max(decimals, 0)}f}"
-
 
 def lane_labels(comparison: Comparison) -> list[str]:
-    """What a chart calls each lane: its title, numbered where a method runs twice."""
-    titles = [printable(lane.title) for lane in comparison.lanes]
+    """The title of each lane; a title that occurs again has a number: "FastV (2)"."""
+    titles = [one_line(lane.title) for lane in comparison.lanes]
     labels = []
     for index, title in enumerate(titles):
         turn = titles[:index].count(title) + 1
@@ -60,18 +35,23 @@ def lane_labels(comparison: Comparison) -> list[str]:
     return labels
 
 
-def lane_rows(comparison: Comparison) -> list[dict[str, Any]]:
-    """Everything the page, the table and a JSON line say about each lane, as numbers and as text.
+def finished_lanes(comparison: Comparison) -> list[tuple[str, LaneResult]]:
+    """The lanes that did not fail, with their labels."""
+    lanes = zip(lane_labels(comparison), comparison.lanes, strict=True)
+    return [(label, lane) for label, lane in lanes if isinstance(lane, LaneResult)]
 
-    A lane that could not run has `failure`, and no numbers. A speed-up is vanilla's time over the
-    lane's; it is None where either was cold, for the first run pays for more than its method.
-    `iou` is of the first box in the answer with the true one; an answer without a box has 0 where
-    another lane gave one, for then a box was asked for. `exact_match` is None where the true answer
-    is a box: two decimals that differ are no mistake.
+
+def lane_rows(comparison: Comparison) -> list[dict[str, Any]]:
+    """The figures of each lane, as numbers and, under `text`, formatted.
+
+    A failed lane has `failure` and no numbers. A speed-up is vanilla's time over the lane's; it is
+    None if either lane was cold, because a first run also pays for warming up. `iou` compares the
+    first box of the answer with the true one; an answer without a box has 0 if another lane gave a
+    box, and None otherwise. `exact_match` is None if the true answer is a box: two boxes that
+    differ in a decimal may both be right.
     """
-    labels = lane_labels(comparison)
     rows: list[dict[str, Any]] = []
-    for label, lane in zip(labels, comparison.lanes, strict=True):
+    for label, lane in zip(lane_labels(comparison), comparison.lanes, strict=True):
         row: dict[str, Any] = {"method": lane.method, "title": lane.title, "label": label}
         if isinstance(lane, LaneResult):
             row |= {"failure": None, **_numbers(comparison, lane)}
@@ -83,89 +63,60 @@ def lane_rows(comparison: Comparison) -> list[dict[str, Any]]:
 
 
 def conditions_line(comparison: Comparison) -> str:
-    """The model, then what the times depend on, then which lanes were cold, or that none was."""
-    plain = ("device", "dtype")
+    """The model, the conditions of measurement, and which lanes were cold."""
     parts = [comparison.model]
     for name, value in comparison.conditions.items():
-        parts.append(value if name in plain else f"{name} {value}")
-    lanes = zip(lane_labels(comparison), comparison.lanes, strict=True)
-    ran = [(name, lane.timeline) for name, lane in lanes if isinstance(lane, LaneResult)]
-    cold = [name for name, timeline in ran if timeline.cold]
-    if ran:
+        parts.append(value if name in ("device", "dtype") else f"{name} {value}")
+    finished = finished_lanes(comparison)
+    cold = [label for label, lane in finished if lane.timeline.cold]
+    if finished:
         parts.append(f"cold: {', '.join(cold)}" if cold else "warm")
-    return " · ".join(printable(part) for part in parts)
+    return " · ".join(one_line(part) for part in parts)
 
 
 def media_line(media: Media) -> str:
-    """What was read of the upload, by what, and what a person should know of it."""
+    """The size of the upload, its decoder, and the reader's note on it."""
     height, width = media.frames.shape[1:3]
-    said = f"{width:,} × {height:,} pixels"
+    line = f"{width:,} × {height:,} pixels"
     if media.kind == "video":
         frames = f"{len(media.frames)} frame{'s' * (len(media.frames) > 1)}"
-        said = f"{frames} from {media.times[0]:.2f} s to {media.times[-1]:.2f} s · {said}"
-    said += f" · read by {media.decoder} in {milliseconds(media.read_seconds)}"
-    return printable(f"{said} · {media.note}" if media.note else said)
+        line = f"{frames} from {media.times[0]:.2f} s to {media.times[-1]:.2f} s · {line}"
+    line += f" · read by {media.decoder} in {format_milliseconds(media.read_seconds)}"
+    return one_line(f"{line} · {media.note}" if media.note else line)
+
+
+TABLE = {  # key of a row's texts: heading
+    "method": "Method",
+    "asked_ratio": "asked",
+    "measured_ratio": "run",
+    "averages": "processed · cached · handed on",
+    "tokens": "visual tokens",
+    "ttft_ms": "first token",
+    "total_ms": "total",
+    "speedup_ttft": "speed-up",
+    "kv_mb": "KV cache",
+    "iou": "IoU",
+    "exact_match": "exact",
+    "answer": "answer",
+}
 
 
 def table(comparison: Comparison, answer_width: int = 48) -> str:
-    """The comparison as plain text, a line a lane; print `conditions_line` below it."""
+    """The comparison as plain text, one line per lane, without the conditions."""
     rows = lane_rows(comparison)
-    wanted = {
-        "method": "Method",
-        "asked_ratio": "asked",
-        "measured_ratio": "run",
-        "averages": "processed · cached · handed on",
-        "tokens": "visual tokens",
-        "ttft_ms": "first token",
-        "total_ms": "total",
-        "speedup_ttft": "speed-up",
-        "kv_mb": "KV cache",
-        "iou": "IoU",
-        "exact_match": "exact",
-        "answer": "answer",
-    }
-    ran = [row for row in rows if row["failure"] is None]
+    finished = [row for row in rows if row["failure"] is None]
     columns = [
-        name for name in wanted if name == "method" or any(row["text"].get(name) for row in ran)
+        name for name in TABLE if name == "method" or any(row["text"].get(name) for row in finished)
     ]
     lines = []
-    for row in ran:
+    for row in finished:
         cells = {**row["text"], "method": row["label"]}
         cells["answer"] = shorten(cells["answer"], answer_width)
         lines.append([cells.get(name) or NOTHING for name in columns])
     failed = [
-        f"{row['label']} did not run: {printable(row['failure'])}" for row in rows if row["failure"]
+        f"{row['label']} did not run: {one_line(row['failure'])}" for row in rows if row["failure"]
     ]
-    return "\n".join([text_table([wanted[name] for name in columns], lines), *failed])
-
-
-def word_diff(reference: str, answer: str) -> list[tuple[str, bool]]:
-    """The words of `answer`, each with whether it differs from the reference's."""
-    words = answer.split()
-    blocks = difflib.SequenceMatcher(None, reference.split(), words, autojunk=False)
-    same = {
-        block.b + offset for block in blocks.get_matching_blocks() for offset in range(block.size)
-    }
-    return [(word, index not in same) for index, word in enumerate(words)]
-
-
-def printable(text: str) -> str:
-    """On one line, without control characters: a terminal must not obey an answer."""
-    kept = (char if unicodedata.category(char)[0] not in "CZ" else " " for char in text)
-    return " ".join("".join(kept).split())
-
-
-def shorten(text: str, width: int) -> str:
-    text = printable(text)
-    return text if len(text) <= width else text[: width - 1].rstrip() + "…"
-
-
-def squeezed(text: str, width: int) -> str:
-    """Cut in the middle: titles that begin alike may differ at the end."""
-    if len(text) <= width:
-        return text
-    tail = (width - 1) // 2
-    return f"{text[: width - 1 - tail].rstrip()}…{text[-tail:].lstrip(' ,')}"
+    return "\n".join([text_table([TABLE[name] for name in columns], lines), *failed])
 
 
 def _numbers(comparison: Comparison, lane: LaneResult) -> dict[str, Any]:
@@ -197,14 +148,8 @@ def _numbers(comparison: Comparison, lane: LaneResult) -> dict[str, Any]:
 
 
 def _speedups(comparison: Comparison, lane: LaneResult) -> dict[str, float | None]:
-    vanilla = next(
-        (
-            other
-            for other in comparison.lanes
-            if isinstance(other, LaneResult) and other.method == "vanilla"
-        ),
-        None,
-    )
+    finished = finished_lanes(comparison)
+    vanilla = next((other for _, other in finished if other.method == "vanilla"), None)
     if vanilla is None or vanilla is lane or vanilla.timeline.cold or lane.timeline.cold:
         return {"speedup_ttft": None, "speedup_total": None}
     ours, theirs = lane.timeline, vanilla.timeline
@@ -220,43 +165,46 @@ def _verdict(comparison: Comparison, lane: LaneResult) -> dict[str, Any]:
     if truth is not None and truth.box is not None:
         if len(lane.boxes):
             overlap = float(iou(np.array(truth.box), lane.boxes[:1])[0])
-        elif any(isinstance(other, LaneResult) and len(other.boxes) for other in comparison.lanes):
+        elif any(len(other.boxes) for _, other in finished_lanes(comparison)):
             overlap = 0.0
     if truth is not None and truth.answer and not len(parse_boxes(truth.answer)):
-        match = _normal(lane.answer) == _normal(truth.answer)
+        match = _normalise(lane.answer) == _normalise(truth.answer)
     return {"iou": overlap, "exact_match": match}
 
 
-def _normal(text: str) -> str:
-    return printable(text).casefold().strip(" .,;:!?\"'")
+def _normalise(answer: str) -> str:
+    return one_line(answer).casefold().strip(" .,;:!?\"'")
 
 
 def _texts(row: Mapping[str, Any]) -> dict[str, str]:
-    """An empty text means that there is nothing to say."""
+    """The numbers of a row, formatted; an empty text stands for a number that is None."""
 
-    def said(name: str, words: Any) -> str:
-        return "" if row[name] is None else str(words(row[name]))
+    def text(name: str, form: Callable[[Any], str]) -> str:
+        return "" if row[name] is None else form(row[name])
 
+    run = format_percent(row["measured_ratio"])
     return {
-        "asked_ratio": said("asked_ratio", percent),
-        "measured_ratio": percent(row["measured_ratio"]),
-        "ratio": said("asked_ratio", lambda asked: f"{percent(asked)} asked · ")
-        + f"{percent(row['measured_ratio'])} run",
-        "averages": said("averages", lambda counts: " · ".join(map(figures, counts.values()))),
+        "asked_ratio": text("asked_ratio", format_percent),
+        "measured_ratio": run,
+        "ratio": text("asked_ratio", lambda asked: f"{format_percent(asked)} asked · ")
+        + f"{run} run",
+        "averages": text(
+            "averages", lambda counts: " · ".join(map(format_number, counts.values()))
+        ),
         "tokens": " → ".join(f"{count:,}" for count in row["stages"]),
-        "ttft_ms": milliseconds(row["ttft_ms"] / 1e3) + (" (cold)" if row["cold"] else ""),
-        "total_ms": milliseconds(row["total_ms"] / 1e3),
+        "ttft_ms": format_milliseconds(row["ttft_ms"] / 1e3) + (" (cold)" if row["cold"] else ""),
+        "total_ms": format_milliseconds(row["total_ms"] / 1e3),
         "phase_ms": " · ".join(
-            f"{name} {milliseconds(value / 1e3)}"
+            f"{name} {format_milliseconds(value / 1e3)}"
             for name, value in row["phase_ms"].items()
             if value
         ),
-        "speedup_ttft": said("speedup_ttft", times),
-        "speedup_total": said("speedup_total", times),
-        "kv_mb": megabytes(1e6 * row["kv_mb"]),
-        "tflops": compute(row["tflops"]),
-        "peak_mb": said("peak_mb", lambda value: megabytes(1e6 * value)),
-        "iou": said("iou", lambda value: f"{value:.2f}"),
-        "exact_match": said("exact_match", lambda right: "yes" if right else "no"),
-        "answer": printable(row["answer"]),
+        "speedup_ttft": text("speedup_ttft", format_factor),
+        "speedup_total": text("speedup_total", format_factor),
+        "kv_mb": format_megabytes(1e6 * row["kv_mb"]),
+        "tflops": format_compute(row["tflops"]),
+        "peak_mb": text("peak_mb", lambda value: format_megabytes(1e6 * value)),
+        "iou": text("iou", lambda value: f"{value:.2f}"),
+        "exact_match": text("exact_match", lambda right: "yes" if right else "no"),
+        "answer": one_line(row["answer"]),
     }

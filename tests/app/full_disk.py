@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from app.page import build as page
-from app.page.held import Held
+from app.page.held import HeldComparison
 from app.settings import Settings
 from tests.app import clips, factory
 from tests.app.fake_worker import FakeWorker
@@ -30,7 +30,7 @@ def main(folder: Path) -> None:
     page.log_as_json()
     page.stay(demo, Settings(max_requests_per_minute=0), quiet=True)
     before, filler = set(folder.rglob("*")), folder / "filler"
-    saves = [one for one in demo.fns.values() if one.name == "keep"]
+    saves = [one for one in demo.fns.values() if one.name in ("save_recording", "save_clip")]
     compared(demo.app.state_holder[VISITOR], max(saves, key=lambda save: len(save.inputs)).inputs)
     for room in ROOM:
         filler.unlink(missing_ok=True)
@@ -48,7 +48,7 @@ def compared(session: Any, inputs: list[Any]) -> None:
     """What the visitor's page holds after a comparison of a clip."""
     _lane, state = inputs
     ran = factory.lane("tree", "Tree", clips.trace(), "A ball.")
-    session[state._id] = Held(factory.comparison(media=clips.grey(), lanes=(ran,)))
+    session[state._id] = HeldComparison(factory.comparison(media=clips.grey(), lanes=(ran,)))
 
 
 def fill(filler: Path, left: int) -> None:

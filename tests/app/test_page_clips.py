@@ -1,4 +1,4 @@
-"""The page on a clip, against a made-up worker: strips, the timeline, and trees to look into."""
+"""The page on a clip, with a fake worker: strips, the timeline, and the inspector."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ import gradio as gr
 import numpy as np
 import pytest
 
-from app.page.held import Held, Shelf, held
-from app.page.inspector import ALL, WIDTH, trees_of
+from app.page.held import ComparisonStore, HeldComparison, comparison_of
+from app.page.inspector import ALL, WIDTH, _trees
 from app.render.sheet import Sheet
-from app.render.tree import tree_words
+from app.render.tree_sheet import describe_tree
 from models.engine.record import LaneFailure
 from models.uploads.read import read_media
 from pruning.trace import Fate
@@ -21,7 +21,7 @@ from tests.app.asking import ask, ask_of_clip, handlers
 from tests.app.fake_worker import FakeWorker
 
 
-def test_a_clip_ends_with_a_strip_a_lane_a_timeline_and_a_tree(clip):
+def test_a_clip_gives_a_strip_per_lane_a_timeline_and_a_tree(clip):
     page = handlers(FakeWorker())
     last = list(ask_of_clip(page, clip))[-1]
     assert set(last) == set(page.outputs())
@@ -38,14 +38,14 @@ def test_a_clip_ends_with_a_strip_a_lane_a_timeline_and_a_tree(clip):
     assert "decord" in last[page.board.conditions] or "PyAV" in last[page.board.conditions]
 
 
-def test_a_picture_has_no_part_that_only_a_clip_has(picture):
+def test_a_picture_has_no_timeline_and_no_inspector(picture):
     page = handlers(FakeWorker())
     last = list(ask(page, picture))[-1]
     assert not last[page.board.inspector.part].visible
     assert not last[page.board.over_time].visible
 
 
-def test_fewer_frames_than_asked_are_said(clip):
+def test_the_conditions_name_missing_frames(clip):
     page = handlers(FakeWorker())
     last = list(ask_of_clip(page, clip, num_frames=20))[-1]
     assert "12 frames, fewer than the 20 requested" in last[page.board.conditions]
@@ -54,7 +54,7 @@ def test_fewer_frames_than_asked_are_said(clip):
 def test_a_click_shows_the_tree_of_the_token_under_it(clip):
     page = handlers(FakeWorker())
     kept = list(ask_of_clip(page, clip))[-1][page.board.comparison]
-    comparison = held(kept)
+    comparison = comparison_of(kept)
     inspector, lane = page.board.inspector, comparison.lanes[1]
     sheet = Sheet.over(comparison.media, lane.trace.layout, WIDTH)
     layout = lane.trace.layout
@@ -67,7 +67,7 @@ def test_a_click_shows_the_tree_of_the_token_under_it(clip):
     member = int(np.flatnonzero(lane.trace.fate == Fate.MERGED)[-1])
     shown = click(member)
     survivor = lane.trace.survivor[member]
-    assert tree_words(comparison.media, lane.trace, survivor) in html.unescape(
+    assert describe_tree(comparison.media, lane.trace, survivor) in html.unescape(
         shown[inspector.words]
     )
     dropped = int(np.flatnonzero(lane.trace.fate == Fate.DROPPED)[0])
@@ -77,20 +77,20 @@ def test_a_click_shows_the_tree_of_the_token_under_it(clip):
     assert set(between) == {inspector.words}
 
 
-def test_comparisons_are_let_go_of_oldest_first_and_never_the_newest():
-    shelf = Shelf(most=2 * clips.grey().frames.nbytes)
-    first, second, third = (shelf.keep(factory.comparison(media=clips.grey())) for _ in range(3))
-    assert held(second) and held(third)
+def test_the_oldest_comparisons_are_dropped_first_and_never_the_newest():
+    store = ComparisonStore(max_bytes=2 * clips.grey().frames.nbytes)
+    first, second, third = (store.hold(factory.comparison(media=clips.grey())) for _ in range(3))
+    assert comparison_of(second) and comparison_of(third)
     with pytest.raises(gr.Error, match="no longer held"):
-        held(first)
+        comparison_of(first)
     del second
-    fourth = shelf.keep(factory.comparison(media=clips.grey()))
-    assert held(third) and held(fourth), "a page that was closed needs no room"
-    narrow = Shelf(most=1)
-    assert held(narrow.keep(factory.comparison(media=clips.grey())))
+    fourth = store.hold(factory.comparison(media=clips.grey()))
+    assert comparison_of(third) and comparison_of(fourth), "a page that was closed needs no room"
+    narrow = ComparisonStore(max_bytes=1)
+    assert comparison_of(narrow.hold(factory.comparison(media=clips.grey())))
 
 
-def test_a_lane_without_trees_shows_what_became_of_all_tokens(clip):
+def test_a_lane_without_trees_shows_the_fates_of_all_tokens(clip):
     page = handlers(FakeWorker())
     kept = list(ask_of_clip(page, clip))[-1][page.board.comparison]
     shown = page.board.inspector.choose_lane(0, kept)
@@ -98,7 +98,7 @@ def test_a_lane_without_trees_shows_what_became_of_all_tokens(clip):
     assert "kept 512 of 512" in shown[page.board.inspector.words]
 
 
-def test_a_disk_that_is_full_as_a_comparison_ends_takes_one_picture_only(
+def test_a_full_disk_at_the_end_of_a_comparison_loses_only_one_picture(
     clip, tmp_path, monkeypatch
 ):
     page = handlers(FakeWorker())
@@ -115,7 +115,7 @@ def test_a_disk_that_is_full_as_a_comparison_ends_takes_one_picture_only(
     assert "4 of 4 lanes answered" in last[page.form.status]
 
 
-def test_an_old_page_whose_comparison_is_gone_says_so():
+def test_an_old_page_reports_that_its_comparison_was_dropped():
     page = handlers(FakeWorker())
     inspector = page.board.inspector
     for said in (
@@ -124,17 +124,20 @@ def test_an_old_page_whose_comparison_is_gone_says_so():
         inspector.choose_token(9, None, SimpleNamespace(index=[0, 0])),
     ):
         assert set(said) == {inspector.words} and "no longer held" in said[inspector.words]
-    for asked in (lambda: next(inspector.keep(9, None)), lambda: next(page.keep(None))):
+    for asked in (
+        lambda: next(inspector.save_clip(9, None)),
+        lambda: next(page.save_recording(None)),
+    ):
         with pytest.raises(gr.Error, match="no longer held"):
             asked()
 
 
 @pytest.mark.parametrize("sent", [2, 9, -2, 1.5, None, "0", "x" * 500, [0], {}])
-def test_a_lane_or_a_survivor_that_is_not_there_is_one_short_sentence(sent):
+def test_an_unknown_lane_or_survivor_is_refused_in_one_sentence(sent):
     tree = factory.lane("tree", "Tree", clips.trace(), "")
     failed = LaneFailure("ttm", "TTM", "It fell over.")
     lanes = (failed, tree, failed)
-    made = Held(factory.comparison(media=clips.grey(), lanes=lanes))
+    made = HeldComparison(factory.comparison(media=clips.grey(), lanes=lanes))
     shown = handlers(FakeWorker()).board.inspector
     for said in (
         shown.choose_lane(sent, made),
@@ -145,45 +148,45 @@ def test_a_lane_or_a_survivor_that_is_not_there_is_one_short_sentence(sent):
         assert set(said) == {shown.words} and "of the list." in said[shown.words]
         assert len(said[shown.words]) < 150
     with pytest.raises(gr.Error, match="There is no lane"):
-        next(shown.keep(sent, made))
+        next(shown.save_clip(sent, made))
     assert shown.picture in shown.choose_lane(1, made), "that is there"
 
 
-def test_what_is_shown_at_the_end_is_whole_though_another_takes_the_room_at_once(clip, monkeypatch):
+def test_the_last_update_is_complete_if_its_comparison_is_dropped_at_once(clip, monkeypatch):
     page = handlers(FakeWorker())
-    keep = page.shelf.keep
+    hold = page.store.hold
 
-    def kept_and_taken(comparison):
-        held = keep(comparison)
-        held.comparison = None  # as another visitor's does that needs the room
+    def hold_and_drop(comparison):
+        held = hold(comparison)
+        held.comparison = None  # as if a newer comparison needed the memory
         return held
 
-    monkeypatch.setattr(page.shelf, "keep", kept_and_taken)
+    monkeypatch.setattr(page.store, "hold", hold_and_drop)
     last = list(ask_of_clip(page, clip))[-1]
     assert "4 of 4 lanes answered" in last[page.form.status]
     assert "stands for 4 tokens" in last[page.board.inspector.words]
 
 
-def test_trees_are_those_the_llm_got_and_a_later_drop_is_said():
+def test_trees_are_those_at_the_llm_input_and_a_later_drop_is_named():
     lane = factory.lane("tree", "Tree", clips.trace(inner=True), "")
-    made = Held(factory.comparison(media=clips.grey(), lanes=(lane,)))
+    made = HeldComparison(factory.comparison(media=clips.grey(), lanes=(lane,)))
     shown = handlers(FakeWorker()).board.inspector
-    wall, ball = (tree.survivor for tree in trees_of(lane))
+    wall, ball = (tree.survivor for tree in _trees(lane))
     assert "dropped" not in shown.choose_survivor(wall, 0, made)[shown.words]
     assert "dropped before LLM layer 16" in shown.choose_survivor(ball, 0, made)[shown.words]
 
 
-def test_a_clip_whose_lanes_all_failed_has_nothing_to_inspect():
+def test_a_clip_with_only_failed_lanes_has_no_inspector():
     failed = LaneFailure("ttm", "TTM", "It fell over.")
     shown = handlers(FakeWorker()).board.inspector
     update = shown.open(factory.comparison(media=clips.grey(), lanes=(failed,)))
     assert not update[shown.part].visible
 
 
-def test_the_overlay_clip_is_a_clip(clip, tmp_path):
+def test_the_overlay_clip_can_be_read(clip, tmp_path):
     page = handlers(FakeWorker())
     kept = list(ask_of_clip(page, clip))[-1][page.board.comparison]
     file = page.board.inspector.file
-    _, done = page.board.inspector.keep(1, kept)
+    _, done = page.board.inspector.save_clip(1, kept)
     assert len(read_media(done[file], 64).frames) == 8
     assert done[file].endswith("overlay-flashvid.mp4")

@@ -1,4 +1,4 @@
-"""Charts and figures: their numbers are the record's."""
+"""Charts and tables show the numbers of the record."""
 
 import json
 from dataclasses import replace
@@ -11,16 +11,14 @@ from PIL import Image
 from app.render.chart import chart_png, chart_svg
 from app.render.latency import latency_bars, latency_chart, latency_notes
 from app.render.staircase import staircase_chart, staircase_points
-from app.render.summary import (
-    conditions_line,
-    figures,
-    lane_rows,
-    megabytes,
-    milliseconds,
-    percent,
-    squeezed,
-    table,
-    times,
+from app.render.summary import conditions_line, lane_rows, table
+from app.render.text import (
+    format_factor,
+    format_megabytes,
+    format_milliseconds,
+    format_number,
+    format_percent,
+    shorten_middle,
     word_diff,
 )
 from models.engine.record import Truth
@@ -49,15 +47,18 @@ def test_bars_are_the_phases_laid_end_to_end(comparison):
         assert all(a["end"] == b["start"] for a, b in pairwise(own))
 
 
-def test_the_tick_is_at_the_first_token_and_the_note_says_the_speed_up(comparison):
+def test_the_tick_is_at_the_first_token_and_the_note_has_the_speed_up(comparison):
     notes = latency_notes(lane_rows(comparison))
     vanilla, visionzip = comparison.lanes[:2]
     assert notes[1]["ttft"] == pytest.approx(1e3 * visionzip.timeline.ttft)
-    factor = times(vanilla.timeline.ttft / visionzip.timeline.ttft)
-    assert notes[1]["note"] == f"{milliseconds(visionzip.timeline.ttft)} to first token · {factor}"
+    factor = format_factor(vanilla.timeline.ttft / visionzip.timeline.ttft)
+    assert (
+        notes[1]["note"]
+        == f"{format_milliseconds(visionzip.timeline.ttft)} to first token · {factor}"
+    )
 
 
-def test_a_cold_lane_says_so_and_nothing_is_compared_with_it(comparison):
+def test_a_cold_lane_is_marked_and_gives_no_speed_up(comparison):
     cold = cold_first(comparison)
     notes = latency_notes(lane_rows(cold))
     assert notes[0]["note"].endswith("cold run")
@@ -102,14 +103,14 @@ def test_end_labels_never_lie_on_each_other(comparison):
     assert len(heights) == 4 and min(np.diff(heights)) >= 14.9
 
 
-def test_charts_are_responsive_transparent_and_take_the_pages_ink(comparison):
+def test_charts_are_responsive_transparent_and_in_the_text_colour_of_the_page(comparison):
     for chart in (latency_chart(comparison), staircase_chart(comparison)):
         spec = chart.to_dict()
         assert spec["width"] == "container" and spec["background"] == "transparent"
         assert "currentColor" in json.dumps(spec) and "system-ui" in spec["config"]["font"]
 
 
-def test_a_chart_file_carries_its_conditions_on_white(comparison, tmp_path):
+def test_a_chart_file_has_its_conditions_and_a_white_background(comparison, tmp_path):
     chart_svg(latency_chart(comparison), tmp_path / "latency.svg")
     svg = (tmp_path / "latency.svg").read_text().replace("\u00a0", " ")
     assert "NVIDIA H100" in svg and "currentColor" not in svg and "×3.3" in svg
@@ -118,7 +119,7 @@ def test_a_chart_file_carries_its_conditions_on_white(comparison, tmp_path):
         assert picture.convert("RGB").getpixel((1, 1)) == (255, 255, 255)
 
 
-def test_a_comparison_of_failures_alone_still_draws(comparison):
+def test_a_comparison_of_failed_lanes_is_still_drawn(comparison):
     failed = replace(comparison, lanes=comparison.lanes[3:])
     assert latency_chart(failed).to_dict() and staircase_chart(failed).to_dict()
     assert "did not run" in table(failed)
@@ -137,13 +138,13 @@ def test_rows_are_json_and_hold_the_records_numbers(comparison):
     assert rows[0]["iou"] > 0.8 > 0.1 > rows[1]["iou"]
 
 
-def test_truth_that_is_not_known_is_absent(comparison):
+def test_without_a_true_answer_there_is_no_verdict(comparison):
     rows = lane_rows(replace(comparison, truth=None))
     assert rows[0]["iou"] is None and rows[0]["exact_match"] is None
     assert "IoU" not in table(replace(comparison, truth=None))
 
 
-def test_an_answer_without_a_box_has_no_overlap_where_others_gave_one(comparison):
+def test_an_answer_without_a_box_has_iou_0_if_another_lane_gave_one(comparison):
     mute = replace(comparison.lanes[1], boxes=np.zeros((0, 4), dtype=np.float32))
     lanes = (comparison.lanes[0], mute)
     assert lane_rows(replace(comparison, lanes=lanes))[1]["iou"] == 0.0
@@ -151,38 +152,43 @@ def test_an_answer_without_a_box_has_no_overlap_where_others_gave_one(comparison
     assert lane_rows(alone)[0]["iou"] is None
 
 
-def test_figures_have_the_asked_number_of_digits():
-    assert [milliseconds(s) for s in (0.000385, 0.0412, 0.9996, 1.234, 12.3456)] == [
+def test_numbers_have_a_fixed_number_of_significant_figures():
+    assert [format_milliseconds(s) for s in (0.000385, 0.0412, 0.9996, 1.234, 12.3456)] == [
         "0.385 ms", "41.2 ms", "1,000 ms", "1,230 ms", "12,300 ms",
     ]  # fmt: skip
-    assert [percent(s) for s in (1 / 9, 1, 0, 0.005)] == ["11.1 %", "100 %", "0 %", "0.500 %"]
-    assert [times(f) for f in (2.93, 12.4, 0.834, 1.0)] == ["×2.9", "×12", "×0.83", "×1.0"]
-    assert megabytes(61_900_000) == "61.9 MB"
-    assert figures(float("inf")) == "–"
+    assert [format_percent(s) for s in (1 / 9, 1, 0, 0.005)] == [
+        "11.1 %",
+        "100 %",
+        "0 %",
+        "0.500 %",
+    ]
+    assert [format_factor(f) for f in (2.93, 12.4, 0.834, 1.0)] == ["×2.9", "×12", "×0.83", "×1.0"]
+    assert format_megabytes(61_900_000) == "61.9 MB"
+    assert format_number(float("inf")) == "–"
 
 
-def test_words_that_differ_from_vanilla_are_named():
-    said = word_diff("a red ball near a lake", "a red ball near the big lake")
-    assert [word for word, differs in said if differs] == ["the", "big"]
-    assert [word for word, _ in said] == ["a", "red", "ball", "near", "the", "big", "lake"]
+def test_words_that_differ_from_vanilla_are_found():
+    words = word_diff("a red ball near a lake", "a red ball near the big lake")
+    assert [word for word, differs in words if differs] == ["the", "big"]
+    assert [word for word, _ in words] == ["a", "red", "ball", "near", "the", "big", "lake"]
     assert word_diff("", "") == []
 
 
-def test_a_box_is_judged_by_its_overlap_and_not_letter_for_letter(comparison):
+def test_a_box_is_judged_by_its_iou_and_not_by_its_text(comparison):
     boxed = replace(comparison, truth=Truth("[0.56, 0.38, 0.80, 0.72]", (0.56, 0.38, 0.80, 0.72)))
     rows = lane_rows(boxed)
     assert rows[0]["iou"] > 0.8 and rows[0]["exact_match"] is None
     assert "exact" not in table(boxed)
 
 
-def test_a_table_obeys_no_control_characters(comparison):
+def test_a_table_has_no_control_characters(comparison):
     loud = replace(comparison.lanes[0], answer="red\x1b[2J\nball‮ " + "x" * 90)
     text = table(replace(comparison, lanes=(loud,)))
     assert "\x1b" not in text and "‮" not in text and len(text.splitlines()) == 2
 
 
-def test_a_long_name_is_cut_where_names_that_begin_alike_still_differ():
+def test_a_long_label_is_cut_in_the_middle():
     one, other = "VisionZip before + FastV inside", "VisionZip before + FastV inside, RPME"
-    assert squeezed(one, 15) == "VisionZ…inside"
-    assert squeezed(other, 15) == "VisionZ…e, RPME"
-    assert squeezed("Average pooling", 15) == "Average pooling"
+    assert shorten_middle(one, 15) == "VisionZ…inside"
+    assert shorten_middle(other, 15) == "VisionZ…e, RPME"
+    assert shorten_middle("Average pooling", 15) == "Average pooling"

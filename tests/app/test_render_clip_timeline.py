@@ -1,4 +1,4 @@
-"""The time line: what the methods recorded of segments, on the clip's own clock."""
+"""The chart of a clip over time: its frames and the segments of the methods."""
 
 from dataclasses import replace
 
@@ -7,8 +7,13 @@ import pytest
 from PIL import Image
 
 from app.render.chart import chart_png
-from app.render.clip_rows import clip_notes, frame_bars, frame_edges, segment_bars
-from app.render.clip_timeline import clip_timeline_chart
+from app.render.clip_timeline import (
+    clip_notes,
+    clip_timeline_chart,
+    frame_bars,
+    frame_edges,
+    segment_bars,
+)
 from pruning.methods import create
 from pruning.step import TraceStep
 from pruning.tokens import TokenLayout
@@ -56,17 +61,17 @@ def test_a_segment_lasts_from_midway_before_its_first_frame_to_midway_after_its_
     ]
 
 
-def test_a_lane_says_how_many_segments_it_has_and_one_that_failed_has_no_row(comparison):
+def test_a_lane_has_its_number_of_segments_and_a_failed_one_has_no_row(comparison):
     notes = [(note["lane"], note["note"]) for note in clip_notes(comparison)]
     assert notes == [("Vanilla", "cuts no segments"), ("FlashVID", "3 segments")]
 
 
-def test_frames_need_not_lie_at_even_distances():
+def test_frames_may_be_unevenly_spaced():
     assert frame_edges(np.array([0.5, 1.0, 3.0])) == [0.25, 0.75, 2.0, 4.0]
     assert frame_edges(np.array([2.0])) == [2.0, 3.0]
 
 
-def test_frames_that_are_one_to_the_model_are_one_bar():
+def test_frames_that_the_model_encodes_as_one_are_one_bar():
     frame = np.repeat([0, 2, 4], clips.PER_FRAME).astype(np.int32)
     layout = replace(TokenLayout.regular(3, clips.ROWS, clips.COLS), frame=frame)
     step = factory.selection_step(np.arange(0, len(layout), 2), len(layout))
@@ -78,7 +83,7 @@ def test_frames_that_are_one_to_the_model_are_one_bar():
     assert [bar["end"] for bar in segment_bars(comparison)] == [1.75, 2.75]
 
 
-def test_the_chart_is_drawn_with_a_row_a_lane(comparison, tmp_path):
+def test_the_chart_has_one_row_per_lane(comparison, tmp_path):
     chart = clip_timeline_chart(comparison)
     chart_png(chart, tmp_path / "two.png")
     chart_png(clip_timeline_chart(replace(comparison, lanes=comparison.lanes[:1])),

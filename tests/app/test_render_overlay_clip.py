@@ -1,4 +1,4 @@
-"""The clip to keep: what is read back from it is what was drawn."""
+"""The overlay clip: the frames read back are those drawn."""
 
 import av
 import numpy as np
@@ -20,7 +20,7 @@ def read_back(path):
 
 
 @pytest.mark.parametrize("shape", [(180, 120), (91, 163)])
-def test_the_clip_is_h264_that_plays_everywhere_and_shows_every_overlay(tmp_path, shape):
+def test_the_clip_is_h264_with_every_overlay(tmp_path, shape):
     media, trace = clips.grey(clips.T, *shape), clips.trace()
     overlay_clip(media, trace, tmp_path / "overlay.mp4")
     codec, duration, frames = read_back(tmp_path / "overlay.mp4")
@@ -33,7 +33,7 @@ def test_the_clip_is_h264_that_plays_everywhere_and_shows_every_overlay(tmp_path
         assert np.abs(shown - np.asarray(cell.picture)).mean() < 8
 
 
-def test_what_the_llm_drops_is_dropped_in_the_clip_and_a_file_there_is_replaced(tmp_path):
+def test_the_clip_shows_drops_inside_the_llm_and_replaces_an_older_file(tmp_path):
     path, shown = tmp_path / "overlay.mp4", []
     for inner in (False, True):
         overlay_clip(clips.grey(), clips.trace(inner), path)

@@ -1,4 +1,4 @@
-"""The strip: every frame with its time, its counts, and a click that finds its token."""
+"""The strip: every frame with its time and counts, and the token under a click."""
 
 from dataclasses import replace
 
@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from app.render.forest import token_at
 from app.render.overlay import fate_counts, overlay
 from app.render.sheet import FAINT, GROUND, INK, LEAST, ZOOM, Sheet
 from app.render.strip import frame_cells, strip
+from app.render.trees import token_at
 from pruning.tokens import TokenLayout
 from pruning.trace import TokenTrace
 from tests.app import clips, factory
@@ -21,10 +21,10 @@ def test_the_counts_below_the_frames_add_up_to_the_lane():
     for fate in ("kept", "merged", "dropped"):
         assert sum(getattr(cell, fate) for cell in cells) == fate_counts(trace)[fate] > 0
     assert cells[1].lines == ("0.50 s · kept 1", "merged 6", "dropped 17")
-    assert cells[1].words == "Frame 2 at 0.50 s: kept 1, merged 6, dropped 17"
+    assert cells[1].description == "Frame 2 at 0.50 s: kept 1, merged 6, dropped 17"
 
 
-def test_a_frame_of_the_strip_is_its_overlay():
+def test_a_frame_of_the_strip_is_the_overlay_of_the_frame():
     media, trace = factory.clip(clips.T), clips.trace()
     for cell in frame_cells(media, trace, size=200):
         alone = overlay(media.frames[cell.frame], trace, cell.frame, size=200)
@@ -61,7 +61,7 @@ def test_kinds_of_survivors_differ_in_shape_and_not_in_colour_alone():
     assert np.abs(adts - tstm)[top:bottom, left:right].max() > 100
 
 
-def test_of_two_frames_that_are_one_to_the_model_the_second_says_so():
+def test_a_frame_encoded_with_the_one_before_is_marked():
     frame = np.repeat([0, 2], clips.PER_FRAME).astype(np.int32)
     regular = TokenLayout.regular(2, clips.ROWS, clips.COLS)
     cells = frame_cells(clips.grey(4), TokenTrace(replace(regular, frame=frame), (), 2))
@@ -107,7 +107,7 @@ def test_a_click_beside_the_frames_finds_nothing():
     assert token_at(TokenLayout.regular(1, 3, 4, (0.0, 0.0, 0.5, 1.0)), 0, 0.75, 0.5) is None
 
 
-def test_where_cells_lap_a_click_means_the_finer_one():
+def test_where_cells_overlap_a_click_finds_the_smaller_one():
     layout = TokenLayout(
         frame=np.zeros(2, dtype=np.int32),
         box=np.array([[0, 0, 1, 1], [0.25, 0.25, 0.5, 0.5]], dtype=np.float32),
@@ -116,7 +116,7 @@ def test_where_cells_lap_a_click_means_the_finer_one():
     assert token_at(layout, 0, 0.3, 0.3) == 1 and token_at(layout, 0, 0.8, 0.3) == 0
 
 
-def test_words_stand_out_from_the_ground_whatever_the_page_looks_like():
+def test_text_on_a_sheet_has_enough_contrast_in_both_themes():
     def light(rgb):
         part = np.array(rgb) / 255
         linear = np.where(part <= 0.04045, part / 12.92, ((part + 0.055) / 1.055) ** 2.4)
@@ -125,4 +125,4 @@ def test_words_stand_out_from_the_ground_whatever_the_page_looks_like():
     for ink in (INK, FAINT):
         assert (light(ink) + 0.05) / (light(GROUND) + 0.05) >= 4.5
     sheet = strip(clips.grey(), clips.trace())
-    assert isinstance(sheet, Image.Image) and sheet.mode == "RGB"  # its own ground, no see-through
+    assert isinstance(sheet, Image.Image) and sheet.mode == "RGB"  # opaque

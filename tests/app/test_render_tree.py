@@ -1,13 +1,13 @@
-"""Trees: one survivor and its members over the frames, in the one colour it has everywhere."""
+"""Trees: one survivor and its members over the frames, in one colour."""
 
 import numpy as np
 import pytest
 from PIL import ImageColor
 
-from app.render.forest import largest_trees, tree_of
 from app.render.palette import SURVIVOR_COLOURS, survivor_colours
 from app.render.sheet import Sheet
-from app.render.tree import tree, tree_words
+from app.render.tree_sheet import describe_tree, draw_tree
+from app.render.trees import largest_trees, tree_of
 from pruning.step import TraceStep
 from pruning.tokens import TokenLayout
 from pruning.trace import TokenTrace
@@ -24,7 +24,7 @@ def inner(picture, media, trace, tokens):
     return [pixels[top + 5 : top + 10, left + 5 : left + 15] for left, top, *_ in cells.tolist()]
 
 
-def test_a_tree_is_what_the_run_says_its_survivor_is_made_of():
+def test_a_tree_has_the_members_and_weights_of_the_trace():
     trace = clips.trace()
     found = tree_of(trace, clips.BALL)
     assert np.array_equal(found.members, clips.PATH)
@@ -33,14 +33,14 @@ def test_a_tree_is_what_the_run_says_its_survivor_is_made_of():
     assert found.shares.sum() == pytest.approx(1)
 
 
-def test_the_largest_trees_come_first_and_a_token_alone_is_none():
+def test_the_largest_trees_come_first_and_a_single_token_is_no_tree():
     found = largest_trees(clips.trace())
     assert [(one.survivor, len(one)) for one in found] == [(clips.WALL, 36), (clips.BALL, 5)]
     assert len(largest_trees(clips.trace(), most=1)) == 1
     assert largest_trees(factory.vanilla_trace()) == []
 
 
-def test_a_tree_that_is_dropped_inside_the_llm_is_still_there_before():
+def test_a_tree_dropped_inside_the_llm_exists_before_that_layer():
     trace = clips.trace(inner=True)
     assert [one.survivor for one in largest_trees(trace)] == [clips.WALL]
     before = largest_trees(trace, layer=0)
@@ -55,9 +55,9 @@ def test_a_token_that_is_no_survivor_is_refused(token):
         tree_of(clips.trace(), int(token))
 
 
-def test_members_are_bright_in_the_tree_s_colour_and_all_else_is_dim():
+def test_members_have_the_colour_of_the_tree_and_all_else_is_dim():
     media, trace = clips.grey(), clips.trace()
-    picture = tree(media, trace, clips.BALL, width=WIDTH)
+    picture = draw_tree(media, trace, clips.BALL, width=WIDTH)
     towards = np.array(ImageColor.getrgb(tree_of(trace, clips.BALL).colour)) - 140.0
     for cell in inner(picture, media, trace, clips.PATH[1:]):
         seen = np.median(cell.reshape(-1, 3), axis=0) - 140
@@ -74,7 +74,7 @@ def test_a_heavier_member_has_the_stronger_tint():
         np.array([0.2, 0.7, 0.1], dtype=np.float32),
     )  # fmt: skip
     trace = TokenTrace(clips.LAYOUT, (step,), 8)
-    picture = tree(media, trace, 0, width=WIDTH)
+    picture = draw_tree(media, trace, 0, width=WIDTH)
     heavy, light = (
         np.abs(np.median(cell, axis=(0, 1)) - 140).max()
         for cell in inner(picture, media, trace, np.array([30, 60]))
@@ -88,7 +88,7 @@ def test_a_tree_has_one_colour_in_picture_tree_and_table():
     assert ImageColor.getrgb(tree_of(trace, clips.BALL, layer=0).colour) == tuple(colour)
 
 
-def test_two_trees_that_follow_each_other_in_one_place_differ_in_colour():
+def test_two_trees_in_one_place_one_after_the_other_differ_in_colour():
     layout = TokenLayout.regular(4, 2, 2)
     owner = np.repeat([0, 1], 8)  # all of two frames, then all of the next two
     step = factory.merge_step(np.array([0, 8]), owner)
@@ -96,11 +96,11 @@ def test_two_trees_that_follow_each_other_in_one_place_differ_in_colour():
     assert colours[0] != colours[8]
 
 
-def test_a_thread_goes_on_in_the_next_row():
+def test_the_path_of_a_tree_continues_in_the_next_row():
     media, trace = clips.grey(), clips.trace()
     sheet = Sheet.over(media, trace.layout, 390)
     assert sheet.columns == 3  # frames 2 and 3, then 4 to 6 below them
-    edge = np.asarray(tree(media, trace, clips.BALL, width=390))
+    edge = np.asarray(draw_tree(media, trace, clips.BALL, width=390))
     cells = sheet.cells(clips.LAYOUT.frame[clips.PATH], clips.LAYOUT.box[clips.PATH])
     colour = ImageColor.getrgb(tree_of(trace, clips.BALL).colour)
     for member, column in ((1, -1), (2, 0)):  # out on the right, in on the left
@@ -113,12 +113,12 @@ def test_a_token_without_a_place_in_a_tree_is_counted_but_not_drawn():
     step = factory.merge_step(np.array([1]), np.array([0, 0, 0, -1, -1, 0, -1, -1, -1]))
     trace = TokenTrace(layout, (step,), 8)
     assert len(tree_of(trace, 1)) == 4
-    assert tree(clips.grey(2), trace, 1).size == Sheet.over(clips.grey(2), layout, 1440).size
+    assert draw_tree(clips.grey(2), trace, 1).size == Sheet.over(clips.grey(2), layout, 1440).size
 
 
-def test_the_words_say_how_many_tokens_of_which_frames():
+def test_the_description_has_the_number_of_tokens_and_frames():
     media, trace = clips.grey(), clips.trace()
     ball = "The survivor at 0.50 s stands for 5 tokens of 5 frames, from 0.50 s to 2.50 s"
-    assert tree_words(media, trace, clips.BALL) == ball
-    lone = tree_words(media, trace, clips.N - 1)
+    assert describe_tree(media, trace, clips.BALL) == ball
+    lone = describe_tree(media, trace, clips.N - 1)
     assert lone == "The survivor at 2.50 s stands for 1 token of the frame at 2.50 s"

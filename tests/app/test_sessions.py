@@ -17,7 +17,7 @@ from app.guard.gradio_internals import delete_session
 from app.guard.sessions import IDLE_SECONDS, delete_idle_sessions, delete_unread_answers
 from app.measure.tab import Tab
 from app.page.build import build, launch
-from app.page.held import Held
+from app.page.held import HeldComparison
 from app.settings import Settings
 from tests.app import factory
 from tests.app.fake_worker import FakeWorker, wait_until
@@ -44,7 +44,7 @@ def choose_video(tab, clip) -> None:
 def comparison_of(demo, session):
     """The comparison of a session."""
     state = demo.state_holder.session_data[session]
-    (kept,) = [value for value in state.state_data.values() if isinstance(value, Held)]
+    (kept,) = [value for value in state.state_data.values() if isinstance(value, HeldComparison)]
     return kept.comparison
 
 
@@ -113,7 +113,7 @@ def test_an_idle_session_is_deleted_after_a_minute_unless_it_has_a_comparison_or
     page, holder = build(FakeWorker(), Settings()), StateHolder()
     holder.set_blocks(page)
     asked, compared = holder["asked"], holder["compared"]
-    held = Held(factory.comparison())
+    held = HeldComparison(factory.comparison())
     asked.state_data[1], compared.state_data[1] = None, held
     start = datetime.now()
     delete_idle_sessions(page, start + timedelta(seconds=IDLE_SECONDS - 10))

@@ -1,4 +1,4 @@
-"""Trees of tokens: a survivor and all that was merged into it, and which tree is under a click."""
+"""Trees of tokens: a survivor and the tokens merged into it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from app.render.canvas import tokens_of
+from app.render.canvas import frame_tokens
 from app.render.palette import SURVIVOR_COLOURS, at_layer, survivor_colours
 from pruning.tokens import TokenLayout
 from pruning.trace import TokenTrace
@@ -14,46 +14,46 @@ from pruning.trace import TokenTrace
 
 @dataclass(frozen=True, eq=False)
 class Tree:
-    """A survivor and what it is made of. Tokens are in original numbering."""
+    """A survivor and its members, in the numbering of the original tokens."""
 
     survivor: int
-    members: np.ndarray  # (M,) int64, ascending; itself is one where it is part of itself
+    members: np.ndarray  # (M,) int64, ascending; includes the survivor if it has weight in itself
     weights: np.ndarray  # (M,) float32
     frames: np.ndarray  # (M,) frame of each member
-    colour: str  # the same in overlays, strip, tree and table: "#E69F00"
+    colour: str  # "#E69F00", the same in every picture
 
     def __len__(self) -> int:
         return len(self.members)
 
     @property
     def span(self) -> tuple[int, int]:
-        """Its first and its last frame."""
+        """First and last frame."""
         return int(self.frames.min()), int(self.frames.max())
 
     @property
     def shares(self) -> np.ndarray:
-        """(M,) each member's part of all weight; they add up to 1."""
+        """(M,) weight of each member, as a fraction of all."""
         size = np.abs(self.weights)
         shares: np.ndarray = size / size.sum()
         return shares
 
 
 def tree_of(trace: TokenTrace, survivor: int, layer: int | None = None) -> Tree:
-    """The tree of a survivor, at the end of the run or as LLM layer `layer` sees it."""
-    now = trace if layer is None else at_layer(trace, layer)
-    made_of = now.weights_of(survivor)  # (N,)
-    members = np.flatnonzero(made_of)
+    """The tree of a survivor at the end of the run, or as LLM layer `layer` sees it."""
+    now = at_layer(trace, layer)
+    weights = now.weights_of(survivor)  # (N,)
+    members = np.flatnonzero(weights)
     if survivor < 0 or not len(members):
         when = "at the end" if layer is None else f"at LLM layer {layer}"
         raise ValueError(f"Token {survivor} stands for no token {when}; choose a survivor.")
     rgb = SURVIVOR_COLOURS[survivor_colours(trace)[survivor]].tolist()
     colour = "#{:02X}{:02X}{:02X}".format(*rgb)
-    return Tree(survivor, members, made_of[members], trace.layout.frame[members], colour)
+    return Tree(survivor, members, weights[members], trace.layout.frame[members], colour)
 
 
 def largest_trees(trace: TokenTrace, most: int = 12, layer: int | None = None) -> list[Tree]:
-    """The survivors that stand for most tokens, largest first; those of one token are no trees."""
-    now = trace if layer is None else at_layer(trace, layer)
+    """The trees with the most members, largest first, each with at least two."""
+    now = at_layer(trace, layer)
     owner = now.survivors[now.edges.rows]  # (E,)
     pairs = np.stack([owner, now.edges.cols])[:, owner >= 0]
     anchors, sizes = np.unique(np.unique(pairs, axis=1)[0], return_counts=True)
@@ -63,8 +63,8 @@ def largest_trees(trace: TokenTrace, most: int = 12, layer: int | None = None) -
 
 
 def token_at(layout: TokenLayout, frame: int, x: float, y: float) -> int | None:
-    """The token under a point of a frame, x and y as fractions of it; the finest where they lap."""
-    tokens = tokens_of(layout, frame)
+    """The token under a point of a frame, in fractions; the smallest cell if cells overlap."""
+    tokens = frame_tokens(layout, frame)
     left, top, right, bottom = layout.box[tokens].T
     under = (left <= x) & (x <= right) & (top <= y) & (y <= bottom)
     if not under.any():
