@@ -110,7 +110,7 @@ def test_a_file_that_is_no_picture_is_one_sentence(tmp_path):
     path.write_text("not a picture")
     page = handlers(FakeWorker())
     _, only = ask(page, str(path))
-    assert "not a picture" in only[page.form.status]
+    assert "not a supported picture" in only[page.form.status]
     assert "<img" not in only[page.form.status]
 
 
