@@ -98,9 +98,7 @@ def test_a_lane_without_trees_shows_the_fates_of_all_tokens(clip):
     assert "kept 512 of 512" in shown[page.board.inspector.words]
 
 
-def test_a_full_disk_at_the_end_of_a_comparison_loses_only_one_picture(
-    clip, tmp_path, monkeypatch
-):
+def test_a_full_disk_at_the_end_of_a_comparison_loses_only_one_picture(clip, tmp_path, monkeypatch):
     page = handlers(FakeWorker())
     inspector = page.board.inspector
     monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
