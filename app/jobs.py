@@ -12,10 +12,10 @@ from app.request import INPUTS, Request
 from app.settings import Settings
 from app.worker.protocol import Job
 from models.catalog import CATALOG, ModelCard, find
-from models.engine.checks import checked
+from models.engine.checks import check_question
 from models.grounding import FORMATS
 from models.uploads.media import Media
-from models.weights import is_here
+from models.weights import is_downloaded
 from pruning.base import CompressionMethod
 from pruning.methods import METHODS, create, is_composed
 
@@ -34,7 +34,7 @@ def read_job(
 ) -> Job:
     """Check every field and read the upload, unless `cancelled`. Raises `ValueError`s only."""
     settings = settings or Settings()
-    question = checked(str(request.question or request.locate or ""))
+    question = check_question(str(request.question or request.locate or ""))
     card = None if request.model == "" else _find_offered(request.model, settings)
     max_new_tokens, temperature, seed, ratio = (
         check_number(name, getattr(request, name), settings)
@@ -53,7 +53,7 @@ def read_job(
     if media.kind not in card.media:
         raise RequestError(_misfit(card, media.kind))
     if request.locate:
-        question = checked(FORMATS[card.grounding].question(question))
+        question = check_question(FORMATS[card.grounding].question(question))
     names = request.methods
     if names is None:
         names = LANES[media.kind][: settings.max_lanes - 1]
@@ -82,7 +82,7 @@ def offered(settings: Settings) -> list[ModelCard]:
     No other loads for a visitor: it would replace the model that all visitors use.
     """
     chosen = find(settings.model)
-    cards = [card for card in CATALOG if is_here(card) or card == chosen]
+    cards = [card for card in CATALOG if is_downloaded(card) or card == chosen]
     return cards if chosen in cards else [*cards, chosen]
 
 
@@ -109,7 +109,7 @@ def first_kind(card: ModelCard) -> str:
 
 def _misfit(card: ModelCard, kind: str) -> str:
     accepted = " or ".join(f"{NOUNS[other]}s" for other in sorted(card.media))
-    able = (other for other in CATALOG if kind in other.media and is_here(other))
+    able = (other for other in CATALOG if kind in other.media and is_downloaded(other))
     fitting = " or ".join(f"{other.title} ({other.name})" for other in able)
     noun, choice = NOUNS[kind], fitting or "another"
     return f"{card.title} takes {accepted}, and a {noun} came; choose {choice}."

@@ -1,7 +1,7 @@
-"""The models that can be chosen, by name, and what to know of each. Nothing heavy is imported.
+"""The list of models. Imports nothing heavy.
 
-The list is closed on purpose: no repository is loaded because somebody typed its name. How a card
-becomes a model is in models/loading.py, where its weights lie in models/weights.py.
+Only models in this list can be loaded, not any repository by name. models/loading.py loads the
+model of a card, models/weights.py finds its files.
 """
 
 from __future__ import annotations
@@ -11,35 +11,34 @@ from dataclasses import dataclass, replace
 from models.embedded.world import scope
 from models.embedded.world.scope import Scope
 
-RANDOM = "@random"  # after a name: the same shape without its weights
-SEE = "see the repository"
+RANDOM = "@random"  # suffix of a name: the same shape with random weights
 
 
 @dataclass(frozen=True)
 class ModelCard:
-    """What a person should know of a model before choosing it."""
+    """Facts about a model that are known without loading it."""
 
-    name: str  # "embedded-image": what a person types
+    name: str  # such as "embedded-image", in requests and on the command line
     title: str
-    family: str  # which adapter
+    family: str  # key of models.loading.FAMILIES
     source: str  # a repository of the hub, or a folder of the checkout
     media: frozenset[str]  # of {"image", "video"}
-    grounding: str  # how it is asked for a box and writes one: see models/grounding.py
-    tokens: int  # visual tokens of its largest picture, or of a clip of `frames`
-    each: int | None = None  # of every picture, or of every frame; None: it depends on their sizes
+    grounding: str  # key of models.grounding.FORMATS
+    tokens: int  # visual tokens of the largest picture, or of a clip of `frames`
+    each: int | None = None  # visual tokens per picture or frame; None if it depends on the size
     revision: str = ""  # of the repository; "" for a folder
-    licence: str = SEE  # of the weights
-    frames: int = 1  # that it samples of a clip
-    answers: tuple[str, ...] = ()  # kinds of question it was trained for; none: questions of all
-    scope: Scope | None = None  # None: it was trained on questions of every kind
-    gated: bool = False  # the hub asks for consent before it hands the weights out
+    licence: str = "see the repository"  # of the weights
+    frames: int = 1  # sampled from a clip
+    answers: tuple[str, ...] = ()  # kinds of question in the training; () = any
+    scope: Scope | None = None  # words and questions of the training; None = any
+    gated: bool = False  # the hub requires consent to its terms before a download
     random: bool = False  # built with random weights, for timing
-    guide: str = ""  # the model, by name, that tells SGL what matters; "" = itself
+    guide: str = ""  # name of the guide model for SGL; "" = the model itself
 
     def note_on(self, question: str) -> str:
-        """What to tell a person of the answer they will get, where that is not what it seems."""
+        """A warning about the answer to expect; "" if there is none."""
         if self.random:
-            return f"{self.title}: its answers are noise, and only its times and sizes count."
+            return f"{self.title}: its answers are noise; only times and sizes are meaningful."
         return self.scope.note(self.title, question) if self.scope else ""
 
 
@@ -180,18 +179,19 @@ CATALOG: tuple[ModelCard, ...] = (
 
 
 def find(name: str) -> ModelCard:
-    """The card of a model, or the names there are; after `RANDOM`, of its shape without weights."""
+    """The card of a name, which may end in `RANDOM`. Raises `ValueError` for an unknown name."""
     plain = str(name).removesuffix(RANDOM)
     for card in CATALOG:
         if card.name == plain:
             return card if name == plain else without_weights(card)
-    raise ValueError(f"There is no model {name!r}; there is {', '.join(c.name for c in CATALOG)}.")
+    names = ", ".join(card.name for card in CATALOG)
+    raise ValueError(f"There is no model {name!r}; the models are {names}.")
 
 
 def without_weights(card: ModelCard) -> ModelCard:
     """The card of the same shape with random weights."""
     if not card.revision:
-        raise ValueError(f"{card.title} ships with its weights; ask for {card.name} itself.")
+        raise ValueError(f"{card.title} ships with its weights; choose {card.name} itself.")
     return replace(
         card, name=f"{card.name}{RANDOM}", title=f"{card.title} (random weights)", random=True
     )

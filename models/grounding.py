@@ -1,8 +1,8 @@
-"""Boxes in answers: how each family is asked for one and writes it, read back onto the picture.
+"""Prompts for boxes, and parsing of boxes in answers, for each family.
 
-An answer is read by the rule of the family's official evaluation: every quadruple of numbers, and
-nothing that surrounds it. So JSON may be fenced, bare or cut short. (The reader of `supervision`
-wants whole objects with a label in each, and raises where one of the numbers is no number.)
+Parsing follows the official evaluations: it takes every quadruple of numbers and ignores the text
+around it, so JSON may be fenced, bare or cut short. (The parser of `supervision` requires complete
+objects with labels, and raises on an invalid number.)
 """
 
 from __future__ import annotations
@@ -25,30 +25,30 @@ _ARTICLE = re.compile(r"^(an?|the)\s+", re.IGNORECASE)
 
 
 def parse_boxes(text: str) -> np.ndarray:
-    """Every `[x1, y1, x2, y2]` of fractions in `text`, (M, 4) float32; all else is no box."""
+    """Every `[x1, y1, x2, y2]` of fractions in `text`, as (M, 4) float32."""
     found = np.array(_FRACTIONS.findall(text), dtype=np.float64).reshape(-1, 4)
     return found[(found <= 1).all(axis=1)].astype(np.float32)
 
 
 def parse_integers(text: str) -> np.ndarray:
-    """Every `[x1, y1, x2, y2]` of whole numbers, and every `(x1,y1),(x2,y2)`: (M, 4) float64."""
+    """Every `[x1, y1, x2, y2]` and `(x1,y1),(x2,y2)` of whole numbers, as (M, 4) float64."""
     found = [[number for number in match if number] for match in _INTEGERS.findall(text)]
     return np.array(found, dtype=np.float64).reshape(-1, 4)
 
 
 @dataclass(frozen=True)
 class Format:
-    """How a family is asked for a box, and how it writes one."""
+    """A family's prompt for a box, and its notation of boxes."""
 
-    prompt: str  # {} stands for what is to be found
-    written: str  # how a box looks, in words
-    parse: Callable[[str], np.ndarray]  # an answer into numbers (M, 4), as they were written
-    full: float | None = 1.0  # the number that means the far edge; None = the length in pixels
-    padded: bool = False  # whether edges are those of what the model saw, or of the picture
-    bare: bool = False  # whether the prompt has an article of its own, or wants none
+    prompt: str  # {} is the expression to locate
+    written: str  # description of the notation
+    parse: Callable[[str], np.ndarray]  # answer -> numbers (M, 4) in that notation
+    full: float | None = 1.0  # coordinate of the far edge; None = the side in pixels
+    padded: bool = False  # coordinates refer to the padded picture
+    bare: bool = False  # removes the expression's article
 
     def question(self, expression: str) -> str:
-        """What to ask for the box of "the red car"."""
+        """The prompt for the box of an expression such as "the red car"."""
         expression = expression.strip()
         return self.prompt.format(_ARTICLE.sub("", expression) if self.bare else expression)
 
@@ -59,15 +59,15 @@ class Format:
 
         Args:
             answer: of the model.
-            region: what the model saw, in fractions of the picture.
-            size: height and width in pixels of the picture as the model saw it.
+            region: the model's input, in fractions of the picture.
+            size: height and width in pixels of the model's input.
         """
         height, width = size if self.full is None else (self.full, self.full)
         fractions = self.parse(answer) / np.array([width, height, width, height])
         return to_picture(fractions, region if self.padded else WHOLE)
 
 
-_LLAVA = (  # of the benchmark on RefCOCO; its last sentence is from LLaVA's training
+_LLAVA = (  # from the benchmark on RefCOCO; the last sentence is from LLaVA's training
     "Bounding box coordinates are specified in the format (top-left x, top-left y, bottom-right x, "
     "bottom-right y). All values are floating point numbers bounded between 0 and 1. "
     "Please provide the bounding box coordinate of the region this sentence describes: {}"
@@ -96,10 +96,10 @@ FORMATS = {
 
 
 def to_picture(boxes: np.ndarray, region: Region) -> np.ndarray:
-    """Boxes (M, 4) given as fractions of `region`, which is itself in fractions of the picture.
+    """Converts boxes (M, 4) from fractions of `region` to fractions of the picture.
 
-    What reaches beyond the picture is cut. What is empty is left out, and so is a box whose corners
-    are the wrong way round: it encloses nothing, and official scores give it no overlap either.
+    Clips boxes to the picture and drops empty ones. Drops boxes with swapped corners too: they
+    enclose nothing, and official scores give them no overlap.
     """
     left, top, right, bottom = region
     scale = np.array([right - left, bottom - top] * 2)

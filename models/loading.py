@@ -1,4 +1,4 @@
-"""How a card becomes a model that is ready to run. What is heavy is imported inside."""
+"""Loads the model of a card. Heavy imports are inside the functions."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ log = logging.getLogger(__name__)
 if TYPE_CHECKING:
     from models.engine.base import Adapter
 
-UNREADABLE = OSError, ValueError, KeyError, TypeError, AttributeError, RuntimeError
-OWN = {"local_files_only": True, "trust_remote_code": False}
-QWEN_SIGNS = {
+READ_ERRORS = OSError, ValueError, KeyError, TypeError, AttributeError, RuntimeError
+LOCAL = {"local_files_only": True, "trust_remote_code": False}
+QWEN_TOKENS = {
     "image_token_id": "<|image_pad|>",
     "video_token_id": "<|video_pad|>",
     "vision_start_token_id": "<|vision_start|>",
@@ -33,66 +33,66 @@ IMAGE_AND_VIDEO = {"image_token_id": "<image>", "video_token_id": "<video>"}
 
 @dataclass(frozen=True)
 class Family:
-    """What the models of one adapter are made of.
+    """The classes and settings that load the models of one adapter.
 
-    The Pillow processors are named outright: they give the same numbers on every machine.
+    Image processors are Pillow's: they compute the same pixels on every machine.
     """
 
-    architecture: str  # that a checkpoint's config names
-    read: Callable[[Path, str], Any]  # the model of a folder, in a dtype
-    adapter: Callable[..., Adapter]  # of model, tokenizer and processor
-    new_processor: Callable[[Any], Any]  # for a config, where no folder brings one
-    read_processor: Callable[[Path], Any] | None  # of a folder; None: it brings none
-    signs: dict[str, str]  # ids of the config, and what they stand for where weights are random
-    marker: str = "<{}>"  # what stands for an upload in the text, by its kind
+    architecture: str  # in a checkpoint's config
+    read: Callable[[Path, str], Any]  # (folder, dtype) -> model
+    adapter: Callable[..., Adapter]  # (model, tokenizer, processor) -> adapter
+    new_processor: Callable[[Any], Any]  # config -> processor, if no folder has one
+    read_processor: Callable[[Path], Any] | None  # folder -> processor; None if it has none
+    special_tokens: dict[str, str]  # names of ids in the config, and their tokens if random
+    marker: str = "<{}>"  # placeholder of an upload in the text; {} is its kind
 
 
 def load(name: str, device: str | None = None, dtype: str | None = None) -> Adapter:
-    """The model of a name, ready to run: by default in bfloat16 on CUDA, in float32 without it.
+    """Loads a model by name: by default in bfloat16 on CUDA, in float32 on the CPU.
 
-    Raises `ValueError` in one sentence where its weights are not here, are not whole, or do not
-    fit in the memory that is free; nothing is downloaded.
+    Downloads nothing. Raises `ValueError` with one sentence if weights are missing or damaged, or
+    if the model does not fit in free memory.
     """
-    return make(find(name), device, dtype)
+    return load_card(find(name), device, dtype)
 
 
-def make(card: ModelCard, device: str | None = None, dtype: str | None = None) -> Adapter:
-    """The model of a card, likewise."""
-    device, dtype, family, found = check(card, device, dtype)
+def load_card(card: ModelCard, device: str | None = None, dtype: str | None = None) -> Adapter:
+    """Loads the model of a card; see `load`."""
+    device, dtype, family, folder = check(card, device, dtype)
     with TURNS.load():
-        if found is None:
-            parts = without_weights(card, family, device, dtype)
+        if folder is None:
+            parts = build_random(card, family, device, dtype)
         else:
-            parts = from_folder(card, found, family, dtype)
+            parts = read_checkpoint(card, folder, family, dtype)
     model, tokenizer, processor = parts
     model = model.to(device).eval().requires_grad_(False)
-    made = family.adapter(model, tokenizer, processor, grounding=FORMATS[card.grounding])
+    adapter = family.adapter(model, tokenizer, processor, grounding=FORMATS[card.grounding])
     if not card.guide:
-        return made
+        return adapter
     from models.engine.base import Guide
 
     guide = find(card.guide + RANDOM if card.random else card.guide)
-    asked = cache(partial(make, guide, device, dtype))  # loaded when asked
-    return replace(made, guide=Guide(guide.title, asked))
+    load_guide = cache(partial(load_card, guide, device, dtype))  # loads at its first use
+    return replace(adapter, guide=Guide(guide.title, load_guide))
 
 
 def check(
     card: ModelCard, device: str | None = None, dtype: str | None = None
 ) -> tuple[str, str, Family, Path | None]:
-    """Refuse in a sentence, before anything is loaded, what cannot be; where all else will be."""
+    """Resolves device, dtype, family and folder. Raises `ValueError` if loading would fail."""
     import torch
 
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
     _check_device(device)
     dtype = dtype or ("float32" if torch.device(device).type == "cpu" else "bfloat16")
     if dtype not in memory.UNITS:
-        raise ValueError(f"The dtype is {dtype!r}, wanted one of {', '.join(memory.UNITS)}.")
+        raise ValueError(f"The dtype is {dtype!r}; choose one of {', '.join(memory.UNITS)}.")
     family = FAMILIES[card.family](card)
-    found = None if card.random else weights.folder(card)
-    if found is not None:
-        weights.check_whole(card, found, family.architecture)
+    folder = None if card.random else weights.find_folder(card)
+    if folder is not None:
+        weights.check_files(card, folder, family.architecture)
     memory.check(card, config_of(card), device, dtype)
-    return device, dtype, family, found
+    return device, dtype, family, folder
 
 
 def _check_device(device: str) -> None:
@@ -100,57 +100,59 @@ def _check_device(device: str) -> None:
 
     try:
         torch.empty(0, device=device)
-    except (RuntimeError, AssertionError):  # torch's own words for no such name, and no such device
+    except (RuntimeError, AssertionError):  # an unknown name, or a device that is not available
         raise ValueError(
             f"There is no device {device!r} here; leave TOKENSCOPE_DEVICE empty, or set it to cpu."
         ) from None
 
 
 def config_of(card: ModelCard) -> Any:
-    """The config of a model: its own if it ships with the project, else that of its shape."""
+    """The config of a model: its own file if it ships with the project, else that of its shape."""
     if not card.revision:
         from transformers import AutoConfig
 
-        return AutoConfig.from_pretrained(weights.folder(card), local_files_only=True)
+        return AutoConfig.from_pretrained(weights.find_folder(card), local_files_only=True)
     from models.shapes import SHAPES
 
     return SHAPES[card.name.removesuffix(RANDOM)]()
 
 
-def without_weights(card: ModelCard, family: Family, device: str, dtype: str) -> tuple:
+def build_random(card: ModelCard, family: Family, device: str, dtype: str) -> tuple:
     config = config_of(card)
-    model, tokenizer = random_weights.build(config, family.signs, family.marker, device, dtype)
+    model, tokenizer = random_weights.build(
+        config, family.special_tokens, family.marker, device, dtype
+    )
     return model, tokenizer, family.new_processor(config)
 
 
-def from_folder(card: ModelCard, found: Path, family: Family, dtype: str) -> tuple:
-    """Model, tokenizer and processor of a checkpoint; of its files no code is run."""
+def read_checkpoint(card: ModelCard, folder: Path, family: Family, dtype: str) -> tuple:
+    """Model, tokenizer and processor of a checkpoint. Runs no code from its files."""
     from models.families.chat import load_tokenizer
 
     try:
-        tokenizer = load_tokenizer(found)
-        model = family.read(found, dtype)
+        tokenizer = load_tokenizer(folder)
+        model = family.read(folder, dtype)
         read, new = family.read_processor, family.new_processor
-        processor = read(found) if read else new(model.config)
-    except UNREADABLE as error:
+        processor = read(folder) if read else new(model.config)
+    except READ_ERRORS as error:
         log.exception("%s cannot be read", card.name)
-        reason, *_ = f"{error}".strip().replace(f"{found}", card.source).splitlines() or ["empty"]
+        reason, *_ = f"{error}".strip().replace(f"{folder}", card.source).splitlines() or ["empty"]
         raise ValueError(
-            f"{card.title} cannot be read ({reason[:120]}); {weights.again(card)}."
+            f"{card.title} cannot be read ({reason[:120]}); {weights.repair_advice(card)}."
         ) from None
-    model.name_or_path = f"{found}"  # of whatever layout: a record names its commit
+    model.name_or_path = f"{folder}"  # a record takes the commit from this path
     return model, tokenizer, processor
 
 
 def stock(model: Any) -> Callable[[Path, str], Any]:
-    """How a class of transformers reads a folder: from safetensors only.
+    """A reader of safetensors into a class of transformers.
 
-    The dtype is set on reading: a later .to(bfloat16) would round the rotary frequencies too.
+    Sets the dtype while reading: a later .to(bfloat16) would round the rotary frequencies too.
     """
 
-    def read(found: Path, dtype: str) -> Any:
+    def read(folder: Path, dtype: str) -> Any:
         return model.from_pretrained(
-            found, dtype=dtype, attn_implementation="sdpa", use_safetensors=True, **OWN
+            folder, dtype=dtype, attn_implementation="sdpa", use_safetensors=True, **LOCAL
         )
 
     return read
@@ -167,8 +169,8 @@ def llava(card: ModelCard) -> Family:
         read=stock(LlavaForConditionalGeneration),
         adapter=LlavaAdapter,
         new_processor=lambda config: CLIPImageProcessorPil(),
-        read_processor=partial(CLIPImageProcessorPil.from_pretrained, **OWN),
-        signs={"image_token_id": "<image>"},
+        read_processor=partial(CLIPImageProcessorPil.from_pretrained, **LOCAL),
+        special_tokens={"image_token_id": "<image>"},
     )
 
 
@@ -191,8 +193,8 @@ def onevision(card: ModelCard) -> Family:
         read=stock(LlavaOnevisionForConditionalGeneration),
         adapter=partial(LlavaOnevisionAdapter, media=card.media),
         new_processor=new_processor,
-        read_processor=partial(LlavaOnevisionImageProcessorPil.from_pretrained, **OWN),
-        signs=IMAGE_AND_VIDEO,
+        read_processor=partial(LlavaOnevisionImageProcessorPil.from_pretrained, **LOCAL),
+        special_tokens=IMAGE_AND_VIDEO,
     )
 
 
@@ -206,12 +208,12 @@ def llava_video(card: ModelCard) -> Family:
         adapter=partial(LlavaVideoAdapter, media=card.media),
         new_processor=new_processor,
         read_processor=None,
-        signs=IMAGE_AND_VIDEO,
+        special_tokens=IMAGE_AND_VIDEO,
     )
 
 
 def qwen(model: Any, adapter: Any, **pixels: Any) -> Family:
-    """Of a class of transformers and its adapter; `pixels` are settings of a new processor."""
+    """The family of a transformers class and its adapter; `pixels` configures a new processor."""
     from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
 
     def new_processor(config: Any) -> Any:
@@ -228,8 +230,8 @@ def qwen(model: Any, adapter: Any, **pixels: Any) -> Family:
         read=stock(model),
         adapter=adapter,
         new_processor=new_processor,
-        read_processor=partial(Qwen2VLImageProcessorPil.from_pretrained, **OWN),
-        signs=QWEN_SIGNS,
+        read_processor=partial(Qwen2VLImageProcessorPil.from_pretrained, **LOCAL),
+        special_tokens=QWEN_TOKENS,
         marker="<|vision_start|><|{}_pad|><|vision_end|>",
     )
 

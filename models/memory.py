@@ -1,14 +1,14 @@
-"""Whether a model and its largest prompt fit on a device: said before loading, not halfway through.
+"""Estimates the memory of a model and its largest prompt, to refuse it before loading.
 
-A rough account on purpose, of what grows with the model and the prompt:
+The estimate is rough; it covers what grows with the model and the prompt:
 
     weights   parameters
     cache     keys and values of every row, layer and lane:  2 · L · kv heads · head size · S
-    work      rows on their way through one layer of the LLM:  S · (3 I + 4 D)
-              and patches through one layer of the encoder:    4 N · (2 I' + 6 D')
+    work      rows inside one layer of the LLM:  S · (3 I + 4 D)
+              patches inside one layer of the encoder:  4 N · (2 I' + 6 D')
 
-each times the bytes of a number. S is N visual tokens and `TEXT` rows around them. No family makes
-fewer than one token of four patches. Lanes take steps in turn, so one lane works at a time.
+each times the bytes of a number. S is N visual tokens and `TEXT` rows of text. All families merge
+at most four patches into a token. Lanes take turns, so only one lane works at a time.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ from models.engine.turns import TURNS
 if TYPE_CHECKING:
     from models.engine.base import Adapter
 
-TEXT = 1024  # rows of the longest question, of the chat template and of the longest answer
+TEXT = 1024  # rows of the longest question, the chat template and the longest answer
 LANES = 4
-PATCHES = 4  # to a visual token at most
+PATCHES = 4  # per visual token at most
 UNITS = {"float32": 4, "float16": 2, "bfloat16": 2}  # bytes of a number
 GIB = 2**30
 MEMINFO = Path("/proc/meminfo")
@@ -34,7 +34,7 @@ MEMINFO = Path("/proc/meminfo")
 
 @dataclass(frozen=True)
 class Memory:
-    """Bytes that a model takes while it answers."""
+    """Bytes in use while a model answers."""
 
     weights: int
     cache: int
@@ -46,18 +46,19 @@ class Memory:
 
     def __str__(self) -> str:
         parts = ((name, getattr(self, name)) for name in ("weights", "cache", "work"))
-        return f"{_said(self.total)} ({', '.join(f'{name} {_said(part)}' for name, part in parts)})"
+        details = ", ".join(f"{name} {_format_gib(part)}" for name, part in parts)
+        return f"{_format_gib(self.total)} ({details})"
 
 
-def needed(config: Any, tokens: int, dtype: str, lanes: int = LANES) -> Memory:
-    """For `lanes` lanes on an upload of `tokens` visual tokens."""
+def estimate(config: Any, tokens: int, dtype: str, lanes: int = LANES) -> Memory:
+    """Memory of `lanes` lanes on an upload of `tokens` visual tokens."""
     unit = UNITS[dtype]
-    cache, work = (unit * numbers for numbers in prompt(config, tokens, lanes))
+    cache, work = (unit * count for count in count_numbers(config, tokens, lanes))
     return Memory(parameters(config) * unit, cache, work)
 
 
-def prompt(config: Any, tokens: int, lanes: int) -> tuple[int, int]:
-    """Numbers in the caches of all lanes, and those that one lane works on at once."""
+def count_numbers(config: Any, tokens: int, lanes: int) -> tuple[int, int]:
+    """Numbers in the caches of all lanes, and in the work of one lane."""
     llm, encoder, rows = config.text_config, config.vision_config, tokens + TEXT
     head = getattr(llm, "head_dim", None) or llm.hidden_size // llm.num_attention_heads
     row = 2 * llm.num_hidden_layers * llm.num_key_value_heads * head
@@ -67,7 +68,7 @@ def prompt(config: Any, tokens: int, lanes: int) -> tuple[int, int]:
 
 
 def parameters(config: Any) -> int:
-    """How many numbers the model of a config has, tied ones once; nothing is allocated."""
+    """Number of parameters, tied ones counted once. Allocates nothing."""
     import torch
     from transformers import AutoModelForImageTextToText
 
@@ -77,45 +78,46 @@ def parameters(config: Any) -> int:
 
 
 def free(device: str) -> int | None:
-    """Bytes that can be had on a device now; None where the system does not tell."""
+    """Free bytes on a device; None if unknown."""
     import torch
 
     if torch.device(device).type == "cuda":
-        kept = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
-        return torch.cuda.mem_get_info(device)[0] + kept  # which torch has, and would use again
+        unused = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+        return torch.cuda.mem_get_info(device)[0] + unused  # torch reuses what it reserved
     if torch.device(device).type == "meta":
-        return None  # nothing is held there
+        return None  # allocates nothing
     lines = MEMINFO.read_text().splitlines() if MEMINFO.is_file() else []
-    told = [line.split()[1] for line in lines if line.startswith("MemAvailable:")]
-    return int(told[0]) * 1024 if told else None
+    available = [line.split()[1] for line in lines if line.startswith("MemAvailable:")]
+    return int(available[0]) * 1024 if available else None
 
 
 def check(card: ModelCard, config: Any, device: str, dtype: str) -> None:
-    """Refuse a model that cannot fit on a device beside the largest prompt it is made for."""
-    wanted, there = needed(config, card.tokens, dtype), free(device)
-    if there is None or wanted.total <= there:
+    """Raises `ValueError` if a model and its largest prompt do not fit on a device."""
+    required, available = estimate(config, card.tokens, dtype), free(device)
+    if available is None or required.total <= available:
         return
     smaller = " or set TOKENSCOPE_DTYPE=bfloat16" if dtype == "float32" else ""
     raise ValueError(
-        f"{card.title} needs {wanted} in {dtype}, and {_said(there)} is free on {device}; "
-        f"choose a smaller model{smaller}."
+        f"{card.title} needs {required} in {dtype}, but {_format_gib(available)} is free on "
+        f"{device}; choose a smaller model{smaller}."
     )
 
 
 def check_clip(card: ModelCard, adapter: Adapter, frames: int, lanes: int) -> None:
-    """Refuse a clip that does not fit on the device beside its model, which is loaded."""
-    unit, there = adapter.model.dtype.itemsize, free(str(adapter.device))
+    """Raises `ValueError` if a clip does not fit on the device beside its loaded model."""
+    unit, available = adapter.model.dtype.itemsize, free(str(adapter.device))
     tokens = card.tokens * frames // card.frames
-    more = unit * sum(prompt(adapter.model.config, tokens, lanes))
-    if there is not None and more > there:
+    required = unit * sum(count_numbers(adapter.model.config, tokens, lanes))
+    if available is not None and required > available:
         raise ValueError(
-            f"{frames} frames need {_said(more)} beside {card.title} itself, and {_said(there)} "
-            f"is free on {adapter.device}; ask for fewer frames or fewer methods."
+            f"{frames} frames need {_format_gib(required)} besides {card.title} itself, but "
+            f"{_format_gib(available)} is free on {adapter.device}; choose fewer frames or fewer "
+            f"methods."
         )
 
 
 def release() -> None:
-    """Give back what nothing refers to any more, to the system and to the device."""
+    """Returns unreferenced memory to the system and the device."""
     import torch
 
     gc.collect()
@@ -123,5 +125,5 @@ def release() -> None:
         torch.cuda.empty_cache()
 
 
-def _said(count: int) -> str:
+def _format_gib(count: int) -> str:
     return f"{count / GIB:.1f} GiB"

@@ -1,7 +1,7 @@
-"""Where a model's weights lie on this machine, and in one sentence what to do where they do not.
+"""Finds the files of a model on this machine and checks that they are complete.
 
-TokenScope never downloads by itself: it reads the cache of the hub's own client, `hf download`
-fills it, and HF_HOME and HF_HUB_CACHE move it.
+TokenScope downloads nothing. It reads the cache of the hub's client: `hf download` fills that
+cache, HF_HOME and HF_HUB_CACHE set its place.
 """
 
 from __future__ import annotations
@@ -13,61 +13,60 @@ from models.catalog import ModelCard
 
 ROOT = Path(__file__).parents[1]
 INDEX = "model.safetensors.index.json"
-NEEDED = ("config.json", "tokenizer_config.json")
+SETTINGS = ("config.json", "tokenizer_config.json")
 
 
-def command(card: ModelCard) -> str:
-    """What fetches the weights of a model of the hub."""
+def download_command(card: ModelCard) -> str:
     return f"hf download {card.source} --revision {card.revision}"
 
 
-def again(card: ModelCard) -> str:
-    """What to do about files that are here and of no use."""
+def repair_advice(card: ModelCard) -> str:
+    """How to replace damaged files."""
     if not card.revision:
         return "check it out again"
-    return f"fetch it again with `{command(card)} --force-download`"
+    return f"download it again with `{download_command(card)} --force-download`"
 
 
-def is_here(card: ModelCard) -> bool:
-    """Whether its files are all on this machine; whether they are whole is seen on loading."""
+def is_downloaded(card: ModelCard) -> bool:
+    """Whether all files exist on this machine; `check_files` checks their content."""
     try:
-        folder(card)
+        find_folder(card)
     except ValueError:
         return False
     return True
 
 
-def folder(card: ModelCard) -> Path:
-    """Where its files lie, all of them. Raises `ValueError` with the command that fetches them."""
+def find_folder(card: ModelCard) -> Path:
+    """The folder of a model's files. Raises `ValueError` with the command to download them."""
     if not card.revision:
-        return _of_the_checkout(card)
-    found = _of_the_cache(card)
-    missing = [name for name in (*needed(card), *shards(found)) if not (found / name).is_file()]
-    if missing:
+        return _find_in_checkout(card)
+    folder = _find_in_cache(card)
+    names = (*settings_files(card), *shards(folder))
+    if missing := [name for name in names if not (folder / name).is_file()]:
         raise ValueError(
-            f"{card.title} is here in part only, without {missing[0]}; "
-            f"fetch the rest with `{command(card)}`."
+            f"{card.title} is only partly downloaded, without {missing[0]}; "
+            f"download the rest with `{download_command(card)}`."
         )
-    return found
+    return folder
 
 
-def needed(card: ModelCard) -> tuple[str, ...]:
-    """Files beside the weights; LLaVA-Video's repository has nothing of its pictures."""
-    return NEEDED if card.family == "llava-video" else (*NEEDED, "preprocessor_config.json")
+def settings_files(card: ModelCard) -> tuple[str, ...]:
+    """Required files besides the weights; LLaVA-Video's repository has no image processor."""
+    return SETTINGS if card.family == "llava-video" else (*SETTINGS, "preprocessor_config.json")
 
 
-def shards(found: Path) -> list[str]:
-    """Names of the files that hold the weights, as the index says; without one, the one file."""
-    if not (found / INDEX).is_file():
+def shards(folder: Path) -> list[str]:
+    """Names of the weight files, from the index if there is one."""
+    if not (folder / INDEX).is_file():
         return ["model.safetensors"]
     try:
-        return sorted(set(json.loads((found / INDEX).read_text())["weight_map"].values()))
+        return sorted(set(json.loads((folder / INDEX).read_text())["weight_map"].values()))
     except (ValueError, KeyError, AttributeError):
-        return [INDEX.removesuffix(".index.json")]  # as if it were not there: fetch again
+        return [INDEX.removesuffix(".index.json")]  # does not exist: asks for a new download
 
 
-def commit(path: str) -> str:
-    """The repository and commit whose snapshot a path of the cache is; of any other path, ""."""
+def snapshot_commit(path: str) -> str:
+    """The repository and commit of a snapshot in the cache; "" for any other path."""
     snapshot = Path(path)
     if snapshot.parent.name != "snapshots":
         return ""
@@ -75,54 +74,52 @@ def commit(path: str) -> str:
     return f"{repository} at {snapshot.name}"
 
 
-def check_whole(card: ModelCard, found: Path, architecture: str) -> None:
-    """Refuse a file that is cut or damaged, and a config of another class than the family's."""
+def check_files(card: ModelCard, folder: Path, architecture: str) -> None:
+    """Raises `ValueError` for a damaged file, or a config of another model class."""
     from safetensors import SafetensorError, safe_open
 
-    told = {}
-    for name in ("config.json", "tokenizer_config.json", "generation_config.json"):
+    advice, contents = repair_advice(card), {}
+    for path in (folder / name for name in (*SETTINGS, "generation_config.json")):
         try:
-            told[name] = json.loads((found / name).read_text()) if (found / name).is_file() else {}
+            contents[path.name] = json.loads(path.read_text()) if path.is_file() else {}
         except ValueError:
-            raise ValueError(f"{name} of {card.title} is damaged; {again(card)}.") from None
-    config = told["config.json"]
-    named = (config.get("architectures") if isinstance(config, dict) else None) or ["none"]
-    if named != [architecture]:
-        raise ValueError(
-            f"{card.title} is a {named[0]} here, wanted a {architecture}; {again(card)}."
-        )
-    for name in shards(found):
+            raise ValueError(f"{path.name} of {card.title} is damaged; {advice}.") from None
+    config = contents["config.json"]
+    classes = (config.get("architectures") if isinstance(config, dict) else None) or ["none"]
+    if classes != [architecture]:
+        raise ValueError(f"{card.title} is a {classes[0]}, wanted a {architecture}; {advice}.")
+    for name in shards(folder):
         try:
-            with safe_open(found / name, framework="numpy"):  # reads the header, compares the size
+            with safe_open(folder / name, framework="numpy"):  # reads the header, checks the size
                 pass
         except (SafetensorError, OSError) as error:
-            raise ValueError(
-                f"{name} of {card.title} is damaged ({error}); {again(card)}."
-            ) from None
+            raise ValueError(f"{name} of {card.title} is damaged ({error}); {advice}.") from None
 
 
-def _of_the_checkout(card: ModelCard) -> Path:
-    found = ROOT / card.source
-    if not all((found / name).is_file() for name in ("config.json", *shards(found))):
+def _find_in_checkout(card: ModelCard) -> Path:
+    folder = ROOT / card.source
+    if not all((folder / name).is_file() for name in ("config.json", *shards(folder))):
         raise ValueError(
             f"{card.title} has no weights in {card.source}; check them out, or see models/embedded."
         )
-    return found
+    return folder
 
 
-def _of_the_cache(card: ModelCard) -> Path:
+def _find_in_cache(card: ModelCard) -> Path:
     from huggingface_hub import constants, try_to_load_from_cache
     from huggingface_hub.file_download import repo_folder_name
 
     cached = try_to_load_from_cache(card.source, "config.json", revision=card.revision)
     if isinstance(cached, str):
         return Path(cached).parent
-    kept = Path(constants.HF_HUB_CACHE) / repo_folder_name(repo_id=card.source, repo_type="model")
-    others = any((kept / "snapshots").glob("*/config.json"))
-    where = f"here at another revision than {card.revision}" if others else "not here"
+    name = repo_folder_name(repo_id=card.source, repo_type="model")
+    others = any((Path(constants.HF_HUB_CACHE) / name / "snapshots").glob("*/config.json"))
+    state = f"downloaded at another revision than {card.revision}" if others else "not downloaded"
     consent = (
         f" after accepting its terms at {constants.ENDPOINT}/{card.source} and `hf auth login`"
         if card.gated
         else ""
     )
-    raise ValueError(f"{card.title} is {where}; fetch it with `{command(card)}`{consent}.")
+    raise ValueError(
+        f"{card.title} is {state}; download it with `{download_command(card)}`{consent}."
+    )

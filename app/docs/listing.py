@@ -6,8 +6,8 @@ from app.render.table import text_table
 from models.catalog import CATALOG, RANDOM, ModelCard
 from models.grounding import FORMATS
 from models.loading import config_of
-from models.memory import GIB, needed
-from models.weights import command, is_here
+from models.memory import GIB, estimate
+from models.weights import download_command, is_downloaded
 
 HEAD = ("name", "takes", "parameters", "GiB in bf16", "in fp32", "weights", "licence", "boxes")
 NOTE = (
@@ -24,7 +24,7 @@ def table() -> str:
 
 def _row(card: ModelCard) -> tuple[str, ...]:
     half, single = (
-        needed(config_of(card), card.tokens, dtype) for dtype in ("bfloat16", "float32")
+        estimate(config_of(card), card.tokens, dtype) for dtype in ("bfloat16", "float32")
     )
     return (
         card.name,
@@ -32,7 +32,7 @@ def _row(card: ModelCard) -> tuple[str, ...]:
         f"{single.weights // 4:,}",
         f"{half.total / GIB:.3g}",
         f"{single.total / GIB:.3g}",
-        "here" if is_here(card) else command(card),
+        "here" if is_downloaded(card) else download_command(card),
         card.licence,
         FORMATS[card.grounding].written,
     )

@@ -14,7 +14,7 @@ from app.render.tested import NOT_MEASURED
 from models.catalog import CATALOG, RANDOM, ModelCard, find
 from models.grounding import FORMATS
 from models.loading import config_of
-from models.memory import GIB, LANES, needed
+from models.memory import GIB, LANES, estimate
 
 TEMPLATE = Path(__file__).with_name("models_page.md")
 HUB = "https://huggingface.co"
@@ -51,7 +51,7 @@ def markdown(matrix: Mapping[str, Any], timing: str, methods: Sequence[Method]) 
 
 def _card(card: ModelCard) -> tuple[str, ...]:
     config = config_of(card)
-    memory = needed(config, card.tokens, "bfloat16")
+    memory = estimate(config, card.tokens, "bfloat16")
     frames = "" if "image" in card.media else f" ({card.frames} frames)"
     return (
         f"`{card.name}`",

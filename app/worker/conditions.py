@@ -10,13 +10,13 @@ from pathlib import Path
 import torch
 
 from models.engine.base import Adapter
-from models.weights import commit
+from models.weights import snapshot_commit
 
 
 def conditions(adapter: Adapter) -> dict[str, str]:
     """The adapter's own conditions, the commit of its weights, the machine and the versions."""
     on_cpu = {"machine": processor(), "threads": f"{torch.get_num_threads()}"}
-    weights = commit(adapter.model.name_or_path)
+    weights = snapshot_commit(adapter.model.name_or_path)
     return {
         **adapter.conditions,
         **({"weights": weights} if weights else {}),

@@ -1,7 +1,7 @@
-"""Attention that fast kernels never write down, recomputed for the rows that a method asks for.
+"""Recomputes attention for the rows that a method needs; fast kernels do not return it.
 
-Queries are projected again for those rows alone and meet the keys that the layer really used, so
-any kernel may have run. Softmax is in float32 over all keys; only then are columns picked.
+Projects the queries of those rows again and multiplies them with the keys of the layer, so any
+kernel may run the layer itself. Softmax is in float32 over all keys; columns are selected after it.
 """
 
 from __future__ import annotations
@@ -19,32 +19,32 @@ def split_heads(x: Tensor, head_dim: int) -> Tensor:
 
 
 def rotate(x: Tensor, rope: Rope, rows: Tensor) -> Tensor:
-    """Rotary embedding of x (H, Q, d), whose rows are `rows` (Q,) of the tables."""
-    return turned(x, rope[0][0, rows], rope[1][0, rows])
+    """Rotary embedding of x (H, Q, d) at `rows` (Q,) of the tables."""
+    return apply_rotary(x, rope[0][0, rows], rope[1][0, rows])
 
 
-def turned(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
-    """x (…, d) rotated by angles whose `cos` and `sin` are (…, d)."""
+def apply_rotary(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+    """Rotates x (…, d) by angles with `cos` and `sin` (…, d)."""
     first, second = x.chunk(2, dim=-1)
     return x * cos + torch.cat([-second, first], dim=-1) * sin
 
 
 def encoder_keys(layer: nn.Module, hidden: Tensor) -> Tensor:
-    """Keys (…, S, D) of an encoder layer entered by `hidden` (…, S, D), heads concatenated."""
+    """Keys (…, S, D) of an encoder layer with input `hidden` (…, S, D), heads concatenated."""
     return layer.self_attn.k_proj(layer.layer_norm1(hidden))
 
 
 def received_attention(
-    layer: nn.Module, asking: Tensor, keys: Tensor, head_dim: int | None = None
+    layer: nn.Module, rows: Tensor, keys: Tensor, head_dim: int | None = None
 ) -> Tensor:
-    """What the rows `asking` (Q, D) of an encoder layer's input give each of `keys` (S, D).
+    """Attention (S,) float32 that `keys` (S, D) of an encoder layer receive from `rows` (Q, D).
 
-    (S,) float32, mean over heads and over those who ask. Heads are the layer's own unless
-    `head_dim` cuts D otherwise.
+    `rows` are rows of the layer's input. Averages over heads and rows. `head_dim` splits D into
+    other heads than the layer's own.
     """
     attention = layer.self_attn
     head_dim = head_dim or attention.head_dim
-    queries = split_heads(attention.q_proj(layer.layer_norm1(asking)), head_dim)
+    queries = split_heads(attention.q_proj(layer.layer_norm1(rows)), head_dim)
     received = attend(queries, split_heads(keys, head_dim), head_dim**-0.5)  # (H, Q, S)
     return received.mean(dim=(0, 1))
 
@@ -52,22 +52,22 @@ def received_attention(
 def decoder_attention(
     decoder: Decoder, layer: int, hidden: Tensor, rope: Rope, rows: Tensor, keys: Tensor
 ) -> Tensor:
-    """Attention (H, Q, S) of `rows` (Q,) in a layer entered by `hidden` (R, D).
+    """Attention (H, Q, S) of `rows` (Q,) in a layer with input `hidden` (R, D).
 
-    `keys` (G, S, d) are those it cached, the last of them those of `hidden`.
+    `keys` (G, S, d) are the layer's cached keys; the last R of them belong to `hidden`.
     """
     queries = decoder_heads(decoder, layer, "q", hidden, rope, rows)
-    asked = rows + keys.shape[1] - len(hidden)  # (Q,) rows of all that is cached
-    return attend(queries, keys, decoder.model.layers[layer].self_attn.scaling, asked)
+    cache_rows = rows + keys.shape[1] - len(hidden)  # (Q,)
+    return attend(queries, keys, decoder.model.layers[layer].self_attn.scaling, cache_rows)
 
 
 def decoder_heads(
     decoder: Decoder, layer: int, kind: str, hidden: Tensor, rope: Rope | None, rows: Tensor
 ) -> Tensor:
-    """Queries "q" or keys "k" (heads, Q, d) of `rows` (Q,); not rotated without `rope`."""
-    entered = decoder.model.layers[layer]
-    attention = entered.self_attn
-    projected = attention.get_submodule(f"{kind}_proj")(entered.input_layernorm(hidden[rows]))
+    """Queries "q" or keys "k" (heads, Q, d) of `rows` (Q,); without rotation if `rope` is None."""
+    module = decoder.model.layers[layer]
+    attention = module.self_attn
+    projected = attention.get_submodule(f"{kind}_proj")(module.input_layernorm(hidden[rows]))
     heads = split_heads(projected, attention.head_dim)
     if decoder.normalises:
         heads = attention.get_submodule(f"{kind}_norm")(heads)

@@ -1,4 +1,4 @@
-"""What a lane is asked, looked at before anything runs and refused in a sentence."""
+"""Checks a lane's question and upload before anything runs."""
 
 from __future__ import annotations
 
@@ -7,24 +7,25 @@ NOUNS = {"image": "a picture", "video": "a clip"}
 
 
 def check_kind(title: str, role: str, able: frozenset[str], kind: str) -> None:
-    """Refuse an upload that a method, or a model, cannot take."""
+    """Raises `ValueError` if a method or a model (`role`) does not accept this kind of upload."""
     if kind not in able:
-        wanted = " or ".join(NOUNS[each] for each in sorted(able))
+        accepted = " or ".join(NOUNS[each] for each in sorted(able))
         raise ValueError(
-            f"{title} takes {wanted}, and {NOUNS[kind]} came: "
-            f"upload {wanted}, or choose another {role}."
+            f"{title} takes {accepted}, and {NOUNS[kind]} came: "
+            f"upload {accepted}, or choose another {role}."
         )
 
 
-def checked(question: str) -> str:
-    """The question without the space around it, or a sentence about what is wrong with it."""
+def check_question(question: str) -> str:
+    """The question without surrounding space. Raises `ValueError` if it cannot be used."""
     question = question.strip()
     if not question:
         raise ValueError("The question is empty; ask something about the upload.")
     if any("\ud800" <= letter <= "\udfff" for letter in question):
-        raise ValueError("The question has bytes that are no text; wanted UTF-8.")
+        raise ValueError("The question contains bytes that are not text; send UTF-8.")
     if len(question) > MAX_QUESTION:
         raise ValueError(
-            f"The question has {len(question):,} characters; at most {MAX_QUESTION:,} are taken."
+            f"The question has {len(question):,} characters; the limit is {MAX_QUESTION:,}: "
+            "shorten it."
         )
     return question

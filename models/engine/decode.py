@@ -1,4 +1,4 @@
-"""Tokens after the prompt, one at a time, and their text."""
+"""Generates tokens one at a time and converts them to text."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ def decode(
     temperature: float = 0.0,
     seed: int = 0,
 ) -> Iterator[int]:
-    """Token ids up to and with the one that ends the answer; greedy at temperature 0."""
+    """Token ids up to the first of `end_ids`, which is included; greedy at temperature 0."""
     generator = torch.Generator().manual_seed(seed)
     logits, positions = state.logits, state.positions
     for remaining in reversed(range(max_new_tokens)):
-        token = choose(logits, temperature, generator)
+        token = sample_token(logits, temperature, generator)
         yield token
         if token in end_ids or not remaining:
             return
@@ -31,16 +31,16 @@ def decode(
         positions = positions + 1
 
 
-def choose(logits: Tensor, temperature: float, generator: torch.Generator) -> int:
-    """One token id. It is drawn on the CPU, so that a seed means the same on every device."""
+def sample_token(logits: Tensor, temperature: float, generator: torch.Generator) -> int:
+    """One token id. Samples on the CPU: a seed gives the same draws on every device."""
     if temperature == 0:
         return int(logits.argmax())
-    chances = (logits / temperature).softmax(dim=-1).cpu()
-    return int(torch.multinomial(chances, 1, generator=generator))
+    probabilities = (logits / temperature).softmax(dim=-1).cpu()
+    return int(torch.multinomial(probabilities, 1, generator=generator))
 
 
 class TextStream:
-    """Growing ids as text deltas; joined, they are the text of all ids."""
+    """Converts ids to text deltas; the joined deltas are the text of all ids."""
 
     def __init__(self, to_text: Callable[[list[int]], str]) -> None:
         self.ids: list[int] = []
@@ -48,13 +48,13 @@ class TextStream:
         self._to_text = to_text
 
     def push(self, token: int) -> str:
-        """What `token` adds; nothing while it leaves a character unfinished."""
+        """The text that `token` adds; "" while a character is incomplete."""
         self.ids.append(token)
         text = self._to_text(self.ids)
         return "" if text.endswith("\N{REPLACEMENT CHARACTER}") else self._advance(text)
 
     def finish(self) -> str:
-        """What was held back."""
+        """The rest of the text."""
         return self._advance(self._to_text(self.ids))
 
     def _advance(self, text: str) -> str:

@@ -1,4 +1,4 @@
-"""A vision encoder, layer by layer: features, and exactly the signals that a method asks for."""
+"""Runs a vision encoder layer by layer and computes the signals that a method needs."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ from pruning.base import Needs
 class VisionEncoder:
     """The stock modules of a vision tower, over B views of n tokens each.
 
-    Hidden state 0 is the embeddings, i + 1 what layer i yields.
+    Hidden state 0 is the embeddings, hidden state i + 1 the output of layer i.
     """
 
     tower: Any
-    feature_layer: int  # the hidden state that feeds the projector; negative counts from the end
+    feature_layer: int  # hidden state for the projector; negative counts from the end
 
     prefix: ClassVar[int] = 0  # tokens before the patches
 
     @property
     def deep_states(self) -> tuple[int, ...]:
-        """The hidden states that reach the LLM beside the features, shallow ones first."""
+        """Hidden states that the LLM receives besides the features, in ascending order."""
         return ()
 
     @property
@@ -41,56 +41,59 @@ class VisionEncoder:
 
     @property
     def side(self) -> int:
-        """Patches in a row, and rows."""
+        """Patches per row and per column."""
         return self.tower.config.image_size // self.tower.config.patch_size
 
     def span(self, needs: Needs) -> range:
-        """The hidden states asked for as shares of depth."""
+        """The hidden states of `needs.encoder_span`."""
         return self.between(needs.encoder_span, self.depth + 1)
 
     def receivers(self, needs: Needs) -> range:
-        """The layers whose received attention is asked for as shares of depth."""
+        """The layers of `needs.encoder_received`."""
         return self.between(needs.encoder_received, self.depth)
 
     def between(self, shares: tuple[float, float] | None, count: int) -> range:
-        """Those of `count` that lie between two shares of depth, both included."""
+        """The indices below `count` between two shares of depth, both included."""
         if shares is None:
             return range(0)
         low, high = (math.ceil(share * self.depth) for share in shares)
         return range(count)[low : high + 1]
 
-    def entered(self, needs: Needs) -> set[int]:
-        """The layers whose input says what is asked for; hidden state i enters layer i."""
+    def signal_layers(self, needs: Needs) -> set[int]:
+        """The layers whose keys or attention are needed; hidden state i is the input of layer i."""
         last = {self.depth - 1} if needs.encoder & {"last_attention", "last_keys"} else set()
         return {self.feature_state - 1, *self.receivers(needs), *last}
 
     def deepest(self, needs: Needs) -> int:
-        """The last hidden state that anybody looks at."""
-        return max([self.feature_state, *self.span(needs), *self.entered(needs)])
+        """The last hidden state that is needed."""
+        return max([self.feature_state, *self.span(needs), *self.signal_layers(needs)])
 
     def maps(self, pixels: Tensor, needs: Needs) -> dict[str, Tensor]:
-        """For pixels (B, 3, h, w), one vector a token (B, n, ·): features, and what is asked for.
+        """Features and signals (B, n, ·) by name, for pixels (B, 3, h, w).
 
-        Attention has one channel; hidden states, and what several layers say, lie one after
-        another in the channels.
+        Attention has one channel. Hidden states and attention of several layers are concatenated
+        along the channels.
         """
         states = self.hidden_states(pixels, needs)  # (B, n, Dv) each
         width = self.tower.config.hidden_size
         maps = {
             "features": states[self.feature_state],
-            **self.attended(states, needs, "", self.feature_state - 1),
-            **self.attended(states, needs, "last_", self.depth - 1, head_dim=width),
+            **self.layer_signals(states, needs, "", self.feature_state - 1),
+            **self.layer_signals(states, needs, "last_", self.depth - 1, head_dim=width),
         }
         if needs.encoder_received:
-            layers = self.receivers(needs)
-            maps["received"] = torch.cat([self.received(states, index) for index in layers], dim=-1)
+            received = [  # (B, n, 1) each, from every token of a view, [CLS] included
+                self.attention(index, states[index], self.keys(index, states[index]))
+                for index in self.receivers(needs)
+            ]
+            maps["received"] = torch.cat(received, dim=-1)
         if self.deep_states:
             maps["deepstack"] = torch.cat([states[index] for index in self.deep_states], dim=-1)
         if needs.encoder_span:
             maps["hidden"] = torch.cat([states[index] for index in self.span(needs)], dim=-1)
         return maps
 
-    def attended(
+    def layer_signals(
         self,
         states: dict[int, Tensor],
         needs: Needs,
@@ -98,44 +101,40 @@ class VisionEncoder:
         index: int,
         head_dim: int | None = None,
     ) -> dict[str, Tensor]:
-        """Of keys and attention of a layer, from [CLS] where there is one, those asked for."""
+        """Keys of a layer, and attention from [CLS] (or from all tokens), if in `needs`."""
         attention, keys = f"{kind}attention", f"{kind}keys"
-        asked = needs.encoder & {attention, keys}
-        if not asked:
+        names = needs.encoder & {attention, keys}
+        if not names:
             return {}
-        entered = states[index]
-        maps = {keys: self.keys(index, entered)}  # (B, n, Dv)
-        if attention in asked:
-            asking = entered[:, : self.prefix or None]  # [CLS], else every token
-            maps[attention] = self.given(index, asking, maps[keys], head_dim)
-        return {name: maps[name] for name in asked}
+        hidden = states[index]
+        maps = {keys: self.keys(index, hidden)}  # (B, n, Dv)
+        if attention in names:
+            rows = hidden[:, : self.prefix or None]  # [CLS], or every token if there is none
+            maps[attention] = self.attention(index, rows, maps[keys], head_dim)
+        return {name: maps[name] for name in names}
 
-    def keys(self, index: int, entered: Tensor) -> Tensor:
-        """Raw keys (B, n, Dv) of a layer entered by (B, n, Dv)."""
-        return encoder_keys(self.tower.encoder.layers[index], entered)
+    def keys(self, index: int, hidden: Tensor) -> Tensor:
+        """Raw keys (B, n, Dv) of a layer with input (B, n, Dv)."""
+        return encoder_keys(self.tower.encoder.layers[index], hidden)
 
-    def given(
-        self, index: int, asking: Tensor, keys: Tensor, head_dim: int | None = None
+    def attention(
+        self, index: int, rows: Tensor, keys: Tensor, head_dim: int | None = None
     ) -> Tensor:
-        """What the rows `asking` (B, Q, Dv) give each of a layer's `keys` (B, n, Dv): (B, n, 1).
+        """Attention (B, n, 1) of a layer from `rows` (B, Q, Dv) to `keys` (B, n, Dv).
 
-        The (H, n, n) of all views at once would be too much.
+        Computes one view at a time: (H, n, n) of all views would take too much memory.
         """
-        layer, views = self.tower.encoder.layers[index], zip(asking, keys, strict=True)
-        each = [received_attention(layer, *view, head_dim) for view in views]
-        return torch.stack(each)[..., None]
-
-    def received(self, states: dict[int, Tensor], index: int) -> Tensor:
-        """What every token of a view, [CLS] too, gives each in a layer: (B, n, 1)."""
-        return self.given(index, states[index], self.keys(index, states[index]))
+        layer, views = self.tower.encoder.layers[index], zip(rows, keys, strict=True)
+        received = [received_attention(layer, *view, head_dim) for view in views]
+        return torch.stack(received)[..., None]
 
     def hidden_states(self, pixels: Tensor, needs: Needs) -> dict[int, Tensor]:
-        """Those that are looked at. Layers deeper than the last of them do not run."""
+        """The hidden states that are needed. Deeper layers do not run."""
         wanted = {
             self.feature_state,
             *self.deep_states,
             *self.span(needs),
-            *self.entered(needs),
+            *self.signal_layers(needs),
         }
         hidden = self.embed(pixels)
         states = {0: hidden}
@@ -146,7 +145,7 @@ class VisionEncoder:
         return states
 
     def layer(self, index: int, hidden: Tensor) -> Tensor:
-        """Tokens (B, n, Dv) through layer `index`."""
+        """Output (B, n, Dv) of layer `index`."""
         return self.tower.encoder.layers[index](hidden, None)
 
     def embed(self, pixels: Tensor) -> Tensor:
@@ -154,7 +153,7 @@ class VisionEncoder:
         return self.tower.embeddings(pixels)
 
     def flops(self, needs: Needs, views: int) -> int:
-        """Of the patch embedding and the layers that run, over `views` views."""
+        """FLOPs of the patch embedding and the layers that run, over `views` views."""
         config, patches = self.tower.config, self.side**2
         heads, width = config.num_attention_heads, config.hidden_size
         layer = LayerShape(width, heads, heads, width // heads, config.intermediate_size, 2)

@@ -1,13 +1,12 @@
-"""What a run costs, from its token counts: floating-point operations.
+"""Counts floating-point operations of a run from its token counts.
 
 A multiply-accumulate is 2 FLOPs; only matrix products count. With n rows, width D, H query heads
 and G key-value heads of d, and an FFN of width I in m matrices (2 plain, 3 gated), a layer costs
 
     2·n·D·d·(2H + 2G)  +  4·n²·H·d  +  2·m·n·D·I
 
-Attention is counted over the full n², causal or not, as `torch.utils.flop_counter` counts it. What
-a method computes to decide is not counted here, but for a guide's whole run; its time is in the
-timeline.
+Counts attention over the full n², causal or not, like `torch.utils.flop_counter`. Does not count
+the method's own computation, except a guide's run; the timeline includes its time.
 """
 
 from __future__ import annotations
@@ -27,7 +26,7 @@ class LayerShape:
     ffn_matrices: int  # m
 
     def flops(self, rows: int) -> int:
-        """One layer over `rows` rows at once."""
+        """FLOPs of one layer over `rows` rows."""
         projections = 4 * rows * self.width * self.head_dim * (self.heads + self.kv_heads)
         attention = 4 * rows**2 * self.heads * self.head_dim
         ffn = 2 * self.ffn_matrices * rows * self.width * self.ffn
@@ -35,5 +34,5 @@ class LayerShape:
 
 
 def matmul_flops(rows: int, inner: int, outer: int) -> int:
-    """(rows, inner) times (inner, outer)."""
+    """FLOPs of the product (rows, inner) x (inner, outer)."""
     return 2 * rows * inner * outer

@@ -1,4 +1,4 @@
-"""One lane: a question about an upload, answered by a model under a compression method."""
+"""Runs one lane: a model answers a question about an upload with a compression method."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from models.engine.base import Adapter
-from models.engine.checks import check_kind, checked
+from models.engine.checks import check_kind, check_question
 from models.engine.decode import TextStream, decode
-from models.engine.guide import Guidance, ask
+from models.engine.guide import Guidance, run_guide
 from models.engine.prefill import prefill
 from models.engine.record import LaneResult, Phase, Timeline
 from models.engine.timeline import Stopwatch
@@ -30,11 +30,11 @@ def run_lane(
     cold: bool = False,
     stops: bool = True,
 ) -> Iterator[Phase | str | LaneResult]:
-    """Each `next` runs one step and gives what it brought: a phase's end, text, at last the result.
+    """Runs one step per `next` and yields its output: a phase, a text delta, or the result.
 
-    Steps are read, encode, compress, prefill, then each decoded token; a scheduler may put other
-    lanes' steps between them. Text deltas may be empty; joined, they are the answer. One that does
-    not stop makes all `max_new_tokens`, whatever they say: lanes are timed so.
+    Steps are read, encode, compress, prefill, then each decoded token; a scheduler may run other
+    lanes' steps between them. Text deltas may be empty; joined, they are the answer. With
+    `stops=False`, generates `max_new_tokens` regardless of end tokens, for timing.
     """
     if max_new_tokens < 1 or temperature < 0:
         raise ValueError(
@@ -50,10 +50,10 @@ def run_lane(
 
 
 class Lane:
-    """A lane under way: its steps, to be taken in order, each on the lane's own clock.
+    """The steps of a lane, to call in order, each timed by the lane's stopwatch.
 
-    The projector is timed where it runs: with the encoder where the method, or the model, works
-    behind it, else with prefill. A guide's whole run, its answer too, counts as compression.
+    The time of the projector counts as encode if the method or the model compresses after it,
+    otherwise as prefill. A guide's run, its answer included, counts as compress.
     """
 
     def __init__(
@@ -62,7 +62,7 @@ class Lane:
         check_kind(method.label, "method", method.media, media.kind)
         check_kind("This model", "model", adapter.media, media.kind)
         self.adapter, self.media, self.method = adapter, media, method
-        self.question = checked(question)
+        self.question = check_question(question)
         self.watch = Stopwatch(adapter.device)
         self.phases: list[Phase] = []
         self.guidance: Guidance | None = None
@@ -73,7 +73,7 @@ class Lane:
         self.watch.seconds["read"] += self.media.read_seconds
         layout, num_layers = self.prompt.layout, self.adapter.decoder.num_layers
         self.budget = self.method.budget(layout.num_placed, num_layers)
-        return self.ended("read", 0, len(layout))
+        return self.end_phase("read", 0, len(layout))
 
     def encode(self) -> Phase:
         with self.watch.running("encode"):
@@ -81,7 +81,7 @@ class Lane:
             if self.method.seam is Seam.PROJECTED:
                 visual = replace(visual, features=self.adapter.project(visual.features))
         self.visual = visual
-        return self.ended("encode", len(self.prompt.layout), len(visual))
+        return self.end_phase("encode", len(self.prompt.layout), len(visual))
 
     def compress(self) -> Phase:
         with self.watch.running("compress"):
@@ -89,8 +89,8 @@ class Lane:
             self.tokens = self.token_map.apply(self.visual.features)
             if self.budget.inner and "guidance" in self.method.needs.llm:
                 guide = self.adapter.guide.load() if self.adapter.guide else self.adapter
-                self.guidance = ask(guide, self.media, self.question, self.visual.layout)
-        return self.ended("compress", len(self.visual), len(self.token_map))
+                self.guidance = run_guide(guide, self.media, self.question, self.visual.layout)
+        return self.end_phase("compress", len(self.visual), len(self.token_map))
 
     def prefill(self) -> Phase:
         before = self.method.positions.before
@@ -108,12 +108,12 @@ class Lane:
             )
         self.kv_bytes = self.state.kv_bytes
         rows = self.state.rows_per_layer
-        return self.ended("prefill", rows[0], rows[-1])
+        return self.end_phase("prefill", rows[0], rows[-1])
 
     def decode(
         self, max_new_tokens: int, temperature: float, seed: int, stops: bool = True
     ) -> Iterator[str]:
-        """One delta a token, and what the last one left unfinished."""
+        """One text delta per token, and the rest of the text."""
         self.stream = TextStream(self.adapter.to_text)
         ids = decode(
             self.adapter.decoder,
@@ -126,7 +126,7 @@ class Lane:
         while (token := self.next_token(ids)) is not None:
             yield self.stream.push(token)
         yield self.stream.finish()
-        self.ended("decode", self.state.rows_per_layer[-1], len(self.stream.ids))
+        self.end_phase("decode", self.state.rows_per_layer[-1], len(self.stream.ids))
 
     def next_token(self, ids: Iterator[int]) -> int | None:
         with self.watch.running("decode"):
@@ -135,19 +135,19 @@ class Lane:
             self.first_token = self.watch.seconds["decode"]
         return token
 
-    def ended(self, name: str, tokens_in: int, tokens_out: int) -> Phase:
+    def end_phase(self, name: str, tokens_in: int, tokens_out: int) -> Phase:
         self.phases.append(Phase(name, self.watch.seconds[name], tokens_in, tokens_out))
         return self.phases[-1]
 
     def trace(self) -> TokenTrace:
-        """Drawn from the very maps that ran."""
-        ran = [(0, self.token_map), *self.inner_maps]
-        steps = tuple(TraceStep.of(layer, token_map) for layer, token_map in ran)
+        """The trace of the maps that were applied."""
+        maps = [(0, self.token_map), *self.inner_maps]
+        steps = tuple(TraceStep.of(layer, token_map) for layer, token_map in maps)
         return TokenTrace(self.visual.layout, steps, self.adapter.decoder.num_layers)
 
     @property
     def title(self) -> str:
-        """What was run, and who guided it where somebody did."""
+        """The method's title, with the guide's if a guide ran."""
         title = self.method.title_of(self.budget)
         if self.guidance is None:
             return title

@@ -1,4 +1,4 @@
-"""What a comparison leaves behind: frozen, numpy, and enough to draw and to save everything."""
+"""Results of a comparison, as frozen records with numpy arrays, for drawing and saving."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ PHASES = ("read", "encode", "compress", "prefill", "decode")
 
 @dataclass(frozen=True)
 class Phase:
-    """One phase of a lane: its seconds on the lane's own clock, and what went in and came out.
+    """One phase of a lane: its seconds and its token counts.
 
-    Read, encode and compress count visual tokens. Prefill counts rows in the first and in the last
-    LLM layer, decode the rows it starts from and the tokens it made.
+    Read, encode and compress count visual tokens; prefill counts rows in the first and the last LLM
+    layer; decode counts rows in the last LLM layer at its start, and generated tokens.
     """
 
     name: str  # of PHASES
@@ -34,15 +34,15 @@ class Timeline:
     """A lane's phases in order, measured with the device synchronised at every edge."""
 
     phases: tuple[Phase, ...]
-    first_token: float  # seconds of decode until the first token was chosen
-    cold: bool = False  # the first run of this shape in this process
+    first_token: float  # seconds of decode up to the first token
+    cold: bool = False  # first run of this shape in this process
 
     def seconds(self, name: str) -> float:
         return sum(phase.seconds for phase in self.phases if phase.name == name)
 
     @property
     def ttft(self) -> float:
-        """Seconds to the first token: everything before decode, and the first token's choice."""
+        """Time to first token in seconds: all phases before decode, and the first token's."""
         return sum(p.seconds for p in self.phases if p.name != "decode") + self.first_token
 
     @property
@@ -52,7 +52,7 @@ class Timeline:
 
 @dataclass(frozen=True, eq=False)
 class LaneResult:
-    """One method's run, finished."""
+    """The result of one method's run."""
 
     method: str
     title: str
@@ -65,14 +65,14 @@ class LaneResult:
     timeline: Timeline
     text_tokens: int
     kv_bytes: int
-    tflops: float  # encode + projector + prefill, see models/engine/flops.py for the formula
-    peak_bytes: int | None  # the most this lane added to the device allocator; None on the CPU
-    averages: Averages | None = None  # None in a recording of before they were kept
+    tflops: float  # encode + projector + prefill; formula in models/engine/flops.py
+    peak_bytes: int | None  # peak of this lane in the device allocator; None on the CPU
+    averages: Averages | None = None  # None in old recordings
 
 
 @dataclass(frozen=True)
 class LaneFailure:
-    """A lane that could not run, and why, in one sentence a person can act on."""
+    """A lane that failed, and the reason in one sentence for the visitor."""
 
     method: str
     title: str
@@ -81,7 +81,7 @@ class LaneFailure:
 
 @dataclass(frozen=True, eq=False)
 class Truth:
-    """What is known to be right, where the picture was drawn by us."""
+    """The correct answer, known for generated pictures."""
 
     answer: str
     box: tuple[float, float, float, float] | None = None
@@ -89,11 +89,11 @@ class Truth:
 
 @dataclass(frozen=True, eq=False)
 class Comparison:
-    """One question put to one model by several methods, vanilla first."""
+    """One model's answers to one question with several methods, vanilla first."""
 
     model: str
     question: str
-    media: Media  # the upload as it was read
+    media: Media
     lanes: tuple[LaneResult | LaneFailure, ...]
     conditions: Mapping[str, str]  # device, dtype, attention, versions, cold or warm
     truth: Truth | None = None

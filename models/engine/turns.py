@@ -1,7 +1,7 @@
-"""Steps of lanes run side by side on several devices; a model is loaded beside none of them.
+"""A lock: steps of lanes may run at the same time, but a model loads alone.
 
-For as long as transformers builds a model it changes the dtype in which all threads make new
-tensors, and two that build at once may leave it changed for good.
+While transformers builds a model, it changes torch's default dtype for all threads; two threads
+that build at the same time may leave it changed.
 """
 
 from __future__ import annotations
@@ -12,18 +12,18 @@ from contextlib import contextmanager
 
 
 class Turns:
-    """Of one process: many steps at once, or one load."""
+    """Allows many steps or one load at a time in this process."""
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
-        self._own = threading.local()  # .steps: of this thread
+        self._own = threading.local()  # .steps: number of steps of this thread, 0 or 1
         self._steps = 0
-        self._loads = 0  # that wait or run
+        self._loads = 0  # waiting or running
         self._loading = False
 
     @contextmanager
     def step(self) -> Iterator[None]:
-        """Waits while a model is loaded, or waits to be."""
+        """Waits until no load is running or waiting."""
         with self._changed:
             self._changed.wait_for(lambda: not self._loads)
             self._steps += 1
@@ -38,8 +38,8 @@ class Turns:
 
     @contextmanager
     def load(self) -> Iterator[None]:
-        """Waits for other loads and for all steps, but for one that this load is a part of."""
-        own = getattr(self._own, "steps", 0)  # the first step that asks a guide loads it
+        """Waits for other loads and for all steps, except the step that contains this load."""
+        own = getattr(self._own, "steps", 0)  # a step loads the guide at its first use
         with self._changed:
             self._loads += 1
             self._steps -= own

@@ -1,8 +1,8 @@
-"""Any resolution: a picture as one base view and, finer, as crops of its enlargement.
+"""Token layout of any-resolution pictures: a base view, and crops of an enlargement.
 
-The crops are joined to one raster, cut back to the picture, and scaled down where there are too
-many. So the picture is covered twice: its first tokens are the base view's, coarse, over all of it;
-the crops' follow and lie over the same ground. Each of their rows ends in an image_newline.
+The model joins the crops to one raster, removes the padding, and scales the raster down if it has
+too many tokens. So the tokens cover the picture twice: first those of the coarse base view, then
+those of the crops. Each row of crop tokens ends in an image_newline.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ from transformers.models.llava_onevision.modeling_llava_onevision import (
 
 from pruning.tokens import TokenLayout
 
-MUCH_TOO_MANY = 1.1  # times the side that the most crops allowed would have
+MAX_EXCESS = 1.1  # ratio of the raster's side to the allowed side; stock scales down above it
 
 
 def lay_out(config: Any, size: tuple[int, int]) -> tuple[TokenLayout, Tensor]:
-    """Where the tokens of a picture lie, and how many (R,) stand before each newline.
+    """The layout of a picture's tokens, and the number (R,) of tokens before each newline.
 
     Args:
         config: of the model.
-        size: height and width of the picture. Where one is so much longer than the other that no
-            row of patches is all picture, there is the base view only, and no newline.
+        size: height and width of the picture. A picture so narrow that no row of patches is free
+            of padding has the base view only, and no newline.
     """
     vision = config.vision_config
     side, pixels = vision.image_size // vision.patch_size, vision.image_size
@@ -37,15 +37,15 @@ def lay_out(config: Any, size: tuple[int, int]) -> tuple[TokenLayout, Tensor]:
     rows, cols = unpad_image(torch.empty(1, down * side, across * side), size).shape[1:]
     scale = min(down * pixels / size[0], across * pixels / size[1])
     y, x = (
-        edges(count * side, kept, length, scale, vision)
-        for count, kept, length in ((down, rows, size[0]), (across, cols, size[1]))
+        edges(count * side, unpadded, length, scale, vision)
+        for count, unpadded, length in ((down, rows, size[0]), (across, cols, size[1]))
     )
-    most = int(config.vision_aspect_ratio.removeprefix("anyres_max_")) * side**2
-    excess = math.sqrt(rows * cols / most)
-    if excess > MUCH_TOO_MANY:
-        y, x = coarser(y, int(rows // excess)), coarser(x, int(cols // excess))
-    seen = side * vision.patch_size / pixels
-    base = TokenLayout.regular(1, side, side, (0.0, 0.0, seen, seen))
+    max_tokens = int(config.vision_aspect_ratio.removeprefix("anyres_max_")) * side**2
+    excess = math.sqrt(rows * cols / max_tokens)
+    if excess > MAX_EXCESS:
+        y, x = resample(y, int(rows // excess)), resample(x, int(cols // excess))
+    covered = side * vision.patch_size / pixels
+    base = TokenLayout.regular(1, side, side, (0.0, 0.0, covered, covered))
     crops = cells(x, y)
     layout = TokenLayout(
         frame=np.zeros(len(base) + len(crops), dtype=np.int32),
@@ -54,30 +54,30 @@ def lay_out(config: Any, size: tuple[int, int]) -> tuple[TokenLayout, Tensor]:
     return layout, len(base) + (len(x) - 1) * (1 + torch.arange(len(y) - 1))
 
 
-def edges(total: int, kept: int, length: int, scale: float, vision: Any) -> np.ndarray:
-    """(kept + 1,) borders of the middle `kept` of `total` patches, as fractions of the picture.
+def edges(total: int, unpadded: int, length: int, scale: float, vision: Any) -> np.ndarray:
+    """Borders (unpadded + 1,) of the middle patches of `total`, as fractions of the picture.
 
     Args:
         total: patches of all crops along this side.
-        kept: those left once padding is cut off.
+        unpadded: patches without the padding.
         length: of the picture's side, in pixels.
         scale: of the enlargement.
-        vision: the encoder's config. Where patches do not fill a crop, the gap is its last one's.
+        vision: the encoder's config. If patches do not fill a crop, the last one includes the gap.
     """
     side, pixels = vision.image_size // vision.patch_size, vision.image_size
-    patch = (total - kept) // 2 + np.arange(kept + 1)
+    patch = (total - unpadded) // 2 + np.arange(unpadded + 1)
     border = patch // side * pixels + patch % side * vision.patch_size
-    drawn = min(math.ceil(length * scale), total // side * pixels)  # the rest is padding
-    return (border - (total // side * pixels - drawn) // 2) / drawn
+    enlarged = min(math.ceil(length * scale), total // side * pixels)  # the rest is padding
+    return (border - (total // side * pixels - enlarged) // 2) / enlarged
 
 
-def coarser(borders: np.ndarray, count: int) -> np.ndarray:
-    """(count + 1,) borders of as many equal parts."""
+def resample(borders: np.ndarray, count: int) -> np.ndarray:
+    """Borders (count + 1,) of `count` equal parts."""
     index = np.arange(len(borders))
     return np.interp(np.linspace(0, index[-1], count + 1), index, borders)
 
 
 def cells(x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """(rows · cols, 4) float32 boxes between the borders, in raster order."""
+    """Boxes (rows · cols, 4) float32 between the borders, in raster order."""
     row, col = (index.ravel() for index in np.indices((len(y) - 1, len(x) - 1)))
     return np.stack([x[col], y[row], x[col + 1], y[row + 1]], axis=1).astype(np.float32)

@@ -1,4 +1,4 @@
-"""A question as token ids: one chat turn around the place of one upload."""
+"""Tokenizes a question as one chat turn around the placeholder of one upload."""
 
 from __future__ import annotations
 
@@ -11,27 +11,27 @@ from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
 
 def load_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
-    """The tokenizer of a checkpoint, with its chat template wherever that is kept.
+    """The tokenizer of a checkpoint, with its chat template.
 
-    Repositories of llava-hf have it in chat_template.json, which only stock processors read.
+    Repositories of llava-hf keep the template in chat_template.json, which tokenizers do not read.
     """
     tokenizer = AutoTokenizer.from_pretrained(
         folder, local_files_only=True, trust_remote_code=False
     )
-    beside = folder / "chat_template.json"
-    if tokenizer.chat_template is None and beside.is_file():
-        tokenizer.chat_template = json.loads(beside.read_text(encoding="utf-8"))["chat_template"]
+    path = folder / "chat_template.json"
+    if tokenizer.chat_template is None and path.is_file():
+        tokenizer.chat_template = json.loads(path.read_text(encoding="utf-8"))["chat_template"]
     return tokenizer
 
 
-def turn(
+def tokenize_turn(
     tokenizer: PreTrainedTokenizerBase, question: str, kind: str, marker: int
 ) -> tuple[Tensor, Tensor]:
-    """Ids of the turn before and after its placeholder `marker`, for an upload of `kind`."""
-    check_signs(tokenizer, question)
+    """Ids before and after the placeholder `marker`, for an upload of `kind`."""
+    check_special_tokens(tokenizer, question)
     if tokenizer.chat_template is None:
         raise ValueError(
-            "The checkpoint has no chat template; wanted one in tokenizer_config.json, "
+            "The checkpoint has no chat template; add one to tokenizer_config.json, "
             "chat_template.jinja or chat_template.json."
         )
     content = [{"type": kind}, {"type": "text", "text": question}]
@@ -44,16 +44,16 @@ def turn(
     if len(places) != 1:
         raise ValueError(
             f"The chat template gives {len(places)} placeholders for one {kind}, wanted 1 token "
-            f"numbered {marker}: template, tokenizer and config.json are not of one checkpoint."
+            f"with id {marker}: template, tokenizer and config.json are from different checkpoints."
         )
     (at,) = places
     return ids[:at], ids[at + 1 :]
 
 
-def check_signs(tokenizer: PreTrainedTokenizerBase, question: str) -> None:
-    """Refuse a question with a sign of the model's own: it would be read as one, not as text."""
+def check_special_tokens(tokenizer: PreTrainedTokenizerBase, question: str) -> None:
+    """Raises `ValueError` if the question contains a special token, which is not read as text."""
     for token in sorted({*tokenizer.all_special_tokens, *tokenizer.get_added_vocab()}):
         if token in question:
             raise ValueError(
-                f"The question contains {token}, one of the model's own signs; leave it out."
+                f"The question contains {token}, a special token of the model; remove it."
             )

@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from models.engine.base import Prompt
-from models.families.chat import check_signs
+from models.families.chat import check_special_tokens
 from models.families.llava_onevision import LlavaOnevisionAdapter
 from models.uploads.media import Media
 from pruning.base import Needs, PositionStrategy
@@ -42,7 +42,7 @@ class LlavaVideoAdapter(LlavaOnevisionAdapter):
 
     def turn(self, question: str, kind: str) -> dict[str, Tensor]:
         """Tokenizes both halves on their own: Qwen2's tokenizer has no placeholder."""
-        check_signs(self.tokenizer, question)
+        check_special_tokens(self.tokenizer, question)
         halves = {"before": BEFORE, "after": AFTER.format(question)}
         return {
             half: torch.tensor(

@@ -1,4 +1,4 @@
-"""Qwen2.5-VL: most blocks of its encoder see windows only, and time ids of a clip are seconds."""
+"""Qwen2.5-VL: window attention in most encoder blocks, and time ids in proportion to seconds."""
 
 from __future__ import annotations
 
@@ -22,15 +22,14 @@ from models.uploads.media import Media
 class WindowedEncoder(QwenEncoder):
     """The stock modules of `Qwen2_5_VisionTransformerPretrainedModel`.
 
-    Tokens are put window by window, frame by frame; windows at the right and the lower border may
-    be smaller than the others.
+    Orders tokens by frame and window; windows at the right and lower border may be smaller.
     """
 
     ffn_matrices: ClassVar[int] = 3
 
     @cached_property
     def stock_windows(self) -> tuple[Tensor, Tensor]:
-        """The tokens (N,) window by window, and the first patch of each window and what follows."""
+        """The tokens (N,) in window order, and the bounds (windows + 1,) of windows in patches."""
         tower = self.tower
         order, starts = get_vision_window_index(
             self.patch_grid, tower.spatial_merge_size, tower.window_size, tower.patch_size
@@ -67,8 +66,9 @@ class Qwen25VLAdapter(QwenBase):
         config = self.model.config.vision_config
         if config.depth - 1 not in config.fullatt_block_indexes:
             raise ValueError(
-                f"The last of this Qwen2.5-VL's {config.depth} encoder blocks sees windows only; "
-                f"wanted it among those that see all, {config.fullatt_block_indexes}."
+                f"The last of this Qwen2.5-VL's {config.depth} encoder blocks has window "
+                f"attention; it must be one of those with full attention, "
+                f"{config.fullatt_block_indexes}."
             )
 
     def encoder_of(self, prompt: Prompt) -> WindowedEncoder:
@@ -76,7 +76,7 @@ class Qwen25VLAdapter(QwenBase):
 
     def times(self, media: Media, frames: int) -> tuple[int, ...]:
         config = self.model.config.vision_config
-        apart = np.diff(media.times).mean() if len(media.times) > 1 else 0.0  # seconds
-        step = config.tokens_per_second * config.temporal_patch_size * apart
-        nearly = 1e-6  # the mean of decimal fractions may miss a whole number by a hair
-        return tuple((np.arange(frames) * step + nearly).astype(int).tolist())
+        interval = np.diff(media.times).mean() if len(media.times) > 1 else 0.0  # seconds
+        step = config.tokens_per_second * config.temporal_patch_size * interval
+        tolerance = 1e-6  # rounding may put the mean just below a whole number
+        return tuple((np.arange(frames) * step + tolerance).astype(int).tolist())

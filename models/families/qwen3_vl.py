@@ -1,4 +1,4 @@
-"""Qwen3-VL: halfway states of its encoder join the picture's rows behind the LLM's first layers."""
+"""Qwen3-VL: adds hidden states of the encoder to the visual rows after the first LLM layers."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from pruning.tokens import VisualTokens
 
 @dataclass(frozen=True, eq=False)
 class DeepTokens(VisualTokens):
-    """Visual tokens with what joins them inside the LLM; methods see nothing of that."""
+    """Visual tokens with the states added inside the LLM, which methods do not see."""
 
     deepstack: tuple[Tensor, ...] = ()  # (N, D) each, for LLM layers 0, 1, …
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class DeepEncoder(QwenEncoder):
-    """The stock modules of `Qwen3VLVisionModel`: learned places, scaled to the picture."""
+    """The stock modules of `Qwen3VLVisionModel`: interpolates learned position embeddings."""
 
     ffn_matrices: ClassVar[int] = 2
 
@@ -47,14 +47,14 @@ class DeepEncoder(QwenEncoder):
         near, weights = near.to(self.order.device), weights.to(self.order.device)
         places = (tower.pos_embed(near) * weights[..., None]).sum(dim=1)  # (P, Dv)
         patches = super().embed(pixels)
-        return patches + self.by_frame(self.ordered(places)).to(patches.dtype)
+        return patches + self.by_frame(self.to_tower_order(places)).to(patches.dtype)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Qwen3VLAdapter(QwenBase):
-    """Runs the stock modules of `Qwen3VLForConditionalGeneration` one by one, on pictures.
+    """Runs the stock modules of `Qwen3VLForConditionalGeneration` one by one.
 
-    A clip would have its time written between its frames, which nothing here does.
+    Accepts no clips: the model expects time stamps as text between the frames.
     """
 
     media: ClassVar[frozenset[str]] = frozenset({"image"})
@@ -74,7 +74,7 @@ class Qwen3VLAdapter(QwenBase):
         rest = {name: values for name, values in maps.items() if name != "deepstack"}
         states = maps["deepstack"].flatten(0, 1).chunk(len(mergers), dim=-1)  # (P, Dv) each
         deepstack = tuple(
-            encoder.in_raster(merger(state.contiguous()))
+            encoder.to_raster_order(merger(state.contiguous()))
             for merger, state in zip(mergers, states, strict=True)
         )
         return super().tokens(prompt, needs, rest) | {"deepstack": deepstack}
@@ -93,6 +93,6 @@ class Qwen3VLAdapter(QwenBase):
     def flops(
         self, prompt: Prompt, needs: Needs, projected: int, rows_per_layer: tuple[int, ...]
     ) -> int:
-        """Every deep state has a merger of its own."""
+        """Adds one merger per deep state."""
         deep = len(self.encoder_of(prompt).deep_states) * self.merger_flops(prompt)
         return super().flops(prompt, needs, projected, rows_per_layer) + deep

@@ -1,8 +1,7 @@
-"""What Qwen's vision-language models share: merged tokens, ids on three axes, boxes in JSON.
+"""Base of the Qwen adapters: merged patches, ids on three axes, boxes in JSON.
 
-Patches meet the LLM in groups, merged by a network that is not linear: only from there on the
-tokens are those of the LLM, so methods of either seam act there. What the encoder says of patches
-is averaged over a group.
+A network that is not linear merges groups of patches into tokens, so methods of either seam act
+after it. Signals of patches are averaged over a group.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ from torch import Tensor
 from models.engine.base import Prompt, Sequence
 from models.engine.flops import matmul_flops
 from models.families.qwen_encoder import QwenEncoder
-from models.families.qwen_pixels import patches_of
+from models.families.qwen_pixels import to_patches
 from models.families.stock import StockAdapter
 from models.uploads.media import Media
 from pruning.axes import Extents, place_on_axes
@@ -29,22 +28,22 @@ WHOLE = (0.0, 0.0, 1.0, 1.0)
 
 @dataclass(frozen=True, eq=False, repr=False)
 class QwenBase(StockAdapter):
-    """Runs the stock modules of a Qwen model one by one. It has no [CLS].
+    """Runs the stock modules of a Qwen model one by one. The encoder has no [CLS].
 
-    A token of a clip stands for two frames and lies, in the layout, on the first of them.
+    A token of a clip covers two frames; the layout places it on the first of them.
     """
 
     _: KW_ONLY
-    most_pixels: int | None = None  # of a picture as the model sees it; None: the processor's own
-    most_frame_pixels: int = 768 * 28 * 28  # of a frame likewise; as Qwen's video processors
+    max_pixels: int | None = None  # of a resized picture; None = the processor's limit
+    max_frame_pixels: int = 768 * 28 * 28  # of a resized frame; the limit of Qwen's processors
 
     def encoder_of(self, prompt: Prompt) -> QwenEncoder:
         raise NotImplementedError
 
     def prepare(self, media: Media, question: str) -> Prompt:
         turn, is_clip = self.turn(question, media.kind), media.kind == "video"
-        most = self.most_frame_pixels if is_clip else self.most_pixels
-        pixels, (frames, rows, cols) = patches_of(media.frames, self.processor, most)
+        limit = self.max_frame_pixels if is_clip else self.max_pixels
+        pixels, (frames, rows, cols) = to_patches(media.frames, self.processor, limit)
         config = self.model.config.vision_config
         layout = TokenLayout.regular(
             frames, rows // config.spatial_merge_size, cols // config.spatial_merge_size
@@ -60,7 +59,7 @@ class QwenBase(StockAdapter):
         )
 
     def times(self, media: Media, frames: int) -> tuple[int, ...]:
-        """(T,) ids of the tokens' frames on the axis of time, from the first one's."""
+        """Time ids (T,) of the token frames, counted from the first one's."""
         return (0,) * frames
 
     def tokens(self, prompt: Prompt, needs: Needs, maps: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -69,10 +68,10 @@ class QwenBase(StockAdapter):
         for name in maps.keys() - merged.keys():
             groups = maps[name].flatten(0, 1).unflatten(0, (-1, encoder.group))
             merged[name] = groups.mean(dim=1)
-        return {name: encoder.in_raster(values) for name, values in merged.items()}
+        return {name: encoder.to_raster_order(values) for name, values in merged.items()}
 
     def project(self, features: Tensor) -> Tensor:
-        """Nothing is left to do: `encode` gives tokens in LLM space."""
+        """Identity: `encode` returns tokens in LLM space."""
         return features
 
     def splice(
@@ -84,7 +83,7 @@ class QwenBase(StockAdapter):
         strategy: PositionStrategy,
     ) -> Sequence:
         embed, start = self.decoder.embed, len(prompt.before)
-        positions, extents = self.numbered(prompt, strategy, token_map.anchors)
+        positions, extents = self.position_ids(prompt, strategy, token_map.anchors)
         return Sequence(
             embeds=torch.cat([embed(prompt.before), tokens, embed(prompt.after)]),
             positions=positions,
@@ -95,10 +94,10 @@ class QwenBase(StockAdapter):
             extents=extents,
         )
 
-    def numbered(
+    def position_ids(
         self, prompt: Prompt, strategy: PositionStrategy, anchors: Tensor
     ) -> tuple[Tensor, Extents]:
-        """Ids (3, S) of text, of survivors in the places of `anchors` (K,), and of text."""
+        """Ids (3, S) of the text and, in between, of survivors with `anchors` (K,)."""
         start, (_, rows, cols) = len(prompt.before), grid_of(prompt.layout, "Qwen")
         frame, row, col = coordinates(prompt.layout.grid, anchors.device)
         time = torch.tensor(prompt.times, device=anchors.device)[frame]
@@ -110,13 +109,13 @@ class QwenBase(StockAdapter):
         return torch.cat([before, ids, start + max(extents) + after], dim=1), extents
 
     def stock_pixels(self, prompt: Prompt) -> dict[str, Tensor]:
-        """The upload, with the ids of all its tokens.
+        """The upload, with the position ids of all rows.
 
-        Stock would start the text behind a clip by its sides alone, and among the ids of its time
-        where it is long; Qwen's own code, and ours, start it behind all of them.
+        Without them, transformers starts the text after a clip at the larger of its sides, inside
+        the time ids of a long clip. Qwen's own code and this one start it after all ids.
         """
-        everyone = torch.arange(len(prompt.layout), device=self.device)
-        positions, _ = self.numbered(prompt, PositionStrategy.PESP, everyone)
+        anchors = torch.arange(len(prompt.layout), device=self.device)
+        positions, _ = self.position_ids(prompt, PositionStrategy.PESP, anchors)
         grid = self.encoder_of(prompt).patch_grid.to(self.device)
         pixels = "pixel_values_videos" if prompt.kind == "video" else "pixel_values"
         return {
@@ -128,7 +127,7 @@ class QwenBase(StockAdapter):
     def flops(
         self, prompt: Prompt, needs: Needs, projected: int, rows_per_layer: tuple[int, ...]
     ) -> int:
-        """The merger runs over every group, whatever is left of them later."""
+        """Counts the merger over all groups: it runs before compression."""
         encoder = self.encoder_of(prompt).flops(needs)
         return encoder + self.merger_flops(prompt) + self.decoder.flops(rows_per_layer)
 

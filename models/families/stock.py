@@ -1,4 +1,4 @@
-"""What the adapters share: a chat turn about one upload, the stock modules, and the answer."""
+"""Base of all adapters: runs the modules of transformers on a chat turn about one upload."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from transformers.image_processing_backends import PilBackend
 from models.engine.base import Guide, Prompt
 from models.engine.decoder import Decoder
 from models.engine.encoder import VisionEncoder
-from models.families.chat import turn
+from models.families.chat import tokenize_turn
 from models.grounding import FORMATS, Format
 from pruning.base import Needs
 from pruning.tokens import TokenLayout, VisualTokens
@@ -47,7 +47,7 @@ class StockAdapter:
         }
 
     def encoder_of(self, prompt: Prompt) -> VisionEncoder:
-        """The encoder for what the prompt is about."""
+        """The encoder for the prompt's upload."""
         raise NotImplementedError
 
     @property
@@ -55,12 +55,12 @@ class StockAdapter:
         return Decoder(self.model.model.language_model, self.model.lm_head)
 
     def marker(self, kind: str) -> int:
-        """The id that holds the place of an upload of this kind."""
+        """The placeholder id of an upload of this kind."""
         return getattr(self.model.config, f"{kind}_token_id")
 
     def turn(self, question: str, kind: str) -> dict[str, Tensor]:
-        """The text of a `Prompt`: the chat turn before and after its one placeholder."""
-        before, after = turn(self.tokenizer, question, kind, self.marker(kind))
+        """Fields `before` and `after` of a `Prompt`: the chat turn around its placeholder."""
+        before, after = tokenize_turn(self.tokenizer, question, kind, self.marker(kind))
         return {"before": before.to(self.device), "after": after.to(self.device)}
 
     def encode(self, prompt: Prompt, needs: Needs) -> VisualTokens:
@@ -87,18 +87,17 @@ class StockAdapter:
         )
 
     def tokens(self, prompt: Prompt, needs: Needs, maps: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Maps of views (B, n, ·) as tokens (N, ·)."""
+        """Arranges maps of views (B, n, ·) as tokens (N, ·)."""
         raise NotImplementedError
 
     def layout(self, prompt: Prompt, needs: Needs) -> TokenLayout:
-        """Of the tokens that `encode` gives."""
+        """The layout of the tokens that `encode` returns."""
         return prompt.layout
 
     def generate(self, prompt: Prompt, max_new_tokens: int, **options: Any) -> Any:
-        """What stock transformers makes of the same prompt: the measure of our own loops.
+        """Output of stock transformers for the same prompt, as a reference in tests.
 
-        Greedy and nothing else: what generation_config.json advises for sampling, a penalty on
-        repetition too, is left out of both.
+        Greedy decoding; ignores the sampling settings of generation_config.json, as our loop does.
         """
         count = len(prompt.layout) + len(prompt.separators)
         marked = prompt.before.new_full((count,), self.marker(prompt.kind))
@@ -114,7 +113,7 @@ class StockAdapter:
         )
 
     def stock_pixels(self, prompt: Prompt) -> dict[str, Tensor]:
-        """The upload as stock `generate` takes it."""
+        """The upload as arguments of `generate` in transformers."""
         raise NotImplementedError
 
     @property

@@ -118,7 +118,7 @@ def test_a_lane_that_fails_is_named_and_the_exit_status_is_not_zero(tmp_path, ca
     ("change", "sentence"),
     [
         ({"question": "  "}, "question is empty"),
-        ({"question": "why " * 1250}, "at most 2,000"),
+        ({"question": "why " * 1250}, "the limit is 2,000"),
         ({"model": "gpt"}, "embedded-image"),
         ({"methods": "vanilla,fastx"}, "Choose one of"),
         ({"methods": "pooling.before+pooling.inner"}, "Unknown inner-LLM part 'pooling'. Choose"),
@@ -197,7 +197,9 @@ def test_a_model_whose_weights_are_not_here_is_one_sentence_and_exit_status_2(
     hub_cache.give_cache(tmp_path, monkeypatch)
     assert main(["compare", example()[0], "Where?", "--model", "llava-1.5-7b"]) == 2
     said = capsys.readouterr().err.strip()
-    assert said.startswith("tokenscope: LLaVA-1.5 7B is not here; fetch it with `hf download ")
+    assert said.startswith(
+        "tokenscope: LLaVA-1.5 7B is not downloaded; download it with `hf download "
+    )
     assert "\n" not in said
 
 

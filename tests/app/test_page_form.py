@@ -93,21 +93,21 @@ def test_models_whose_weights_are_here_are_offered_and_of_the_others_what_fetche
     tmp_path, monkeypatch
 ):
     for module in (choices, jobs):
-        monkeypatch.setattr(module, "is_here", lambda card: card.name.startswith("embedded"))
+        monkeypatch.setattr(module, "is_downloaded", lambda card: card.name.startswith("embedded"))
     offered = [name for _, name in choices.model_choices("embedded-image")]
     assert offered == ["embedded-image", "embedded-video"]
     note = choices.absent_note()
     assert "<code>hf download llava-hf/llava-1.5-7b-hf --revision main</code>" in note
     assert "Embedded" not in note
     for module in (choices, jobs):
-        monkeypatch.setattr(module, "is_here", lambda card: True)
+        monkeypatch.setattr(module, "is_downloaded", lambda card: True)
     assert choices.absent_note() == ""
     assert len(choices.model_choices("embedded-image")) == len(CATALOG)
 
 
 def test_the_model_that_is_set_is_offered_whether_its_weights_are_here_or_not(monkeypatch):
     for module in (choices, jobs):
-        monkeypatch.setattr(module, "is_here", lambda card: card.name.startswith("embedded"))
+        monkeypatch.setattr(module, "is_downloaded", lambda card: card.name.startswith("embedded"))
     for name, title in (
         ("llava-1.5-7b", "LLaVA-1.5 7B"),
         ("llava-1.5-7b@random", "LLaVA-1.5 7B (random weights)"),

@@ -141,7 +141,7 @@ def test_a_model_that_is_set_is_offered_whatever_its_weights(picture, model):
         ),
         ({"model": "llava-1.5-7b@random"}, "is not offered here"),
         ({"question": None}, "question is empty"),
-        ({"question": "Where \udcff?"}, "bytes that are no text"),
+        ({"question": "Where \udcff?"}, "bytes that are not text"),
         ({"retention_ratio": None}, "above 0 and at most 1"),
         ({"retention_ratio": "0.5"}, "above 0 and at most 1"),
         ({"retention_ratio": 0.005}, "wanted a number from 0.01"),

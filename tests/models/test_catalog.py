@@ -13,7 +13,7 @@ import pytest
 from models import catalog
 from models.catalog import CATALOG, RANDOM, find
 from models.families.anyres import lay_out
-from models.loading import FAMILIES, load, make
+from models.loading import FAMILIES, load, load_card
 from models.shapes import SHAPES
 from tests.tiny import clip, picture
 
@@ -28,7 +28,7 @@ def test_names_are_told_apart_and_every_card_can_be_loaded_by_its_family() -> No
 
 def test_a_model_comes_with_the_guide_that_its_card_names() -> None:
     guided = replace(find("embedded-image"), name="guided", guide="embedded-video")
-    named = make(guided, device="cpu").guide
+    named = load_card(guided, device="cpu").guide
     guide = named.load()
     assert named.title == find("embedded-video").title
     assert guide.media == find("embedded-video").media
@@ -43,7 +43,7 @@ def test_a_guide_is_a_model_of_the_list_that_takes_what_its_model_takes() -> Non
 
 def test_an_unknown_name_lists_those_there_are() -> None:
     for name in ("gpt", "llava-hf/llava-1.5-7b-hf", "llava-1.5-7b@noise", "../embedded", None):
-        with pytest.raises(ValueError, match="there is embedded-image, embedded-video, llava"):
+        with pytest.raises(ValueError, match="the models are embedded-image, embedded-video, "):
             find(name)
 
 
@@ -56,7 +56,7 @@ def test_after_a_name_the_same_shape_without_weights_is_asked_for() -> None:
 
 
 def test_a_model_that_ships_with_its_weights_is_not_built_without_them() -> None:
-    with pytest.raises(ValueError, match="ships with its weights; ask for embedded-image itself"):
+    with pytest.raises(ValueError, match="ships with its weights; choose embedded-image itself"):
         find(f"embedded-image{RANDOM}")
 
 
@@ -84,7 +84,7 @@ def test_the_large_models_make_no_more_tokens_than_their_cards_say() -> None:
 def test_listing_the_models_imports_nothing_heavy() -> None:
     code = (
         "import sys, models.catalog, models.loading, models.memory, models.weights;"
-        "models.weights.is_here(models.catalog.find('llava-1.5-7b'));"
+        "models.weights.is_downloaded(models.catalog.find('llava-1.5-7b'));"
         "print({'torch', 'transformers'} & set(sys.modules))"
     )
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from models.engine.decode import TextStream, choose
+from models.engine.decode import TextStream, sample_token
 from tests.tiny import tiny_llava
 
 TEXTS = ["plain", "naïve café", "日本語の文", "🙂🙃 mixed é", "a\N{COMBINING ACUTE ACCENT}", ""]
@@ -39,6 +39,6 @@ def test_special_tokens_are_not_text() -> None:
 def test_temperature_sharpens_or_flattens_the_draw() -> None:
     logits = torch.tensor([0.0, 1.0, 2.0])
     draw = torch.Generator().manual_seed(0)
-    assert choose(logits, 0.0, draw) == 2
-    assert {choose(logits, 0.01, draw) for _ in range(50)} == {2}
-    assert {choose(logits, 100.0, draw) for _ in range(50)} == {0, 1, 2}
+    assert sample_token(logits, 0.0, draw) == 2
+    assert {sample_token(logits, 0.01, draw) for _ in range(50)} == {2}
+    assert {sample_token(logits, 100.0, draw) for _ in range(50)} == {0, 1, 2}

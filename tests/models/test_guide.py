@@ -66,7 +66,7 @@ def asked(adapter: Adapter, media: Media) -> Tensor:
     """The importance (N,) that a model gives its own tokens."""
     with torch.inference_mode():
         layout = adapter.prepare(media, QUESTION).layout
-        return guide.ask(adapter, media, QUESTION, layout).importance
+        return guide.run_guide(adapter, media, QUESTION, layout).importance
 
 
 @torch.inference_mode()

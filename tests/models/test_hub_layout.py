@@ -16,8 +16,8 @@ from transformers import LlavaProcessor
 
 from models.catalog import find
 from models.engine.base import Adapter
-from models.families.chat import turn
-from models.loading import make
+from models.families.chat import tokenize_turn
+from models.loading import load_card
 from models.uploads.media import Media
 from tests.models.hub import PADDED_VOCABULARY, save_llava, save_onevision
 from tests.models.test_exactness import assert_equal
@@ -37,7 +37,7 @@ def load(name: str, folder: Path, dtype: str = "float32") -> tuple[Any, Adapter]
     card, save = CHECKPOINTS[name]
     saved = save(folder)
     found = replace(find(card), source=str(folder), media=frozenset({"image", "video"}))
-    return saved, make(found, "cpu", dtype)
+    return saved, load_card(found, "cpu", dtype)
 
 
 def uploads(adapter: Adapter) -> list[Media]:
@@ -116,22 +116,22 @@ def test_ids_beyond_the_tokenizer_have_no_text(name: str, tmp_path: Path) -> Non
 @each_checkpoint
 def test_the_placeholder_in_a_question_is_refused(name: str, tmp_path: Path) -> None:
     _, adapter = load(name, tmp_path)
-    with pytest.raises(ValueError, match="contains <image>, one of the model's own signs"):
+    with pytest.raises(ValueError, match="contains <image>, a special token of the model"):
         adapter.prepare(uploads(adapter)[0], "Where is <image>?")
 
 
 def test_a_placeholder_that_is_no_single_token_is_refused(tmp_path: Path) -> None:
     _, adapter = load("llava-1.5", tmp_path)
     with pytest.raises(ValueError, match="gives 0 placeholders for one image, wanted 1 token"):
-        turn(adapter.tokenizer, "Where?", "image", PADDED_VOCABULARY - 1)
+        tokenize_turn(adapter.tokenizer, "Where?", "image", PADDED_VOCABULARY - 1)
 
 
 def test_a_checkpoint_without_a_chat_template_is_refused(tmp_path: Path) -> None:
     save_llava(tmp_path)
     (tmp_path / "chat_template.json").unlink()
     card = replace(find("embedded-image"), source=str(tmp_path))
-    adapter = make(card, "cpu", "float32")
-    with pytest.raises(ValueError, match=r"has no chat template; wanted one in .*chat_template"):
+    adapter = load_card(card, "cpu", "float32")
+    with pytest.raises(ValueError, match=r"has no chat template; add one to .*chat_template"):
         adapter.prepare(picture(), "Where?")
 
 
@@ -139,4 +139,4 @@ def test_features_of_several_layers_are_refused(tmp_path: Path) -> None:
     save_llava(tmp_path, vision_feature_layer=[-2, -1])
     card = replace(find("embedded-image"), source=str(tmp_path))
     with pytest.raises(ValueError, match="of one layer"):
-        make(card, "cpu", "float32")
+        load_card(card, "cpu", "float32")

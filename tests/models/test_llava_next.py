@@ -31,7 +31,7 @@ from models.checkpoints.llava_next import (
 from models.engine.pipeline import run_lane
 from models.families.chat import load_tokenizer
 from models.families.llava_video import LlavaVideoAdapter
-from models.loading import make
+from models.loading import load_card
 from pruning.methods import create
 from tests.models.hub import PINPOINTS, TEXT, qwen_tokenizer, save_json, save_shards
 from tests.models.test_exactness import assert_equal
@@ -227,7 +227,7 @@ def test_a_checkpoint_of_the_original_layout_is_loaded_by_its_card(
     save_original(tmp_path, tensors)
     monkeypatch.setattr(loading, "config_of", lambda card: translate_config(CONFIG))
     card = replace(find("llava-video-7b"), source=str(tmp_path), revision="")
-    loaded = make(replace(card, tokens=100), "cpu")
+    loaded = load_card(replace(card, tokens=100), "cpu")
     *_, result = run_lane(loaded, clip(), "What moves?", create("vanilla"), max_new_tokens=2)
     assert result.trace.layout.num_placed == 8 * 4, "eight frames of 2 x 2 pooled tokens"
     assert loaded.model.name_or_path == str(tmp_path)

@@ -173,7 +173,7 @@ def test_a_prompt_tells_no_times_unless_the_config_says_so() -> None:
 
 def test_a_sign_of_the_model_in_a_question_is_refused() -> None:
     adapter = tiny_llava_video()
-    with pytest.raises(ValueError, match="contains <image>, one of the model's own signs"):
+    with pytest.raises(ValueError, match="contains <image>, a special token of the model"):
         adapter.prepare(clip(), "Where is <image>?")
 
 

@@ -78,12 +78,12 @@ def test_half_precision_keeps_the_rotary_frequencies_whole(checkpoints: None, na
 
 def test_a_checkpoint_of_the_hub_is_known_by_its_commit(checkpoints: None) -> None:
     path = load("llava-1.5-7b", device="cpu").model.name_or_path
-    assert weights.commit(path) == f"llava-hf/llava-1.5-7b-hf at {hub_cache.COMMIT}"
-    assert weights.commit(load("embedded-image", device="cpu").model.name_or_path) == ""
+    assert weights.snapshot_commit(path) == f"llava-hf/llava-1.5-7b-hf at {hub_cache.COMMIT}"
+    assert weights.snapshot_commit(load("embedded-image", device="cpu").model.name_or_path) == ""
 
 
 def test_pickled_weights_are_not_read(checkpoints: None) -> None:
-    found = weights.folder(find("embedded-image"))
+    found = weights.find_folder(find("embedded-image"))
     torch.save(tiny_llava().model.state_dict(), found / "pytorch_model.bin")
     (found / "model.safetensors").unlink()
     with pytest.raises(ValueError, match="has no weights"):
@@ -94,7 +94,7 @@ def test_pickled_weights_are_not_read(checkpoints: None) -> None:
 
 
 def test_a_dtype_that_is_none_is_answered_with_those_there_are() -> None:
-    with pytest.raises(ValueError, match="dtype is 'int8', wanted one of float32, float16, bf"):
+    with pytest.raises(ValueError, match="dtype is 'int8'; choose one of float32, float16, bf"):
         load("embedded-image", device="cpu", dtype="int8")
 
 
@@ -143,5 +143,5 @@ def test_a_large_shape_without_weights_runs_in_the_memory_it_was_said_to_need(na
         run = create(method, **({} if method == "vanilla" else {"retention_ratio": 1 / 3}))
         *_, result = run_lane(adapter, picture(900, 1300), "What is this?", run, max_new_tokens=8)
         assert result.new_tokens == 8
-    said = memory.needed(config, card.tokens, "bfloat16")
+    said = memory.estimate(config, card.tokens, "bfloat16")
     assert said.weights <= torch.cuda.max_memory_allocated() <= said.total

@@ -10,7 +10,7 @@ import torch
 from models import memory
 from models.catalog import CATALOG, find
 from models.loading import load
-from models.memory import GIB, check_clip, free, needed, parameters
+from models.memory import GIB, check_clip, estimate, free, parameters
 from models.shapes import SHAPES
 from pruning.methods import create
 from tests.tiny import SETTINGS, Setting, prefilled, tiny_llava, tiny_onevision
@@ -33,7 +33,7 @@ def test_a_shape_has_as_many_parameters_as_its_checkpoint(name: str) -> None:
 
 
 def test_the_weights_of_7b_in_half_precision_are_13_gib() -> None:
-    wanted = needed(SHAPES["llava-1.5-7b"](), 576, "bfloat16")
+    wanted = estimate(SHAPES["llava-1.5-7b"](), 576, "bfloat16")
     assert round(wanted.weights / GIB, 1) == 13.2
     assert wanted.total == wanted.weights + wanted.cache + wanted.work
 
@@ -43,7 +43,7 @@ def test_the_cache_is_counted_as_it_is(setting: Setting) -> None:
     lane = prefilled(setting.model(), create("vanilla"), setting.upload())
     tokens, text = len(lane.prompt.layout), lane.prompt.num_text
     config, rows = lane.adapter.model.config, tokens + text
-    cache, _ = memory.prompt(config, tokens + text - memory.TEXT, lanes=1)
+    cache, _ = memory.count_numbers(config, tokens + text - memory.TEXT, lanes=1)
     assert cache * 4 == lane.state.kv_bytes and rows == lane.state.rows_per_layer[0]
 
 
@@ -71,7 +71,7 @@ def test_what_cannot_fit_is_refused_before_it_is_built(
 ) -> None:
     monkeypatch.setattr(memory, "free", lambda device: 2 * GIB)
     with pytest.raises(
-        ValueError, match=r"needs \d.* GiB \(weights .*, and 2.0 GiB is free on cpu"
+        ValueError, match=r"needs \d.* GiB \(weights .*, but 2.0 GiB is free on cpu"
     ):
         load(f"{name}@random", device="cpu")
 
@@ -96,7 +96,7 @@ def test_a_clip_of_too_many_frames_is_refused(monkeypatch: pytest.MonkeyPatch) -
     card, adapter = find("embedded-video"), tiny_onevision()
     monkeypatch.setattr(memory, "free", lambda device: 64 * 2**20)
     check_clip(card, adapter, frames=8, lanes=4)
-    with pytest.raises(ValueError, match=r"512 frames need .* ask for fewer frames or fewer met"):
+    with pytest.raises(ValueError, match=r"512 frames need .* choose fewer frames or fewer met"):
         check_clip(card, adapter, frames=512, lanes=4)
 
 

@@ -111,7 +111,7 @@ def test_the_cache_is_measured_before_decode(adapter: LlavaAdapter) -> None:
     ("question", "sentence"),
     [
         ("  \n ", "The question is empty"),
-        ("a" * 2001, "2,001 characters; at most 2,000"),
+        ("a" * 2001, "2,001 characters; the limit is 2,000"),
         ("Where is <image>?", "contains <image>"),
     ],
 )

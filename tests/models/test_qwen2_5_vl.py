@@ -15,7 +15,7 @@ from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLIm
 from models.engine.base import Prompt
 from models.engine.pipeline import run_lane
 from models.families.qwen2_5_vl import Qwen25VLAdapter
-from models.families.qwen_pixels import patches_of
+from models.families.qwen_pixels import to_patches
 from models.uploads.media import Media
 from pruning.base import Needs
 from pruning.methods import create
@@ -68,7 +68,7 @@ def written_down(
     """Dense attention (H, P, P), raw keys (P, Dv) and hidden states (P, Dv), in raster order."""
     encoder, tower = adapter.encoder_of(prompt), adapter.model.model.visual
     places = torch.arange(len(prompt.pixels))
-    raster = encoder.ordered(places[:, None]).squeeze(1).argsort()
+    raster = encoder.to_tower_order(places[:, None]).squeeze(1).argsort()
     cos, sin = (table[raster] for table in encoder.rope)  # (P, 1, d) each
     patches = tower.patch_embed(prompt.pixels)
     attentions, keys, states = [], [], [patches]
@@ -205,9 +205,9 @@ def frames_of(patches: Tensor, grid: tuple[int, int, int]) -> Tensor:
 def test_a_patch_lies_over_two_frames_and_the_last_is_repeated() -> None:
     media = clip(5)
     processor = tiny_qwen2_5_vl().processor
-    pixels = frames_of(*patches_of(media.frames, processor, None))
+    pixels = frames_of(*to_patches(media.frames, processor, None))
     for index, frame in enumerate([*media.frames, media.frames[-1]]):
-        alone = frames_of(*patches_of(frame[None], processor, None))
+        alone = frames_of(*to_patches(frame[None], processor, None))
         assert torch.equal(pixels[index], alone[0])
         assert torch.equal(alone[0], alone[1])
     assert len(pixels) == 6
@@ -222,7 +222,7 @@ def test_a_picture_is_what_the_processor_makes_of_it() -> None:
 
 
 def test_a_picture_is_no_larger_than_asked() -> None:
-    adapter = replace(tiny_qwen2_5_vl(), most_pixels=2500, most_frame_pixels=1300)
+    adapter = replace(tiny_qwen2_5_vl(), max_pixels=2500, max_frame_pixels=1300)
     height, width = adapter.prepare(picture(100, 200), "?").size
     assert 0 < height * width <= 2500
     height, width = adapter.prepare(clip(), "?").size
@@ -231,12 +231,12 @@ def test_a_picture_is_no_larger_than_asked() -> None:
 
 def test_a_processor_s_own_limits_hold() -> None:
     large = Qwen2VLImageProcessorPil(patch_size=8, min_pixels=1024, max_pixels=2048)
-    pixels, _ = patches_of(picture(200, 200).frames, large, 10**9)
+    pixels, _ = to_patches(picture(200, 200).frames, large, 10**9)
     assert len(pixels) * 64 <= 2048
 
 
 def test_what_is_too_narrow_is_refused_in_a_sentence() -> None:
-    with pytest.raises(ValueError, match="is 500 x 1 pixels; this model takes sides"):
+    with pytest.raises(ValueError, match="is 500 x 1 pixels; for this model, one side"):
         tiny_qwen2_5_vl().prepare(picture(1, 500), "?")
 
 
@@ -268,5 +268,5 @@ def test_boxes_are_read_in_pixels_of_the_picture_as_it_was_seen() -> None:
 def test_an_encoder_that_ends_in_windows_is_refused() -> None:
     vision = SimpleNamespace(depth=4, fullatt_block_indexes=[1])
     model = SimpleNamespace(config=SimpleNamespace(vision_config=vision))
-    with pytest.raises(ValueError, match="sees windows only"):
+    with pytest.raises(ValueError, match="has window attention"):
         Qwen25VLAdapter(model, None, None)

@@ -39,25 +39,25 @@ def refusal() -> str:
 
 
 def test_a_snapshot_in_the_cache_is_found_at_its_commit(snapshot: Path) -> None:
-    assert weights.folder(CARD) == snapshot and weights.is_here(CARD)
-    assert weights.commit(str(snapshot)) == f"llava-hf/llava-1.5-7b-hf at {COMMIT}"
+    assert weights.find_folder(CARD) == snapshot and weights.is_downloaded(CARD)
+    assert weights.snapshot_commit(str(snapshot)) == f"llava-hf/llava-1.5-7b-hf at {COMMIT}"
 
 
 def test_what_is_no_snapshot_has_no_commit(tmp_path: Path) -> None:
-    assert weights.commit(str(tmp_path)) == weights.commit("") == ""
+    assert weights.snapshot_commit(str(tmp_path)) == weights.snapshot_commit("") == ""
 
 
 def test_weights_that_are_not_here_come_with_the_command_that_fetches_them(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     hub_cache.give_cache(tmp_path, monkeypatch)
-    assert refusal() == f"LLaVA-1.5 7B is not here; fetch it with {COMMAND}."
-    assert not weights.is_here(CARD)
+    assert refusal() == f"LLaVA-1.5 7B is not downloaded; download it with {COMMAND}."
+    assert not weights.is_downloaded(CARD)
 
 
 def test_the_command_is_one_that_the_hubs_client_has() -> None:
     hf = Path(sys.executable).with_name("hf")
-    program, *arguments = weights.command(CARD).split()
+    program, *arguments = weights.download_command(CARD).split()
     assert program == "hf"
     ran = subprocess.run(
         [hf, *arguments, "--force-download", "--help"], capture_output=True, text=True, check=True
@@ -67,8 +67,8 @@ def test_the_command_is_one_that_the_hubs_client_has() -> None:
 
 def test_the_cache_is_where_the_environment_says(snapshot: Path) -> None:
     code = (
-        "from models.catalog import find; from models.weights import folder;"
-        f"print(folder(find({CARD.name!r})))"
+        "from models.catalog import find; from models.weights import find_folder;"
+        f"print(find_folder(find({CARD.name!r})))"
     )
     moved = {"HF_HUB_CACHE": str(snapshot.parents[2]), "HF_HUB_OFFLINE": "1"}
     ran = subprocess.run(
@@ -86,13 +86,13 @@ def test_a_gated_repository_asks_for_consent_first(
 ) -> None:
     hub_cache.give_cache(tmp_path, monkeypatch)
     with pytest.raises(ValueError, match=r"accepting its terms at .*7b-hf and `hf auth login`"):
-        weights.folder(replace(CARD, gated=True))
+        weights.find_folder(replace(CARD, gated=True))
 
 
 def test_another_revision_does_not_stand_in(snapshot: Path) -> None:
-    asked = replace(CARD, revision="f" * 40)
-    with pytest.raises(ValueError, match=f"another revision than {'f' * 40}; fetch .* {'f' * 40}`"):
-        weights.folder(asked)
+    revision = "f" * 40
+    with pytest.raises(ValueError, match=f"another revision than {revision}; .* {revision}`"):
+        weights.find_folder(replace(CARD, revision=revision))
 
 
 def cut(path: Path) -> None:
@@ -112,17 +112,37 @@ def replace_by(text: str) -> Callable[[Path], None]:
 @pytest.mark.parametrize(
     ("name", "harm", "sentence"),
     [
-        ("model-00002-of-*", Path.unlink, r"in part only, without model-00002-of-.*; fetch the"),
-        ("tokenizer_config.json", Path.unlink, "in part only, without tokenizer_config.json"),
-        ("model.safetensors.index.json", replace_by("{"), "in part only, without model.safetens"),
-        ("model-00001-of-*", cut, r"model-00001-of-\S+ of LLaVA-1.5 7B is damaged \(.*fetch it a"),
+        (
+            "model-00002-of-*",
+            Path.unlink,
+            "without model-00002-of-.*; download the rest",
+        ),
+        (
+            "tokenizer_config.json",
+            Path.unlink,
+            "downloaded, without tokenizer_config.json",
+        ),
+        (
+            "model.safetensors.index.json",
+            replace_by("{"),
+            "partly downloaded, without model.saf",
+        ),
+        (
+            "model-00001-of-*",
+            cut,
+            r"model-00001-of-\S+ of LLaVA-1.5 7B is damaged \(.*again",
+        ),
         ("model-00001-of-*", replace_by("version https://git-lfs"), "is damaged"),
-        ("config.json", replace_by("{"), "config.json of LLaVA-1.5 7B is damaged; fetch it again"),
-        ("config.json", replace_by("{}"), "is a none here, wanted a LlavaForCond"),
+        (
+            "config.json",
+            replace_by("{"),
+            "config.json of LLaVA-1.5 7B is damaged; download",
+        ),
+        ("config.json", replace_by("{}"), "is a none, wanted a LlavaForCond"),
         (
             "config.json",
             replace_by('{"architectures": ["LlamaForCausalLM"]}'),
-            "is a LlamaForCausalLM here, wanted a LlavaForConditionalGeneration",
+            "is a LlamaForCausalLM, wanted a LlavaForConditionalGeneration",
         ),
         ("tokenizer.json", replace_by("{"), "cannot be read"),
         ("preprocessor_config.json", replace_by("{"), "cannot be read"),

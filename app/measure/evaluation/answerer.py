@@ -14,7 +14,7 @@ from PIL import Image, ImageOps
 from app.measure.asking import Case, Refusal, ask
 from models.catalog import find
 from models.engine.base import Adapter
-from models.engine.checks import checked
+from models.engine.checks import check_question
 from models.engine.record import LaneResult
 from models.loading import load
 from models.uploads.media import Media, drawn
@@ -78,7 +78,7 @@ class Answerer:
 
     def _case(self, request: Request) -> tuple[Case, Decoding]:
         try:
-            question = checked(PLACEHOLDER.sub("", request.text))
+            question = check_question(PLACEHOLDER.sub("", request.text))
             decoding = Decoding.parse(request.options)
         except ValueError as error:
             raise ValueError(f"{request.place}: {error}") from error
