@@ -185,7 +185,7 @@ def find(name: str) -> ModelCard:
         if card.name == plain:
             return card if name == plain else without_weights(card)
     names = ", ".join(card.name for card in CATALOG)
-    raise ValueError(f"There is no model {name!r}; the models are {names}.")
+    raise ValueError(f"There is no model {name!r}; choose from {names}.")
 
 
 def without_weights(card: ModelCard) -> ModelCard:

@@ -43,7 +43,7 @@ def test_a_guide_is_a_model_of_the_list_that_takes_what_its_model_takes() -> Non
 
 def test_an_unknown_name_lists_those_there_are() -> None:
     for name in ("gpt", "llava-hf/llava-1.5-7b-hf", "llava-1.5-7b@noise", "../embedded", None):
-        with pytest.raises(ValueError, match="the models are embedded-image, embedded-video, "):
+        with pytest.raises(ValueError, match="choose from embedded-image, embedded-video, "):
             find(name)
 
 
