@@ -1,6 +1,6 @@
-"""The shapes of the published checkpoints: for counting, and for building them with random weights.
+"""Configs of the published checkpoints, for counting and for random weights.
 
-Sizes are those of each repository's config.json. A function makes a new config, to be changed.
+Sizes are those of each repository's config.json. Each call returns a new config.
 """
 
 from __future__ import annotations
@@ -20,7 +20,24 @@ from transformers import (
 )
 
 
-def llava(**llm: int) -> LlavaConfig:
+def llm_sizes(width: int, ffn: int, layers: int, heads: int, kv_heads: int) -> dict[str, int]:
+    return {
+        "hidden_size": width,
+        "intermediate_size": ffn,
+        "num_hidden_layers": layers,
+        "num_attention_heads": heads,
+        "num_key_value_heads": kv_heads,
+    }
+
+
+QWEN2_500M = llm_sizes(896, 4864, layers=24, heads=14, kv_heads=2)
+QWEN2_3B = llm_sizes(2048, 11008, layers=36, heads=16, kv_heads=2)
+QWEN2_7B = llm_sizes(3584, 18944, layers=28, heads=28, kv_heads=4)
+QWEN3_8B = llm_sizes(4096, 12288, layers=36, heads=32, kv_heads=8)
+ROPE = {"rope_type": "default", "rope_theta": 1e6}
+
+
+def llava(llm: dict[str, int]) -> LlavaConfig:
     """CLIP-L/14 at 336 pixels, and a Vicuna."""
     vision = CLIPVisionConfig(
         hidden_size=1024,
@@ -41,40 +58,11 @@ def llava(**llm: int) -> LlavaConfig:
 
 
 def llava_7b() -> LlavaConfig:
-    return llava(
-        hidden_size=4096,
-        intermediate_size=11008,
-        num_hidden_layers=32,
-        num_attention_heads=32,
-        num_key_value_heads=32,
-    )
+    return llava(llm_sizes(4096, 11008, layers=32, heads=32, kv_heads=32))
 
 
 def llava_13b() -> LlavaConfig:
-    return llava(
-        hidden_size=5120,
-        intermediate_size=13824,
-        num_hidden_layers=40,
-        num_attention_heads=40,
-        num_key_value_heads=40,
-    )
-
-
-QWEN2_500M = {
-    "hidden_size": 896,
-    "intermediate_size": 4864,
-    "num_hidden_layers": 24,
-    "num_attention_heads": 14,
-    "num_key_value_heads": 2,
-}
-QWEN2_7B = {
-    "hidden_size": 3584,
-    "intermediate_size": 18944,
-    "num_hidden_layers": 28,
-    "num_attention_heads": 28,
-    "num_key_value_heads": 4,
-}
-ROPE = {"rope_type": "default", "rope_theta": 1e6}
+    return llava(llm_sizes(5120, 13824, layers=40, heads=40, kv_heads=40))
 
 
 def onevision(llm: dict[str, int], vocabulary: int, *, tied: bool) -> LlavaOnevisionConfig:
@@ -115,7 +103,7 @@ def onevision_7b() -> LlavaOnevisionConfig:
 
 
 def llava_video_7b() -> LlavaOnevisionConfig:
-    """OneVision's; the layout of clips is as its authors tell, not read from its file."""
+    """OneVision's config, with the clip layout that the authors describe."""
     config = onevision(QWEN2_7B, 152064, tied=False)
     config.mm_spatial_pool_mode, config.mm_spatial_pool_stride = "average", 2
     config.mm_newline_position, config.add_time_instruction = "grid", True
@@ -123,7 +111,7 @@ def llava_video_7b() -> LlavaOnevisionConfig:
 
 
 def qwen_2_5_vl(llm: dict[str, int], vocabulary: int, *, tied: bool) -> Qwen2_5_VLConfig:
-    """A windowed encoder of 32 layers, and a Qwen2 that numbers rows along three axes."""
+    """An encoder of 32 layers with window attention, and a Qwen2 with three position axes."""
     vision = {
         "depth": 32,
         "hidden_size": 1280,
@@ -149,14 +137,7 @@ def qwen_2_5_vl(llm: dict[str, int], vocabulary: int, *, tied: bool) -> Qwen2_5_
 
 
 def qwen_2_5_vl_3b() -> Qwen2_5_VLConfig:
-    llm = {
-        "hidden_size": 2048,
-        "intermediate_size": 11008,
-        "num_hidden_layers": 36,
-        "num_attention_heads": 16,
-        "num_key_value_heads": 2,
-    }
-    return qwen_2_5_vl(llm, 151936, tied=True)
+    return qwen_2_5_vl(QWEN2_3B, 151936, tied=True)
 
 
 def qwen_2_5_vl_7b() -> Qwen2_5_VLConfig:
@@ -164,7 +145,7 @@ def qwen_2_5_vl_7b() -> Qwen2_5_VLConfig:
 
 
 def qwen_3_vl_8b() -> Qwen3VLConfig:
-    """An encoder of 27 layers that also feeds the LLM's first ones, and a Qwen3."""
+    """An encoder of 27 layers that feeds the LLM's first layers too, and a Qwen3."""
     vision = {
         "depth": 27,
         "hidden_size": 1152,
@@ -184,12 +165,8 @@ def qwen_3_vl_8b() -> Qwen3VLConfig:
         "mrope_interleaved": True,
     }
     text = {
+        **QWEN3_8B,
         "vocab_size": 151936,
-        "hidden_size": 4096,
-        "intermediate_size": 12288,
-        "num_hidden_layers": 36,
-        "num_attention_heads": 32,
-        "num_key_value_heads": 8,
         "head_dim": 128,
         "max_position_embeddings": 262144,
         "rope_parameters": rope,

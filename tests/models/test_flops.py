@@ -1,4 +1,4 @@
-"""The formula is the counter, and the published staircases are the formula."""
+"""The FLOPs formula equals torch's counter and the papers' published numbers."""
 
 from __future__ import annotations
 
@@ -12,11 +12,10 @@ from torch.utils.flop_counter import FlopCounterMode
 from transformers import (
     LlavaForConditionalGeneration,
     LlavaOnevisionForConditionalGeneration,
-    Qwen2_5_VLConfig,
     Qwen2_5_VLForConditionalGeneration,
 )
 
-from models.engine.base import Prompt, Sequence
+from models.engine.base import Adapter, Prompt, Sequence
 from models.engine.flops import LayerShape
 from models.engine.prefill import prefill
 from models.families.llava import LlavaAdapter
@@ -50,8 +49,8 @@ STAIRCASES = [
     ids=["whole", "before", "inside", "both"],
 )
 @pytest.mark.parametrize("setting", SETTINGS, ids=lambda setting: setting.id)
-def test_the_formula_is_the_counter(setting: Setting, method: CompressionMethod) -> None:
-    """Eager, since the counter does not know the CPU's own attention kernel."""
+def test_the_formula_equals_the_counter(setting: Setting, method: CompressionMethod) -> None:
+    """Eager attention: the counter does not count the CPU's sdpa kernel."""
     adapter = setting.model(kernel="eager")
     with FlopCounterMode(display=False) as counter:
         lane = prefilled(adapter, method, setting.upload())
@@ -60,83 +59,73 @@ def test_the_formula_is_the_counter(setting: Setting, method: CompressionMethod)
 
 
 def counted(counter: FlopCounterMode) -> int:
-    """All but the rotary tables, which some releases of transformers make by a product."""
+    """All FLOPs except rotary tables, which some releases of transformers multiply."""
     rotary = counter.get_flop_counts().get("LlamaRotaryEmbedding", {})
     return counter.get_total_flops() - sum(rotary.values())
 
 
 @torch.inference_mode()
-def test_llava_7b_costs_what_its_layers_cost() -> None:
-    """On meta tensors: no weights, no arithmetic, the same operators."""
-    config = SHAPES["llava-1.5-7b"]()
+def measure(
+    model_type: type,
+    adapter_type: type,
+    name: str,
+    pixels: tuple[int, ...],
+    layout: TokenLayout,
+    num_text: int,
+    rows: int,
+    kind: str = "image",
+) -> tuple[Adapter, int]:
+    """The adapter of a published shape, and the FLOPs of its encoder, projector and prefill.
+
+    Runs the operators on meta tensors, without weights; the formula must equal the counter.
+    """
+    config, count = SHAPES[name](), len(layout)
+    axes = (3,) if "qwen" in name else ()
     with torch.device("meta"):
-        model = LlavaForConditionalGeneration(config).eval().requires_grad_(False)
-        pixels, embeds = torch.empty(1, 3, 336, 336), torch.empty(640, 4096)
-        text, positions = torch.zeros(32, dtype=torch.int64), torch.arange(640)
-    adapter, layout = LlavaAdapter(model, None, None), TokenLayout.regular(1, 24, 24)
-    prompt = Prompt(text, text, pixels, layout, (0.0, 0.0, 1.0, 1.0))
-    visual, anchors = torch.arange(32, 608), torch.arange(576)
-    sequence = Sequence(embeds, positions, visual, 32, anchors, layout)
+        model = model_type(config).eval().requires_grad_(False)
+        views, embeds = torch.empty(pixels), torch.empty(rows, config.text_config.hidden_size)
+        text = torch.zeros(num_text, dtype=torch.int64)
+        positions = torch.zeros((*axes, rows), dtype=torch.int64)
+    adapter = adapter_type(model, None, None)
+    prompt = Prompt(text, text, views, layout, (0.0, 0.0, 1.0, 1.0), kind)
+    visual, anchors = torch.arange(num_text, num_text + count), torch.arange(count)
+    sequence = Sequence(embeds, positions, visual, num_text, anchors, layout)
     with FlopCounterMode(display=False) as counter:
-        adapter.project(adapter.encode(prompt, Needs()).features)
-        prefill(adapter.decoder, sequence, Scatter(), Budget(576))
-    total = adapter.flops(prompt, Needs(), 576, (640,) * 32)
+        features = adapter.encode(prompt, Needs()).features
+        adapter.project(features)
+        prefill(adapter.decoder, sequence, Scatter(), Budget(count))
+    total = adapter.flops(prompt, Needs(), count, (rows,) * adapter.decoder.num_layers)
+    assert len(features) == count
     assert total == counted(counter)
+    return adapter, total
+
+
+def test_llava_7b_costs_what_its_layers_cost() -> None:
+    layout, pixels = TokenLayout.regular(1, 24, 24), (1, 3, 336, 336)
+    _, total = measure(
+        LlavaForConditionalGeneration, LlavaAdapter, "llava-1.5-7b", pixels, layout, 32, 640
+    )
     assert total / 1e12 == pytest.approx(8.504 + 0.382 * 23 / 24 + 0.024, abs=0.002)
 
 
-@torch.inference_mode()
 def test_onevision_7b_costs_what_its_layers_cost() -> None:
-    """32 frames of 729 patches, pooled to 196 each behind the projector."""
-    config = SHAPES["llava-onevision-7b"]()
-    with torch.device("meta"):
-        model = LlavaOnevisionForConditionalGeneration(config).eval().requires_grad_(False)
-        pixels, embeds = torch.empty(32, 3, 384, 384), torch.empty(6313, 3584)
-        text, positions = torch.zeros(20, dtype=torch.int64), torch.arange(6313)
-    adapter, layout = LlavaOnevisionAdapter(model, None, None), TokenLayout.regular(32, 14, 14)
-    prompt = Prompt(text, text, pixels, layout, (0.0, 0.0, 1.0, 1.0), "video")
-    visual, anchors = torch.arange(20, 6292), torch.arange(6272)
-    sequence = Sequence(embeds, positions, visual, 20, anchors, layout)
-    with FlopCounterMode(display=False) as counter:
-        assert adapter.encode(prompt, Needs()).features.shape == (6272, 3584)
-        prefill(adapter.decoder, sequence, Scatter(), Budget(6272))
-    total = adapter.flops(prompt, Needs(), 6272, (6313,) * 28)
-    assert total == counted(counter)
+    """32 frames of 729 patches, pooled to 196 each after the projector."""
+    stock, ours = LlavaOnevisionForConditionalGeneration, LlavaOnevisionAdapter
+    layout, pixels = TokenLayout.regular(32, 14, 14), (32, 3, 384, 384)
+    _, total = measure(stock, ours, "llava-onevision-7b", pixels, layout, 20, 6313, "video")
     assert total / 1e12 == pytest.approx(98.39 + 20.54 + 0.79, abs=0.02)
 
 
-@torch.inference_mode()
 def test_qwen2_5_vl_7b_costs_what_its_layers_cost() -> None:
-    """A picture of 1008 x 1008 pixels, of which most blocks of the encoder see windows."""
-    config = Qwen2_5_VLConfig(
-        vision_config={"hidden_size": 1280, "out_hidden_size": 3584},
-        text_config={
-            "hidden_size": 3584,
-            "intermediate_size": 18944,
-            "num_hidden_layers": 28,
-            "num_attention_heads": 28,
-            "num_key_value_heads": 4,
-            "rope_parameters": {"rope_type": "default", "mrope_section": [16, 24, 24]},
-        },
-    )
-    with torch.device("meta"):
-        model = Qwen2_5_VLForConditionalGeneration(config).eval().requires_grad_(False)
-        pixels, embeds = torch.empty(72 * 72, 3 * 2 * 14 * 14), torch.empty(1336, 3584)
-        text, positions = torch.zeros(20, dtype=torch.int64), torch.zeros(3, 1336)
-    adapter, layout = Qwen25VLAdapter(model, None, None), TokenLayout.regular(1, 36, 36)
-    prompt = Prompt(text, text, pixels, layout, (0.0, 0.0, 1.0, 1.0))
-    visual, anchors = torch.arange(20, 1316), torch.arange(1296)
-    sequence = Sequence(embeds, positions, visual, 20, anchors, layout)
-    with FlopCounterMode(display=False) as counter:
-        assert adapter.encode(prompt, Needs()).features.shape == (1296, 3584)
-        prefill(adapter.decoder, sequence, Scatter(), Budget(1296))
-    rows = (1336,) * 28
-    assert adapter.flops(prompt, Needs(), 1296, rows) == counted(counter)
-    assert adapter.decoder.flops(rows) / 1e12 == pytest.approx(18.15, abs=0.01)
+    """A picture of 1008 x 1008 pixels; most encoder blocks have window attention."""
+    stock, ours = Qwen2_5_VLForConditionalGeneration, Qwen25VLAdapter
+    layout, pixels = TokenLayout.regular(1, 36, 36), (72 * 72, 3 * 2 * 14 * 14)
+    adapter, _ = measure(stock, ours, "qwen2.5-vl-7b", pixels, layout, 20, 1336)
+    assert adapter.decoder.flops((1336,) * 28) / 1e12 == pytest.approx(18.15, abs=0.01)
 
 
 @pytest.mark.parametrize("case", STAIRCASES)
-def test_published_staircases_are_the_formula(case: str) -> None:
+def test_published_staircases_equal_the_formula(case: str) -> None:
     """Papers count a multiply-accumulate once or twice, and the FFN as two matrices or three."""
     knobs, expected = (
         json.loads(str(GOLDEN[f"{case}/knobs"])),
@@ -156,7 +145,7 @@ def test_published_staircases_are_the_formula(case: str) -> None:
         assert ours == pytest.approx(knobs["published"], rel=knobs["published_rel_tol"])
 
 
-def test_nothing_below_the_deepest_state_asked_for_is_charged() -> None:
+def test_encoder_layers_after_the_deepest_needed_state_are_not_counted() -> None:
     adapter = tiny_llava()
     prompt = adapter.prepare(picture(), "?")
     shallow, deep = (
