@@ -1,4 +1,4 @@
-"""Clips made by the tests: every frame shows its own number, so a wrong frame cannot pass."""
+"""Writes test clips whose frames encode their own number, so that a wrong frame is detected."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every kind of clip that is read, and which decoder must have read it."""
+"""The supported kinds of clip, and the expected decoder of each."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Tiny random checkpoints as the hub has them: names of 4.x, shards, and files as llava-hf's.
+"""Writes tiny random checkpoints in the format of llava-hf's repositories.
 
-Vocabularies are padded, the chat template lies beside the processor's settings, and the generation
-settings advise sampling with a penalty.
+Tensors have the names of transformers 4.x and lie in shards; vocabularies are padded; the chat
+template is in its own file; the generation settings enable sampling with a penalty.
 """
 
 from __future__ import annotations

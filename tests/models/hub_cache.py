@@ -1,4 +1,4 @@
-"""The hub's cache as its client lays it out, in a folder of the test, with a tiny model in it."""
+"""Fills a test folder like the cache of the hub's client, with tiny models."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The signals handed to methods are what the stock model would have said, asked in the slow way."""
+"""The signals for methods equal those of the stock model with eager attention."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def test_encoder_signals_are_those_of_the_layer_that_yields_the_features(cls: bo
     assert len(visual) == 36 + cls
 
 
-def test_what_nobody_asked_for_is_not_there() -> None:
+def test_signals_that_are_not_needed_are_none() -> None:
     visual = encoded(Needs())
     assert visual.attention is visual.keys is visual.hidden is visual.frames is visual.text is None
     assert visual.last_attention is visual.last_keys is visual.received is None

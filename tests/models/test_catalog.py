@@ -1,4 +1,4 @@
-"""Models by name: what a card says holds of the model it names."""
+"""Model cards agree with the models they name."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tests.tiny import clip, picture
 HOSTED = [card for card in CATALOG if card.revision]
 
 
-def test_names_are_told_apart_and_every_card_can_be_loaded_by_its_family() -> None:
+def test_names_are_unique_and_every_card_has_a_family_and_a_shape() -> None:
     assert len({card.name for card in CATALOG}) == len(CATALOG)
     assert {card.family for card in CATALOG} == set(FAMILIES)
     assert {card.name for card in HOSTED} <= set(SHAPES)
@@ -35,19 +35,19 @@ def test_a_model_comes_with_the_guide_that_its_card_names() -> None:
     assert guide.guide is None
 
 
-def test_a_guide_is_a_model_of_the_list_that_takes_what_its_model_takes() -> None:
+def test_a_guide_is_a_listed_model_that_accepts_the_uploads_of_its_model() -> None:
     for card in CATALOG:
         if card.guide:
             assert find(card.guide).media >= card.media and not find(card.guide).guide
 
 
-def test_an_unknown_name_lists_those_there_are() -> None:
+def test_an_unknown_name_is_refused_with_the_list_of_models() -> None:
     for name in ("gpt", "llava-hf/llava-1.5-7b-hf", "llava-1.5-7b@noise", "../embedded", None):
         with pytest.raises(ValueError, match="choose from embedded-image, embedded-video, "):
             find(name)
 
 
-def test_after_a_name_the_same_shape_without_weights_is_asked_for() -> None:
+def test_the_random_suffix_selects_the_same_shape_with_random_weights() -> None:
     card = find(f"llava-1.5-7b{RANDOM}")
     assert card.name == "llava-1.5-7b@random" and card.random
     assert card.title == "LLaVA-1.5 7B (random weights)"
@@ -55,7 +55,7 @@ def test_after_a_name_the_same_shape_without_weights_is_asked_for() -> None:
     assert find("llava-1.5-7b").note_on("Where is the cat?") == ""
 
 
-def test_a_model_that_ships_with_its_weights_is_not_built_without_them() -> None:
+def test_a_model_that_ships_with_its_weights_has_no_random_variant() -> None:
     with pytest.raises(ValueError, match="ships with its weights; choose embedded-image itself"):
         find(f"embedded-image{RANDOM}")
 
@@ -64,12 +64,12 @@ def test_a_model_that_ships_with_its_weights_is_not_built_without_them() -> None
 @pytest.mark.parametrize(
     ("name", "upload"), [("embedded-image", picture()), ("embedded-video", clip())]
 )
-def test_the_embedded_models_make_as_many_tokens_as_their_cards_say(name, upload) -> None:
+def test_the_embedded_models_have_the_token_counts_of_their_cards(name, upload) -> None:
     prompt = load(name, device="cpu").prepare(upload, "Where is it?")
     assert len(prompt.layout) == find(name).tokens
 
 
-def test_the_large_models_make_no_more_tokens_than_their_cards_say() -> None:
+def test_the_large_models_have_at_most_the_token_counts_of_their_cards() -> None:
     llava = SHAPES["llava-1.5-7b"]().vision_config
     assert find("llava-1.5-7b").tokens == (llava.image_size // llava.patch_size) ** 2
     card, config = find("llava-onevision-7b"), SHAPES["llava-onevision-7b"]()
@@ -91,6 +91,6 @@ def test_listing_the_models_imports_nothing_heavy() -> None:
     assert ran.stdout.strip() == "set()"
 
 
-def test_a_folder_of_the_checkout_is_one() -> None:
+def test_the_folders_of_embedded_models_exist() -> None:
     root = Path(catalog.__file__).parents[1]
     assert all((root / card.source).is_dir() for card in CATALOG if not card.revision)

@@ -1,4 +1,4 @@
-"""Text comes in pieces that never take anything back."""
+"""Text deltas join to the text of all ids."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def test_deltas_join_to_the_whole_text(text: str) -> None:
     assert not any("\N{REPLACEMENT CHARACTER}" in delta for delta in deltas)
 
 
-def test_a_character_broken_off_is_shown_at_the_end() -> None:
+def test_an_incomplete_character_is_emitted_at_the_end() -> None:
     adapter = tiny_llava()
     stream = TextStream(adapter.to_text)
     ids = adapter.tokenizer("ok é", add_special_tokens=False).input_ids[:-1]
@@ -30,7 +30,7 @@ def test_a_character_broken_off_is_shown_at_the_end() -> None:
     assert stream.finish() == "\N{REPLACEMENT CHARACTER}"
 
 
-def test_special_tokens_are_not_text() -> None:
+def test_special_tokens_have_no_text() -> None:
     adapter = tiny_llava()
     stream = TextStream(adapter.to_text)
     assert stream.push(adapter.tokenizer.eos_token_id) + stream.finish() == ""

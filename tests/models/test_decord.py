@@ -1,4 +1,4 @@
-"""decord reads what it reads rightly; where it does not, PyAV does."""
+"""decord reads a clip only if its frames are correct; PyAV reads the others."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ pytestmark = pytest.mark.skipif(video.decord is None, reason="no decord for this
 
 
 @pytest.mark.parametrize("name", CLIPS)
-def test_decord_reads_what_it_reads_rightly_and_is_on_record(tmp_path: Path, name: str) -> None:
+def test_every_kind_of_clip_is_read_by_the_expected_decoder(tmp_path: Path, name: str) -> None:
     media = read_video(made(tmp_path, name), 4)
     assert media.decoder.startswith(f"{CLIPS[name][3]} ")
     assert media.decoder.split()[1][0].isdigit()
@@ -78,7 +78,7 @@ def test_where_decord_fails_the_clip_is_read_by_pyav(
     assert [number(frame) for frame in media.frames] == [0, 9]
 
 
-def test_the_stand_in_would_be_believed_if_it_did_not_fail(
+def test_a_stand_in_that_does_not_fail_is_used(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(video.decord, "VideoReader", _Broken())

@@ -1,4 +1,4 @@
-"""What an encoder says beside its features, against the stock encoder asked in the slow way."""
+"""Signals of the vision encoder, compared with the stock encoder with eager attention."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def arranged(adapter: Adapter, prompt: Prompt, values: Tensor) -> Tensor:
 
 @each_setting
 @torch.inference_mode()
-def test_the_last_layer_is_asked_as_one_head_of_its_full_width(setting: Setting) -> None:
+def test_signals_of_the_last_layer_use_one_head_of_full_width(setting: Setting) -> None:
     adapter, prompt, visual = encoded(setting, Needs(encoder=LAST))
     layer, hidden, _ = stock(setting, prompt)
     entered = layer.layer_norm1(hidden[-2])  # (B, n, Dv)
@@ -58,7 +58,7 @@ def test_the_last_layer_is_asked_as_one_head_of_its_full_width(setting: Setting)
 
 @each_setting
 @torch.inference_mode()
-def test_every_token_is_asked_what_it_gives_in_the_middle_layers(setting: Setting) -> None:
+def test_received_attention_averages_over_all_tokens_in_the_middle_layers(setting: Setting) -> None:
     adapter, prompt, visual = encoded(setting, Needs(encoder_received=MIDDLE))
     _, _, attentions = stock(setting, prompt)
     layers = attentions[1:4] if len(attentions) == 4 else attentions[2:5]
@@ -90,7 +90,7 @@ def test_middle_layers_scale_with_depth(depth: int, layers: list[int]) -> None:
         (Needs(encoder_span=(1.0, 1.0)), 6, {"hidden"}),
     ],
 )
-def test_an_encoder_runs_as_deep_as_it_is_asked_and_says_no_more(
+def test_an_encoder_runs_only_the_layers_and_computes_only_the_signals_needed(
     needs: Needs, deepest: int, signals: set[str]
 ) -> None:
     encoder = ClipEncoder(tiny_llava().model.model.vision_tower, 2)  # features far from the end

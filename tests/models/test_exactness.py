@@ -1,4 +1,4 @@
-"""Law 1: without compression our loops are `model.generate`, to the last bit."""
+"""Law 1: without compression our loops equal `model.generate` exactly."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Boxes in answers: what counts as one, where it lies, how it is compared."""
+"""Boxes in answers: parsing, conversion to the picture, and IoU."""
 
 from __future__ import annotations
 
@@ -119,7 +119,7 @@ ENDS = {
 
 
 @pytest.mark.parametrize("name", FORMATS)
-def test_a_family_is_asked_for_a_box_in_its_own_words(name: str) -> None:
+def test_each_format_has_its_own_prompt(name: str) -> None:
     assert FORMATS[name].question(f" {EXPRESSION} ").endswith(ENDS[name])
 
 
@@ -128,11 +128,11 @@ def test_an_article_is_neither_doubled_nor_missed(expression: str) -> None:
     assert FORMATS["scene"].question(expression) == "Locate the red car."
 
 
-def test_an_expression_with_braces_is_asked_as_it_is() -> None:
+def test_braces_in_an_expression_are_kept() -> None:
     assert FORMATS["pixels"].question("{0} {").startswith("Locate {0} { in this image")
 
 
-def test_an_article_is_a_word_and_not_a_beginning() -> None:
+def test_only_a_whole_word_is_removed_as_an_article() -> None:
     assert FORMATS["scene"].question("anchor") == "Locate the anchor."
 
 
@@ -140,7 +140,7 @@ def test_every_card_names_a_format() -> None:
     assert {card.grounding for card in CATALOG} <= set(FORMATS)
 
 
-def test_an_embedded_model_is_asked_as_it_was_trained() -> None:
+def test_the_prompts_of_embedded_models_are_in_their_training() -> None:
     taught = {*GROUNDING, *clip_questions.END}
     asked = {FORMATS[name].question("{0}").lower() for name in ("scene", "clip")}
     assert asked <= taught
@@ -180,7 +180,7 @@ def test_a_box_that_is_written_and_read_is_where_it_was(name: str) -> None:
     assert (error <= half / [width, height, width, height] + 1e-6).all()
 
 
-def test_what_reaches_beyond_the_picture_is_cut() -> None:
+def test_boxes_are_clipped_to_the_picture() -> None:
     assert FORMATS["thousand"].boxes("[900, 0, 1001, 4000]").tolist() == pytest.approx(
         np.array([[0.9, 0, 1, 1]])
     )
@@ -200,7 +200,7 @@ def test_corners_the_wrong_way_round_enclose_nothing(name: str, answer: str) -> 
     assert FORMATS[name].boxes(answer, WIDE, SIZE).shape == (0, 4)
 
 
-def test_llava_can_be_scored_as_benchmarks_do_that_know_no_padding() -> None:
+def test_llava_can_be_scored_without_padding_as_some_benchmarks_do() -> None:
     tiny, media = tiny_llava(), picture(height=40, width=80)
     plain = LlavaAdapter(tiny.model, tiny.tokenizer, tiny.processor, grounding=FORMATS["plain"])
     prompt = plain.prepare(media, "Where?")

@@ -1,4 +1,4 @@
-"""A guide's importance is its own attention, by place; a lane under SGL keeps what it names."""
+"""A guide's importance is its attention, by place; SGL keeps the most important tokens."""
 
 from __future__ import annotations
 
@@ -97,7 +97,9 @@ def test_importance_is_the_attention_of_the_question_and_of_the_answer(setting: 
     torch.testing.assert_close(importance, expected, atol=1e-4, rtol=1e-5)
 
 
-def test_the_end_of_an_answer_is_not_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_attention_stops_before_the_end_token_of_the_answer(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     adapter, media = tiny_llava(), picture()
     prompt = adapter.prepare(media, QUESTION)
     answer = adapter.generate(prompt, guide.LONGEST)[0, -guide.LONGEST :].tolist()
@@ -111,7 +113,7 @@ def test_the_end_of_an_answer_is_not_asked(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 @pytest.mark.parametrize("name", ["sgl", "visionzip.before+sgl.inner"])
-def test_a_lane_keeps_what_a_smaller_guide_on_another_grid_looked_at(name: str) -> None:
+def test_sgl_keeps_tokens_by_the_attention_of_a_guide_with_another_grid(name: str) -> None:
     guided = replace(tiny_llava(), guide=Guide("Tiny LLaVA", tiny_guide))
     lane = prefilled(guided, create(name, retention_ratio=0.5), question=QUESTION)
     theirs, (_, token_map) = asked(tiny_guide(), picture()), lane.inner_maps[0]
@@ -124,19 +126,19 @@ def test_a_lane_keeps_what_a_smaller_guide_on_another_grid_looked_at(name: str) 
 
 
 @each_setting
-def test_a_model_without_a_guide_keeps_what_it_looked_at_itself(setting: Setting) -> None:
+def test_a_model_without_a_guide_keeps_tokens_by_its_own_attention(setting: Setting) -> None:
     lane = prefilled(setting.model(), create("sgl", retention_ratio=0.5), setting.upload())
     (_, token_map), importance = lane.inner_maps[0], asked(setting.model(), setting.upload())
     assert token_map.anchors.tolist() == top(importance, len(token_map)).tolist()
 
 
-def test_nobody_is_asked_where_no_method_wants_to_know(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_guide_runs_for_a_method_that_does_not_need_one(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delattr(guide, "attend_and_answer")
     for method in (create("vanilla"), create("fastv"), create("sgl", retention_ratio=1.0)):
         assert prefilled(tiny_llava(), method).guidance is None
 
 
-def test_what_the_guide_computes_counts() -> None:
+def test_the_flops_and_seconds_of_a_guide_are_counted() -> None:
     guided = replace(tiny_llava(), guide=Guide("Tiny LLaVA", tiny_guide))
     fastv, sgl = (
         list(run_lane(guided, picture(), QUESTION, method, max_new_tokens=2))[-1]
@@ -156,7 +158,7 @@ def test_what_the_guide_computes_counts() -> None:
         ("fastv", Guide("Tiny LLaVA", tiny_guide), "FastV"),
     ],
 )
-def test_a_lane_says_who_guided_it(name: str, guide: Guide | None, title: str) -> None:
+def test_the_title_of_a_lane_names_its_guide(name: str, guide: Guide | None, title: str) -> None:
     guided, method = replace(tiny_llava(), guide=guide), create(name, retention_ratio=0.5)
     *_, result = run_lane(guided, picture(), QUESTION, method, max_new_tokens=1)
     assert result.title == title

@@ -1,4 +1,4 @@
-"""Checkpoints as the hub has them load whole, and answer as stock transformers does."""
+"""Checkpoints in the hub's format load completely, and answer like stock transformers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What must hold for every method on every kind of upload, over the one table of methods."""
+"""Laws that hold for every method on every kind of upload."""
 
 from __future__ import annotations
 

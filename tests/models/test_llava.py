@@ -1,4 +1,4 @@
-"""The adapter prepares what stock transformers prepares, and lays tokens where they are."""
+"""LLaVA: prompts equal those of stock transformers, and tokens lie at the right places."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Checkpoints in LLaVA-NeXT's own layout: every tensor lands, or is refused by its name."""
+"""Checkpoints of LLaVA-NeXT: every tensor is loaded, or refused by name."""
 
 from __future__ import annotations
 
@@ -138,7 +138,7 @@ def test_every_tensor_lands_bit_for_bit(tensors: dict[str, Tensor], tmp_path: Pa
     assert any("layers.3." in name for name in dropped) and any("head." in name for name in dropped)
 
 
-def test_what_llava_has_no_use_for_is_named(
+def test_unused_tensors_are_logged(
     tensors: dict[str, Tensor], tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     save_original(tmp_path, tensors)
@@ -269,7 +269,7 @@ def test_the_config_of_the_published_size_is_translated_whole() -> None:
     assert config.image_token_id < config.video_token_id < 152064
 
 
-def test_what_is_not_said_is_as_the_official_code_has_it() -> None:
+def test_missing_settings_have_the_official_defaults() -> None:
     silent = {
         key: value
         for key, value in CONFIG.items()
@@ -309,7 +309,7 @@ def test_a_value_without_translation_is_refused(change: dict[str, Any], sentence
         translate_config(CONFIG | change)
 
 
-def test_a_config_that_is_not_whole_is_refused_by_what_it_lacks() -> None:
+def test_an_incomplete_config_is_refused_with_the_missing_keys() -> None:
     short = {key: value for key, value in CONFIG.items() if key != "rope_theta"}
     with pytest.raises(ValueError, match=r"config\.json lacks rope_theta"):
         translate_config(short)

@@ -1,4 +1,4 @@
-"""Crops and pooled frames: tokens are stock's, signals are arranged like them, boxes hold them."""
+"""LLaVA-OneVision: tokens equal stock's, signals have the same order, boxes cover the patches."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ def test_signals_are_those_of_the_layer_that_yields_the_features(media: Media) -
 
 @pytest.mark.parametrize("most_crops", [1, 9])
 @each_upload
-def test_a_box_holds_the_middle_of_what_its_token_saw(media: Media, most_crops: int) -> None:
+def test_a_box_contains_the_centre_of_its_tokens_patches(media: Media, most_crops: int) -> None:
     prompt, _ = encoded(media, Needs(), most_crops)
     middles = arranged(prompt, patch_middles(prompt, media), most_crops).numpy()  # (N, 2)
     box = prompt.layout.box

@@ -1,4 +1,4 @@
-"""LLaVA-Video: frames pooled and parted as its own code does it, and a prompt that tells times."""
+"""LLaVA-Video: pooling and newlines as in its own code, and a prompt with frame times."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ def test_bilinear_frames_with_one_newline_are_onevision_s_own() -> None:
     assert result.answer == ours.to_text(expected)
 
 
-def test_a_picture_is_seen_as_onevision_sees_it() -> None:
+def test_pictures_are_encoded_as_in_onevision() -> None:
     assert_equal(tiny_llava_video(), picture())
 
 
@@ -110,7 +110,7 @@ def test_a_picture_is_seen_as_onevision_sees_it() -> None:
         ("no_token", []),
     ],
 )
-def test_newlines_stand_where_the_config_says(newlines: str, stops: list[int]) -> None:
+def test_the_config_sets_the_places_of_newlines(newlines: str, stops: list[int]) -> None:
     prompt = tiny_llava_video(newlines=newlines).prepare(clip(3), QUESTION)
     assert prompt.separators.tolist() == stops
 
@@ -123,7 +123,7 @@ def test_a_newline_stands_for_every_row_though_its_tokens_are_gone() -> None:
 
 
 @each_pool
-def test_a_box_holds_the_middle_of_what_its_token_saw(pool: str) -> None:
+def test_a_box_contains_the_centre_of_its_tokens_patches(pool: str) -> None:
     adapter = tiny_llava_video(pool=pool)
     prompt = adapter.prepare(clip(), QUESTION)
     offsets = (torch.arange(5) * 8 + 4.0) / 43  # patches of 8 pixels in a view of 43
@@ -152,7 +152,7 @@ OFFICIAL = (
 )
 
 
-def test_the_prompt_tells_the_times_as_it_did_in_training() -> None:
+def test_the_prompt_states_frame_times_as_in_training() -> None:
     media = replace(clip(3), times=np.array([0, 0.5, 1.0]), seconds=1.25)
     adapter = tiny_llava_video(times=True)
     prompt = adapter.prepare(media, QUESTION)
@@ -160,7 +160,7 @@ def test_the_prompt_tells_the_times_as_it_did_in_training() -> None:
     assert halves == OFFICIAL
 
 
-def test_a_prompt_tells_no_times_unless_the_config_says_so() -> None:
+def test_the_prompt_states_no_times_unless_the_config_requires_it() -> None:
     _, after = OFFICIAL
     for adapter, media in (
         (tiny_llava_video(times=False), clip()),
@@ -171,19 +171,19 @@ def test_a_prompt_tells_no_times_unless_the_config_says_so() -> None:
         assert told == "\nWhere is the cat?" + after.partition("cat?")[2]
 
 
-def test_a_sign_of_the_model_in_a_question_is_refused() -> None:
+def test_a_special_token_in_a_question_is_refused() -> None:
     adapter = tiny_llava_video()
     with pytest.raises(ValueError, match="contains <image>, a special token of the model"):
         adapter.prepare(clip(), "Where is <image>?")
 
 
-def test_a_clip_lasts_until_its_last_frame_has_been_seen(tmp_path: Path) -> None:
+def test_the_length_of_a_clip_includes_its_last_frame(tmp_path: Path) -> None:
     media = read_video(clip_file(tmp_path / "ball.mp4"), 4)  # of twelve, twelve a second
     assert media.seconds == pytest.approx(1)
     assert time_instruction(media).startswith("The video lasts for 1.00 seconds, and 4 frames")
 
 
-def test_a_clip_that_was_no_file_lasts_until_its_last_frame() -> None:
+def test_a_generated_clip_ends_at_its_last_frame() -> None:
     media: Media = clip(5)
     assert media.seconds == 0
     assert time_instruction(media).startswith("The video lasts for 1.00 seconds, and 5 frames")

@@ -1,4 +1,4 @@
-"""A card becomes the model it names, read from a folder as any checkpoint is, or made up."""
+"""Loading the model of a card: from a checkpoint, or with random weights."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def test_a_checkpoint_comes_back_as_it_was_saved(checkpoints: None, name: str) -
 
 
 @each_model
-def test_a_model_takes_what_its_card_says(checkpoints: None, name: str) -> None:
+def test_a_model_accepts_the_uploads_of_its_card(checkpoints: None, name: str) -> None:
     assert load(name, device="cpu").media == find(name).media
 
 
@@ -76,7 +76,7 @@ def test_half_precision_keeps_the_rotary_frequencies_whole(checkpoints: None, na
     assert torch.equal(rotary.inv_freq, model().decoder.model.rotary_emb.inv_freq)
 
 
-def test_a_checkpoint_of_the_hub_is_known_by_its_commit(checkpoints: None) -> None:
+def test_the_commit_of_a_checkpoint_is_recorded(checkpoints: None) -> None:
     path = load("llava-1.5-7b", device="cpu").model.name_or_path
     assert weights.snapshot_commit(path) == f"llava-hf/llava-1.5-7b-hf at {hub_cache.COMMIT}"
     assert weights.snapshot_commit(load("embedded-image", device="cpu").model.name_or_path) == ""
@@ -93,13 +93,13 @@ def test_pickled_weights_are_not_read(checkpoints: None) -> None:
         family.read(found, "float32")
 
 
-def test_a_dtype_that_is_none_is_answered_with_those_there_are() -> None:
+def test_an_unknown_dtype_is_refused_with_the_list_of_dtypes() -> None:
     with pytest.raises(ValueError, match="dtype is 'int8'; choose one of float32, float16, bf"):
         load("embedded-image", device="cpu", dtype="int8")
 
 
 @pytest.mark.parametrize("device", ["gpu", "cuda:99", "meta:x"])
-def test_a_device_that_is_not_there_is_said_so(device: str) -> None:
+def test_a_missing_device_is_refused(device: str) -> None:
     with pytest.raises(ValueError, match=f"no device '{device}' here; leave TOKENSCOPE_DEVICE em"):
         load("embedded-image", device=device)
 
@@ -135,7 +135,7 @@ def test_a_shape_without_weights_still_equals_generate(
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 @pytest.mark.parametrize("name", ["llava-1.5-7b", "llava-onevision-7b"])
-def test_a_large_shape_without_weights_runs_in_the_memory_it_was_said_to_need(name: str) -> None:
+def test_a_large_random_model_runs_in_the_estimated_memory(name: str) -> None:
     card, config = find(name), SHAPES[name]()
     torch.cuda.reset_peak_memory_stats()
     adapter = load(f"{name}@random", device="cuda")

@@ -1,4 +1,4 @@
-"""Any picture a person may have is read as they see it; anything else is refused in a sentence."""
+"""Pictures are read as viewers display them; other files are refused with one sentence."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def test_an_animation_gives_its_first_frame(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("mode", ["RGBA", "LA"])
-def test_what_is_transparent_shows_white(tmp_path: Path, mode: str) -> None:
+def test_transparent_pixels_become_white(tmp_path: Path, mode: str) -> None:
     clear = Image.new("RGBA", (8, 8), (*RED, 0)).convert(mode)
     assert (saved(clear, tmp_path / "a.png") == WHITE).all()
     opaque = Image.new("RGBA", (8, 8), (50, 50, 50, 255)).convert(mode)
@@ -148,7 +148,9 @@ REFUSED = {
 @pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
 @pytest.mark.parametrize("name", REFUSED)
 @pytest.mark.security
-def test_what_is_no_picture_is_refused_in_a_sentence(tmp_path: Path, name: str) -> None:
+def test_a_file_that_is_not_a_picture_is_refused_with_one_sentence(
+    tmp_path: Path, name: str
+) -> None:
     content, sentence = REFUSED[name]
     (tmp_path / name).write_bytes(content)
     with pytest.raises(MediaError, match=sentence) as refusal:
@@ -159,7 +161,7 @@ def test_what_is_no_picture_is_refused_in_a_sentence(tmp_path: Path, name: str) 
 
 @pytest.mark.parametrize("suffix", ["jpg", "png", "webp", "gif", "bmp", "tiff"])
 @pytest.mark.parametrize("share", [0.05, 0.5, 0.9])
-def test_a_file_that_breaks_off_is_refused(tmp_path: Path, suffix: str, share: float) -> None:
+def test_a_truncated_picture_is_refused(tmp_path: Path, suffix: str, share: float) -> None:
     path = tmp_path / f"a.{suffix}"
     noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
     Image.fromarray(noise).save(path)

@@ -1,4 +1,4 @@
-"""What a model takes is said before it is loaded, and refused where it cannot fit."""
+"""Memory is estimated before loading; a model that does not fit is refused."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def test_the_weights_of_7b_in_half_precision_are_13_gib() -> None:
 
 
 @pytest.mark.parametrize("setting", SETTINGS, ids=lambda setting: setting.id)
-def test_the_cache_is_counted_as_it_is(setting: Setting) -> None:
+def test_the_estimated_cache_equals_the_real_one(setting: Setting) -> None:
     lane = prefilled(setting.model(), create("vanilla"), setting.upload())
     tokens, text = len(lane.prompt.layout), lane.prompt.num_text
     config, rows = lane.adapter.model.config, tokens + text
@@ -47,7 +47,7 @@ def test_the_cache_is_counted_as_it_is(setting: Setting) -> None:
     assert cache * 4 == lane.state.kv_bytes and rows == lane.state.rows_per_layer[0]
 
 
-def test_what_is_free_is_what_the_system_tells(
+def test_free_memory_is_the_systems_available_memory(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     told = tmp_path / "meminfo"
@@ -58,7 +58,9 @@ def test_what_is_free_is_what_the_system_tells(
     assert free("cpu") is None
 
 
-def test_what_torch_keeps_for_itself_is_free_too(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_memory_that_torch_reserves_but_does_not_use_is_free(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (5, 100))
     monkeypatch.setattr(torch.cuda, "memory_reserved", lambda device: 30)
     monkeypatch.setattr(torch.cuda, "memory_allocated", lambda device: 20)
@@ -66,7 +68,7 @@ def test_what_torch_keeps_for_itself_is_free_too(monkeypatch: pytest.MonkeyPatch
 
 
 @pytest.mark.parametrize("name", [card.name for card in CATALOG if card.revision])
-def test_what_cannot_fit_is_refused_before_it_is_built(
+def test_a_model_that_does_not_fit_is_refused_before_it_is_built(
     monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     monkeypatch.setattr(memory, "free", lambda device: 2 * GIB)
@@ -76,7 +78,7 @@ def test_what_cannot_fit_is_refused_before_it_is_built(
         load(f"{name}@random", device="cpu")
 
 
-def test_a_refusal_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_refusal_includes_advice(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(memory, "free", lambda device: GIB)
     for dtype, advice in (
         ("float32", "choose a smaller model or set TOKENSCOPE_DTYPE=bfloat16."),
@@ -87,7 +89,7 @@ def test_a_refusal_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
         assert str(refused.value).endswith(advice)
 
 
-def test_where_nothing_is_told_nothing_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_model_is_not_refused_if_free_memory_is_unknown(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(memory, "free", lambda device: None)
     memory.check(find("llava-1.5-13b"), SHAPES["llava-1.5-13b"](), "cpu", "float32")
 

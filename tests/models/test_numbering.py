@@ -1,4 +1,4 @@
-"""Rows ascend by their numbers after every pruning, newlines or not, whatever the strategy."""
+"""After every pruning, rows are in ascending order of their ids, for every strategy."""
 
 from __future__ import annotations
 

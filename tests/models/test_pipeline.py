@@ -1,4 +1,4 @@
-"""Lanes as a scheduler sees them: interleaved, sampled, timed, refused."""
+"""Lanes under a scheduler: interleaving, sampling, timing and refusals."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def test_interleaved_lanes_answer_as_lanes_run_one_after_another(
         assert interleaved.kv_bytes == alone.kv_bytes
 
 
-def test_a_seed_decides_what_is_sampled(adapter: LlavaAdapter) -> None:
+def test_equal_seeds_sample_equal_answers(adapter: LlavaAdapter) -> None:
     torch.manual_seed(1)
     first = finished(adapter, create("vanilla"), temperature=2.0, seed=5)
     torch.manual_seed(2)
@@ -66,7 +66,7 @@ def test_sampling_leaves_the_global_generator_alone(adapter: LlavaAdapter) -> No
     assert torch.equal(before, torch.get_rng_state())
 
 
-def test_the_clock_stands_still_between_steps(adapter: LlavaAdapter) -> None:
+def test_time_between_steps_is_not_measured(adapter: LlavaAdapter) -> None:
     started, steps = time.perf_counter(), []
     for step in run_lane(adapter, picture(), "What is this?", create("fastv"), max_new_tokens=3):
         steps.append(step)
@@ -162,21 +162,21 @@ def test_impossible_options_are_refused(adapter: LlavaAdapter, options: dict) ->
 
 
 @pytest.mark.parametrize(("height", "width"), [(1, 1), (1, 5000), (300, 7), (48, 48)])
-def test_any_shape_of_picture_can_be_asked_about(height: int, width: int) -> None:
+def test_pictures_of_any_shape_are_accepted(height: int, width: int) -> None:
     upload: Media = picture(height, width)
     result = finished(tiny_llava(), create("visionzip"), upload, max_new_tokens=2)
     assert result.trace.layout.num_placed == 36
 
 
 @pytest.mark.parametrize(("frames", "height", "width"), [(1, 45, 60), (3, 26, 400), (5, 300, 16)])
-def test_any_shape_of_clip_can_be_asked_about(frames: int, height: int, width: int) -> None:
+def test_clips_of_any_shape_are_accepted(frames: int, height: int, width: int) -> None:
     result = finished(
         tiny_onevision(), create("flashvid"), clip(frames, height, width), max_new_tokens=2
     )
     assert result.trace.layout.grid == (frames, 3, 3)
 
 
-def test_a_result_tells_what_was_processed_what_is_cached_and_what_was_handed_on(
+def test_a_result_reports_the_averages_processed_cached_and_handed_on(
     adapter: LlavaAdapter,
 ) -> None:
     result = finished(adapter, create("ivcprune", retention_ratio=0.8), max_new_tokens=1)
@@ -187,7 +187,7 @@ def test_a_result_tells_what_was_processed_what_is_cached_and_what_was_handed_on
     assert result.averages.cached < result.averages.processed
 
 
-def test_a_result_says_where_the_part_inside_had_nothing_to_drop(adapter: LlavaAdapter) -> None:
+def test_the_title_reports_an_inner_part_without_tokens_to_drop(adapter: LlavaAdapter) -> None:
     method = create("random.before+fastv.inner", retention_ratio=0.5, stage_ratio=1.0)
     result = finished(adapter, method, max_new_tokens=1)
     assert len({*result.trace.per_layer}) == 1

@@ -1,4 +1,4 @@
-"""Windows, patches of two frames and ids on three axes, against stock or written down."""
+"""Qwen2.5-VL: windows, patches of two frames and ids on three axes, against references."""
 
 from __future__ import annotations
 
@@ -148,7 +148,7 @@ def test_attention_runs_once_a_block_for_all_windows_of_a_size() -> None:
 
 @each_upload
 @pytest.mark.parametrize("seconds", [0.25, 0.4, 1.0])
-def test_ids_are_stock_s_but_for_text_behind_a_long_clip(media: Media, seconds: float) -> None:
+def test_ids_equal_stocks_except_for_text_after_a_long_clip(media: Media, seconds: float) -> None:
     adapter = tiny_qwen2_5_vl()
     media = replace(media, times=np.arange(len(media.frames)) * seconds)
     prompt = adapter.prepare(media, "What is this?")
@@ -213,7 +213,7 @@ def test_a_patch_lies_over_two_frames_and_the_last_is_repeated() -> None:
     assert len(pixels) == 6
 
 
-def test_a_picture_is_what_the_processor_makes_of_it() -> None:
+def test_a_pictures_patches_equal_those_of_the_processor() -> None:
     adapter, media = tiny_qwen2_5_vl(), picture(100, 200)
     stock = adapter.processor(media.frames[0], return_tensors="pt")
     prompt = adapter.prepare(media, "?")
@@ -221,7 +221,7 @@ def test_a_picture_is_what_the_processor_makes_of_it() -> None:
     assert torch.equal(adapter.encoder_of(prompt).patch_grid, stock.image_grid_thw)
 
 
-def test_a_picture_is_no_larger_than_asked() -> None:
+def test_a_picture_is_resized_to_the_pixel_limit() -> None:
     adapter = replace(tiny_qwen2_5_vl(), max_pixels=2500, max_frame_pixels=1300)
     height, width = adapter.prepare(picture(100, 200), "?").size
     assert 0 < height * width <= 2500
@@ -235,7 +235,7 @@ def test_a_processor_s_own_limits_hold() -> None:
     assert len(pixels) * 64 <= 2048
 
 
-def test_what_is_too_narrow_is_refused_in_a_sentence() -> None:
+def test_a_picture_that_is_too_narrow_is_refused_with_one_sentence() -> None:
     with pytest.raises(ValueError, match="is 500 x 1 pixels; for this model, one side"):
         tiny_qwen2_5_vl().prepare(picture(1, 500), "?")
 

@@ -1,4 +1,4 @@
-"""Halfway states of the encoder: stock's own, and dropped and merged with the tokens they join."""
+"""Deep states of the encoder equal stock's, and are dropped and merged with their tokens."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Qwen models from a folder, as checkpoints are kept, say what they said before they were saved."""
+"""Qwen models answer the same before saving and after loading."""
 
 from __future__ import annotations
 

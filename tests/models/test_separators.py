@@ -1,4 +1,4 @@
-"""Newlines stand among survivors where they stood among tokens, and never share a number."""
+"""Newlines keep their places among the survivors, and no two rows share an id."""
 
 from __future__ import annotations
 

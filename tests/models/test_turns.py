@@ -1,4 +1,4 @@
-"""What loading a model does to the whole process, no lane ever sees."""
+"""No lane runs while a model loads, because loading changes the default dtype."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def test_models_that_are_loaded_at_once_leave_the_dtype_as_it_was() -> None:
     assert torch.get_default_dtype() == torch.float32
 
 
-def test_no_step_sees_the_dtype_that_a_load_sets() -> None:
+def test_no_step_runs_with_the_dtype_that_a_load_sets() -> None:
     from models.engine.turns import TURNS
 
     seen, over = set(), threading.Event()
@@ -70,7 +70,7 @@ def test_steps_run_side_by_side_and_wait_for_a_load() -> None:
         thread.join(SECONDS)
 
 
-def test_a_step_may_load_what_it_needs() -> None:
+def test_a_step_may_load_a_model() -> None:
     turns, steps = Turns(), threading.Event()
     with turns.step(), turns.load():
         pass

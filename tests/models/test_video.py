@@ -1,4 +1,4 @@
-"""A clip gives the frames that are seen, at their times, by whichever decoder reads it."""
+"""Both decoders return a clip's displayed frames with their times."""
 
 from __future__ import annotations
 
@@ -14,9 +14,7 @@ from tests.models.codecs import CLIPS, made
 
 
 @pytest.mark.parametrize("name", CLIPS)
-def test_every_kind_of_clip_gives_the_frames_that_are_seen_at_their_times(
-    tmp_path: Path, name: str
-) -> None:
+def test_every_kind_of_clip_gives_its_displayed_frames_and_times(tmp_path: Path, name: str) -> None:
     path = made(tmp_path, name)
     truth = decoded(path)
     assert [number(frame) for _, frame in truth] == list(range(40))
@@ -64,7 +62,7 @@ def test_a_clip_filmed_sideways_stands_upright(tmp_path: Path, decoder: str, deg
         assert np.abs(frame.astype(int) - upright).mean() < 12
 
 
-def test_large_frames_are_scaled_to_what_models_look_at(tmp_path: Path, decoder: str) -> None:
+def test_large_frames_are_scaled_down(tmp_path: Path, decoder: str) -> None:
     media = read_video(write(tmp_path / "a.mp4", count=3, size=(1600, 320)), 2)
     assert media.decoder.startswith(decoder)
     assert media.frames.shape == (2, 256, 1280, 3)
@@ -86,7 +84,7 @@ def test_frames_that_change_size_half_way_are_kept_at_one(
     assert [number(frame) for frame in media.frames] == [0, 3, 6, 9]
 
 
-def test_pixels_that_are_not_square_are_shown_as_wide_as_they_are(
+def test_pixels_that_are_not_square_are_stretched_to_their_width(
     tmp_path: Path, decoder: str
 ) -> None:
     media = read_video(write(tmp_path / "a.mp4", count=2, pixel_aspect=2), 2)
@@ -94,7 +92,9 @@ def test_pixels_that_are_not_square_are_shown_as_wide_as_they_are(
     assert media.frames.shape == (2, 96, 256, 3)
 
 
-def test_fewer_frames_than_asked_are_all_used_and_it_is_said(tmp_path: Path, decoder: str) -> None:
+def test_a_clip_with_too_few_frames_gives_all_of_them_with_a_note(
+    tmp_path: Path, decoder: str
+) -> None:
     media = read_video(write(tmp_path / "a.mp4", count=3), 8)
     assert [number(frame) for frame in media.frames] == [0, 1, 2]
     assert media.note == "The clip has 3 frames, fewer than the 8 requested: all are used."
@@ -119,6 +119,6 @@ def test_frames_cannot_be_written_to(tmp_path: Path, decoder: str) -> None:
         frames[0, 0, 0] = 0
 
 
-def test_no_frame_cannot_be_asked_for(tmp_path: Path) -> None:
+def test_zero_frames_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="the minimum is 1"):
         read_video(write(tmp_path / "a.mp4", count=1), 0)

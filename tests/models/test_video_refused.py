@@ -1,4 +1,4 @@
-"""What is no whole clip is refused in one sentence, and nothing of it is used."""
+"""Files that are not complete clips are refused with one sentence."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def refusal(path: Path, limits: Limits = LIMITS) -> str:
     ids=["mp4", "fragmented mp4", "mkv", "webm", "avi"],
 )
 @pytest.mark.parametrize("share", [0.4, 0.7])
-def test_a_clip_that_breaks_off_is_not_taken_for_the_whole(
+def test_a_truncated_clip_is_refused(
     tmp_path: Path, suffix: str, encoder: str, container: dict[str, str], share: float
 ) -> None:
     path = write(tmp_path / f"a.{suffix}", encoder, 150, container=container, **SHORT)
@@ -59,7 +59,7 @@ def test_a_clip_without_its_index_cannot_be_read_at_all(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["H.264", "H.264, open groups", "MPEG-4", "AV1"])
-def test_a_clip_damaged_half_way_is_refused_with_how_far_it_can_be_read(
+def test_a_clip_damaged_halfway_is_refused_with_the_readable_seconds(
     tmp_path: Path, name: str
 ) -> None:
     sentence = refusal(spoil(made(tmp_path, name)))
@@ -67,12 +67,12 @@ def test_a_clip_damaged_half_way_is_refused_with_how_far_it_can_be_read(
 
 
 @pytest.mark.parametrize("suffix", ["mp4", "webm", "mkv", "avi"])
-def test_a_clip_without_a_frame_says_so(tmp_path: Path, suffix: str) -> None:
+def test_a_clip_without_frames_is_refused(tmp_path: Path, suffix: str) -> None:
     path = write(tmp_path / f"a.{suffix}", "libvpx" if suffix == "webm" else "mpeg4", count=0)
     assert refusal(path) == f"a.{suffix} has no frames; upload a clip with at least one."
 
 
-def test_sound_alone_is_no_clip(tmp_path: Path) -> None:
+def test_a_file_with_sound_only_is_refused(tmp_path: Path) -> None:
     assert "has sound but no frames" in refusal(write_sound(tmp_path / "a.mp4"))
 
 
@@ -99,7 +99,7 @@ def test_no_frame_is_decoded_of_a_clip_that_is_too_long(
 
 
 @pytest.mark.parametrize("limits", [Limits(seconds=1), Limits(frames=1)])
-def test_a_clip_longer_than_its_header_says_is_too_long(tmp_path: Path, limits: Limits) -> None:
+def test_a_clip_longer_than_its_header_states_is_refused(tmp_path: Path, limits: Limits) -> None:
     path = write(tmp_path / "a.webm", "libvpx", container={"live": "1"}, deadline="realtime")
     assert "lasts longer than its header states" in refusal(path, limits)
 
@@ -125,7 +125,7 @@ def test_a_list_of_other_files_named_mp4_opens_none_of_them(tmp_path: Path, star
 @pytest.mark.parametrize(
     "content", [b"", b"not a clip at all", b"\x00\x00\x00\x18ftypheic" + bytes(99)]
 )
-def test_what_is_no_clip_by_its_content_is_refused_whatever_its_name(
+def test_a_file_without_clip_content_is_refused_regardless_of_its_name(
     tmp_path: Path, content: bytes
 ) -> None:
     path = tmp_path / "a.mp4"
@@ -137,7 +137,7 @@ def test_what_is_no_clip_by_its_content_is_refused_whatever_its_name(
 @pytest.mark.parametrize(
     "head", [b"\x00\x00\x00\x18ftypmp42", b"\x1a\x45\xdf\xa3", b"RIFF\xff\x00\x00\x00AVI "]
 )
-def test_what_only_begins_like_a_clip_is_refused(tmp_path: Path, head: bytes) -> None:
+def test_a_file_that_only_starts_like_a_clip_is_refused(tmp_path: Path, head: bytes) -> None:
     path = tmp_path / "a.mp4"
     path.write_bytes(head + np.random.default_rng(0).bytes(5000))
     assert refusal(path)
@@ -163,7 +163,7 @@ def test_a_picture_beyond_the_limits_is_refused_with_the_limit(tmp_path: Path) -
         (b"%PDF-1.7\n", "also contains a PDF"),
     ],
 )
-def test_a_picture_that_is_a_page_or_a_document_too_is_refused(
+def test_a_picture_that_is_also_a_page_or_a_document_is_refused(
     tmp_path: Path, hidden: bytes, sentence: str
 ) -> None:
     path = tmp_path / "a.jpg"

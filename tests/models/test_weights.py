@@ -1,4 +1,4 @@
-"""Weights in the hub's cache: found, or one sentence with the command that fetches them."""
+"""Weights are found in the hub's cache, or one sentence gives the command to download them."""
 
 from __future__ import annotations
 
@@ -43,11 +43,11 @@ def test_a_snapshot_in_the_cache_is_found_at_its_commit(snapshot: Path) -> None:
     assert weights.snapshot_commit(str(snapshot)) == f"llava-hf/llava-1.5-7b-hf at {COMMIT}"
 
 
-def test_what_is_no_snapshot_has_no_commit(tmp_path: Path) -> None:
+def test_a_path_outside_the_cache_has_no_commit(tmp_path: Path) -> None:
     assert weights.snapshot_commit(str(tmp_path)) == weights.snapshot_commit("") == ""
 
 
-def test_weights_that_are_not_here_come_with_the_command_that_fetches_them(
+def test_missing_weights_are_refused_with_the_command_to_download_them(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     hub_cache.give_cache(tmp_path, monkeypatch)
@@ -55,7 +55,7 @@ def test_weights_that_are_not_here_come_with_the_command_that_fetches_them(
     assert not weights.is_downloaded(CARD)
 
 
-def test_the_command_is_one_that_the_hubs_client_has() -> None:
+def test_the_hubs_client_has_the_command() -> None:
     hf = Path(sys.executable).with_name("hf")
     program, *arguments = weights.download_command(CARD).split()
     assert program == "hf"
@@ -65,7 +65,7 @@ def test_the_command_is_one_that_the_hubs_client_has() -> None:
     assert "hf download" in ran.stdout
 
 
-def test_the_cache_is_where_the_environment_says(snapshot: Path) -> None:
+def test_the_environment_sets_the_place_of_the_cache(snapshot: Path) -> None:
     code = (
         "from models.catalog import find; from models.weights import find_folder;"
         f"print(find_folder(find({CARD.name!r})))"
@@ -89,7 +89,7 @@ def test_a_gated_repository_asks_for_consent_first(
         weights.find_folder(replace(CARD, gated=True))
 
 
-def test_another_revision_does_not_stand_in(snapshot: Path) -> None:
+def test_another_revision_is_not_used_instead(snapshot: Path) -> None:
     revision = "f" * 40
     with pytest.raises(ValueError, match=f"another revision than {revision}; .* {revision}`"):
         weights.find_folder(replace(CARD, revision=revision))
@@ -149,7 +149,7 @@ def replace_by(text: str) -> Callable[[Path], None]:
     ],
     ids=lambda value: str(value)[:24],
 )
-def test_a_broken_download_is_one_sentence(
+def test_a_broken_download_is_refused_with_one_sentence(
     snapshot: Path, name: str, harm: Callable[[Path], None], sentence: str
 ) -> None:
     (path,) = snapshot.glob(name)
@@ -159,7 +159,7 @@ def test_a_broken_download_is_one_sentence(
     assert refusal()
 
 
-def test_embedded_weights_that_are_missing_are_said_so(
+def test_missing_embedded_weights_are_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(weights, "ROOT", tmp_path)
