@@ -160,8 +160,8 @@ def tiny_llava_video(
     """Views of 5 x 5 patches; frames of 2 x 2 tokens where pooling averages, else of 3 x 3."""
     like = tiny_onevision(dtype, kv_heads, kernel, Qwen2Config)
     clips = {"mm_spatial_pool_mode": pool, "mm_spatial_pool_stride": 2}
-    asked = {"mm_newline_position": newlines, "add_time_instruction": times}
-    config = LlavaOnevisionConfig.from_dict({**like.model.config.to_dict(), **clips, **asked})
+    prompt = {"mm_newline_position": newlines, "add_time_instruction": times}
+    config = LlavaOnevisionConfig.from_dict({**like.model.config.to_dict(), **clips, **prompt})
     torch.manual_seed(2)
     model = LlavaOnevisionForConditionalGeneration._from_config(
         config, dtype=dtype, attn_implementation=kernel

@@ -12,7 +12,7 @@ import numpy as np
 
 WIDTH, HEIGHT, RATE = 128, 96, 25
 ONE, QUARTER = 1 << 16, 1 << 30  # of an MP4's display matrix, in its fixed point
-TURNS = {  # degrees anticlockwise that set the picture upright -> the matrix that says so
+TURNS = {  # anticlockwise degrees that make the picture upright -> display matrix
     270: (0, ONE, 0, -ONE, 0, 0, 0, 0, QUARTER),
     180: (-ONE, 0, 0, 0, -ONE, 0, 0, 0, QUARTER),
     90: (0, -ONE, 0, ONE, 0, 0, 0, 0, QUARTER),
@@ -20,7 +20,7 @@ TURNS = {  # degrees anticlockwise that set the picture upright -> the matrix th
 
 
 def picture(number: int, width: int = WIDTH, height: int = HEIGHT) -> np.ndarray:
-    """(H, W, 3): the upper half says the number in eight white or black bars, the lower is red."""
+    """A frame (H, W, 3): eight white or black bars encode the number above a red half."""
     frame = np.zeros((height, width, 3), dtype=np.uint8)
     bits = [255 * (number >> bit & 1) for bit in range(8)]
     frame[: height // 2] = np.repeat(bits, width // 8)[None, :, None]
@@ -29,7 +29,7 @@ def picture(number: int, width: int = WIDTH, height: int = HEIGHT) -> np.ndarray
 
 
 def number(frame: np.ndarray) -> int:
-    """What `picture` was told."""
+    """Decodes the number of a `picture`."""
     height, width = frame.shape[:2]
     middles = frame[height // 4, width // 16 :: width // 8].mean(axis=-1)
     return sum(1 << bit for bit in range(8) if middles[bit] > 128)
@@ -45,7 +45,7 @@ def write(
     container: dict[str, str] | None = None,
     **options: str,
 ) -> Path:
-    """`count` frames, 25 a second or at the given `milliseconds`."""
+    """Writes `count` frames, 25 per second or at `milliseconds`."""
     with av.open(str(path), "w", container_options=container or {}) as file:
         stream = file.add_stream(codec, rate=RATE, options=options)
         stream.width, stream.height = size
@@ -66,7 +66,7 @@ def write(
 
 
 def write_in_sizes(path: Path, *sizes: tuple[int, int]) -> Path:
-    """Five VP8 frames of each size, as a call over a changing line is recorded."""
+    """Writes five VP8 frames of each size, like a recorded call with changing bandwidth."""
     with av.open(str(path), "w") as file:
         stream = file.add_stream("libvpx", rate=RATE)
         stream.width, stream.height = sizes[0]
@@ -96,7 +96,7 @@ def write_sound(path: Path) -> Path:
 
 
 def turn(path: Path, degrees: int) -> Path:
-    """Write into an MP4's track header that players turn it, as phones do."""
+    """Sets the rotation in an MP4's track header, as phones do."""
     content = bytearray(path.read_bytes())
     matrix = content.index(b"tkhd") + 44
     content[matrix : matrix + 36] = struct.pack(">9i", *TURNS[degrees])
@@ -105,14 +105,14 @@ def turn(path: Path, degrees: int) -> Path:
 
 
 def cut(path: Path, share: float) -> Path:
-    """Keep only the first part of the file."""
+    """Keeps only the first share of the file."""
     content = path.read_bytes()
     path.write_bytes(content[: int(len(content) * share)])
     return path
 
 
 def spoil(path: Path) -> Path:
-    """Overwrite 200 bytes in the middle with noise."""
+    """Overwrites 200 bytes in the middle with noise."""
     content = bytearray(path.read_bytes())
     middle = len(content) // 2
     content[middle : middle + 200] = np.random.default_rng(0).bytes(200)
@@ -121,7 +121,7 @@ def spoil(path: Path) -> Path:
 
 
 def decoded(path: Path) -> list[tuple[float, np.ndarray]]:
-    """Every frame with its time, upright: PyAV from the start to the end, the oracle."""
+    """Time and upright pixels of every frame, decoded by PyAV from start to end: the reference."""
     with av.open(str(path)) as file:
         frames = list(file.decode(video=0))
     return [

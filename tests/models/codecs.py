@@ -9,9 +9,9 @@ import pytest
 
 from tests.models.clips import write
 
-SHORT = {"g": "8"}  # frames from one keyframe to the next
+SHORT = {"g": "8"}  # frames between keyframes
 
-# name: (suffix, encoder, its options, what must have read it)
+# name: (suffix, encoder, options, expected decoder)
 CLIPS = {
     "H.264": ("mp4", "libx264", {**SHORT, "bf": "3"}, "decord"),
     "H.264 in MOV": ("mov", "libx264", {**SHORT, "bf": "3"}, "decord"),
@@ -39,8 +39,8 @@ CLIPS = {
 }
 
 
-def made(folder: Path, name: str) -> Path:
-    """The clip of `CLIPS` by that name, where this PyAV can write it."""
+def write_kind(folder: Path, name: str) -> Path:
+    """Writes a clip of `CLIPS`; skips the test if this PyAV lacks the encoder."""
     suffix, encoder, options, _ = CLIPS[name]
     try:
         av.Codec(encoder, "w")

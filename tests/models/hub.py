@@ -26,7 +26,7 @@ from transformers import (
 from tests.tiny import randomised
 
 PADDED_VOCABULARY = 384
-NAMES_OF_4 = (  # of a tensor in 5.x, and as the hub has it
+NAMES_OF_4 = (  # prefix of a tensor in transformers 5.x, and in 4.x
     (r"^model\.language_model\.", "language_model.model."),
     (r"^lm_head\.", "language_model.lm_head."),
     (r"^model\.vision_tower\.", "vision_tower.vision_model."),
@@ -64,7 +64,7 @@ PINPOINTS = [[43 * down, 43 * across] for down in (1, 2) for across in (1, 2)]
 
 
 def llama_tokenizer(folder: Path) -> dict[str, int]:
-    """Bytes and a few pieces, as Llama's; the placeholder comes last. Returns its added tokens."""
+    """Saves a tokenizer like Llama's, of bytes and a few pieces. Returns its special tokens."""
     pieces = ["<unk>", "<s>", "</s>", *(f"<0x{byte:02X}>" for byte in range(256)), "▁"]
     pieces += [*"abcdefghijklmnopqrstuvwxyzASUIETNRW?:.", "▁W", "he"]
     vocabulary = {piece: index for index, piece in enumerate(pieces)}
@@ -94,7 +94,7 @@ def llama_tokenizer(folder: Path) -> dict[str, int]:
 
 
 def qwen_tokenizer(folder: Path, *further: str) -> dict[str, int]:
-    """One token a byte, then the signs of ChatML and `further` ones. Returns its added tokens."""
+    """Saves a byte tokenizer with ChatML's tokens and `further`. Returns its special tokens."""
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
     backend = Tokenizer(models.BPE({letter: i for i, letter in enumerate(alphabet)}, []))
     backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
@@ -115,7 +115,7 @@ def qwen_tokenizer(folder: Path, *further: str) -> dict[str, int]:
 def save_tokenizer(
     backend: Tokenizer, special: list[str], settings: dict[str, Any], folder: Path
 ) -> dict[str, int]:
-    """With the signs in `special`; placeholders are among the signs that are not called special."""
+    """Saves a tokenizer with `special` tokens; placeholders have no special flag, as on the hub."""
     signs = {token: token not in ("<image>", "<video>") for token in special}
     for token, is_special in signs.items():
         add = backend.add_special_tokens if is_special else backend.add_tokens
@@ -266,7 +266,7 @@ def name_of_4(name: str) -> str:
 
 
 def save_shards(folder: Path, tensors: Mapping[str, torch.Tensor]) -> None:
-    """Two of them, and the index that says which holds what."""
+    """Writes two shards and their index."""
     names = sorted(tensors)
     halves = names[::2], names[1::2]
     index = {}

@@ -24,14 +24,14 @@ TINY = {
 
 
 def give_cache(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Have the hub's client look in a folder, and let shapes be those of tiny models."""
+    """Points the hub's client to a folder, and replaces shapes by those of tiny models."""
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(folder))
     for name, model in TINY.items():
         monkeypatch.setitem(SHAPES, name, lambda model=model: deepcopy(model().model.config))
 
 
 def fetch(folder: Path, card: ModelCard, adapter: Adapter, shard: str = "1GB") -> Path:
-    """What `hf download` leaves in the cache `folder`: blobs, links to them, and the commit."""
+    """Writes a model as `hf download` does: blobs, links to them, and the commit."""
     repository = folder / f"models--{card.source.replace('/', '--')}"
     blobs, snapshot = repository / "blobs", repository / "snapshots" / COMMIT
     adapter.model.save_pretrained(blobs, max_shard_size=shard)
@@ -47,7 +47,7 @@ def fetch(folder: Path, card: ModelCard, adapter: Adapter, shard: str = "1GB") -
 
 
 def as_published(blobs: Path) -> None:
-    """The chat template where the repositories of LLaVA have it: in the processor's old file."""
+    """Moves the chat template to chat_template.json, as in the repositories of LLaVA."""
     template = (blobs / "chat_template.jinja").read_text()
     (blobs / "chat_template.json").write_text(json.dumps({"chat_template": template}))
     (blobs / "chat_template.jinja").unlink()

@@ -11,14 +11,14 @@ import pytest
 from models.uploads import video
 from models.uploads.video import read_video
 from tests.models.clips import number, write
-from tests.models.codecs import CLIPS, made
+from tests.models.codecs import CLIPS, write_kind
 
 pytestmark = pytest.mark.skipif(video.decord is None, reason="no decord for this machine")
 
 
 @pytest.mark.parametrize("name", CLIPS)
 def test_every_kind_of_clip_is_read_by_the_expected_decoder(tmp_path: Path, name: str) -> None:
-    media = read_video(made(tmp_path, name), 4)
+    media = read_video(write_kind(tmp_path, name), 4)
     assert media.decoder.startswith(f"{CLIPS[name][3]} ")
     assert media.decoder.split()[1][0].isdigit()
 
@@ -28,7 +28,7 @@ def test_decord_alone_would_give_frames_of_another_time(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     monkeypatch.setattr(video, "_suits_decord", lambda clip: True)
-    frames = read_video(made(tmp_path, name), 12).frames
+    frames = read_video(write_kind(tmp_path, name), 12).frames
     assert [number(frame) for frame in frames] != [int(i * 39 / 11) for i in range(12)]
 
 

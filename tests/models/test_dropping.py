@@ -1,8 +1,8 @@
-"""Law 10: dropping rows equals masking them, with every layer numbered as that layer was.
+"""Law 10: dropping rows equals masking them, with the position ids of each layer.
 
-The oracle keeps all rows to the end. Each layer is told which rows are alive, in which order they
-stand and how they are numbered, and hides the dead ones behind an explicit mask. A row that others
-were merged into takes their mean in its place. Answer tokens go through it all at once.
+The oracle keeps all rows in every layer. For each layer it sets which rows are alive, their order
+and their ids, and masks the other rows. A row with merged rows takes their weighted sum. The answer
+tokens run in one pass.
 """
 
 from __future__ import annotations
@@ -34,12 +34,12 @@ def prunes_inside(case: Case) -> bool:
 
 
 each_setting = pytest.mark.parametrize("setting", SETTINGS, ids=lambda setting: setting.id)
-ANSWER = [40, 7, 99, 130, 5]  # any ids: the oracle and the loop are told the same
+ANSWER = [40, 7, 99, 130, 5]  # any ids, the same for the oracle and the loop
 
 
 @dataclass(frozen=True)
 class Scatter(CompressionMethod):
-    """Selections that owe nothing to the model: some before the LLM, some at each pruning layer."""
+    """Random selections before the LLM and at each pruning layer."""
 
     name = "scatter"
     title = "Scatter"
@@ -70,7 +70,7 @@ def scattered(n: int, keep: int) -> TokenMap:
 
 @dataclass(frozen=True)
 class Standing:
-    """What one layer is told of the rows (R,) that the oracle carries to the end."""
+    """State of the oracle's rows (R,) in one layer."""
 
     alive: Tensor  # (R,) bool
     ids: Tensor  # (…, R) int64
@@ -79,7 +79,7 @@ class Standing:
     merged: tuple[Tensor, TokenMap, Tensor] | None = None  # rows, what becomes of them, and where
 
     def mask(self, like: Tensor) -> Tensor:
-        """(1, 1, R, R): who hides from whom."""
+        """The attention mask (1, 1, R, R)."""
         size = len(self.alive)
         rank = torch.arange(size) if self.rank is None else self.rank
         seen = self.alive.repeat(size, 1)  # (R, R)
@@ -91,18 +91,18 @@ class Standing:
 
 @torch.inference_mode()
 def masked(decoder: Decoder, whole: Sequence, layers: list[Standing]) -> Tensor:
-    """Logits (R, vocabulary) of all rows R: those of a sequence, and of the answer behind it."""
+    """Logits (R, vocabulary) of all rows: of a sequence and the answer after it."""
     hidden = embeds = torch.cat([whole.embeds, decoder.embed(torch.tensor(ANSWER))])  # (R, D)
     joining = [  # (R, D) each
         torch.zeros_like(embeds).index_copy(0, whole.visual, each) for each in whole.deepstack
     ]
-    for layer, told in enumerate(layers):
-        if told.merged:
-            rows, token_map, places = told.merged
+    for layer, state in enumerate(layers):
+        if state.merged:
+            rows, token_map, places = state.merged
             hidden, *joining = (
                 x.index_copy(0, places, token_map.apply(x[rows])) for x in (hidden, *joining)
             )
-        mask, rope = told.mask(embeds), decoder.rope(told.ids)
+        mask, rope = state.mask(embeds), decoder.rope(state.ids)
         hidden = decoder.layer(layer, hidden, rope, mask, decoder.new_cache())
         if layer < len(joining):
             hidden = hidden + joining[layer]
@@ -111,7 +111,7 @@ def masked(decoder: Decoder, whole: Sequence, layers: list[Standing]) -> Tensor:
 
 @torch.inference_mode()
 def stepped(lane: Lane) -> Tensor:
-    """Logits (1 + answer, vocabulary) of our own decode, told the answer."""
+    """Logits (1 + answer, vocabulary) of our own decode loop on the given answer."""
     logits = [lane.state.logits]
     for count, token in enumerate(ANSWER):
         positions = lane.state.positions + count
@@ -120,7 +120,7 @@ def stepped(lane: Lane) -> Tensor:
 
 
 def oracle(method: CompressionMethod, lane: Lane) -> Tensor:
-    """The same logits from a vanilla lane's rows and the trace of the lane alone."""
+    """The same logits, from a vanilla lane's rows and the lane's trace."""
     whole = prefilled(lane.adapter, create("vanilla"), lane.media).sequence
     decoder, visual = lane.adapter.decoder, whole.visual
     ids = answered(whole.positions)  # (…, R): PESP
@@ -139,12 +139,12 @@ def oracle(method: CompressionMethod, lane: Lane) -> Tensor:
 
 
 def answered(ids: Tensor) -> Tensor:
-    """Ids (…, S) of a prompt and of the answer behind it."""
+    """Position ids (…, S) of a prompt and the answer after it."""
     return torch.cat([ids, ids[..., -1:] + 1 + torch.arange(len(ANSWER))], dim=-1)
 
 
 def contiguous(ids: Tensor, alive: Tensor, visual: Tensor) -> Tensor:
-    """Ids (…, R) that leave no gap among the rows alive (R,); the dead have any."""
+    """Position ids (…, R) without gaps among the rows alive (R,); other rows keep any id."""
     if ids.dim() == 1:
         return alive.cumsum(0) - 1
     first, *_, last = visual.tolist()
@@ -160,7 +160,7 @@ def contiguous(ids: Tensor, alive: Tensor, visual: Tensor) -> Tensor:
 
 
 def inner_oracle(lane: Lane) -> Tensor:
-    """The same logits from the rows that entered the LLM, every one of them carried to the end."""
+    """The same logits, from all rows that entered the LLM."""
     decoder, entered, maps = lane.adapter.decoder, lane.sequence, dict(lane.inner_maps)
     ids = answered(entered.positions)  # (…, R)
     size = ids.shape[-1]

@@ -32,8 +32,8 @@ def encoded(setting: Setting, needs: Needs) -> tuple[Adapter, Prompt, VisualToke
 def stock(setting: Setting, prompt: Prompt) -> tuple[nn.Module, tuple, tuple]:
     """The last layer, all hidden states and all attention maps."""
     tower = setting.model(kernel="eager").model.model.vision_tower
-    said = tower(prompt.pixels, output_hidden_states=True, output_attentions=True)
-    return tower.encoder.layers[-1], said.hidden_states, said.attentions
+    output = tower(prompt.pixels, output_hidden_states=True, output_attentions=True)
+    return tower.encoder.layers[-1], output.hidden_states, output.attentions
 
 
 def arranged(adapter: Adapter, prompt: Prompt, values: Tensor) -> Tensor:

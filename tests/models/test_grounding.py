@@ -141,9 +141,9 @@ def test_every_card_names_a_format() -> None:
 
 
 def test_the_prompts_of_embedded_models_are_in_their_training() -> None:
-    taught = {*GROUNDING, *clip_questions.END}
-    asked = {FORMATS[name].question("{0}").lower() for name in ("scene", "clip")}
-    assert asked <= taught
+    trained = {*GROUNDING, *clip_questions.END}
+    questions = {FORMATS[name].question("{0}").lower() for name in ("scene", "clip")}
+    assert questions <= trained
 
 
 WIDE = (0.0, -0.5, 1.0, 1.5)  # a picture twice as wide as high, padded to a square

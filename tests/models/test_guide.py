@@ -62,8 +62,8 @@ def tiny_guide() -> LlavaAdapter:
     return LlavaAdapter(randomised(model), tiny_tokenizer(), processor)
 
 
-def asked(adapter: Adapter, media: Media) -> Tensor:
-    """The importance (N,) that a model gives its own tokens."""
+def own_importance(adapter: Adapter, media: Media) -> Tensor:
+    """Importance (N,) of a model's tokens, with the model as its own guide."""
     with torch.inference_mode():
         layout = adapter.prepare(media, QUESTION).layout
         return guide.run_guide(adapter, media, QUESTION, layout).importance
@@ -71,7 +71,7 @@ def asked(adapter: Adapter, media: Media) -> Tensor:
 
 @torch.inference_mode()
 def stock(setting: Setting) -> Tensor:
-    """The same, of prompt and answer read at once by the stock model."""
+    """The same, from one pass of the stock model over prompt and answer."""
     eager, media = setting.model(kernel="eager"), setting.upload()
     lane = prefilled(eager, create("vanilla"), media, QUESTION)
     answer = eager.generate(lane.prompt, guide.LONGEST)[0, -guide.LONGEST :]
@@ -93,7 +93,7 @@ def stock(setting: Setting) -> Tensor:
 
 @each_setting
 def test_importance_is_the_attention_of_the_question_and_of_the_answer(setting: Setting) -> None:
-    importance, expected = asked(setting.model(), setting.upload()), stock(setting)
+    importance, expected = own_importance(setting.model(), setting.upload()), stock(setting)
     torch.testing.assert_close(importance, expected, atol=1e-4, rtol=1e-5)
 
 
@@ -106,29 +106,32 @@ def test_attention_stops_before_the_end_token_of_the_answer(
     end = max(answer, key=answer.index)  # the last token to appear for the first time
     assert answer.index(end) > 0
     monkeypatch.setattr(LlavaAdapter, "end_ids", frozenset({end}))
-    until_then = asked(adapter, media)
+    until_then = own_importance(adapter, media)
     monkeypatch.setattr(LlavaAdapter, "end_ids", frozenset())
     monkeypatch.setattr(guide, "LONGEST", answer.index(end))
-    assert torch.equal(until_then, asked(adapter, media))
+    assert torch.equal(until_then, own_importance(adapter, media))
 
 
 @pytest.mark.parametrize("name", ["sgl", "visionzip.before+sgl.inner"])
 def test_sgl_keeps_tokens_by_the_attention_of_a_guide_with_another_grid(name: str) -> None:
     guided = replace(tiny_llava(), guide=Guide("Tiny LLaVA", tiny_guide))
     lane = prefilled(guided, create(name, retention_ratio=0.5), question=QUESTION)
-    theirs, (_, token_map) = asked(tiny_guide(), picture()), lane.inner_maps[0]
+    theirs, (_, token_map) = own_importance(tiny_guide(), picture()), lane.inner_maps[0]
     row, col = torch.arange(36) // 6, torch.arange(36) % 6
     by_centre = theirs.view(4, 4)[(2 * row + 1) * 4 // 12, (2 * col + 1) * 4 // 12]  # (36,)
     cls = len(lane.visual) - 36
-    known = torch.cat([torch.zeros(cls), by_centre])[lane.token_map.anchors]  # (V,)
-    assert token_map.anchors.tolist() == top(known, len(token_map)).tolist()
-    torch.testing.assert_close(token_map.scores, known)
+    expected = torch.cat([torch.zeros(cls), by_centre])[lane.token_map.anchors]  # (V,)
+    assert token_map.anchors.tolist() == top(expected, len(token_map)).tolist()
+    torch.testing.assert_close(token_map.scores, expected)
 
 
 @each_setting
 def test_a_model_without_a_guide_keeps_tokens_by_its_own_attention(setting: Setting) -> None:
     lane = prefilled(setting.model(), create("sgl", retention_ratio=0.5), setting.upload())
-    (_, token_map), importance = lane.inner_maps[0], asked(setting.model(), setting.upload())
+    (_, token_map), importance = (
+        lane.inner_maps[0],
+        own_importance(setting.model(), setting.upload()),
+    )
     assert token_map.anchors.tolist() == top(importance, len(token_map)).tolist()
 
 

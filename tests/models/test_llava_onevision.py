@@ -155,16 +155,16 @@ def test_frames_are_prepared_as_the_stock_processor_prepares_a_base_view() -> No
 
 
 class AttentionMaps(TorchDispatchMode):
-    """The largest tensor made whose last two sides are all the patches of a view."""
+    """Size of the largest tensor whose last two axes are all patches of a view."""
 
     largest = 0
 
     def __torch_dispatch__(self, function, types, args=(), kwargs=None):
-        made = function(*args, **kwargs or {})
-        for leaf in tree_leaves(made):
+        output = function(*args, **kwargs or {})
+        for leaf in tree_leaves(output):
             if isinstance(leaf, Tensor) and leaf.shape[-2:] == (25, 25):
                 self.largest = max(self.largest, leaf.numel())
-        return made
+        return output
 
 
 @pytest.mark.parametrize(

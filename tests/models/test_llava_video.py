@@ -54,8 +54,8 @@ def official_rows(adapter: LlavaVideoAdapter, prompt: Prompt, pool: str, newline
 def stock_tokens(adapter: LlavaVideoAdapter, prompt: Prompt, pool: str, newlines: str) -> list[int]:
     """Greedy tokens of stock `generate`, fed rows that none of the adapter's code has arranged."""
     embed = adapter.model.get_input_embeddings()
-    shown = official_rows(adapter, prompt, pool, newlines)
-    rows = torch.cat([embed(prompt.before), shown, embed(prompt.after)])[None]
+    visual = official_rows(adapter, prompt, pool, newlines)
+    rows = torch.cat([embed(prompt.before), visual, embed(prompt.after)])[None]
     tokens = adapter.model.generate(
         inputs_embeds=rows,
         attention_mask=torch.ones(rows.shape[:2], dtype=torch.int64),
@@ -91,8 +91,8 @@ def test_bilinear_frames_with_one_newline_are_onevision_s_own() -> None:
     ours = tiny_llava_video(pool="bilinear", newlines="one_token")
     stock = LlavaOnevisionAdapter(ours.model, ours.tokenizer, ours.processor)
     prompt = ours.prepare(clip(), QUESTION)
-    told = replace(stock.prepare(clip(), QUESTION), before=prompt.before, after=prompt.after)
-    expected = stock.generate(told, NEW_TOKENS)[0, -NEW_TOKENS:].tolist()
+    prompted = replace(stock.prepare(clip(), QUESTION), before=prompt.before, after=prompt.after)
+    expected = stock.generate(prompted, NEW_TOKENS)[0, -NEW_TOKENS:].tolist()
     *_, result = run_lane(ours, clip(), QUESTION, create("vanilla"), max_new_tokens=NEW_TOKENS)
     assert result.answer == ours.to_text(expected)
 
@@ -167,8 +167,8 @@ def test_the_prompt_states_no_times_unless_the_config_requires_it() -> None:
         (tiny_llava_video(times=True), picture()),
     ):
         prompt = adapter.prepare(media, QUESTION)
-        told = adapter.tokenizer.decode(prompt.after)
-        assert told == "\nWhere is the cat?" + after.partition("cat?")[2]
+        text = adapter.tokenizer.decode(prompt.after)
+        assert text == "\nWhere is the cat?" + after.partition("cat?")[2]
 
 
 def test_a_special_token_in_a_question_is_refused() -> None:

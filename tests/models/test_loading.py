@@ -143,5 +143,5 @@ def test_a_large_random_model_runs_in_the_estimated_memory(name: str) -> None:
         run = create(method, **({} if method == "vanilla" else {"retention_ratio": 1 / 3}))
         *_, result = run_lane(adapter, picture(900, 1300), "What is this?", run, max_new_tokens=8)
         assert result.new_tokens == 8
-    said = memory.estimate(config, card.tokens, "bfloat16")
-    assert said.weights <= torch.cuda.max_memory_allocated() <= said.total
+    estimate = memory.estimate(config, card.tokens, "bfloat16")
+    assert estimate.weights <= torch.cuda.max_memory_allocated() <= estimate.total

@@ -50,11 +50,11 @@ def test_the_estimated_cache_equals_the_real_one(setting: Setting) -> None:
 def test_free_memory_is_the_systems_available_memory(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    told = tmp_path / "meminfo"
-    told.write_text("MemTotal:       8000 kB\nMemFree:  9 kB\nMemAvailable:    4000 kB\n")
-    monkeypatch.setattr(memory, "MEMINFO", told)
+    meminfo = tmp_path / "meminfo"
+    meminfo.write_text("MemTotal:       8000 kB\nMemFree:  9 kB\nMemAvailable:    4000 kB\n")
+    monkeypatch.setattr(memory, "MEMINFO", meminfo)
     assert free("cpu") == 4000 * 1024
-    told.unlink()
+    meminfo.unlink()
     assert free("cpu") is None
 
 

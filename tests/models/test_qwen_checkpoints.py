@@ -14,11 +14,11 @@ from pruning.methods import create
 from tests.tiny import picture, prefilled, tiny_qwen2_5_vl, tiny_qwen3_vl
 
 
-@pytest.mark.parametrize("made", [tiny_qwen2_5_vl, tiny_qwen3_vl])
+@pytest.mark.parametrize("model", [tiny_qwen2_5_vl, tiny_qwen3_vl])
 def test_a_checkpoint_answers_as_the_model_that_was_saved(
-    made: Callable[[], QwenBase], tmp_path: Path
+    model: Callable[[], QwenBase], tmp_path: Path
 ) -> None:
-    adapter = made()
+    adapter = model()
     for part in (adapter.model, adapter.tokenizer, adapter.processor):
         part.save_pretrained(tmp_path)
     model = type(adapter.model).from_pretrained(

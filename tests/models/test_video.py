@@ -10,12 +10,12 @@ import pytest
 from models.uploads import video
 from models.uploads.video import read_video
 from tests.models.clips import TURNS, decoded, number, picture, turn, write, write_in_sizes
-from tests.models.codecs import CLIPS, made
+from tests.models.codecs import CLIPS, write_kind
 
 
 @pytest.mark.parametrize("name", CLIPS)
 def test_every_kind_of_clip_gives_its_displayed_frames_and_times(tmp_path: Path, name: str) -> None:
-    path = made(tmp_path, name)
+    path = write_kind(tmp_path, name)
     truth = decoded(path)
     assert [number(frame) for _, frame in truth] == list(range(40))
     media = read_video(path, 12)

@@ -14,7 +14,7 @@ from models.uploads.container import is_clip, is_truncated
 from models.uploads.media import LIMITS, Limits, MediaError
 from models.uploads.read import read_media
 from tests.models.clips import cut, spoil, write, write_sound
-from tests.models.codecs import SHORT, made
+from tests.models.codecs import SHORT, write_kind
 
 pytestmark = pytest.mark.security
 
@@ -62,7 +62,7 @@ def test_a_clip_without_its_index_cannot_be_read_at_all(tmp_path: Path) -> None:
 def test_a_clip_damaged_halfway_is_refused_with_the_readable_seconds(
     tmp_path: Path, name: str
 ) -> None:
-    sentence = refusal(spoil(made(tmp_path, name)))
+    sentence = refusal(spoil(write_kind(tmp_path, name)))
     assert "damaged or incomplete after" in sentence and "of 1.6 s" in sentence
 
 

@@ -30,12 +30,12 @@ def snapshot(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def refusal() -> str:
-    """What loading says, in one sentence."""
+    """The error message of loading."""
     with pytest.raises(ValueError) as refused:
         load(CARD.name, device="cpu")
-    said = str(refused.value)
-    assert "\n" not in said and len(said) < 300
-    return said
+    message = str(refused.value)
+    assert "\n" not in message and len(message) < 300
+    return message
 
 
 def test_a_snapshot_in_the_cache_is_found_at_its_commit(snapshot: Path) -> None:
