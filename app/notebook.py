@@ -26,7 +26,7 @@ from app.worker.events import ComparisonDone
 from app.worker.local import LocalWorker
 from models.catalog import find
 from models.engine.record import Comparison
-from models.loading import make
+from models.loading import load_card
 from models.uploads.media import Media, drawn
 from models.uploads.read import to_rgb
 
@@ -88,7 +88,7 @@ def load(
     if folder is not None:
         card = replace(card, source=str(Path(folder).absolute()), revision="")
     settings = Settings(model=name, device=device or "", dtype=dtype or "", **FREE)
-    return Model(name, LocalWorker(settings, make(card, device, dtype)))
+    return Model(name, LocalWorker(settings, load_card(card, device, dtype)))
 
 
 def overlay(comparison: Comparison, method: str, frame: int = 0) -> Image.Image:

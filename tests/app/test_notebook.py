@@ -80,4 +80,4 @@ def test_weights_are_read_from_a_folder_that_is_named(tmp_path, monkeypatch):
     model = notebook.load("llava-1.5-7b", folder=tmp_path)
     assert model.name == cards[0].name == "llava-1.5-7b" and not cards[0].revision
     with pytest.raises(ValueError, match=r"LLaVA-1.5 7B has no weights in"):
-        loading.make(cards[0])
+        loading.load_card(cards[0])
