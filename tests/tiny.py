@@ -1,4 +1,4 @@
-"""Tiny models with random weights, made in memory: the engine's laws run on them in seconds."""
+"""Tiny models with random weights, on which the engine's laws run in seconds."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from transformers import (
     LlavaForConditionalGeneration,
     LlavaOnevisionConfig,
     LlavaOnevisionForConditionalGeneration,
+    PreTrainedConfig,
     PreTrainedModel,
     PreTrainedTokenizerFast,
     Qwen2_5_VLConfig,
@@ -51,7 +52,7 @@ QWEN_MARKER = "<|vision_start|><|{}_pad|><|vision_end|>"
 def tiny_tokenizer(
     signs: tuple[str, ...] = ("<image>", "<video>"), marker: str = "<{}>"
 ) -> PreTrainedTokenizerFast:
-    """One token a byte, so that a character may take several."""
+    """One token per byte, so that a character may take several."""
     return byte_tokenizer(signs, marker)
 
 
@@ -73,7 +74,7 @@ def text_config(kv_heads: int, llm: type = LlamaConfig) -> LlamaConfig | Qwen2Co
 
 
 def randomised(model: PreTrainedModel) -> PreTrainedModel:
-    """Weights larger than before training: attention must not be near uniform, nor text repeat."""
+    """Sets large random weights, so that attention is not near uniform and text does not repeat."""
     for module in model.modules():
         for weight in module.parameters(recurse=False):
             if weight.dim() > 1:
@@ -82,33 +83,51 @@ def randomised(model: PreTrainedModel) -> PreTrainedModel:
     return model.eval().requires_grad_(False)
 
 
+def build(
+    model: type, config: PreTrainedConfig, dtype: torch.dtype, kernel: str, seed: int = 2
+) -> PreTrainedModel:
+    """A model with random weights."""
+    torch.manual_seed(seed)
+    return randomised(model._from_config(config, dtype=dtype, attn_implementation=kernel))
+
+
+def llava(
+    width: int,
+    layers: int,
+    heads: int,
+    side: int,
+    text: LlamaConfig,
+    dtype: torch.dtype = torch.float32,
+    kernel: str = "sdpa",
+    seed: int = 2,
+) -> LlavaAdapter:
+    """A LLaVA with an encoder of these sizes, for squares of `side` pixels in patches of 8."""
+    config = LlavaConfig(
+        vision_config=CLIPVisionConfig(
+            hidden_size=width,
+            intermediate_size=2 * width,
+            num_hidden_layers=layers,
+            num_attention_heads=heads,
+            image_size=side,
+            patch_size=8,
+        ),
+        text_config=text,
+        image_token_id=tiny_tokenizer().convert_tokens_to_ids("<image>"),
+        vision_feature_layer=-2,
+        vision_feature_select_strategy="default",
+    )
+    model = build(LlavaForConditionalGeneration, config, dtype, kernel, seed)
+    square = {"height": side, "width": side}
+    processor = CLIPImageProcessorPil(size={"shortest_edge": side}, crop_size=square)
+    return LlavaAdapter(model, tiny_tokenizer(), processor)
+
+
 @lru_cache
 def tiny_llava(
     dtype: torch.dtype = torch.float32, kv_heads: int = 2, kernel: str = "sdpa"
 ) -> LlavaAdapter:
     """6 x 6 = 36 visual tokens, an encoder of 6 layers."""
-    config = LlavaConfig(
-        vision_config=CLIPVisionConfig(
-            hidden_size=48,
-            intermediate_size=96,
-            num_hidden_layers=6,
-            num_attention_heads=4,
-            image_size=48,
-            patch_size=8,
-        ),
-        text_config=text_config(kv_heads),
-        image_token_id=tiny_tokenizer().convert_tokens_to_ids("<image>"),
-        vision_feature_layer=-2,
-        vision_feature_select_strategy="default",
-    )
-    torch.manual_seed(2)
-    model = LlavaForConditionalGeneration._from_config(
-        config, dtype=dtype, attn_implementation=kernel
-    )
-    processor = CLIPImageProcessorPil(
-        size={"shortest_edge": 48}, crop_size={"height": 48, "width": 48}
-    )
-    return LlavaAdapter(randomised(model), tiny_tokenizer(), processor)
+    return llava(48, 6, 4, 48, text_config(kv_heads), dtype, kernel)
 
 
 @lru_cache
@@ -138,14 +157,11 @@ def tiny_onevision(
         image_grid_pinpoints=pinpoints,
         vision_aspect_ratio=f"anyres_max_{most_crops}",
     )
-    torch.manual_seed(2)
-    model = LlavaOnevisionForConditionalGeneration._from_config(
-        config, dtype=dtype, attn_implementation=kernel
-    )
+    model = build(LlavaOnevisionForConditionalGeneration, config, dtype, kernel)
     processor = LlavaOnevisionImageProcessorPil(
         size={"height": side, "width": side}, image_grid_pinpoints=pinpoints
     )
-    return LlavaOnevisionAdapter(randomised(model), tokenizer, processor)
+    return LlavaOnevisionAdapter(model, tokenizer, processor)
 
 
 @lru_cache
@@ -162,11 +178,8 @@ def tiny_llava_video(
     clips = {"mm_spatial_pool_mode": pool, "mm_spatial_pool_stride": 2}
     prompt = {"mm_newline_position": newlines, "add_time_instruction": times}
     config = LlavaOnevisionConfig.from_dict({**like.model.config.to_dict(), **clips, **prompt})
-    torch.manual_seed(2)
-    model = LlavaOnevisionForConditionalGeneration._from_config(
-        config, dtype=dtype, attn_implementation=kernel
-    )
-    return LlavaVideoAdapter(randomised(model), like.tokenizer, like.processor)
+    model = build(LlavaOnevisionForConditionalGeneration, config, dtype, kernel)
+    return LlavaVideoAdapter(model, like.tokenizer, like.processor)
 
 
 def qwen_config(config: type, kv_heads: int, vision: dict[str, Any], rotary: dict[str, Any]) -> Any:
@@ -209,12 +222,9 @@ def tiny_qwen2_5_vl(
     """Windows of 2 x 2 tokens; every other block sees whole frames."""
     vision = {"window_size": 32, "fullatt_block_indexes": [1, 3], "tokens_per_second": 4}
     config = qwen_config(Qwen2_5_VLConfig, kv_heads, vision, {"mrope_section": [2, 3, 3]})
-    torch.manual_seed(2)
-    model = Qwen2_5_VLForConditionalGeneration._from_config(
-        config, dtype=dtype, attn_implementation=kernel
-    )
+    model = build(Qwen2_5_VLForConditionalGeneration, config, dtype, kernel)
     processor = Qwen2VLImageProcessorPil(patch_size=8, min_pixels=1024, max_pixels=16384)
-    return Qwen25VLAdapter(randomised(model), tiny_tokenizer(QWEN_SIGNS, QWEN_MARKER), processor)
+    return Qwen25VLAdapter(model, tiny_tokenizer(QWEN_SIGNS, QWEN_MARKER), processor)
 
 
 @lru_cache
@@ -225,23 +235,20 @@ def tiny_qwen3_vl(
     vision = {"deepstack_visual_indexes": [0, 2], "num_position_embeddings": 25}
     rotary = {"mrope_section": [4, 2, 2], "mrope_interleaved": True}
     config = qwen_config(Qwen3VLConfig, kv_heads, vision, rotary)
-    torch.manual_seed(2)
-    model = Qwen3VLForConditionalGeneration._from_config(
-        config, dtype=dtype, attn_implementation=kernel
-    )
+    model = build(Qwen3VLForConditionalGeneration, config, dtype, kernel)
     processor = Qwen2VLImageProcessorPil(patch_size=8, min_pixels=1024, max_pixels=16384)
-    return Qwen3VLAdapter(randomised(model), tiny_tokenizer(QWEN_SIGNS, QWEN_MARKER), processor)
+    return Qwen3VLAdapter(model, tiny_tokenizer(QWEN_SIGNS, QWEN_MARKER), processor)
 
 
 def picture(height: int = 60, width: int = 90, seed: int = 0) -> Media:
-    """Noise over a slope, wider than high."""
+    """Noise over a brightness gradient, by default wider than high."""
     noise = np.random.default_rng(seed).integers(0, 128, (height, width, 3))
     slope = np.linspace(0, 127, width)[:, None]
     return drawn((noise + slope).astype(np.uint8))
 
 
 def clip(frames: int = 8, height: int = 45, width: int = 60, seed: int = 0) -> Media:
-    """A bright square on its way over noise that stands still; halfway, other noise: a cut."""
+    """A bright square moves over still noise; halfway, a cut to other noise."""
     noise = np.random.default_rng(seed).integers(0, 128, (2, height, width, 3))
     shots = noise[np.arange(frames) * 2 // frames].astype(np.uint8)  # (T, H, W, 3)
     for frame, left in enumerate(np.linspace(0, width - 15, frames).astype(int)):
@@ -256,13 +263,13 @@ class Setting:
     id: str
     model: Callable[..., Adapter]
     upload: Callable[[], Media]
-    family: str  # of the model, as its card says
-    has_grid: bool = True  # on which its tokens lie
+    family: str  # of the model, as in its card
+    has_grid: bool = True  # the tokens lie on a regular grid
     cases: tuple[Case, ...] = CASES
 
     @property
     def on_one_axis(self) -> bool:
-        """Whether a row has one number, not one each for time, row and column."""
+        """Whether a row has one position id, not one each for time, row and column."""
         return "qwen" not in self.family
 
     def runs(self, method: CompressionMethod) -> bool:
@@ -287,7 +294,7 @@ def prefilled(
     media: Media | None = None,
     question: str = "What is this?",
 ) -> Lane:
-    """A lane just before decode, about a picture unless another upload comes."""
+    """A lane after prefill, by default about a picture."""
     lane = Lane(adapter, media or picture(), question, method)
     for step in (lane.read, lane.encode, lane.compress, lane.prefill):
         step()

@@ -8,8 +8,6 @@ from functools import lru_cache
 import pytest
 import torch
 from torch import Tensor
-from transformers import CLIPVisionConfig, LlavaConfig, LlavaForConditionalGeneration
-from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
 
 from models.engine import guide
 from models.engine.base import Adapter, Guide
@@ -22,13 +20,12 @@ from tests.tiny import (
     SETTINGS,
     Setting,
     clip,
+    llava,
     picture,
     prefilled,
-    randomised,
     text_config,
     tiny_llava,
     tiny_onevision,
-    tiny_tokenizer,
 )
 
 QUESTION = "What is this?"
@@ -40,26 +37,7 @@ def tiny_guide() -> LlavaAdapter:
     """2 layers instead of 8, half as wide, and 4 x 4 tokens instead of 6 x 6."""
     text = text_config(kv_heads=2)
     text.update({"hidden_size": 32, "num_hidden_layers": 2})
-    config = LlavaConfig(
-        vision_config=CLIPVisionConfig(
-            hidden_size=32,
-            intermediate_size=64,
-            num_hidden_layers=3,
-            num_attention_heads=2,
-            image_size=32,
-            patch_size=8,
-        ),
-        text_config=text,
-        image_token_id=tiny_tokenizer().convert_tokens_to_ids("<image>"),
-        vision_feature_layer=-2,
-        vision_feature_select_strategy="default",
-    )
-    torch.manual_seed(3)
-    model = LlavaForConditionalGeneration._from_config(config, attn_implementation="sdpa")
-    processor = CLIPImageProcessorPil(
-        size={"shortest_edge": 32}, crop_size={"height": 32, "width": 32}
-    )
-    return LlavaAdapter(randomised(model), tiny_tokenizer(), processor)
+    return llava(32, 3, 2, 32, text, seed=3)
 
 
 def own_importance(adapter: Adapter, media: Media) -> Tensor:
