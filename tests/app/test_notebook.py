@@ -32,7 +32,7 @@ def test_the_lines_of_the_readme_run_as_they_stand(monkeypatch, capsys):
 
 @pytest.fixture
 def model(monkeypatch):
-    monkeypatch.setattr(notebook, "make", lambda card, device, dtype: tiny_llava())
+    monkeypatch.setattr(notebook, "load_card", lambda card, device, dtype: tiny_llava())
     return notebook.load("embedded-image")
 
 
@@ -76,7 +76,7 @@ def test_the_result_of_a_failed_lane_is_its_reason(model):
 
 def test_weights_are_read_from_a_folder_that_is_named(tmp_path, monkeypatch):
     cards = []
-    monkeypatch.setattr(notebook, "make", lambda card, *_: cards.append(card) or tiny_llava())
+    monkeypatch.setattr(notebook, "load_card", lambda card, *_: cards.append(card) or tiny_llava())
     model = notebook.load("llava-1.5-7b", folder=tmp_path)
     assert model.name == cards[0].name == "llava-1.5-7b" and not cards[0].revision
     with pytest.raises(ValueError, match=r"LLaVA-1.5 7B has no weights in"):
