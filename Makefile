@@ -98,7 +98,7 @@ docs: .venv/installed
 
 # Which laws and parity tests each method passes; then: make docs.
 methods: .venv/installed-dev
-	$(BIN)/python -m pytest -m "law or parity" --methods-report=assets/results/methods-tests.json
+	$(BIN)/python -m pytest -n auto -m "law or parity" --methods-report=assets/results/methods-tests.json
 
 # Every method on a tiny model of every family; then: make docs.
 matrix: .venv/installed-dev
