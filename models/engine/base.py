@@ -37,8 +37,14 @@ class Prompt:
     size: tuple[int, int] = (0, 0)  # height and width, for models that need them
     # (T,) time ids, counted from the first frame's, for models with three position axes
     times: tuple[int, ...] = (0,)
-    # (R,) int64 placed tokens before each image_newline, ascending
-    separators: Tensor = field(default_factory=lambda: torch.empty(0, dtype=torch.int64))
+    # (R,) int64 placed tokens before each image_newline, ascending; left out: there is none
+    separators: Tensor = field(default=None)  # type: ignore[assignment]
+
+    def __post_init__(self) -> None:
+        """No separators lie on the device of the ids: a prompt never spreads over two devices."""
+        if self.separators is None:
+            none = torch.empty(0, dtype=torch.int64, device=self.before.device)
+            object.__setattr__(self, "separators", none)
 
     @property
     def num_text(self) -> int:

@@ -1,0 +1,43 @@
+"""`launches`: kernels that a lane launches and waits of the host, by phase."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from app.commands import arguments
+from app.request import split_names
+from app.settings import Settings
+
+
+def add(commands: Any) -> None:
+    parser = commands.add_parser("launches", help="kernels and waits of a lane, by phase")
+    parser.add_argument("--model", default=Settings.model)
+    parser.add_argument("--methods", help=f"{arguments.METHODS}; default: for the model's media")
+    parser.add_argument("--retention", type=float, default=1 / 3, help="share of visual tokens")
+    parser.add_argument("--frames", type=int, help="of a drawn clip; 0: a picture")
+    parser.add_argument("--new-tokens", type=int, default=3)
+    parser.add_argument("--places", action="store_true", help="also the lines where the host waits")
+    arguments.add_json(parser)
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace, settings: Settings) -> None:
+    from app.jobs import first_kind, lanes_at
+    from app.measure.gpu import launches
+    from app.measure.gpu.uploads import upload
+    from app.measure.timing import METHODS
+    from models.catalog import find
+    from models.loading import load
+
+    card, frames = find(options.model), options.frames
+    if frames is None:
+        frames = card.frames if first_kind(card) == "video" else 0
+    names = split_names(options.methods or METHODS["video" if frames else "image"])
+    report = launches.count(
+        load(options.model, settings.device or None, settings.dtype or None),
+        upload(frames, 384),
+        list(lanes_at(names, [options.retention], card.family)),
+        options.new_tokens,
+    )
+    arguments.print_report(report, launches.table(report, options.places), options.json)

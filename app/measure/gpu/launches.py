@@ -1,0 +1,150 @@
+"""What a lane asks of a GPU: kernels that it launches, and times that the host waits for it.
+
+On CUDA the profiler counts kernels, and torch itself reports each wait. Elsewhere the model claims
+to lie on a foreign device (see foreign.py), and operations that would launch a kernel are counted:
+one such operation may be several kernels, or a part of one.
+"""
+
+from __future__ import annotations
+
+import copy
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+import torch
+from torch.profiler import ProfilerActivity, profile
+
+from app.measure.gpu.foreign import Tally, foreign_device, move
+from app.measure.gpu.uploads import QUESTION
+from models.base import Adapter
+from models.media import Media
+from models.pipeline import Lane
+from models.timeline import Stopwatch
+from pruning.base import CompressionMethod
+
+PHASES = ("encode", "compress", "prefill", "decode")
+SYNC = "called a synchronizing CUDA operation"  # as torch words its warning
+COUNTED = "operations that would launch a kernel, counted on the CPU"
+PROFILED = "kernels, counted by the profiler"
+
+
+class Watch(Stopwatch):
+    """A lane's clock that tells a tally which phase runs. A foreign tensor bears no inference."""
+
+    def __init__(self, around: Callable[[str], AbstractContextManager[None]]) -> None:
+        super().__init__(torch.device("cpu"))
+        self.around = around
+
+    @contextmanager
+    def running(self, phase: str) -> Iterator[None]:
+        with self.around(phase), torch.no_grad():
+            yield
+
+
+def abroad(adapter: Any) -> Any:
+    """A copy of the adapter, whose model lies on the foreign device."""
+    model = copy.deepcopy(adapter.model)
+    move(model)
+    return replace(adapter, model=model)
+
+
+def steps(lane: Lane, new_tokens: int) -> None:
+    """All phases of a lane; no decode where `new_tokens` is 0."""
+    for step in (lane.read, lane.encode, lane.compress, lane.prefill):
+        step()
+    if new_tokens:
+        list(lane.decode(new_tokens, 0.0, 0, stops=False))
+
+
+def counted(adapter: Adapter, media: Media, method: CompressionMethod, new_tokens: int) -> Tally:
+    """One lane on the foreign device; the adapter's model must lie there, see `abroad`."""
+    with foreign_device() as tally:
+        lane = Lane(adapter, media, QUESTION, method)
+        lane.watch = Watch(tally.phase)
+        steps(lane, new_tokens)
+        lane.trace()
+    return tally
+
+
+def profiled(adapter: Adapter, media: Media, method: CompressionMethod, new_tokens: int) -> Tally:
+    """One lane on CUDA, after one that warms up."""
+    for tally in (Tally(), Tally()):
+        lane = Lane(adapter, media, QUESTION, method)
+        lane.watch = Watch(partial(_profiled_phase, tally))
+        steps(lane, new_tokens)
+    return tally
+
+
+@contextmanager
+def _profiled_phase(tally: Tally, phase: str) -> Iterator[None]:
+    torch.cuda.synchronize()
+    activities = [ProfilerActivity.CPU, ProfilerActivity.CUDA]
+    with profile(activities=activities) as recorded, warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        torch.cuda.set_sync_debug_mode("warn")
+        try:
+            yield
+        finally:
+            torch.cuda.set_sync_debug_mode("default")
+        torch.cuda.synchronize()
+    tally.launches[phase] += len(kernels(recorded))
+    for each in told:
+        if SYNC in f"{each.message}":
+            tally.syncs[phase, "wait", f"{each.filename}:{each.lineno}"] += 1
+
+
+def kernels(recorded: Any) -> list[Any]:
+    """The events of a profile that ran on the GPU, copies and fills of memory left out."""
+    on_gpu = [event for event in recorded.events() if "cuda" in str(event.device_type).lower()]
+    return [event for event in on_gpu if not event.name.startswith(("Memcpy", "Memset"))]
+
+
+def count(
+    adapter: Adapter, media: Media, methods: Sequence[tuple[str, CompressionMethod]], tokens: int
+) -> dict[str, Any]:
+    """Launches and waits of each method by phase; `tokens` are decoded, at least two."""
+    if tokens < 2:
+        raise ValueError(f"{tokens} new tokens came, wanted at least 2.")
+    on_cuda = adapter.device.type == "cuda"
+    run, there = (profiled, adapter) if on_cuda else (counted, abroad(adapter))
+    return {
+        "counted": PROFILED if on_cuda else COUNTED,
+        "new_tokens": tokens,
+        "methods": [_row(name, run(there, media, method, tokens)) for name, method in methods],
+    }
+
+
+def _row(name: str, tally: Tally) -> dict[str, Any]:
+    return {
+        "method": name,
+        "launches": {phase: tally.launches[phase] for phase in PHASES},
+        "syncs": {phase: tally.syncs_of(phase) for phase in PHASES},
+        "places": [
+            {"phase": phase, "operation": operation, "place": place, "times": times}
+            for (phase, operation, place), times in tally.syncs.most_common()
+            if phase in PHASES
+        ],
+    }
+
+
+def table(report: dict[str, Any], with_places: bool = False) -> str:
+    """The report as fixed-width text: launches / waits, phase by phase."""
+    lines = [f"{'method':<16}" + "".join(f"{phase:>16}" for phase in PHASES)]
+    for row in report["methods"]:
+        cells = (f"{row['launches'][phase]:,} / {row['syncs'][phase]:,}" for phase in PHASES)
+        lines.append(f"{row['method']:<16}" + "".join(f"{cell:>16}" for cell in cells))
+        if with_places:
+            lines += [
+                f"    {each['times']:>4} × {each['operation']} in {each['phase']}, {each['place']}"
+                for each in row["places"]
+            ]
+    lines += [
+        "",
+        f"Launches / waits of the host, {report['new_tokens']} tokens decoded.",
+        f"Launches are {report['counted']}.",
+    ]
+    return "\n".join(lines)

@@ -1,0 +1,163 @@
+"""Every method on every family, on a device that is not there: nothing mixes it with the host."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import pytest
+import torch
+from torch import nn
+
+from app.__main__ import main
+from app.measure.gpu.foreign import FOREIGN, MixedDevicesError, foreign_device, move
+from app.measure.gpu.launches import PHASES, Watch, abroad, counted, steps
+from models import guide
+from models.base import Adapter
+from models.pipeline import Lane
+from pruning.base import CompressionMethod
+from pruning.methods import METHODS, create
+from tests.cases import CASES
+from tests.tiny import SETTINGS, Setting, prefilled
+
+PER_TOKEN = 2  # the choice comes to the host, and goes back to be embedded
+COMPOSED = [case for case in CASES if case.id.startswith("composed")]
+
+
+def presets() -> dict[str, CompressionMethod]:
+    """Every method with every preset, and the composed ones."""
+    made = {}
+    for method in METHODS:
+        for preset in method.PRESETS:
+            name = f"{method.name}:{preset}"
+            has_ratio = hasattr(create(name), "retention_ratio")
+            made[name] = create(name, **({"retention_ratio": 0.6} if has_ratio else {}))
+    return made | {case.id: case.create() for case in COMPOSED}
+
+
+LANES = [
+    pytest.param(setting, method, id=f"{setting.id}-{name}")
+    for setting in SETTINGS
+    for name, method in presets().items()
+    if setting.runs(method)
+]
+
+
+@lru_cache
+def on_foreign(model: object) -> Adapter:
+    return abroad(model())
+
+
+@pytest.fixture(autouse=True)
+def short_guidance(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A guide that answers in two tokens asks for all that one does with 64."""
+    monkeypatch.setattr(guide, "LONGEST", 2)
+
+
+@pytest.mark.parametrize(("setting", "method"), LANES)
+def test_a_lane_never_mixes_devices(setting: Setting, method: CompressionMethod) -> None:
+    """As far as its first token, which decode takes on in the same way for every method."""
+    tally = counted(on_foreign(setting.model), setting.upload(), method, 0)
+    assert tally.launches["prefill"] > tally.syncs_of("prefill")
+
+
+@pytest.mark.parametrize("setting", SETTINGS, ids=lambda setting: setting.id)
+@pytest.mark.parametrize("name", ["vanilla", "fastv"])
+def test_decode_waits_at_most_twice_a_token(setting: Setting, name: str) -> None:
+    adapter, media = on_foreign(setting.model), setting.upload()
+    tally = counted(adapter, media, create(name), 3)
+    assert 0 < tally.syncs_of("decode") <= 3 * PER_TOKEN
+
+
+@pytest.mark.parametrize("setting", SETTINGS, ids=lambda setting: setting.id)
+def test_the_foreign_device_computes_what_the_cpu_does(setting: Setting) -> None:
+    expected = prefilled(setting.model(), create("vanilla"), setting.upload()).state.logits
+    with foreign_device() as tally:
+        lane = Lane(on_foreign(setting.model), setting.upload(), "What is this?", create("vanilla"))
+        lane.watch = Watch(tally.phase)
+        steps(lane, 0)
+        logits = lane.state.logits
+        assert logits.device == FOREIGN
+        assert torch.allclose(logits.cpu(), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "mix",
+    [
+        lambda here, there: here + there,
+        lambda here, there: torch.searchsorted(here, there),
+        lambda here, there: torch.cat([here, there]),
+        lambda here, there: here[there],
+        lambda here, there: torch.stack([here[0], there[0]]),
+        lambda here, there: nn.functional.linear(here.float(), there.float()[None]),
+        lambda here, there: torch.randperm(3, generator=torch.Generator(), device=FOREIGN),
+    ],
+)
+def test_what_cuda_refuses_to_mix_raises_with_its_place(mix: object) -> None:
+    with (
+        foreign_device(),
+        pytest.raises(MixedDevicesError, match=r"at tests/app/test_foreign.*:\d+"),
+    ):
+        here = torch.arange(3)
+        mix(here, here.to(FOREIGN))
+
+
+def test_what_cuda_takes_from_the_host_is_not_refused() -> None:
+    with foreign_device():
+        there = torch.arange(4, device=FOREIGN)
+        assert (there + torch.tensor(1)).tolist() == [1, 2, 3, 4]
+        assert there[torch.tensor([2, 0])].tolist() == there[[2, 0]].tolist() == [2, 0]
+        there[1:] = torch.zeros(3, dtype=torch.int64)
+        assert there.tolist() == [0, 0, 0, 0]
+
+
+@pytest.mark.parametrize(
+    ("wait", "times"),
+    [
+        (lambda x: x + 1, 0),
+        (lambda x: torch.tensor([], device=x.device), 0),
+        (lambda x: x.masked_fill(x > 1, 0), 0),
+        (lambda x: int(x.max()), 1),
+        (lambda x: x.tolist(), 1),
+        (lambda x: x.cpu(), 1),
+        (lambda x: bool((x > 1).any()), 1),
+        (lambda x: x[x > 1], 1),
+        (lambda x: (x > 1).nonzero(), 1),
+        (lambda x: x[[0, 1]], 1),
+        (lambda x: torch.tensor([1], device=x.device), 1),
+        (lambda x: x.new_tensor([1]), 1),
+        (lambda x: [int(each) for each in x], 4),
+    ],
+)
+def test_each_wait_of_the_host_is_counted_with_its_place(wait: object, times: int) -> None:
+    with foreign_device() as tally:
+        there = torch.ones(4, device=FOREIGN)
+        wait(there)
+    assert sum(tally.syncs.values()) == times
+    assert all(place.startswith("tests/app/test_foreign") for *_, place in tally.syncs)
+
+
+def test_views_launch_nothing_and_a_matrix_product_one_kernel() -> None:
+    layer = nn.Linear(4, 4)
+    move(layer)
+    with foreign_device() as tally, torch.no_grad():
+        x = torch.empty(2, 4, device=FOREIGN)
+        x.view(4, 2).T[1:]
+        assert not tally.launches.total()
+        layer(x)
+    assert tally.launches.total() == 1
+
+
+def test_the_command_prints_launches_and_waits_of_each_method_by_phase(capsys) -> None:
+    asked = ["--model", "embedded-image", "--methods", "vanilla,fastv", "--places"]
+    assert main(["launches", *asked]) == 0
+    printed = capsys.readouterr().out
+    assert all(phase in printed.splitlines()[0] for phase in PHASES)
+    assert "counted on the CPU" in printed
+    assert "models/decode.py" in printed
+    rows = [line.split()[0] for line in printed.splitlines() if " / " in line]
+    assert rows[:2] == ["vanilla", "fastv"]
+
+
+def test_a_lane_of_one_token_is_refused(capsys) -> None:
+    assert main(["launches", "--new-tokens", "1"]) == 2
+    assert "wanted at least 2" in capsys.readouterr().err
