@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -29,10 +30,13 @@ class TokenMap:
     def __post_init__(self) -> None:
         if not len(self.rows) == len(self.cols) == len(self.weights):
             raise ValueError("rows, cols and weights must have one entry an edge")
-        if len(self.rows) and (int(self.cols.min()) < 0 or int(self.cols.max()) >= self.n):
-            raise ValueError(f"a column lies outside the {self.n} tokens")
-        if len(self.rows) and int(self.rows.max()) >= len(self):
-            raise ValueError(f"a row lies outside the {len(self)} survivors")
+        if len(self.rows):
+            limits = self.cols.min(), self.cols.max(), self.rows.max()
+            first, last, last_row = torch.stack(limits).tolist()  # at once: a GPU is awaited
+            if first < 0 or last >= self.n:
+                raise ValueError(f"a column lies outside the {self.n} tokens")
+            if last_row >= len(self):
+                raise ValueError(f"a row lies outside the {len(self)} survivors")
         for name, tag in self.tags.items():
             if tag.shape != self.anchors.shape:
                 raise ValueError(f"tag {name!r} is {tuple(tag.shape)}, wanted ({len(self)},)")
@@ -89,14 +93,13 @@ class TokenMap:
         weights = matrix[rows, cols].float()
         return cls(matrix.shape[1], anchors, rows, cols, weights, tags or {}, scores)
 
-    @property
+    @cached_property
     def is_selection(self) -> bool:
-        """Whether every row is one token, unchanged."""
-        return (
-            len(self.rows) == len(self)
-            and bool((self.rows == torch.arange(len(self), device=self.rows.device)).all())
-            and bool((self.weights == 1).all())
-        )
+        """Whether every row is one token, unchanged. Cached: on a GPU each answer is a wait."""
+        if len(self.rows) != len(self):
+            return False
+        in_order = self.rows == torch.arange(len(self), device=self.rows.device)
+        return bool((in_order & (self.weights == 1)).all())
 
     def matrix(self) -> Tensor:
         """The sparse (K, n) float32 matrix."""

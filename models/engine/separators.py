@@ -53,10 +53,11 @@ def renumber(
         fixed: (O,) int64 rows of text and separators, ascending.
         taken: (K,) int64 rows whose places the survivors take.
     """
-    assert int(fixed[-1]) == len(ids) - 1, "text must follow the picture"
     stops = ids[fixed] - torch.arange(len(fixed), device=ids.device)  # (O,)
+    last, n = torch.stack([fixed[-1], stops[-1]]).tolist()  # at once: a GPU is awaited
+    assert last == len(ids) - 1, "text must follow the picture"
     places = ids[taken] - count_before(ids[taken], ids[fixed])  # (K,)
-    rows, renumbered, _ = number(strategy, places, int(stops[-1]), stops)
+    rows, renumbered, _ = number(strategy, places, n, stops)
     return rows, renumbered
 
 
@@ -73,9 +74,12 @@ def count_before(stops: Tensor, places: Tensor) -> Tensor:
 
 
 def free_rows(rows: Tensor, length: int) -> Tensor:
-    """The rows below `length` that are not among `rows`, ascending."""
-    free = torch.ones(length, dtype=torch.bool, device=rows.device).index_fill(0, rows, False)
-    return free.nonzero().squeeze(1)
+    """The rows below `length` that are not among `rows`, ascending; no row comes twice.
+
+    Sorted out, not searched for: `nonzero` would have the host wait for their number, known here.
+    """
+    taken = torch.zeros(length, dtype=torch.uint8, device=rows.device).index_fill(0, rows, 1)
+    return taken.argsort(stable=True)[: length - len(rows)]
 
 
 def weave(rows: Tensor, fixed: Tensor, free: Tensor) -> Tensor:

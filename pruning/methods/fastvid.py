@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -105,11 +106,12 @@ def gather(tokens: Tensor, free: Tensor, anchor: Tensor, segment: Tensor, beta: 
     per_frame, flat = tokens.shape[1], tokens.flatten(0, 1)  # (T · N, D)
     anchors = anchor.flatten().nonzero().squeeze(1)  # (K,)
     rows, cols = [anchors[:0]], [anchors[:0]]
+    of = segment.tolist()  # T numbers, ascending
     for frame in anchor.any(dim=1).nonzero().squeeze(1).tolist():
-        start, stop = (int(edge) for edge in (segment == segment[frame]).nonzero()[[0, -1]])
-        near = free[start : stop + 1].flatten().nonzero().squeeze(1)  # (M,)
+        start, stop = bisect_left(of, of[frame]), bisect_right(of, of[frame])  # of its segment
+        near = free[start:stop].flatten().nonzero().squeeze(1)  # (M,)
         mine = anchors[anchors // per_frame == frame]  # (m,)
-        similarity = cosine(tokens[start : stop + 1].flatten(0, 1), flat[mine])  # (P · N, m)
+        similarity = cosine(tokens[start:stop].flatten(0, 1), flat[mine])  # (P · N, m)
         itself = near[:, None] + start * per_frame == mine  # (M, m)
         closest = similarity[near].masked_fill(itself, torch.inf).argmax(dim=1)  # (M,)
         rows.append(torch.searchsorted(anchors, mine[closest]))
