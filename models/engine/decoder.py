@@ -25,6 +25,7 @@ class Decoder:
     model: nn.Module  # embed_tokens, layers, norm, rotary_emb
     head: nn.Module
     normalises: bool = False  # normalises queries and keys per head before rotation (Qwen3)
+    axes: int = 1  # of the ids that the rotary embedding takes: 3 for M-RoPE (Qwen)
 
     @property
     def num_layers(self) -> int:
@@ -45,6 +46,8 @@ class Decoder:
 
     def rope(self, positions: Tensor) -> Rope:
         """Rotary tables for position ids (S,), or (3, S) on three axes."""
+        if self.axes > 1 and positions.dim() == 1:  # transformers 5.17 requires every axis
+            positions = positions.expand(self.axes, -1)
         return self.model.rotary_emb(self.model.embed_tokens.weight, positions.unsqueeze(-2))
 
     def causal_mask(self, hidden: Tensor) -> Tensor | None:

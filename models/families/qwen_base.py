@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from models.engine.base import Prompt, Sequence
+from models.engine.decoder import Decoder
 from models.engine.flops import matmul_flops
 from models.families.qwen_encoder import QwenEncoder
 from models.families.qwen_pixels import to_patches
@@ -36,6 +37,10 @@ class QwenBase(StockAdapter):
     _: KW_ONLY
     max_pixels: int | None = None  # of a resized picture; None = the processor's limit
     max_frame_pixels: int = 768 * 28 * 28  # of a resized frame; the limit of Qwen's processors
+
+    @property
+    def decoder(self) -> Decoder:
+        return replace(super().decoder, axes=3)
 
     def encoder_of(self, prompt: Prompt) -> QwenEncoder:
         raise NotImplementedError
