@@ -4,7 +4,7 @@ PYTHON ?= python3
 WORKER ?= $(or $(TOKENSCOPE_WORKER),local)
 BIN := .venv/bin
 
-.PHONY: demo test test-rest test-all fuzz security eval-test lint format bench load faults train-image train-video accuracy bench-methods probe curves findings docs methods matrix costs gallery examples space clean
+.PHONY: demo test test-rest test-all fuzz security eval-test lint format bench gpu openmp load faults train-image train-video accuracy bench-methods probe curves findings docs methods matrix costs gallery examples space clean
 
 # WORKER=ray runs lanes on a Ray cluster: one started here, or the one that RAY_ADDRESS names.
 demo: .venv/installed $(if $(filter ray,$(WORKER)),.venv/installed-ray)
@@ -48,6 +48,17 @@ bench: .venv/installed
 	$(BIN)/python -m app speed
 	$(BIN)/python -m app speed --model embedded-video
 	$(BIN)/python -m app compression
+
+# Checks and times on this machine's GPU, in at most eight minutes, then docs/benchmarks.md.
+# Any Python with torch and transformers will do: GPU_PYTHON=python3. OFFICIAL=folder of the papers' own code.
+GPU_PYTHON ?= $(BIN)/python
+gpu: $(if $(filter $(BIN)/python,$(GPU_PYTHON)),.venv/installed-dev)
+	$(GPU_PYTHON) -m app.measure.gpu $(if $(OFFICIAL),--official $(OFFICIAL)); \
+	status=$$?; $(GPU_PYTHON) -m app benchmarks; exit $$status
+
+# What OpenMP's waiting threads cost, idle and busy: the reason for models/openmp.py.
+openmp: .venv/installed
+	$(BIN)/python -m app.measure.openmp
 
 # Fifty visitors for two minutes, after one to warm up: whether each gets its own answer, how long it waits, memory.
 load: .venv/installed

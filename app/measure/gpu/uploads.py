@@ -12,6 +12,7 @@ from pruning.tokens import TokenLayout, VisualTokens
 
 QUESTION = "Please describe what is shown here, and say where the largest thing is."
 KEYS, KEY_HEADS = 1152, 16  # width and heads of SigLIP so400m's keys
+TEXT = 20  # rows of the question
 
 
 def upload(frames: int, side: int) -> Media:
@@ -26,8 +27,8 @@ def upload(frames: int, side: int) -> Media:
 def visual_tokens(frames: int, tokens: int, width: int) -> VisualTokens:
     """T frames of so many tokens (N = T · tokens, D = width) with every signal of an encoder.
 
-    Frames change little by little: cosines of nearly 0.9 from one to the next. The hidden states
-    and received attention of one layer are there for the methods that read them.
+    Frames change little by little: cosines of nearly 0.9 from one to the next. Of hidden states and
+    received attention there are those of two layers.
     """
     draw = torch.Generator().manual_seed(0)
     first = torch.randn(1, tokens, width, generator=draw) + 0.5
@@ -40,5 +41,10 @@ def visual_tokens(frames: int, tokens: int, width: int) -> VisualTokens:
         attention=torch.randn(n, generator=draw).softmax(0),
         keys=torch.randn(n, KEYS, generator=draw),
         key_heads=KEY_HEADS,
+        last_attention=torch.randn(n, generator=draw).softmax(0),
+        last_keys=torch.randn(n, KEYS, generator=draw),
+        received=torch.randn(2, n, generator=draw).softmax(1),
+        hidden=torch.randn(2, n, KEYS, generator=draw),
         frames=features.mean(dim=1),
+        text=torch.randn(TEXT, width, generator=draw),
     )

@@ -1,0 +1,87 @@
+"""What needs CUDA: exactness and the engine's laws. `make gpu` runs these among its checks."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import pytest
+import torch
+from transformers import set_seed
+
+from models.base import Adapter
+from models.pipeline import Lane
+from tests.cases import CASES, Case
+from tests.tiny import SETTINGS, Setting
+
+pytestmark = [
+    pytest.mark.gpu,
+    pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA device here"),
+]
+QUESTION, NEW_TOKENS = "Where is the cat?", 12
+DTYPES = (torch.float32, torch.bfloat16)
+PAIRS = [
+    (setting, case) for setting in SETTINGS for case in setting.cases if setting.runs(case.create())
+]
+each_run = pytest.mark.parametrize(("setting", "case"), PAIRS, ids=lambda part: part.id)
+each_setting = pytest.mark.parametrize("setting", SETTINGS, ids=lambda setting: setting.id)
+
+
+@lru_cache
+def on_cuda(setting: Setting, dtype: torch.dtype = torch.float32) -> Adapter:
+    """The tiny model of a setting, made anew: the CPU's tests share theirs."""
+    set_seed(2)
+    adapter = setting.model.__wrapped__(dtype)  # type: ignore[attr-defined]
+    adapter.model.to("cuda")
+    return adapter
+
+
+def decoded(setting: Setting, case: Case, dtype: torch.dtype = torch.float32) -> Lane:
+    """A lane that has answered on CUDA."""
+    lane = Lane(on_cuda(setting, dtype), setting.upload(), QUESTION, case.create())
+    for step in (lane.read, lane.encode, lane.compress, lane.prefill):
+        step()
+    list(lane.decode(NEW_TOKENS, 0.0, 0, stops=False))
+    return lane
+
+
+@each_setting
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+def test_vanilla_is_generate_on_cuda(setting: Setting, dtype: torch.dtype) -> None:
+    adapter = on_cuda(setting, dtype)
+    with torch.inference_mode():
+        prompt = adapter.prepare(setting.upload(), QUESTION)
+        stock = adapter.generate(prompt, NEW_TOKENS, min_new_tokens=NEW_TOKENS)
+    lane = decoded(setting, CASES[0], dtype)
+    assert lane.stream.ids == stock[0, -NEW_TOKENS:].tolist()
+
+
+@each_run
+def test_on_cuda_the_trace_agrees_with_the_cache_and_the_budget(
+    setting: Setting, case: Case
+) -> None:
+    lane = decoded(setting, case)
+    num_layers = lane.adapter.decoder.num_layers
+    assert lane.trace().per_layer.tolist() == lane.budget.per_layer(num_layers)
+    added = lane.prompt.num_text + NEW_TOKENS - 1  # the last token is not cached
+    cached = [layer.get_seq_length() - added for layer in lane.state.cache.layers]
+    assert cached == lane.budget.in_cache(num_layers)
+
+
+@each_run
+def test_on_cuda_a_lane_repeats_itself(setting: Setting, case: Case) -> None:
+    one, other = decoded(setting, case), decoded(setting, case)
+    assert one.trace().per_layer.tolist() == other.trace().per_layer.tolist()
+    assert torch.equal(one.token_map.anchors, other.token_map.anchors)
+    assert one.stream.ids == other.stream.ids
+
+
+@each_run
+def test_on_cuda_logits_are_finite_in_bfloat16(setting: Setting, case: Case) -> None:
+    assert decoded(setting, case, torch.bfloat16).state.logits.isfinite().all()
+
+
+@each_setting
+def test_retention_one_is_vanilla_on_cuda(setting: Setting) -> None:
+    whole = Case("whole", "visionzip", {"retention_ratio": 1.0})
+    vanilla = decoded(setting, CASES[0])
+    assert vanilla.stream.ids == decoded(setting, whole).stream.ids
