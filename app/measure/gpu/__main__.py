@@ -26,7 +26,7 @@ from app.measure.gpu.report import Report
 ROOT = Path(__file__).resolve().parents[3]
 RESULTS = ROOT / "assets" / "results" / "gpu"
 LIMIT = 480.0  # seconds for all steps
-LANES = 130.0  # seconds for the lanes of each 7B shape
+LANES = 100.0  # seconds for the lanes of each 7B shape
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -119,7 +119,7 @@ def moved(record: Any, device: str) -> Any:
 def marked_tests() -> dict[str, Any]:
     """The tests that need CUDA, by pytest: vanilla is `generate`, and the laws, on the device."""
     command = [sys.executable, "-m", "pytest", "-q", "-m", "gpu", TESTS]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=240)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=150)
     lines = done.stdout.splitlines() or done.stderr.splitlines() or ["pytest said nothing"]
     failed = [line[:200] for line in lines if line.startswith(("FAILED", "ERROR"))]
     told = {"summary": lines[-1], "exit_status": done.returncode}
