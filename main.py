@@ -3,6 +3,7 @@
 import os
 from dataclasses import replace
 
+import models.openmp  # noqa: F401  before anything brings torch
 from app.logs import log_as_json
 from app.page.build import build, stay
 from app.settings import Settings

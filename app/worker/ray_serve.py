@@ -37,6 +37,7 @@ from app.worker.local import LocalWorker
 from app.worker.parallel import ParallelWorker
 from app.worker.protocol import Health, Job, Worker
 from app.worker.serialization import detach_media, portable_error, with_media, without_frames
+from models import openmp
 from models.uploads.media import Media
 
 APPLICATION = "tokenscope"
@@ -167,10 +168,12 @@ def connect(address: str) -> None:
             "cluster's head, and set RAY_ADDRESS=auto."
         )
     ignored = ["tests", "docs", ".git", ".venv", "out"]
+    waiting = {openmp.NAME: os.environ[openmp.NAME]}  # before a replica brings torch
     if address:
-        options = {"runtime_env": {"working_dir": str(ROOT), "excludes": ignored}}
+        code = {"working_dir": str(ROOT), "excludes": ignored, "env_vars": waiting}
+        options = {"runtime_env": code}
     else:  # "local": otherwise Ray joins any cluster that runs on this machine
-        address, code = "local", {"env_vars": {"PYTHONPATH": str(ROOT)}}
+        address, code = "local", {"env_vars": {"PYTHONPATH": str(ROOT), **waiting}}
         options = {"include_dashboard": False, "runtime_env": code}
     ray.init(
         address, ignore_reinit_error=True, log_to_driver=False, configure_logging=False, **options
