@@ -1,7 +1,7 @@
 """What OpenMP's threads should do while they wait for work: `python -m app.measure.openmp`.
 
-Four lanes of the embedded picture model, in a process for each policy, policies in turn; once on the
-machine as it is, once with a busy loop for every core. Seconds are to be compared within a run.
+Four lanes of the embedded picture model, in a process for each policy, policies in turn; once on
+the machine as it is, once with a busy loop for every core. Compare seconds within one run only.
 """
 
 from __future__ import annotations
