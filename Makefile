@@ -49,12 +49,11 @@ bench: .venv/installed
 	$(BIN)/python -m app speed --model embedded-video
 	$(BIN)/python -m app compression
 
-# Checks and times on this machine's GPU, in at most eight minutes, then docs/benchmarks.md.
+# Checks and times of this machine's GPU, in at most eight minutes; then `make docs` for docs/benchmarks.md.
 # Any Python with torch and transformers will do: GPU_PYTHON=python3. OFFICIAL=folder of the papers' own code.
 GPU_PYTHON ?= $(BIN)/python
 gpu: $(if $(filter $(BIN)/python,$(GPU_PYTHON)),.venv/installed-dev)
-	$(GPU_PYTHON) -m app.measure.gpu $(if $(OFFICIAL),--official $(OFFICIAL)); \
-	status=$$?; $(GPU_PYTHON) -m app benchmarks; exit $$status
+	$(GPU_PYTHON) -m app.measure.gpu $(if $(OFFICIAL),--official $(OFFICIAL))
 
 # What OpenMP's waiting threads cost, idle and busy: the reason for models/openmp.py.
 openmp: .venv/installed

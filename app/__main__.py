@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 
-import models.openmp  # noqa: F401  before torch
+import models.openmp
 from app.commands import (
     bench,
     compare,

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from app.docs import costs, methods_page, models_page, settings_page
+from app.docs import costs, gpu_page, methods_page, models_page, settings_page
 from app.measure.findings import write as findings
 from app.render.method_text import Method
 from app.render.tested import results
@@ -42,6 +42,7 @@ def texts(methods: Sequence[Method] = METHODS) -> dict[Path, str]:
         README: _readme(methods),
         MODELS_PAGE: models_page.markdown(_read(MATRIX), _costs(), methods),
         SETTINGS_PAGE: settings_page.markdown(),
+        gpu_page.PAGE: gpu_page.markdown(),
     }
 
 

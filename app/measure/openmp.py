@@ -44,8 +44,8 @@ def main() -> None:
 def four_lanes(repeats: int) -> list[float]:
     """Seconds of each of some comparisons, after one that warms up."""
     from app.measure.gpu.uploads import QUESTION, upload
+    from models.engine.pipeline import run_lane
     from models.loading import load
-    from models.pipeline import run_lane
     from pruning.methods import create
 
     adapter, media = load("embedded-image", "cpu", None), upload(0, 384)

@@ -11,9 +11,9 @@ from torch import nn
 from app.__main__ import main
 from app.measure.gpu.foreign import FOREIGN, MixedDevicesError, foreign_device, move
 from app.measure.gpu.launches import PHASES, Watch, abroad, counted, steps
-from models import guide
-from models.base import Adapter
-from models.pipeline import Lane
+from models.engine import guide
+from models.engine.base import Adapter
+from models.engine.pipeline import Lane
 from pruning.base import CompressionMethod
 from pruning.methods import METHODS, create
 from tests.cases import CASES
@@ -153,7 +153,7 @@ def test_the_command_prints_launches_and_waits_of_each_method_by_phase(capsys) -
     printed = capsys.readouterr().out
     assert all(phase in printed.splitlines()[0] for phase in PHASES)
     assert "counted on the CPU" in printed
-    assert "models/decode.py" in printed
+    assert "models/engine/decode.py" in printed
     rows = [line.split()[0] for line in printed.splitlines() if " / " in line]
     assert rows[:2] == ["vanilla", "fastv"]
 

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 import torch
 
+from app.docs import gpu_page
 from app.measure.gpu import __main__ as command
-from app.measure.gpu import pages
 from app.measure.gpu.checks import compared, differences, methods_for
 from app.measure.gpu.report import Report
 from pruning.methods import create
@@ -105,7 +105,7 @@ def test_the_report_lies_in_out_where_that_is_set(monkeypatch, tmp_path) -> None
 
 
 def test_without_a_report_the_page_says_that_nothing_ran_on_a_gpu(tmp_path) -> None:
-    assert "not been run on a GPU yet" in pages.section(tmp_path)
+    assert "not been run on a GPU yet" in gpu_page.section(tmp_path)
 
 
 def test_the_page_has_a_table_of_each_step_and_tells_what_failed(tmp_path) -> None:
@@ -116,16 +116,12 @@ def test_the_page_has_a_table_of_each_step_and_tells_what_failed(tmp_path) -> No
     lane = {"method": "vanilla", "visual_tokens": 576, "prefill": 20.0, "token_ms": 9.0}
     report.run("llava-1.5-7b", lambda: {"rows": [lane], "generate": {"token_ms": 12.0}})
     report.run("training", lambda: 1 / 0)
-    page = pages.section(tmp_path)
+    page = gpu_page.section(tmp_path)
     assert "| copy, GB/s | 3,000 |" in page
     assert "| nuwa | 64 | 1.5 |" in page
     assert "no grid" in page
     assert "| vanilla | 576 |" in page
     assert "division by zero" in page
-
-
-def test_the_written_page_is_the_one_of_the_results_here() -> None:
-    assert pages.written() == pages.PAGE.read_text(encoding="utf-8")
 
 
 def test_the_method_that_is_compared_first_is_vanilla() -> None:

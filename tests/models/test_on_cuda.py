@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 import torch
 
-from models.base import Adapter
-from models.pipeline import Lane
+from models.engine.base import Adapter
+from models.engine.pipeline import Lane
 from tests.cases import CASES, ONE_EACH, Case
 from tests.tiny import SETTINGS, Setting
 

@@ -15,9 +15,9 @@ from typing import Any
 import torch
 
 from app.measure.gpu.uploads import QUESTION, upload
-from models.base import Adapter
+from models.engine.base import Adapter
+from models.engine.pipeline import Lane
 from models.loading import load
-from models.pipeline import Lane
 from pruning.base import CompressionMethod
 from pruning.budget import BudgetError
 from pruning.methods import METHODS, create

@@ -20,10 +20,10 @@ from torch.profiler import ProfilerActivity, profile
 
 from app.measure.gpu.foreign import Tally, foreign_device, move
 from app.measure.gpu.uploads import QUESTION
-from models.base import Adapter
-from models.media import Media
-from models.pipeline import Lane
-from models.timeline import Stopwatch
+from models.engine.base import Adapter
+from models.engine.pipeline import Lane
+from models.engine.timeline import Stopwatch
+from models.uploads.media import Media
 from pruning.base import CompressionMethod
 
 PHASES = ("encode", "compress", "prefill", "decode")

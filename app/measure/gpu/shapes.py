@@ -17,11 +17,11 @@ from torch.profiler import ProfilerActivity, profile
 from app.measure.gpu.launches import count, kernels
 from app.measure.gpu.report import synchronise
 from app.measure.gpu.uploads import QUESTION, upload
-from models.base import Adapter
+from models.engine.base import Adapter
+from models.engine.pipeline import run_lane
+from models.engine.record import LaneResult
 from models.loading import load
-from models.media import Media
-from models.pipeline import run_lane
-from models.record import LaneResult
+from models.uploads.media import Media
 from pruning.base import CompressionMethod
 from pruning.methods import create
 

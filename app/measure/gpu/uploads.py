@@ -7,7 +7,7 @@ import math
 import numpy as np
 import torch
 
-from models.media import Media
+from models.uploads.media import Media
 from pruning.tokens import TokenLayout, VisualTokens
 
 QUESTION = "Please describe what is shown here, and say where the largest thing is."

@@ -1,17 +1,19 @@
-"""docs/benchmarks.md: its tables from the reports in assets/results/gpu, where there are any."""
+"""The GPU tables of docs/benchmarks.md, from the reports in assets/results/gpu."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).resolve().parents[3]
+from app.render.table import markdown_table
+from app.settings import ROOT
+
 PAGE = ROOT / "docs" / "benchmarks.md"
 RESULTS = ROOT / "assets" / "results" / "gpu"
-START, END = "<!-- gpu: by python -m app benchmarks -->", "<!-- gpu: end -->"
-NOTHING = "`make gpu` has not been run on a GPU yet, so there are no figures of one here."
+START, END = "<!-- gpu: by make docs -->", "<!-- gpu: end -->"
+NOTHING = "`make gpu` has not been run on a GPU yet, so this page has no GPU figures."
 CEILINGS = {"copy_gb_s": "copy, GB/s", "bf16_tflop_s": "bf16 product, TFLOP/s"}
 LANE = {
     "method": "method",
@@ -33,22 +35,15 @@ TRAINING = {
 }
 
 
-def draw() -> Iterator[Path]:
-    """Write the tables into the page; the text around them stays."""
-    PAGE.write_text(written(), encoding="utf-8")
-    yield PAGE
-
-
-def written() -> str:
-    """The page as it should be."""
-    text = PAGE.read_text(encoding="utf-8")
-    before, _, rest = text.partition(START)
+def markdown() -> str:
+    """The page with its GPU tables made anew; the text around them stays."""
+    before, _, rest = PAGE.read_text(encoding="utf-8").partition(START)
     _, _, after = rest.partition(END)
     return f"{before}{START}\n\n{section(RESULTS)}\n\n{END}{after}"
 
 
 def section(folder: Path) -> str:
-    """The tables of every report in a folder, or that there is none."""
+    """The tables of every report in a folder, or a sentence if there is none."""
     reports = [
         json.loads(path.read_text(encoding="utf-8")) for path in sorted(folder.glob("*.json"))
     ]
@@ -56,10 +51,10 @@ def section(folder: Path) -> str:
 
 
 def of_report(report: dict[str, Any]) -> str:
-    """One machine: its conditions, a table of each step, and what failed or was refused."""
-    told, steps = report["conditions"], report["steps"]
-    rest = ", ".join(f"{name} {value}" for name, value in told.items() if name != "device")
-    parts = [f"### {told['device']}", f"{rest}."]
+    """One machine: its conditions, a table for each step, failures and refusals."""
+    conditions, steps = report["conditions"], report["steps"]
+    rest = ", ".join(f"{name} {value}" for name, value in conditions.items() if name != "device")
+    parts = [f"### {conditions['device']}", f"{rest}."]
     for name, step in steps.items():
         if "failed" in step:
             parts.append(f"**{name}** failed: {step['failed']}")
@@ -74,15 +69,14 @@ def of_ceilings(name: str, step: dict[str, Any]) -> list[str]:
 
 
 def of_checks(name: str, step: dict[str, Any]) -> list[str]:
-    apart = [row for row in step["rows"] if not row["equal"]]
+    different = [row for row in step["rows"] if not row["equal"]]
     heads = ("model", "dtype", "method", "anchors_differ", "weights_differ", "repeats_itself")
-    said = (
-        f"{len(step['rows']) - len(apart)} of {len(step['rows'])} are equal and repeat themselves."
-    )
+    count = len(step["rows"])
+    summary = f"{count - len(different)} of {count} are equal and repeat themselves."
     return [
         "**Methods on the GPU against the CPU**",
-        said,
-        table(apart, {key: key for key in heads}),
+        summary,
+        table(different, {key: key for key in heads}),
     ]
 
 
@@ -112,19 +106,16 @@ def of_training(name: str, step: dict[str, Any]) -> list[str]:
 
 
 def measured(rows: Sequence[dict[str, Any]], heads: dict[str, str]) -> list[str]:
-    """A table of the rows with figures, and a line on each that was refused."""
-    there = [row for row in rows if "refused" not in row]
+    """A table of the rows with figures, and one line for each refused method."""
+    ran = [row for row in rows if "refused" not in row]
     refused = [f"{row[next(iter(heads))]}: {row['refused']}" for row in rows if "refused" in row]
-    return [table(there, heads), "\n".join(f"- {line}" for line in refused)]
+    return [table(ran, heads), "\n".join(f"- {line}" for line in refused)]
 
 
 def table(rows: Sequence[dict[str, Any]], heads: dict[str, str]) -> str:
-    """Markdown; nothing where there are no rows."""
-    if not rows:
-        return ""
-    lines = [list(heads.values()), ["---"] * len(heads)]
-    lines += [[cell(row.get(key)) for key in heads] for row in rows]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    """Markdown; empty if there are no rows."""
+    cells = [[cell(row.get(key)) for key in heads] for row in rows]
+    return markdown_table(tuple(heads.values()), cells) if rows else ""
 
 
 def cell(value: Any) -> str:
