@@ -69,7 +69,7 @@ def bench(
     unit, kind = drawn_as(model), first_kind(find(model))
     if count < 1:
         raise ValueError(f"{count} {unit} came, wanted at least 1.")
-    drawn = draw_questions(kind, count, seed, find_split(split))
+    hardness = find_split(split)
     lanes = list(lanes_at(methods, ratios, find(model).family, positions))
     for _, method in lanes:
         check_kind(method.label, "method", method.media, kind)
@@ -77,29 +77,28 @@ def bench(
     tried = tuple(method for _, method in lanes)
     cases = [
         Case(f"{number}", media, question.text, tried, 32, 0.0, truth_of(question), question.sort)
-        for number, (media, question, _) in enumerate(drawn)
+        for number, (media, question, _) in enumerate(draw_questions(kind, count, seed, hardness))
     ]
     with Processes(model, settings, jobs) as processes:
         conditions = processes.conditions() | {"processes": str(processes.count)}
-        answers = ask_all(cases, processes.ask)
-    boxed = sum(case.truth.box is not None for case in cases if case.truth)
+        columns = zip(*ask_all(cases, processes.ask), strict=True)
     return {
         "model": model,
         unit: count,
         "seed": seed,
         "split": split,
         "positions": positions,
-        "questions": {
-            "grounding": boxed,
-            "other": len(cases) - boxed,
-            "sorts": dict(Counter(case.sort for case in cases)),
-        },
+        "questions": _count(cases),
         "conditions": conditions,
-        "rows": [
-            asdict(summarize(*lane, column))
-            for lane, column in zip(lanes, zip(*answers, strict=True), strict=True)
-        ],
+        "rows": [asdict(summarize(*lane, one)) for lane, one in zip(lanes, columns, strict=True)],
     }
+
+
+def _count(cases: Sequence[Case]) -> dict[str, Any]:
+    """Number of questions for a box, of others, and of each sort."""
+    boxed = sum(case.truth.box is not None for case in cases if case.truth)
+    sorts = dict(Counter(case.sort for case in cases))
+    return {"grounding": boxed, "other": len(cases) - boxed, "sorts": sorts}
 
 
 def drawn_as(model: str) -> str:
