@@ -59,8 +59,6 @@ def bench(
 ) -> dict[str, Any]:
     """Asks every method at every ratio the same questions about `count` scenes or clips.
 
-    Vanilla answers once.
-
     Args:
         seed: Number of the first scene or clip.
         split: How they differ from those of training.
