@@ -1,12 +1,12 @@
-# docker build -t tokenscope .                              what the default package index has: runs on a CPU, and on a GPU that its torch knows
-# docker build --build-arg TORCH_INDEX=<index of builds> .  torch from an index of builds as well: for the CPU alone, or for another CUDA
+# docker build -t tokenscope .                              torch of the default package index, for CPU and GPU
+# docker build --build-arg TORCH_INDEX=<index of builds> .  torch from another index: for the CPU only, or for another CUDA
 # docker run --read-only --tmpfs /tmp -p 7860:7860 tokenscope
 FROM python:3.12-slim
 ARG TORCH_INDEX=
 RUN useradd --create-home --uid 1000 user
 USER user
 WORKDIR /home/user/tokenscope
-# What is written at run time goes to /tmp, so that the root may be read-only; weights come from a volume.
+# Files written at run time go to /tmp, so that the root may be read-only; weights come from a volume.
 ENV PATH=/home/user/.local/bin:$PATH \
     PYTHONUNBUFFERED=1 \
     PYTHONDONTWRITEBYTECODE=1 \

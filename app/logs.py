@@ -1,4 +1,4 @@
-"""The log: one JSON object a line, and nothing that a visitor sent."""
+"""The log: one JSON object a line, without anything that a visitor sent."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
-JOB: ContextVar[str] = ContextVar("JOB", default="")  # that this thread is at, by its number
+JOB: ContextVar[str] = ContextVar("JOB", default="")  # number of the job of this thread
 PACKAGES = ("app", "models", "pruning")
 OTHERS = ("uvicorn", "uvicorn.access", "transformers", "ray", "ray.serve")  # with own handlers
 PLAIN = set(logging.makeLogRecord({}).__dict__) | {"message", "taskName"}
 
 
 class JsonFormatter(logging.Formatter):
-    """Time, level, logger, message and whatever the caller gave as `extra`.
+    """Formats time, level, logger, message and `extra`.
 
-    Of an error it writes the type and the places, not the message: that may quote a question. What
-    another package says beside an error may quote it as well.
+    Of an error it writes type and places, not the message, which may quote a question. Messages of
+    other packages about an error are replaced for the same reason.
     """
 
     def format(self, record: logging.LogRecord) -> str:
@@ -45,7 +45,7 @@ class JsonFormatter(logging.Formatter):
 
 @contextmanager
 def at_job(number: str) -> Iterator[None]:
-    """Whatever is logged within, by this thread, bears the number."""
+    """Add the job number to every line that this thread logs."""
     before = JOB.set(number)
     try:
         yield
@@ -54,7 +54,7 @@ def at_job(number: str) -> Iterator[None]:
 
 
 def places(error: BaseException) -> list[str]:
-    """Where it was raised, innermost last."""
+    """The lines that raised it, innermost last."""
     return [
         f"{Path(frame.filename).name}:{frame.lineno} {frame.name}"
         for frame in traceback.extract_tb(error.__traceback__)
@@ -62,7 +62,7 @@ def places(error: BaseException) -> list[str]:
 
 
 def log_as_json() -> None:
-    """From now on everything logs so, to standard error: our own packages all, others warnings."""
+    """Log to standard error as JSON: own packages from INFO on, other packages from WARNING on."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonFormatter())
     logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)

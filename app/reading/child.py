@@ -1,9 +1,8 @@
-"""The process that reads what strangers sent: `python -m app.reading.child <socket>`.
+"""The process that reads uploads: `python -m app.reading.child <socket>`.
 
-It imports the decoders once and opens no upload itself. For each it forks, and the fork gives away
-what it does not need, reads that one file and ends: a decoder that was taken over meets neither the
-page's memory nor the next visitor's file, and what it leaks is gone. A fork costs milliseconds, a
-fresh interpreter half a second. One thread only, as a fork needs.
+It imports the decoders once and forks for each upload. The fork drops its rights, reads that one
+file and ends: a decoder that is exploited or leaks reaches neither the page's memory nor the next
+upload. A fork takes milliseconds, a new interpreter half a second. Forking needs a single thread.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ import socket
 import sys
 from typing import BinaryIO
 
-import models.uploads.video  # noqa: F401  (before the fork: afterwards no module can be opened)
+import models.uploads.video  # noqa: F401  (before the fork: later no module can be opened)
 from app.reading.sandbox import allow_one_file, close_network, landlock_version, limit_resources
 from app.reading.wire import UNCONFINED, Order, pack_failure, pack_media, pack_refusal
 from models.uploads.media import MediaError, short_name
@@ -26,13 +25,13 @@ MAX_ORDER = 65_536  # bytes
 
 def main(control: socket.socket) -> None:
     """Serve orders until the page's process has gone."""
-    holds = {"network": close_network(), "files": landlock_version() >= 1}
-    control.send(json.dumps(holds).encode())
-    gc.freeze()  # else collecting would copy what the forks share
+    confined = {"network": close_network(), "files": landlock_version() >= 1}
+    control.send(json.dumps(confined).encode())
+    gc.freeze()  # otherwise a collection would copy the memory that forks share
     while True:
         try:
             message, descriptors, _, _ = socket.recv_fds(control, MAX_ORDER, 1)
-        except ConnectionResetError:  # it went without having read our last word
+        except ConnectionResetError:  # it ended without reading the last status
             return
         if not message:
             return
@@ -41,14 +40,14 @@ def main(control: socket.socket) -> None:
             control.close()
             with open(descriptors[0], "wb", closefd=False) as answer:
                 held = _read(Order.unpack(message), answer)
-            os._exit(0 if held else UNCONFINED)  # whatever the decoders would still like to do
+            os._exit(0 if held else UNCONFINED)  # runs no exit handler of a decoder
         os.close(descriptors[0])
         _, status = os.waitpid(reader, 0)
         control.send(json.dumps(os.waitstatus_to_exitcode(status)).encode())
 
 
 def _read(order: Order, answer: BinaryIO) -> bool:
-    """Confine this process, read, and answer; False where it read with every file in reach."""
+    """Confine this process, read and answer; False where other files stayed readable."""
     name, held = short_name(order.path), True
     try:
         limit_resources(order.memory, order.cpu_seconds, order.seconds)

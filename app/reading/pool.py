@@ -1,4 +1,4 @@
-"""The one way to read an upload: some readers, lent to whoever comes first."""
+"""A pool of readers: the only way to read an upload."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
 
-from app.reading.reader import SECONDS_BETWEEN_LOOKS, STOPPED, Reader
+from app.reading.reader import POLL_SECONDS, STOPPED, Reader
 from app.settings import Settings
 from models.uploads.media import Media, MediaError
 
@@ -20,35 +20,31 @@ def read_upload(
     settings: Settings,
     cancelled: threading.Event | None = None,
 ) -> Media:
-    """What `models.uploads.read.read_media` gives or refuses, read in a confined process.
+    """`models.uploads.read.read_media` in a confined process.
 
-    Pages, programs and the command line alike read through here: a file that somebody has on a
-    disk came from somewhere too, and there is one way to read. Once `cancelled` is set it raises
-    `MediaError`, whether it waits for a reader or reads.
+    Pages, programs and the command line all read through this function. Raises `MediaError` for a
+    refused file, and as soon as `cancelled` is set.
     """
     return pool(settings).read(path, num_frames, cancelled)
 
 
 @lru_cache(maxsize=4)
 def pool(settings: Settings) -> Pool:
-    """The one of these settings."""
+    """The pool of these settings."""
     return Pool(settings)
 
 
 class Pool:
-    """Reads `read_at_once` uploads at once, so that a slow clip does not hold up all others.
-
-    Whoever finds no reader free waits in the order in which they came.
-    """
+    """Reads `read_at_once` uploads in parallel; further ones wait in order of arrival."""
 
     def __init__(self, settings: Settings) -> None:
-        # Used from the end: the one that read last has a child that is ready.
+        # Taken from the end: the last reader used has a child that is ready.
         self.free = [Reader(settings) for _ in range(settings.read_at_once)]
         self.waiting: deque[object] = deque()
         self._changed = threading.Condition()
 
     def start(self) -> None:
-        """Have the first reader's child import its decoders meanwhile; the others start late."""
+        """Start the first reader's child in the background; the others start when needed."""
         with self.lent(threading.Event()) as reader:
             reader.start()
 
@@ -61,7 +57,7 @@ class Pool:
 
     @contextmanager
     def lent(self, cancelled: threading.Event) -> Iterator[Reader]:
-        """A reader for oneself. Raises `MediaError` where it is cancelled before there is one."""
+        """Exclusive use of a reader. Raises `MediaError` when cancelled while waiting for one."""
         reader = self._take(cancelled)
         try:
             yield reader
@@ -78,8 +74,8 @@ class Pool:
                 while not self.free or self.waiting[0] is not place:
                     if cancelled.is_set():
                         raise MediaError(STOPPED)
-                    self._changed.wait(SECONDS_BETWEEN_LOOKS)
+                    self._changed.wait(POLL_SECONDS)
                 return self.free.pop()
             finally:
                 self.waiting.remove(place)
-                self._changed.notify_all()  # who comes next may find another one free
+                self._changed.notify_all()  # another reader may be free for the next one

@@ -1,4 +1,4 @@
-"""One upload into frames, in a process of its own: see `app.reading.child` for what that is for."""
+"""Decodes one upload in a separate process; `app.reading.child` explains why."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ from models.uploads.read import local_file
 log = logging.getLogger(__name__)
 
 START_SECONDS = 60  # for the child to import its decoders, on a busy machine
-GRACE_SECONDS = 2  # in which a fork that is out of time ends by itself, and leaves the child
+GRACE_SECONDS = 2  # in which an overdue fork ends by itself, without the child
 CHUNK = 1 << 20  # bytes
-SECONDS_BETWEEN_LOOKS = 0.1  # for a reading that is cancelled
+POLL_SECONDS = 0.1  # between two checks for cancellation
 STOPPED = "The reading was stopped."
 LEFT = "this system leaves %s to the process that reads uploads"
-ENVIRONMENT = {  # nothing else of ours: it may hold passwords and tokens
+ENVIRONMENT = {  # not the page's own, which may hold passwords and tokens
     "PATH": os.defpath,
     "PYTHONPATH": str(ROOT),
     "OPENBLAS_NUM_THREADS": "1",  # a process that forks has one thread
-    "MALLOC_ARENA_MAX": "2",  # else each thread reserves address space, and that is limited
+    "MALLOC_ARENA_MAX": "2",  # otherwise each thread reserves address space, which is limited
 }
 
 
@@ -46,24 +46,23 @@ def limits_of(settings: Settings) -> Limits:
 
 
 class Reader:
-    """Keeps one child ready, reads one file at a time, and replaces a child that has gone.
+    """Keeps one child ready, reads one file at a time, and replaces a child that has ended.
 
-    For one thread at a time: `app.reading.pool` sees to that.
+    Not thread-safe: use it through `app.reading.pool`.
     """
 
     def __init__(self, settings: Settings) -> None:
         self.settings, self.limits = settings, limits_of(settings)
         self._child: subprocess.Popen | None = None
         self._control: socket.socket | None = None
-        self.confined: dict[str, bool] | None = None  # what holds of the child, once it is ready
+        self.confined: dict[str, bool] | None = (
+            None  # which limits the child could set, once it is ready
+        )
 
     def read(
         self, path: str | Path, num_frames: int, cancelled: threading.Event | None = None
     ) -> Media:
-        """Raises `MediaError` only, which also says so where the reading process ended.
-
-        Once `cancelled` is set it raises too, and the fork is killed.
-        """
+        """Raises `MediaError` only, also when the process ends or `cancelled` is set."""
         settings, file = self.settings, Path(os.path.abspath(local_file(path)))
         cancelled = cancelled or threading.Event()
         order = Order(
@@ -81,7 +80,7 @@ class Reader:
             except MediaError:
                 before, identity = identity, _identity(file)
                 if before == identity or cancelled.is_set() or time.monotonic() > deadline:
-                    raise  # else an upload of the same content took its place, out of reach
+                    raise  # otherwise the same upload came again and replaced the file: repeat
 
     def _read(self, order: Order, cancelled: threading.Event) -> Media:
         file = order.path
@@ -100,7 +99,7 @@ class Reader:
             raise MediaError(self._why(short_name(file), ended)) from error
 
     def start(self) -> None:
-        """Have a child import its decoders meanwhile."""
+        """Start a child, which imports its decoders in the background."""
         if self._child is not None and self._child.poll() is None:
             return
         self._stop()
@@ -113,14 +112,14 @@ class Reader:
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,  # decoders and tracebacks quote what they read
-                start_new_session=True,  # so that it ends with its fork, and not on our Ctrl-C
+                stderr=subprocess.DEVNULL,  # decoders and tracebacks quote the file
+                start_new_session=True,  # killed with its fork, and not by Ctrl-C
             )
         self.confined = None
 
     def _send(self, order: Order, cancelled: threading.Event) -> tuple[bytearray, int]:
-        """The answer as it came, and how the fork ended: its status, or minus the signal."""
-        for _ in range(2):  # a child that went while idle has nothing to be told about
+        """The raw answer, and the exit status of the fork or minus its signal."""
+        for _ in range(2):  # a child that ended while idle is replaced without an error
             self.start()
             with contextlib.suppress(OSError, ValueError):
                 self._greet(cancelled)
@@ -134,16 +133,16 @@ class Reader:
                     self._check(ended)
                     return answer, ended
             self._stop()
-        if cancelled.is_set():  # the child may start to its end: the next one waits for less
+        if cancelled.is_set():  # the child goes on starting, for the next upload
             raise MediaError(STOPPED)
         log.error("no process that reads: `python -m app.reading.child 0` shows what it lacks")
         raise MediaError("The process that reads uploads does not start; try again later.")
 
     def _greet(self, cancelled: threading.Event) -> None:
-        """Wait until the child is ready, or until cancelled."""
+        """Wait until the child is ready or the reading cancelled."""
         if self.confined is not None:
             return
-        if _comes(self._control, time.monotonic() + START_SECONDS, cancelled):
+        if _readable(self._control, time.monotonic() + START_SECONDS, cancelled):
             self.confined = json.loads(self._control.recv(CHUNK))
             for what, holds in self.confined.items():
                 if not holds:
@@ -152,31 +151,31 @@ class Reader:
             raise TimeoutError("The child does not start.")
 
     def _check(self, ended: int) -> None:
-        """Warn once of each child whose forks read unconfined although the kernel could."""
+        """Warn once for each child whose forks read unconfined."""
         if ended == UNCONFINED and self.confined["files"]:
             self.confined["files"] = False
             log.warning(LEFT, "files")
 
     def _take(self, pipe: int, order: Order, cancelled: threading.Event) -> tuple[bytearray, int]:
-        """All that comes within the time and the memory, or until cancelled."""
+        """Receive the answer within the limits of time and memory, or until cancelled."""
         answer, chunk = bytearray(), b"?"
         deadline = time.monotonic() + order.seconds + GRACE_SECONDS
         while chunk and len(answer) <= order.memory:
-            if not _comes(pipe, deadline, cancelled):
+            if not _readable(pipe, deadline, cancelled):
                 self._stop()
                 return bytearray(), -signal.SIGALRM
             chunk = os.read(pipe, CHUNK)
             answer += chunk
         try:
-            if chunk or not _comes(self._control, deadline, cancelled):
-                raise TimeoutError("The fork says more than it may, or does not end.")
+            if chunk or not _readable(self._control, deadline, cancelled):
+                raise TimeoutError("The fork sends too much, or does not end.")
             return answer, json.loads(self._control.recv(CHUNK))
-        except (OSError, ValueError):  # the child went too, or has to
+        except (OSError, ValueError):  # the child has ended or must be ended
             self._stop()
             return answer, -signal.SIGKILL
 
     def _stop(self) -> None:
-        """End the child and its fork, whatever they are at."""
+        """Kill the child and its fork."""
         if self._child is not None:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self._child.pid, signal.SIGKILL)
@@ -200,18 +199,18 @@ class Reader:
 
 
 def _identity(file: Path) -> tuple[int, int] | None:
-    """Tells a file from one that takes its place under the same path."""
+    """Differs for a file that replaces another one under the same path."""
     with contextlib.suppress(OSError):
         status = file.stat()
         return status.st_ino, status.st_ctime_ns
     return None
 
 
-def _comes(channel: socket.socket | int, deadline: float, cancelled: threading.Event) -> bool:
-    """Whether there is something to read, or its end, before the deadline and unless cancelled."""
+def _readable(channel: socket.socket | int, deadline: float, cancelled: threading.Event) -> bool:
+    """Wait for data or its end; False after the deadline or when cancelled."""
     with selectors.DefaultSelector() as ready:
         ready.register(channel, selectors.EVENT_READ)
         while time.monotonic() < deadline and not cancelled.is_set():
-            if ready.select(SECONDS_BETWEEN_LOOKS):
+            if ready.select(POLL_SECONDS):
                 return True
     return False

@@ -1,7 +1,7 @@
-"""What a process takes from itself before it opens a stranger's file: files, network, resources.
+"""Sandbox of a process that opens a stranger's file: no other files, no network, few resources.
 
-Limits of resources hold on every POSIX system. The rest is Linux's and best effort: a container may
-forbid it, an old kernel may not have it; each function says whether it holds.
+Resource limits hold on every POSIX system. The other limits need Linux, and a container or an old
+kernel may lack them: each function returns whether it succeeded.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _PATH_BENEATH, _READ_FILE, _READ_FOLDER = 1, 1 << 2, 1 << 3
 
 
 def limit_resources(memory: int, cpu_seconds: int, seconds: int) -> None:
-    """At most that many bytes more than now, that much of all cores, and that long a life."""
+    """Limit the additional memory in bytes, the CPU time of all cores and the wall-clock time."""
     signal.alarm(seconds)
     most = {
         resource.RLIMIT_CPU: cpu_seconds,
@@ -38,15 +38,17 @@ def limit_resources(memory: int, cpu_seconds: int, seconds: int) -> None:
     if sys.platform == "linux":  # elsewhere the kernel does not count address space
         most[resource.RLIMIT_AS] = _address_space() + memory
     for kind, value in most.items():
-        _, already = resource.getrlimit(kind)  # may be lower: who set it knew why
+        _, already = resource.getrlimit(kind)  # keep a lower limit
         hard = value + 1 if already == resource.RLIM_INFINITY else min(value + 1, already)
-        resource.setrlimit(kind, (min(value, hard), hard))  # the lower one tells, by its signal
+        resource.setrlimit(
+            kind, (min(value, hard), hard)
+        )  # the soft limit sends the signal that names it
 
 
 def close_network() -> bool:
-    """Leave this process, and all it starts, with no network; whether that could be done.
+    """Remove the network of this process and its children; False where the system forbids it.
 
-    A user who may not do so may in a user namespace of their own, on most systems.
+    Most systems allow it in a new user namespace.
     """
     if sys.platform != "linux":
         return False
@@ -55,10 +57,10 @@ def close_network() -> bool:
 
 
 def allow_one_file(path: Path) -> bool:
-    """From here on no file but this one can be opened, and that only read; whether it holds.
+    """Allow reading of this file and of Python's libraries only; False where it is not enforced.
 
-    Python's own libraries can: decoders load parts of themselves late. Nor can a connection be
-    made, or a process outside be signalled, where the kernel knows how.
+    Decoders load parts of themselves late, so libraries stay readable. A newer kernel also forbids
+    connections and signals to other processes.
     """
     version = landlock_version()
     if version < 1:
@@ -72,7 +74,7 @@ def allow_one_file(path: Path) -> bool:
     rules = _call(_CREATE_RULESET, struct.pack(f"={len(handled)}Q", *handled), 8 * len(handled), 0)
     allowed = {str(path): _READ_FILE}
     for folder in filter(os.path.isdir, sys.path):
-        if not os.path.samefile(folder, "."):  # the checkout is no library
+        if not os.path.samefile(folder, "."):  # not the checkout
             allowed[folder] = _READ_FILE | _READ_FOLDER
     return (
         rules >= 0
@@ -83,7 +85,7 @@ def allow_one_file(path: Path) -> bool:
 
 
 def landlock_version() -> int:
-    """What the kernel speaks of Landlock; below 1 = nothing."""
+    """The kernel's version of Landlock; below 1 = none."""
     return _call(_CREATE_RULESET, None, 0, _VERSION) if sys.platform == "linux" else 0
 
 
@@ -103,6 +105,6 @@ def _call(number: int, *arguments: int | bytes | None) -> int:
 
 
 def _address_space() -> int:
-    """Bytes that are mapped now."""
+    """Mapped bytes."""
     pages = int(Path("/proc/self/statm").read_text().split()[0])
     return pages * resource.getpagesize()

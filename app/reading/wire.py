@@ -1,4 +1,4 @@
-"""What goes between the page's process and the one that reads: a line of JSON, then the frames."""
+"""Messages between the page's process and the reading one: a line of JSON, then the frames."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from app.logs import places
 from models.uploads.media import Limits, Media, MediaError
 
 MAX_HEADER = 4_000_000  # bytes: the times of 18,000 frames and more
-UNCONFINED = 3  # the exit status of a fork that has read with every file in reach
-FAILURE = re.compile(r"[\w.:<>, ]{1,2000}")  # types and places, and no room for more
+UNCONFINED = 3  # exit status of a fork that could read other files
+FAILURE = re.compile(r"[\w.:<>, ]{1,2000}")  # types and places only
 
 
 @dataclass(frozen=True)
 class Order:
-    """One file to read, and what that may take."""
+    """One file to read, with its limits."""
 
     path: Path
     num_frames: int
     limits: Limits
-    memory: int  # bytes beyond what the process has before it opens the file
+    memory: int  # bytes in addition to what the process has
     cpu_seconds: int
     seconds: int
 
@@ -33,13 +33,13 @@ class Order:
 
     @classmethod
     def unpack(cls, message: bytes) -> Order:
-        told = json.loads(message)
-        told |= {"path": Path(told["path"]), "limits": Limits(**told["limits"])}
-        return cls(**told)
+        fields = json.loads(message)
+        fields |= {"path": Path(fields["path"]), "limits": Limits(**fields["limits"])}
+        return cls(**fields)
 
 
 def pack_media(media: Media) -> tuple[bytes, memoryview]:
-    """The line and the pixels, in this order."""
+    """The line of JSON and the pixels."""
     header = {
         "shape": media.frames.shape,
         "times": media.times.tolist(),
@@ -58,37 +58,39 @@ def pack_refusal(sentence: str) -> bytes:
 
 
 def pack_failure(error: Exception) -> bytes:
-    """What nobody foresaw, by type and places: its message may quote the file."""
+    """An unforeseen error by type and places: its message may quote the file."""
     reason = f"{type(error).__name__} at {', '.join(places(error))}"
     return json.dumps({"failed": reason}).encode() + b"\n"
 
 
 class FailedError(ValueError):
-    """The reading failed: for the log of the page's process, not for whoever sent the file."""
+    """The reading failed; the message is for the log, not for the visitor."""
 
 
 def unpack(answer: bytearray) -> Media:
-    """What was read; raises the refusal, or `ValueError`, `KeyError`, `TypeError` for no answer.
+    """The media, with every field validated: the file may control the process that read it.
 
-    Checked like anything from outside: whatever the file was, it may have taken its reader over.
+    Raises:
+        MediaError: The reader refused the file.
+        ValueError, KeyError, TypeError: The answer is not valid.
     """
     end = answer.find(b"\n", 0, MAX_HEADER)
     if end < 0:
-        raise ValueError("no whole answer came")
-    told = json.loads(answer[:end])
-    if "refused" in told:
-        raise MediaError(str(told["refused"]))
-    if "failed" in told:
-        whole = FAILURE.fullmatch(str(told["failed"]))
-        raise FailedError(whole[0] if whole else "what no reading says")
-    frames = np.frombuffer(answer, np.uint8, offset=end + 1).reshape(told["shape"])
+        raise ValueError("the answer is incomplete")
+    header = json.loads(answer[:end])
+    if "refused" in header:
+        raise MediaError(str(header["refused"]))
+    if "failed" in header:
+        whole = FAILURE.fullmatch(str(header["failed"]))
+        raise FailedError(whole[0] if whole else "not a valid failure")
+    frames = np.frombuffer(answer, np.uint8, offset=end + 1).reshape(header["shape"])
     frames.setflags(write=False)
-    times = np.array(told["times"], dtype=np.float64)
-    read_seconds, seconds = float(told["read_seconds"]), float(told["seconds"])
+    times = np.array(header["times"], dtype=np.float64)
+    read_seconds, seconds = float(header["read_seconds"]), float(header["seconds"])
     if not np.isfinite([*times.flat, read_seconds, seconds]).all():
-        raise ValueError("a time came that is no number")
+        raise ValueError("a time is not a number")
     sound = frames.ndim == 4 and frames.shape[3] == 3 and times.shape == frames.shape[:1]
-    if not sound or not frames.size or told["kind"] not in ("image", "video"):
+    if not sound or not frames.size or header["kind"] not in ("image", "video"):
         raise ValueError(f"frames of shape {frames.shape} came at {times.shape} times")
-    decoder, note = str(told["decoder"]), str(told["note"])
-    return Media(frames, times, told["kind"], decoder, read_seconds, note, seconds)
+    decoder, note = str(header["decoder"]), str(header["note"])
+    return Media(frames, times, header["kind"], decoder, read_seconds, note, seconds)

@@ -1,4 +1,4 @@
-"""Uploads are read a few at once, in order of arrival, and whoever waits can be stopped."""
+"""Uploads are read a few at a time, in order of arrival; a waiting one can be cancelled."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import os
 import signal
 import sys
 import threading
-import time
 
 import pytest
 
@@ -20,7 +19,7 @@ PICTURE = EXAMPLES / "scene-1.png"
 NEVER = threading.Event()
 
 
-def test_the_first_reader_starts_at_launch_and_is_the_first_that_is_lent():
+def test_the_reader_that_starts_at_launch_is_used_first():
     readers = Pool(Settings())
     readers.start()
     idle, first = readers.free
@@ -30,7 +29,7 @@ def test_the_first_reader_starts_at_launch_and_is_the_first_that_is_lent():
     assert readers.read(PICTURE, 1).kind == "image" and idle._child is None
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="it is Linux that confines")
+@pytest.mark.skipif(sys.platform != "linux", reason="the sandbox needs Linux")
 def test_a_slow_clip_leaves_a_reader_for_others(tmp_path):
     settings = Settings(read_at_once=2, max_read_seconds=100)  # a pool of this test's own
     clip, read = write(tmp_path / "a.mp4", count=50), []
@@ -41,16 +40,16 @@ def test_a_slow_clip_leaves_a_reader_for_others(tmp_path):
     running.start()
     wait_until(lambda: slow not in pool(settings).free)
     assert read_upload(PICTURE, 1, settings).kind == "image"
-    assert running.is_alive() and not read, "both were read at once"
+    assert running.is_alive() and not read, "read in parallel"
     os.kill(slow._child.pid, signal.SIGCONT)
-    running.join(20)
-    assert read[0].kind == "video", "and the slow one to its end"
+    running.join(60)
+    assert read[0].kind == "video"
 
 
 @pytest.mark.parametrize("count", [1, 2, 3])
-def test_as_many_are_read_at_once_as_are_set_and_no_more(count):
+def test_as_many_uploads_are_read_at_once_as_the_setting_allows(count):
     readers, most, inside = Pool(Settings(read_at_once=count)), 0, []
-    lock = threading.Lock()
+    lock, together = threading.Lock(), threading.Barrier(count)
 
     def borrow():
         nonlocal most
@@ -59,7 +58,7 @@ def test_as_many_are_read_at_once_as_are_set_and_no_more(count):
                 assert reader not in inside
                 inside.append(reader)
                 most = max(most, len(inside))
-            time.sleep(0.02)
+            together.wait(60)
             with lock:
                 inside.remove(reader)
 
@@ -67,11 +66,11 @@ def test_as_many_are_read_at_once_as_are_set_and_no_more(count):
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(10)
+        thread.join(60)
     assert most == count == len(readers.free) and not readers.waiting
 
 
-def test_who_waits_gets_a_reader_in_the_order_of_arrival():
+def test_waiting_uploads_get_a_reader_in_order_of_arrival():
     readers, order = Pool(Settings(read_at_once=1)), []
 
     def borrow(place):
@@ -84,18 +83,17 @@ def test_who_waits_gets_a_reader_in_the_order_of_arrival():
             thread.start()
             wait_until(lambda arrived=arrived: len(readers.waiting) == arrived)
     for thread in threads:
-        thread.join(10)
+        thread.join(60)
     assert order == list(range(8))
 
 
-def test_who_is_cancelled_while_waiting_leaves_at_once_and_holds_up_nobody():
-    readers, told, came = Pool(Settings(read_at_once=1)), [], threading.Event()
+def test_a_waiting_upload_can_be_cancelled_and_the_next_one_follows():
+    readers, came = Pool(Settings(read_at_once=1)), threading.Event()
     cancelled = threading.Event()
 
     def give_up():
         with pytest.raises(MediaError, match="was stopped"):
             readers.read(PICTURE, 1, cancelled)
-        told.append(time.monotonic())
 
     def borrow():
         with readers.lent(NEVER):
@@ -106,11 +104,9 @@ def test_who_is_cancelled_while_waiting_leaves_at_once_and_holds_up_nobody():
         for arrived, thread in enumerate((first, second), start=1):
             thread.start()
             wait_until(lambda arrived=arrived: len(readers.waiting) == arrived)
-        stop = time.monotonic()
         cancelled.set()
-        first.join(5)
-        assert told[0] - stop < 1, "a tenth of a second on a quiet machine"
-        assert not came.is_set() and len(readers.waiting) == 1
-    assert came.wait(5), "the one behind it came next"
-    second.join(5)
+        first.join(60)
+        assert not first.is_alive() and not came.is_set() and len(readers.waiting) == 1
+    assert came.wait(60)
+    second.join(60)
     assert len(readers.free) == 1
