@@ -55,9 +55,7 @@ class Reader:
         self.settings, self.limits = settings, limits_of(settings)
         self._child: subprocess.Popen | None = None
         self._control: socket.socket | None = None
-        self.confined: dict[str, bool] | None = (
-            None  # which limits the child could set, once it is ready
-        )
+        self.confined: dict[str, bool] | None = None  # limits that the ready child could set
 
     def read(
         self, path: str | Path, num_frames: int, cancelled: threading.Event | None = None

@@ -40,9 +40,7 @@ def limit_resources(memory: int, cpu_seconds: int, seconds: int) -> None:
     for kind, value in most.items():
         _, already = resource.getrlimit(kind)  # keep a lower limit
         hard = value + 1 if already == resource.RLIM_INFINITY else min(value + 1, already)
-        resource.setrlimit(
-            kind, (min(value, hard), hard)
-        )  # the soft limit sends the signal that names it
+        resource.setrlimit(kind, (min(value, hard), hard))  # its signal names the soft limit
 
 
 def close_network() -> bool:

@@ -1,8 +1,7 @@
-"""A page whose disk is full, and what it tells: `python -m tests.app.full_disk <folder>`.
+"""A page whose disk is full: `python -m tests.app.full_disk <folder>`.
 
-The folder is a small file system of its own, and Gradio's. Prints a JSON line for each file that
-is asked for: how much room there was, what the visitor was told, what the button was set to last,
-and which files are there. The log goes where a page's goes, to standard error.
+The folder is a small file system and the upload folder. Prints a JSON line for each requested file:
+the free space, the message to the visitor, the last state of the button and the files.
 """
 
 from __future__ import annotations
@@ -45,27 +44,27 @@ def main(folder: Path) -> None:
 
 
 def compared(session: Any, inputs: list[Any]) -> None:
-    """What the visitor's page holds after a comparison of a clip."""
+    """Store a comparison of a clip in the session."""
     _lane, state = inputs
     ran = factory.lane("tree", "Tree", clips.trace(), "A ball.")
     session[state._id] = HeldComparison(factory.comparison(media=clips.grey(), lanes=(ran,)))
 
 
 def fill(filler: Path, left: int) -> None:
-    """Leave so many bytes of the file system free."""
+    """Fill the file system up to `left` bytes."""
     status = os.statvfs(filler.parent)
     with filler.open("wb") as file:
         os.posix_fallocate(file.fileno(), 0, status.f_bavail * status.f_frsize - left)
 
 
 def press(url: str, listener: int, data: list[Any]) -> dict[str, Any]:
-    """Ask as the page does when a button is pressed."""
+    """Send the request of a pressed button."""
     asked = {"data": data, "fn_index": listener, "session_hash": VISITOR}
     queue, headers = f"{url}gradio_api/queue/", {"Content-Type": "application/json"}
     request = urllib.request.Request(f"{queue}join", json.dumps(asked).encode(), headers)
-    urllib.request.urlopen(request, timeout=30).close()
+    urllib.request.urlopen(request, timeout=120).close()
     button: dict[str, Any] = {}
-    with urllib.request.urlopen(f"{queue}data?session_hash={VISITOR}", timeout=30) as stream:
+    with urllib.request.urlopen(f"{queue}data?session_hash={VISITOR}", timeout=120) as stream:
         for line in filter(lambda line: line.startswith(b"data:"), stream):
             told = json.loads(line.removeprefix(b"data:"))
             if told["msg"] == "process_completed":

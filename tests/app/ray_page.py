@@ -1,6 +1,6 @@
-"""What a page does on Ray, in a process of its own: that joins one cluster, and its log is whole.
+"""A page on Ray in a separate process, which joins one cluster and has its own log.
 
-Run as a program it joins the cluster of RAY_ADDRESS and prints what it saw as JSON.
+Run as a program, it joins the cluster of RAY_ADDRESS and prints its results as JSON.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def asked() -> Job:
 
 
 class BrokenMethod:
-    """Raises what a visitor wrote, outside of any lane."""
+    """Raises an error with a visitor's text, outside of any lane."""
 
     @property
     def name(self) -> str:

@@ -1,4 +1,4 @@
-"""Memory that one thread frees serves the others."""
+"""All threads share a few arenas of memory."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ print(held, len(set(places)) <= ARENAS)
 """
 
 
-@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc has such pools")
-def test_threads_share_a_few_pools_of_memory():
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc has arenas")
+def test_threads_share_a_few_arenas():
     said = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True)
     assert said.stdout.split() == ["True", "True"], said.stderr

@@ -1,7 +1,7 @@
-"""What breaks, broken on purpose: each is survived, and told in words.
+"""The page survives faults and reports each with a sentence.
 
-`make faults` prints it in order: in brackets what was done, then each line as the person read it.
-The loss of a replica is in test_ray.py, broken uploads are where uploads are read.
+`make faults` prints them: the fault in brackets, then each line that the visitor reads. The loss of
+a replica is in test_ray.py, damaged uploads are in the tests of reading.
 """
 
 from __future__ import annotations
@@ -42,21 +42,21 @@ def page():
 
 
 def compare(page):
-    """A comparison of an example by two lanes, as a person asks for it; the last update."""
+    """Compare an example in two lanes; the last update of the page."""
     question = EXAMPLE["questions"][0]["question"]
     path, last = str(EXAMPLES / EXAMPLE["file"]), ""
     print("[Compare is pressed]")
     for update in ask(page, path, question, methods=["random"], ratio=1 / 3):
         line = update.get(page.form.status, last)
         if line != last:
-            last = saw(line)
+            last = print_text(line)
     return update
 
 
-def saw(shown: str) -> str:
-    """Print a part of the page as it reads."""
-    print(" ".join(html.unescape(re.sub("<[^>]*>", " ", shown)).split()))
-    return shown
+def print_text(part: str) -> str:
+    """Print a part of the page without its markup."""
+    print(" ".join(html.unescape(re.sub("<[^>]*>", " ", part)).split()))
+    return part
 
 
 def status(page, update):
@@ -64,7 +64,7 @@ def status(page, update):
 
 
 def spoil(monkeypatch, phase, do):
-    """Call `do` where the lane of "random" is in a phase."""
+    """Call `do` in a phase of the lane of "random"."""
 
     def run(adapter, media, question, method, **options):
         steps = run_lane(adapter, media, question, method, **options)
@@ -84,21 +84,21 @@ def test_stop_in_any_phase_leaves_a_page_that_compares_again(page, monkeypatch, 
     def wait():
         print(f"[Stop is pressed in {phase}]")
         reached.set()
-        wait_until(lambda: not page.screens)  # until Stop has been pressed
+        wait_until(lambda: not page.screens)  # Stop was pressed
 
     with monkeypatch.context() as patched:
         spoil(patched, phase, wait)
         running = threading.Thread(target=lambda: last.append(compare(page)))
         running.start()
         assert reached.wait(60)
-        seen = status(page, page.stop(TAB))  # which the comparison's last line is too
-        running.join(10)
+        seen = status(page, page.stop(TAB))
+        running.join(60)
     assert not running.is_alive() and "Stopped." in seen
     assert "2 of 2 lanes answered" in status(page, compare(page))
 
 
 @pytest.mark.parametrize("phase", PHASES)
-def test_memory_that_runs_out_in_one_lane_leaves_the_other(page, monkeypatch, phase):
+def test_out_of_memory_in_one_lane_leaves_the_other(page, monkeypatch, phase):
     def fall_over():
         print(f"[the device runs out of memory in {phase}]")
         raise torch.OutOfMemoryError("CUDA out of memory")
@@ -107,11 +107,11 @@ def test_memory_that_runs_out_in_one_lane_leaves_the_other(page, monkeypatch, ph
         spoil(patched, phase, fall_over)
         last = compare(page)
     assert "1 of 2 lanes answered, 1 failed" in status(page, last)
-    assert "ran out of memory" in saw(last[page.board.parts["text1"]])
+    assert "ran out of memory" in print_text(last[page.board.parts["text1"]])
     assert "2 of 2 lanes answered" in status(page, compare(page))
 
 
-def test_a_file_that_cannot_be_written_is_told_and_the_comparison_is_still_there(page, monkeypatch):
+def test_a_file_that_cannot_be_written_is_reported_and_the_comparison_kept(page, monkeypatch):
     def fill(*_):
         raise OSError(errno.ENOSPC, "No space left on device", "/a/path/of/the/server")
 
@@ -121,12 +121,12 @@ def test_a_file_that_cannot_be_written_is_told_and_the_comparison_is_still_there
         print("[Download recording is pressed, and no file can be written]")
         with pytest.raises(gr.Error) as told:
             list(page.keep(comparison))
-    saw(told.value.message)
+    print_text(told.value.message)
     assert "could not be written" in told.value.message and "/a/path" not in told.value.message
     assert list(page.keep(comparison))[-1][page.board.file]
 
 
-def test_a_checkpoint_that_is_corrupt_is_told_and_the_next_model_loads(page, monkeypatch, tmp_path):
+def test_a_corrupt_checkpoint_is_reported_and_the_next_model_loads(page, monkeypatch, tmp_path):
     card = catalog.find("embedded-image")
     folder = shutil.copytree(weights.ROOT / card.source, tmp_path / card.source)
     (folder / "model.safetensors").write_bytes(b"\xff" * 1000)
@@ -140,7 +140,7 @@ def test_a_checkpoint_that_is_corrupt_is_told_and_the_next_model_loads(page, mon
     assert "2 of 2 lanes answered" in status(broken, compare(broken))
 
 
-def test_a_reader_that_is_killed_is_told_and_the_next_comparison_reads_again(page, monkeypatch):
+def test_a_killed_reader_is_reported_and_the_next_comparison_reads_again(page, monkeypatch):
     last = compare(page)
     uploads, readers = set(page.form.uploads.values()), pool(Settings())
     reader = readers.free[-1]
@@ -148,10 +148,10 @@ def test_a_reader_that_is_killed_is_told_and_the_next_comparison_reads_again(pag
     told, sent = [], reached(monkeypatch, reader, "_take")
     running = threading.Thread(target=lambda: told.append(compare(page)))
     running.start()
-    assert sent.wait(10)
+    assert sent.wait(60)
     print("[the process that reads is killed]")
     os.kill(reader._child.pid, signal.SIGKILL)
-    running.join(20)
+    running.join(60)
     seen = status(page, told[0])
     assert "was stopped while it read" in seen and "the upload is still there" in seen
     assert not set(told[0]) & uploads, "the upload is not touched"

@@ -1,4 +1,4 @@
-"""The whole log is JSON, whoever writes it, and quotes nobody."""
+"""Every line of the log is JSON and quotes no visitor."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ pytestmark = [pytest.mark.security, pytest.mark.slow]
 
 SECRET = "What is on the letter to my doctor?"
 
-# In a process of its own: a log is the whole process's.
+# In a separate process, because a log belongs to the whole process.
 SERVED = f"""
 import asyncio, logging, sys, threading, urllib.error, urllib.request, warnings
 from app.settings import Settings
@@ -51,7 +51,7 @@ demo.close(verbose=False)
 """
 
 
-def test_every_line_of_the_log_is_json_and_quotes_nobody():
+def test_every_line_of_the_log_is_json_and_quotes_no_visitor():
     ran = subprocess.run([sys.executable, "-c", SERVED], capture_output=True, text=True, check=True)
     lines = [json.loads(line) for line in ran.stderr.splitlines()]
     said = {line["logger"]: line for line in lines}

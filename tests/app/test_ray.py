@@ -1,4 +1,4 @@
-"""The Ray worker: without a cluster as far as that goes, then on a real one of two replicas."""
+"""The Ray worker, first without a cluster, then on a real one of two replicas."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def job(**changes):
 
 @pytest.fixture(scope="module", autouse=True)
 def one_thread():
-    """As many as a replica with one core has: sums come out alike to the last bit."""
+    """One thread, as in a replica with one core: sums are equal to the last bit."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     yield
@@ -48,14 +48,14 @@ def one_thread():
 
 @pytest.fixture(scope="module", autouse=True)
 def own_log():
-    """The log is the whole process's, and these tests are not alone in theirs."""
+    """Keep the log of the test process as it is."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(ray_serve, "log_as_json", lambda: None)
         yield
 
 
 def without_times(comparison):
-    """The record, but for what a clock or an allocator said."""
+    """The record without times and memory."""
     lanes = tuple(replace(lane, timeline=None, peak_bytes=None) for lane in comparison.lanes)
     return replace(comparison, lanes=lanes)
 
@@ -88,7 +88,7 @@ def test_lanes_stream_while_they_run(in_process):
     assert sum(isinstance(event, TextDelta) for event in events) > 10
 
 
-def test_a_sentence_for_people_comes_through(in_process):
+def test_a_value_error_keeps_its_message(in_process):
     with pytest.raises(ValueError, match="There is no model 'gpt'"):
         list(in_process.run(job(model="gpt")))
 
@@ -107,11 +107,9 @@ def test_an_error_leaves_a_replica_by_its_type_alone(in_process):
     assert str(told.value) == "RuntimeError"
 
 
-def test_only_a_replica_that_died_is_told_as_lost():
+def test_only_a_dead_replica_is_reported_as_lost():
     fell = RayTaskError("run", "", RuntimeError("a secret"))
-    assert ray_serve.readable_error(fell) is fell, (
-        "an error of its own: the page says internal error"
-    )
+    assert ray_serve.readable_error(fell) is fell, "the page reports an internal error"
     assert str(ray_serve.readable_error(ActorDiedError())) == ray_serve.LOST
 
 
@@ -149,13 +147,13 @@ def test_a_cluster_that_does_not_answer_is_not_fit(in_process, monkeypatch):
 
 @pytest.fixture(scope="module")
 def cluster():
-    """Two replicas in processes of their own."""
+    """Two replicas in separate processes."""
     yield ray_serve.start(SETTINGS)
     ray.shutdown()  # which ends the cluster, replicas and all
 
 
 def replicas():
-    """The ids of the processes of our own cluster's replicas, as Linux lists them."""
+    """Process ids of the replicas of this cluster."""
     titles = {path.parent: path.read_bytes() for path in Path("/proc").glob("[0-9]*/cmdline")}
     found = [folder for folder, title in titles.items() if b"ServeReplica:tokenscope" in title]
     return {int(folder.name) for folder in found if parent(parent(int(folder.name))) == os.getpid()}
@@ -181,7 +179,7 @@ def test_on_a_cluster_stop_frees_the_replica(cluster):
 
 
 @pytest.mark.fault
-def test_a_replica_killed_in_mid_job_is_told_in_words_and_replaced(cluster):
+def test_a_killed_replica_is_reported_and_replaced(cluster):
     before = replicas()
     assert len(before) == 2 and cluster.health().fit
     stream = cluster.run(job())

@@ -24,7 +24,7 @@ pytestmark = [pytest.mark.checkpoint, pytest.mark.slow]
 
 @pytest.fixture(scope="module")
 def folder():
-    """Where the cluster writes; its sockets lie in it, and their paths must be short."""
+    """The folder of the cluster; it holds sockets, so its path must be short."""
     folder = Path(tempfile.mkdtemp(prefix="ray", dir="/tmp"))
     yield folder
     shutil.rmtree(folder, ignore_errors=True)
@@ -53,21 +53,21 @@ def head(folder, environment):
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     ) as process:
-        wait_until(lambda: address.exists() and address.read_text(), seconds=60)
+        wait_until(lambda: address.exists() and address.read_text(), seconds=120)
         yield address.read_text()
         process.terminate()
 
 
 @pytest.fixture(scope="module")
 def page(head, environment):
-    """What a page of that cluster saw, and what it logged."""
+    """The results and the log of a page of that cluster."""
     return subprocess.run(
         [sys.executable, "-m", "tests.app.ray_page"],
         cwd=ROOT,
         env=environment | {"RAY_ADDRESS": head},
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=300,
         check=True,
     )
 
@@ -79,7 +79,7 @@ def saw(page):
 
 @pytest.fixture(scope="module")
 def replica_log(page, folder):
-    """What the replica wrote to its standard error, but for two lines of Ray's own."""
+    """The log of the replica, without two lines of Ray."""
     logs = [path.read_text() for path in folder.glob("session_latest/logs/worker-*.err")]
     (log,) = [log for log in logs if ":actor_name:ServeReplica" in log]
     return [json.loads(line) for line in log.splitlines() if not line.startswith(":")]

@@ -1,4 +1,4 @@
-"""Where a server of a test may listen."""
+"""A free port for the server of a test."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""The Dockerfile line by line, as far as that goes without a container engine.
+"""The Dockerfile, tested without a container engine.
 
-Run here: what its CMD starts, in a copy of what it copies, with what its ENV sets, and its
-HEALTHCHECK against that. Not run here: the base image, `useradd`, the `pip install` (the tests'
-own environment is made of the same requirements.txt), and the volumes of `docker run`.
+Run here: its CMD, in a copy of the copied files and with its ENV, and its HEALTHCHECK. Not run
+here: the base image, `useradd`, the `pip install` (the tests use the same requirements.txt), and
+the volumes of `docker run`.
 """
 
 from __future__ import annotations
@@ -33,13 +33,13 @@ IGNORED = (ROOT / ".dockerignore").read_text().split()
 PORT = "7860"
 
 
-def told(instruction: str) -> list[str]:
+def arguments_of(instruction: str) -> list[str]:
     return [rest for name, rest in STEPS if name == instruction]
 
 
 def environment(folder: Path) -> dict[str, str]:
-    """What ENV sets; what lies in /tmp or at home there lies in `folder` here."""
-    (line,) = told("ENV")
+    """The variables of ENV, with /tmp and the home folder moved into `folder`."""
+    (line,) = arguments_of("ENV")
     pairs = dict(part.split("=", 1) for part in shlex.split(line))
     del pairs["PATH"]
     moved = {"/tmp/": f"{folder}/tmp/", "/home/user/": f"{folder}/home/"}
@@ -70,14 +70,14 @@ def test_every_instruction_is_one_that_is_checked_here() -> None:
 
 
 def test_it_does_not_run_as_root() -> None:
-    users = told("USER")
-    assert users == ["user"] and f"--uid 1000 {users[0]}" in told("RUN")[0]
+    users = arguments_of("USER")
+    assert users == ["user"] and f"--uid 1000 {users[0]}" in arguments_of("RUN")[0]
     runs = [index for index, (name, _) in enumerate(STEPS) if name in ("COPY", "CMD")]
     assert STEPS.index(("USER", "user")) < min(runs)
 
 
 def test_what_is_copied_is_there_and_what_is_private_is_not(image: Path) -> None:
-    for line in told("COPY"):
+    for line in arguments_of("COPY"):
         source = shlex.split(line)[1]
         assert (ROOT / source).exists()
     assert {"app", "pruning", "models", "assets", "main.py"} <= {p.name for p in image.iterdir()}
@@ -85,7 +85,7 @@ def test_what_is_copied_is_there_and_what_is_private_is_not(image: Path) -> None
 
 
 def test_what_it_installs_is_what_these_tests_run_on() -> None:
-    assert told("RUN")[1].endswith("-r requirements.txt")
+    assert arguments_of("RUN")[1].endswith("-r requirements.txt")
     lines = (ROOT / "requirements.txt").read_text().splitlines()
     for requirement in map(Requirement, lines):
         if requirement.marker is None or requirement.marker.evaluate():
@@ -93,20 +93,23 @@ def test_what_it_installs_is_what_these_tests_run_on() -> None:
 
 
 def test_the_port_is_one_and_the_same() -> None:
-    assert told("EXPOSE") == [PORT]
-    assert f":{PORT}/" in told("HEALTHCHECK")[0] and json.loads(told("CMD")[0])[-1] == PORT
+    assert arguments_of("EXPOSE") == [PORT]
+    assert (
+        f":{PORT}/" in arguments_of("HEALTHCHECK")[0]
+        and json.loads(arguments_of("CMD")[0])[-1] == PORT
+    )
 
 
 def test_it_starts_is_healthy_and_writes_nothing_beside_its_temporary_folder(
     image: Path, tmp_path: Path
 ) -> None:
     port, before = str(free_port()), listing(image)
-    command = [part.replace(PORT, port) for part in json.loads(told("CMD")[0])]
-    health = told("HEALTHCHECK")[0].partition("CMD ")[2].replace(PORT, port)
+    command = [part.replace(PORT, port) for part in json.loads(arguments_of("CMD")[0])]
+    health = arguments_of("HEALTHCHECK")[0].partition("CMD ")[2].replace(PORT, port)
     options = {"cwd": image, "env": environment(tmp_path), "stderr": subprocess.PIPE}
     server = subprocess.Popen([sys.executable, *command[1:]], stdout=subprocess.PIPE, **options)
     try:
-        for _ in range(60):
+        for _ in range(180):
             assert server.poll() is None, server.stderr.read().decode()
             check = [sys.executable, *shlex.split(health)[1:]]
             if not subprocess.run(check, **options).returncode:

@@ -1,4 +1,4 @@
-"""The folder that `make space` writes: whole, no more than that, and consistent with itself."""
+"""The folder that `make space` writes is complete, consistent and without private files."""
 
 from __future__ import annotations
 

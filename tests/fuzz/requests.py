@@ -1,4 +1,4 @@
-"""Requests that no page would send: each is answered, or refused with a status and a sentence."""
+"""The page answers each odd request or refuses it with a status and a sentence."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ ROUTES += ("call/compare/{}", "upload_progress?upload_id={}", "queue/data?sessio
 
 
 class Requests:
-    """A served page with its own worker and model, and a program that means it no good."""
+    """A served page with a real worker, and a program that sends hostile requests."""
 
     def __init__(self, folder: Path) -> None:
         private = folder / "private"
@@ -66,7 +66,7 @@ class Requests:
         self.uploaded = self._upload(picture.read_bytes())
 
     def fuzz(self, count: int, seed: int) -> tuple[Counter[str], list[str]]:
-        """What became of `count` requests, and each that should not have become of it."""
+        """Outcomes of `count` requests by kind, and a sentence for each failure."""
         outcomes: Counter[str] = Counter()
         wrong: list[str] = []
         for number in range(count):
@@ -149,8 +149,8 @@ class Requests:
     def _ask(
         self, method: str, path: str, body: str = "", *, head_only: bool = False
     ) -> tuple[int, str]:
-        """Status and text; of what may never end, the first of it."""
-        connection = http.client.HTTPConnection(self.host, timeout=30)
+        """Status and text; a stream that may never end is not read."""
+        connection = http.client.HTTPConnection(self.host, timeout=120)
         try:
             sent = body.encode(errors="surrogatepass")
             connection.request(method, path, sent, {"Content-Type": "application/json"})
@@ -162,13 +162,13 @@ class Requests:
             connection.close()
 
     def _upload(self, content: bytes) -> str:
-        """Where the server keeps it."""
+        """The path of the upload on the server."""
         edge = "edge"
         head = (
             f'--{edge}\r\nContent-Disposition: form-data; name="files"; filename="ball.png"\r\n\r\n'
         )
         body = head.encode() + content + f"\r\n--{edge}--\r\n".encode()
-        connection = http.client.HTTPConnection(self.host, timeout=30)
+        connection = http.client.HTTPConnection(self.host, timeout=120)
         kind = {"Content-Type": f"multipart/form-data; boundary={edge}"}
         connection.request("POST", "/gradio_api/upload", body, kind)
         (path,) = json.loads(connection.getresponse().read())
@@ -187,7 +187,7 @@ def _judged(status: int, body: str) -> tuple[str, str]:
 
 
 def _judged_event(body: str) -> tuple[str, str]:
-    """Of a comparison: a result whose lanes all knew what they did, or an error that says why."""
+    """The outcome of a comparison: a result, or an error with a sentence."""
     *_, last = [part for part in body.split("\n\n") if part.strip()] or [""]
     kind, _, data = last.partition("\n")
     told = data.removeprefix("data: ")

@@ -1,4 +1,4 @@
-"""A hundred of what `make fuzz` does by the thousand."""
+"""A small sample of `make fuzz`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.fuzz.watch import Watch
 
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.skipif(sys.platform != "linux", reason="inotify, which reports opens, is Linux's"),
+    pytest.mark.skipif(sys.platform != "linux", reason="inotify needs Linux"),
 ]
 
 

@@ -1,4 +1,4 @@
-"""Mutated pictures and clips through the reader: each is read, or refused in a sentence."""
+"""The reader reads each mutated picture or clip, or refuses it with a sentence."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from tests.fuzz.mutate import clip_seeds, disguises, mutated, picture_seeds
 from tests.fuzz.watch import Watch
 
 SHARE_DISGUISED = 0.05
-ENDED = "was stopped while it read"  # the fork died: contained, told, and counted
-FAILED = "its reader failed on it"  # an error nobody foresaw
+ENDED = "was stopped while it read"  # the fork died
+FAILED = "its reader failed on it"  # an unforeseen error
 
 
 def fuzz(kind: str, count: int, seed: int, folder: Path) -> tuple[Counter[str], list[str]]:
-    """What became of `count` files, and each that should not have become of it."""
+    """Outcomes of `count` files by kind, and a sentence for each failure."""
     uploads, private = folder / "uploads", folder / "private"
     uploads.mkdir(exist_ok=True)
     private.mkdir(exist_ok=True)
@@ -50,7 +50,7 @@ def fuzz(kind: str, count: int, seed: int, folder: Path) -> tuple[Counter[str], 
 
 
 def _read(reader: Reader, path: Path) -> tuple[str, str]:
-    """What became of it, and what is wrong with that, if anything."""
+    """The outcome, and a complaint or an empty string."""
     try:
         media = reader.read(path, 4)
     except MediaError as error:

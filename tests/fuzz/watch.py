@@ -1,4 +1,4 @@
-"""Which files of a folder are opened, by whatever process and library: Linux's inotify tells."""
+"""Detects with inotify whether any process opens a file of a folder."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _OPENED = 0x20  # IN_OPEN of <sys/inotify.h>
 
 
 class Watch:
-    """Counts from when it is made."""
+    """Watches a folder from its creation on."""
 
     def __init__(self, folder: Path) -> None:
         libc = ctypes.CDLL(None, use_errno=True)
@@ -23,7 +23,7 @@ class Watch:
             raise OSError(ctypes.get_errno(), f"{folder} cannot be watched")
 
     def opened(self) -> bool:
-        """Whether anything was, since the last time this was asked."""
+        """Whether a file was opened since the last call."""
         try:
             return bool(os.read(self._events, 1 << 16))
         except BlockingIOError:
