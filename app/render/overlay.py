@@ -69,7 +69,7 @@ def legend(trace: TokenTrace) -> str:
         shape = SHAPES[tag_shape(tag, list(trace.tags))]
         parts.append(f"{shape} {format_tag(tag)} {int(members.sum()):,}")
     if _merged_survivors(trace)[trace.layout.placed].any() and not trace.tags:
-        parts.append(f"{SHAPES['dot']} survivor that took others in")
+        parts.append(f"{SHAPES['dot']} survivor with merged tokens")
     return " · ".join([*parts, *badges(trace)])
 
 

@@ -1,4 +1,4 @@
-"""A clip with one ball that rolls, and a trace whose first tree rolls with it."""
+"""A grey clip, and a trace in which one tree moves and one stands still."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ T, ROWS, COLS = 6, 4, 6
 PER_FRAME = ROWS * COLS
 N = T * PER_FRAME
 LAYOUT = TokenLayout.regular(T, ROWS, COLS)
-BALL = 2 * PER_FRAME - COLS  # of the second frame: row 3, column 0
-PATH = BALL + np.arange(5) * (PER_FRAME + 1)  # a column to the right with every frame
-WALL = 0  # its tree is row 0 of every frame
+BALL = 2 * PER_FRAME - COLS  # second frame, row 3, column 0
+PATH = BALL + np.arange(5) * (PER_FRAME + 1)  # one column to the right per frame
+WALL = 0  # its members are row 0 of every frame
 SEGMENTS = np.array([0, 0, 0, 1, 1, 2])
 
 
@@ -27,7 +27,7 @@ def grey(num_frames: int = T, width: int = 180, height: int = 120) -> Media:
 
 
 def trace(inner: bool = False) -> TokenTrace:
-    """Two trees and two tokens alone, one of each kind; with `inner`, LLM layer 16 drops a tree."""
+    """Two trees and two single survivors; with `inner`, LLM layer 16 drops one of each."""
     wall = (np.arange(T)[:, None] * PER_FRAME + np.arange(COLS)).ravel()
     owner = np.full(N, -1)
     owner[wall], owner[PATH] = 0, 1

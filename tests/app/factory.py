@@ -1,4 +1,4 @@
-"""Made-up comparisons: a drawn picture, and traces shaped like those of real methods."""
+"""Fake comparisons: a drawn picture, and traces like those of real methods."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def picture(width: int = 640, height: int = 480, shift: int = 0) -> np.ndarray:
 
 
 def cell_features(frame: np.ndarray, layout: TokenLayout) -> np.ndarray:
-    """(N, 3) mean colour under each cell, zero where there is no picture."""
+    """(N, 3) mean colour of each cell; 128 outside the picture, 0 for [CLS]."""
     height, width = frame.shape[:2]
     means = np.zeros((len(layout), 3))
     for token in np.flatnonzero(layout.placed):
@@ -74,7 +74,7 @@ def cell_features(frame: np.ndarray, layout: TokenLayout) -> np.ndarray:
 
 
 def importance(frame: np.ndarray, layout: TokenLayout) -> np.ndarray:
-    """(N,) how much a cell stands out from the picture's mean, [CLS] first of all."""
+    """(N,) distance of a cell from the median colour; infinite for [CLS]."""
     features = cell_features(frame, layout)
     placed = layout.placed
     scores = np.full(len(layout), np.inf)
@@ -106,7 +106,7 @@ def merge_step(
 
 
 def square_region(width: int = 640, height: int = 480) -> tuple[float, float, float, float]:
-    """What a model sees that pads to a square, as fractions of the frame."""
+    """The region that a model sees if it pads to a square, as fractions of the frame."""
     extra = (max(width, height) / min(width, height) - 1) / 2
     return (0, -extra, 1, 1 + extra) if width > height else (-extra, 0, 1 + extra, 1)
 
@@ -122,7 +122,7 @@ def fastv_trace(frame: np.ndarray, keep: int = 64, layer: int = 2) -> TokenTrace
 
 
 def visionzip_trace(frame: np.ndarray, region=(0.0, 0.0, 1.0, 1.0)) -> TokenTrace:
-    """[CLS] and 53 dominant tokens as they are, all others inside 10 contextual ones."""
+    """Keeps [CLS] and 53 dominant tokens; merges all others into 10 contextual ones."""
     layout = TokenLayout.regular(1, 24, 24, region, placeless=1)
     scores = importance(frame, layout)
     dominant = np.sort(np.argsort(-scores)[:54])
@@ -170,7 +170,7 @@ def pooling_trace() -> TokenTrace:
 
 
 def prumerge_trace(frame: np.ndarray) -> TokenTrace:
-    """A selection, and one extra token without a place that takes in the others."""
+    """A selection, and one extra token without a place into which the others are merged."""
     layout = TokenLayout.regular(1, 24, 24)
     best = np.sort(np.argsort(-importance(frame, layout))[:40])
     owner = np.full(576, 40)
@@ -187,7 +187,7 @@ def video_trace(frames: int = 4) -> TokenTrace:
 
 
 def clip_file(path: Path, num_frames: int = 12) -> Path:
-    """That clip as an H.264 file, twelve frames a second."""
+    """The clip as an H.264 file with twelve frames per second."""
     width, height = 160, 120
     with av.open(str(path), "w") as file:
         stream = file.add_stream("libx264", 12, options={"crf": "18"})
@@ -218,7 +218,7 @@ def flash_trace(frames: int = 4) -> TokenTrace:
 
 
 def clip(num_frames: int = 4, width: int = 160, height: int = 120) -> Media:
-    """The picture with its ball rolling to the right, three frames a second."""
+    """The picture with its ball rolling to the right, three frames per second."""
     frames = np.stack([picture(width, height, 4 * shift) for shift in range(num_frames)])
     return Media(frames, np.arange(num_frames) / 3, "video", "made up", 0.0123, "A note.")
 

@@ -1,4 +1,4 @@
-"""The page against a made-up worker: what is sent, when, and that nothing sent can act."""
+"""The page with a fake worker: its updates, their timing, and the escaping of markup."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from tests.app.fake_worker import FakeWorker, wait_until
 HOSTILE = "<script>alert(1)</script> ${alert(2)} {{constructor}} ![x](http://evil.test/x.png)"
 
 
-def test_every_lane_ends_with_its_answer_its_picture_and_its_tokens(picture):
+def test_every_lane_gets_its_answer_its_pictures_and_its_counts(picture):
     page = handlers(FakeWorker())
     last = list(ask(page, picture))[-1]
     texts = [last[page.board.parts[f"text{lane}"]] for lane in range(4)]
@@ -41,7 +41,7 @@ def test_every_lane_ends_with_its_answer_its_picture_and_its_tokens(picture):
         assert "1 box in the answer" in shown, "each view has a legend of its own"
 
 
-def test_words_that_vanilla_did_not_say_are_marked(picture):
+def test_words_that_are_not_in_vanillas_answer_are_marked(picture):
     page = handlers(FakeWorker())
     last = list(ask(page, picture))[-1]
     assert ">house.</mark>" in last[page.board.parts["text2"]]
@@ -94,9 +94,7 @@ def test_text_goes_out_at_most_twenty_times_a_second(picture):
         ({"max_new_tokens": 100_000}, "100000"),
     ],
 )
-def test_a_request_that_cannot_run_is_one_sentence_and_never_reaches_the_worker(
-    picture, changes, sentence
-):
+def test_an_invalid_request_gives_one_sentence_and_no_job(picture, changes, sentence):
     worker = FakeWorker()
     page = handlers(worker)
     _, only = ask(page, picture, **changes)
@@ -105,7 +103,7 @@ def test_a_request_that_cannot_run_is_one_sentence_and_never_reaches_the_worker(
     assert page.board.results in list(ask(page, picture))[-1], "the page lives on"
 
 
-def test_a_file_that_is_no_picture_is_one_sentence(tmp_path):
+def test_a_file_that_is_not_a_picture_gives_one_sentence(tmp_path):
     path = tmp_path / "<img onerror=alert(1)>.png"
     path.write_text("not a picture")
     page = handlers(FakeWorker())
@@ -114,7 +112,7 @@ def test_a_file_that_is_no_picture_is_one_sentence(tmp_path):
     assert "<img" not in only[page.form.status]
 
 
-def test_no_picture_is_one_sentence():
+def test_a_missing_picture_gives_one_sentence():
     page = handlers(FakeWorker())
     _, only = ask(page, None)
     assert "No picture" in only[page.form.status]
@@ -137,7 +135,7 @@ def test_markup_in_an_answer_a_reason_and_a_figure_stays_text(picture):
     assert not any("<script" in value or "<img src=x" in value for value in shown)
 
 
-def test_a_worker_that_breaks_is_one_sentence_and_the_buttons_come_back(picture):
+def test_a_failing_worker_gives_one_sentence_and_enables_the_buttons(picture):
     class Broken(FakeWorker):
         def run(self, job, cancelled=None):
             raise RuntimeError("secret path")
@@ -150,7 +148,7 @@ def test_a_worker_that_breaks_is_one_sentence_and_the_buttons_come_back(picture)
     assert last[page.form.compare].interactive and not page.screens
 
 
-def test_what_a_platform_says_of_a_quota_is_told_as_it_is(picture):
+def test_an_error_of_the_platform_is_shown_unchanged(picture):
     class Spent(FakeWorker):
         def run(self, job, cancelled=None):
             raise gr.Error("You have used up your quota of the day.")
@@ -160,7 +158,7 @@ def test_what_a_platform_says_of_a_quota_is_told_as_it_is(picture):
     assert "used up your quota" in list(ask(page, picture))[-1][page.form.status]
 
 
-def test_stop_frees_the_device_and_leaves_what_is_there(picture):
+def test_stop_cancels_the_job_and_keeps_the_lanes(picture):
     worker = FakeWorker(pause=0.2)
     page = handlers(worker)
     updates = []
@@ -217,7 +215,7 @@ def test_stop_reaches_a_reading_and_the_next_comparison_reads(picture, stalled):
     assert page.board.results in list(ask(page, picture))[-1]
 
 
-def test_a_tab_that_is_closed_as_its_upload_is_read_ends_the_reading(picture, stalled):
+def test_closing_a_tab_ends_the_reading_of_its_upload(picture, stalled):
     page = handlers(FakeWorker())
     running = threading.Thread(target=lambda: list(ask(page, picture)))
     running.start()
@@ -234,7 +232,7 @@ def test_a_tab_that_is_closed_as_its_upload_is_read_ends_the_reading(picture, st
         (Settings(visitor_jobs=1), TAB.session_hash, "You have 1"),
     ],
 )
-def test_who_is_refused_has_had_nothing_read(picture, settings, before, sentence, monkeypatch):
+def test_a_refused_request_reads_no_upload(picture, settings, before, sentence, monkeypatch):
     monkeypatch.setattr(jobs, "read_upload", lambda *_: pytest.fail("it was read"))
     worker = QueuedWorker(FakeWorker(), settings)
     page = handlers(worker)
@@ -254,7 +252,7 @@ def test_a_closed_tab_frees_the_device(picture):
     assert worker.cancelled[0].is_set() and not page.screens
 
 
-def test_stop_without_a_comparison_says_so_and_does_no_harm():
+def test_stop_without_a_comparison_changes_nothing():
     page = handlers(FakeWorker())
     assert "Stopped" in page.stop(TAB)[page.form.status]
 
@@ -286,7 +284,7 @@ def test_the_position_strategy_chosen_on_the_page_reaches_every_method(picture):
     assert [method.numbering for method in others] == ["rpme"] * 3
 
 
-def test_what_the_lab_says_runs_in_place_of_the_methods_and_of_their_positions(picture):
+def test_the_lanes_of_the_lab_replace_the_chosen_methods_and_positions(picture):
     worker = FakeWorker()
     page = handlers(worker)
     parts = ["visionzip", "fastv", "published", "nuwa", "", "rpme", "", "", "published"]
@@ -298,7 +296,7 @@ def test_what_the_lab_says_runs_in_place_of_the_methods_and_of_their_positions(p
     assert not last[page.board.columns[3]].visible
 
 
-def test_a_refusal_takes_the_comparison_before_it_off_the_page(picture):
+def test_a_refusal_removes_the_previous_comparison_from_the_page(picture):
     page = handlers(FakeWorker())
     _, refused = ask(page, picture, question=" ")
     assert not refused[page.board.results].visible and refused[page.board.empty].visible

@@ -36,7 +36,11 @@ def page():
 
 def choose_video(tab, clip) -> None:
     """Choose the Video tab and a clip."""
-    kind, _, upload, _, model, *_ = [one["props"] for one in tab.inputs]
+    inputs = [one["props"] for one in tab.inputs]
+    kind = next(one for one in inputs if one.get("value") == "image")
+    upload, model = (
+        next(one for one in inputs if one.get("elem_id") == name) for name in ("clip", "model")
+    )
     file = {"path": tab._uploaded(clip), "meta": {"_type": "gradio.FileData"}}
     kind["value"], upload["value"], model["value"] = "video", file, "embedded-video"
 
