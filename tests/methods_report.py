@@ -20,7 +20,12 @@ PROPERTY = "method"  # of a test: its kind, its method and its name; xdist hands
 
 
 def subject(item: pytest.Item) -> tuple[str, str] | None:
-    """("laws" or "parity", the method's name); None for a test of no single method."""
+    """("laws" or "parity", the method's name); None for a test of no single method.
+
+    Laws on a GPU do not count: the report is of the CPU.
+    """
+    if item.get_closest_marker("gpu"):
+        return None
     if mark := item.get_closest_marker("parity"):
         return "parity", mark.args[0]
     case = next((part for part in parameters(item) if isinstance(part, Case)), None)

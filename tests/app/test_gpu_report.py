@@ -48,6 +48,7 @@ def test_the_tiny_run_writes_its_report_step_by_step(tmp_path, capsys) -> None:
     assert f"written to {path}" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_nothing_but_torch_transformers_numpy_and_pillow_is_needed(tmp_path) -> None:
     path = tmp_path / "report.json"
     done = subprocess.run(

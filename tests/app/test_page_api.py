@@ -119,8 +119,8 @@ def test_an_address_is_refused_before_anything_is_fetched(client):
         ("http://192.0.2.1/x.png", "web address"),
         ("ball.png", "not an uploaded file"),
         ({"path": "\x00"}, "not an uploaded file"),
-        ({"url": "data:image/png;base64,AAAA", "path": "x"}, "not a picture"),
-        ({"url": "data:image/svg+xml;base64,PHN2Zy8+", "path": "x"}, "not a picture"),
+        ({"url": "data:image/png;base64,AAAA", "path": "x"}, "not a supported picture"),
+        ({"url": "data:image/svg+xml;base64,PHN2Zy8+", "path": "x"}, "contains a web page"),
         ({"url": "data:image/png;base64,A", "path": "x"}, "cannot be decoded"),
     ],
 )
@@ -145,5 +145,5 @@ def test_a_worker_that_breaks_is_one_sentence_without_its_secrets(picture, caplo
 def test_a_file_that_is_no_picture_is_one_sentence(client, tmp_path):
     path = tmp_path / "notes.txt"
     path.write_text("not a picture")
-    with pytest.raises(Exception, match=r"notes\.txt is not a picture"):
+    with pytest.raises(Exception, match=r"notes\.txt is not a supported picture"):
         client.predict(handle_file(path), QUESTION, api_name="/compare")

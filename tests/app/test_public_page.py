@@ -26,7 +26,7 @@ from tests.app.asking import QUESTION
 from tests.app.fake_worker import FakeWorker, wait_until
 from tests.deploy.ports import free_port
 
-pytestmark = pytest.mark.security
+pytestmark = [pytest.mark.security, pytest.mark.slow]
 
 JSON = {"content_type": "application/json"}
 FORM = {"content_type": "application/x-www-form-urlencoded"}

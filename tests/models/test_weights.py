@@ -147,7 +147,7 @@ def replace_by(text: str) -> Callable[[Path], None]:
         ("tokenizer.json", replace_by("{"), "cannot be read"),
         ("preprocessor_config.json", replace_by("{"), "cannot be read"),
     ],
-    ids=lambda value: str(value)[:24],
+    ids=lambda value: value[:24] if isinstance(value, str) else value.__qualname__,
 )
 def test_a_broken_download_is_refused_with_one_sentence(
     snapshot: Path, name: str, harm: Callable[[Path], None], sentence: str
