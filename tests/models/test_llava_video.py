@@ -13,8 +13,6 @@ from torch import Tensor
 from torch.nn import functional
 
 from models.engine.base import Prompt
-from models.engine.pipeline import run_lane
-from models.families.llava_onevision import LlavaOnevisionAdapter
 from models.families.llava_video import LlavaVideoAdapter, time_instruction
 from models.uploads.media import Media
 from models.uploads.video import read_video
@@ -79,22 +77,6 @@ def test_vanilla_is_generate_over_rows_arranged_by_themselves(
     list(lane.decode(NEW_TOKENS, 0.0, 0))
     assert lane.stream.ids == stock_tokens(adapter, lane.prompt, pool, newlines)
     assert len(set(lane.stream.ids)) > 1  # a model that repeats itself would prove little
-
-
-@each_pool
-@each_newline
-def test_vanilla_is_generate_to_the_last_bit_in_every_layout(pool: str, newlines: str) -> None:
-    assert_equal(tiny_llava_video(pool=pool, newlines=newlines), clip())
-
-
-def test_bilinear_frames_with_one_newline_are_onevision_s_own() -> None:
-    ours = tiny_llava_video(pool="bilinear", newlines="one_token")
-    stock = LlavaOnevisionAdapter(ours.model, ours.tokenizer, ours.processor)
-    prompt = ours.prepare(clip(), QUESTION)
-    prompted = replace(stock.prepare(clip(), QUESTION), before=prompt.before, after=prompt.after)
-    expected = stock.generate(prompted, NEW_TOKENS)[0, -NEW_TOKENS:].tolist()
-    *_, result = run_lane(ours, clip(), QUESTION, create("vanilla"), max_new_tokens=NEW_TOKENS)
-    assert result.answer == ours.to_text(expected)
 
 
 def test_pictures_are_encoded_as_in_onevision() -> None:

@@ -5,12 +5,11 @@ from __future__ import annotations
 import pytest
 import torch
 
-from models.engine.pipeline import run_lane
 from models.uploads.media import Media
 from pruning.base import Needs
 from pruning.methods import create
 from pruning.token_map import TokenMap
-from tests.tiny import clip, picture, prefilled, tiny_qwen3_vl
+from tests.tiny import picture, prefilled, tiny_qwen3_vl
 
 UPLOADS = (picture(), picture(100, 200), picture(30, 300), picture(9, 9))
 each_upload = pytest.mark.parametrize("media", UPLOADS, ids=lambda media: str(media.frames.shape))
@@ -72,11 +71,6 @@ def test_methods_see_merged_tokens_and_nothing_of_the_deep_states() -> None:
     assert visual.keys.shape == (24, 48)
     assert len(TokenMap.identity(len(visual))) == 24
     torch.testing.assert_close(visual.attention.sum() * 4, torch.tensor(1.0))
-
-
-def test_a_clip_is_refused_in_a_sentence() -> None:
-    with pytest.raises(ValueError, match="This model takes a picture, and a clip came"):
-        list(run_lane(tiny_qwen3_vl(), clip(), "What?", create("vanilla")))
 
 
 def test_boxes_are_read_in_thousandths_of_the_picture() -> None:

@@ -23,10 +23,3 @@ def seen(tokens: Tensor, seed: int = 2) -> VisualTokens:
     layout = TokenLayout.regular(len(tokens), SIDE, SIDE)
     attention = random(len(layout), seed=seed).softmax(0)
     return VisualTokens(tokens.flatten(0, 1), layout, attention, frames=tokens.mean(dim=1))
-
-
-def shifting(step: int) -> Tensor:
-    """A grid of unlike tokens that moves `step` columns to the right with every frame."""
-    wide = torch.eye(SIDE * (SIDE + step * T)).view(SIDE, -1, SIDE * (SIDE + step * T))
-    starts = [step * (T - 1 - frame) for frame in range(T)]
-    return torch.stack([wide[:, start : start + SIDE].flatten(0, 1) for start in starts])

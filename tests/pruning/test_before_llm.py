@@ -7,7 +7,6 @@ from dataclasses import replace
 import pytest
 import torch
 
-from pruning.base import PositionStrategy
 from pruning.methods import create
 from pruning.methods.holov import share_out, variance
 from pruning.methods.prumerge import count_outliers, uniform
@@ -181,10 +180,3 @@ def test_windows_partition_a_frame_into_the_given_count() -> None:
         parts = partition(count, 5, 9)
         assert parts.unique().tolist() == list(range(count))
     assert partition(0, 5, 9).tolist() == [0] * 45
-
-
-def test_visionzip_fix_changes_only_the_numbering() -> None:
-    fixed, plain = create("visionzip:fix"), create("visionzip")
-    assert (fixed.label, plain.label) == ("VisionZip, fix", "VisionZip")
-    assert fixed.positions.before is PositionStrategy.RPME
-    assert replace(fixed, numbering="published") == plain

@@ -124,13 +124,6 @@ def test_a_tree_is_a_mean_of_its_tokens_and_every_free_token_is_in_one(threshold
     assert torch.equal(forest.cols[forest.cols == forest.anchors[forest.rows]], forest.anchors)
 
 
-@pytest.mark.parametrize("keep", [79, 80, 87])
-def test_the_count_is_exact_and_each_place_is_taken_once(keep: int) -> None:
-    anchors = create("flashvid").compress(seen(clip()), keep).anchors
-    assert len(anchors) == keep
-    assert (anchors.diff() > 0).all()
-
-
 def test_survivors_have_contiguous_ids_for_llava_and_original_ids_for_qwen() -> None:
     contiguous, sparse = PositionStrategy.PERC, PositionStrategy.PESP
     for preset, strategy in (("llava", contiguous), ("qwen2.5-vl", sparse), ("qwen3-vl", sparse)):

@@ -97,13 +97,6 @@ def test_sparsevlm_follows_the_list_nearest_to_the_ratio(released, name, tokens,
     assert (counts - scale * official).abs().max() <= 1.5
 
 
-def test_fastv_fix_changes_only_the_numbering() -> None:
-    fix = create("fastv:fix")
-    assert fix.positions.inner is PositionStrategy.RPME
-    assert replace(fix, numbering="published") == create("fastv")
-    assert fix.label == "FastV, fix"
-
-
 def test_the_grid_of_feather_is_in_every_frame_and_widens_until_it_fits() -> None:
     grid = (2, 4, 6)
     assert even_grid(grid, 2, 12, CPU).view(grid).nonzero().tolist() == [

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 from torch.nn.functional import adaptive_avg_pool2d
@@ -41,6 +43,16 @@ def test_the_label_names_a_preset_unless_it_is_the_first() -> None:
     assert create("nuwa", retention_ratio=0.5, numbering="perc").label == "Nüwa"
     assert create("nuwa:paper", retention_ratio=0.5, numbering="perc").label == "Nüwa, paper"
     assert create("fastv").label == "FastV"
+
+
+@pytest.mark.parametrize(
+    ("name", "place", "label"),
+    [("visionzip", "before", "VisionZip, fix"), ("fastv", "inner", "FastV, fix")],
+)
+def test_the_preset_fix_changes_only_the_numbering(name: str, place: str, label: str) -> None:
+    fix = create(f"{name}:fix")
+    assert getattr(fix.positions, place) is PositionStrategy.RPME and fix.label == label
+    assert replace(fix, numbering="published") == create(name)
 
 
 def test_a_method_is_tuned_to_the_family_of_the_model_unless_a_preset_is_named() -> None:
@@ -105,37 +117,24 @@ def test_a_pooled_token_is_placed_at_the_middle_of_its_window() -> None:
 
 
 @pytest.mark.parametrize("picture", PICTURES, ids=lambda picture: picture.id)
-def test_pooling_reaches_every_count_in_raster_order(picture) -> None:
-    method = create("pooling")
-    visual = visual_tokens(picture, method.needs)
-    for keep in range(1, len(visual) + 1):
-        token_map = method.compress(visual, keep)
-        assert len(token_map) == keep
-        assert (token_map.anchors.diff() > 0).all()
-        sums = token_map.matrix().to_dense().sum(dim=1)
-        torch.testing.assert_close(sums, torch.ones(keep))
-
-
-@pytest.mark.parametrize("picture", PICTURES, ids=lambda picture: picture.id)
-@pytest.mark.parametrize("contextual_share", [0.0, 0.16, 0.5])
-def test_visionzip_can_keep_any_count(picture, contextual_share: float) -> None:
-    method = create("visionzip", contextual_share=contextual_share)
+@pytest.mark.parametrize(
+    ("name", "knobs"),
+    [
+        ("pooling", {}),
+        ("nuwa", {}),
+        *(("visionzip", {"contextual_share": share}) for share in (0.0, 0.16, 0.5)),
+    ],
+)
+def test_any_count_of_survivors_is_reached_in_raster_order(name, knobs, picture) -> None:
+    method = create(name, **knobs)
     visual = visual_tokens(picture, method.needs)
     for keep in range(1, visual.layout.num_placed + 1):
         token_map = method.compress(visual, keep)
-        assert len(token_map) == keep
-        assert token_map.weights.isfinite().all()
-        assert visual.layout.placed[token_map.anchors[token_map.anchors >= 0]].any()
-
-
-@pytest.mark.parametrize("picture", PICTURES, ids=lambda picture: picture.id)
-def test_nuwa_can_keep_any_count(picture) -> None:
-    method = create("nuwa")
-    visual = visual_tokens(picture, method.needs)
-    for keep in range(1, len(visual) + 1):
-        anchors = method.compress(visual, keep).anchors
-        assert len(anchors) == keep
-        assert (anchors.diff() > 0).all()
+        anchors, sums = token_map.anchors, token_map.matrix().to_dense().sum(dim=1)
+        assert len(token_map) == keep and token_map.weights.isfinite().all()
+        assert visual.layout.placed[anchors[anchors >= 0]].any()
+        assert name == "visionzip" or (anchors.diff() > 0).all()
+        assert name != "pooling" or torch.allclose(sums, torch.ones(keep))
 
 
 def test_nuwa_offers_one_token_a_cell_before_a_second() -> None:
@@ -191,16 +190,6 @@ def test_salience_of_the_paper_weighs_attention_by_the_key() -> None:
     method = create("nuwa", salience="attention_norm", alike_by="features")
     assert method.compress(visual, 1).anchors.tolist() == [1]
     assert create("nuwa", alike_by="features").compress(visual, 1).anchors.tolist() == [0]
-
-
-@pytest.mark.parametrize("name", ["pooling", "nuwa", "hivtp"])
-def test_a_model_without_a_grid_is_refused_by_name(name: str) -> None:
-    regular = TokenLayout.regular(1, 2, 3)
-    layout = TokenLayout(regular.frame, regular.box)
-    signals = {"hidden": torch.ones(1, 6, 2), "received": torch.ones(1, 6)}
-    visual = VisualTokens(torch.ones(6, 2), layout, torch.ones(6), **signals)
-    with pytest.raises(ValueError, match="regular grid, and a picture cut into crops has none"):
-        create(name).compress(visual, 2)
 
 
 def test_different_seeds_select_different_tokens() -> None:

@@ -8,9 +8,9 @@ import pytest
 import torch
 
 from pruning.methods import create
-from pruning.ops.tree import link_anywhere, link_in_place
+from pruning.ops.tree import link_in_place
 from pruning.tokens import LayerView, TokenLayout, VisualTokens
-from tests.pruning.clips import ALL, SIDE, WIDTH, N, T, clip, seen, shifting
+from tests.pruning.clips import SIDE, WIDTH, N, T, clip, seen
 from tests.pruning.synthetic import random
 
 
@@ -61,16 +61,6 @@ def test_a_static_clip_merges_along_columns_with_either_link() -> None:
     assert trees_through_time.anchors.tolist() == in_place.anchors.tolist() == list(range(N))
     assert torch.equal(in_place.cols % N, in_place.rows)
     torch.testing.assert_close(trees_through_time.matrix().to_dense(), in_place.matrix().to_dense())
-
-
-@pytest.mark.parametrize("step", [1, 2])
-def test_trees_follow_moving_tokens_and_links_in_place_do_not(step: int) -> None:
-    tokens = shifting(step)
-    similarity, parent = link_anywhere(tokens, ALL)
-    assert int((similarity > 0.8).sum()) == (T - 1) * SIDE * (SIDE - step)
-    moved = (similarity > 0.8).nonzero().squeeze(1)
-    assert (moved - parent[moved] == N + step).all()
-    assert int((link_in_place(tokens)[0] > 0.8).sum()) == 0
 
 
 @pytest.mark.parametrize("num_layers", [2, 6, 8, 28, 36])
