@@ -6,10 +6,12 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
+from pruning.errors import UnsupportedError
+
 ROUNDING = 1e-9  # floating-point error of a ratio or a count
 
 
-class BudgetError(ValueError):
+class BudgetError(UnsupportedError):
     """The ratio is below the smallest one that the method can reach on this model."""
 
     smallest: float
@@ -133,9 +135,9 @@ def layer_behind(share: float, num_layers: int) -> int:
 
 
 def check_depth(num_layers: int) -> None:
-    """Raise ValueError for an LLM without a layer that has another before it."""
+    """Raise UnsupportedError for an LLM without a layer that has another before it."""
     if num_layers < 2:
-        raise ValueError(
+        raise UnsupportedError(
             f"An LLM of {num_layers} layer came, and pruning inside it wants at least 2 layers. "
             "Choose a method that compresses before the LLM alone."
         )

@@ -15,6 +15,7 @@ from models.engine.pipeline import run_lane
 from models.engine.record import LaneResult
 from pruning.base import CompressionMethod
 from pruning.budget import BudgetError
+from pruning.errors import UnsupportedError
 from pruning.methods import METHODS, create
 from tests.tiny import SETTINGS, Setting
 
@@ -36,7 +37,7 @@ def cell(setting: Setting, method: type[CompressionMethod]) -> dict[str, Any]:
     pair |= {"family": setting.family, "kind": setting.upload().kind}
     try:
         result = run(setting, tuned)
-    except ValueError as error:
+    except UnsupportedError as error:
         return {**pair, "measured_ratio": None, "refused": str(error)}
     return {**pair, "measured_ratio": round(result.trace.average, 3), "refused": ""}
 

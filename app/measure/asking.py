@@ -29,9 +29,10 @@ from models.engine.pipeline import run_lane
 from models.engine.record import LaneResult, Truth
 from models.grounding import iou
 from models.loading import load
-from models.uploads.media import Media
+from models.uploads.media import Media, MediaError
 from pruning.base import CompressionMethod, Needs
 from pruning.budget import BudgetError
+from pruning.errors import UnsupportedError
 from pruning.tokens import VisualTokens
 
 ACCURATE_IOU = 0.5
@@ -109,11 +110,12 @@ def ask(
 ) -> list[T | Refusal]:
     """Runs the methods of one case in turn; `record` makes of each result what is kept.
 
-    A `ValueError` becomes a `Refusal`: an unreadable file or a ratio that is too low costs a row.
+    An unusable file, or an input that a method cannot take, becomes a `Refusal`. Other errors are
+    raised: a bug must not look like a refusal.
     """
     try:
         media = case.media if isinstance(case.media, Media) else case.media()
-    except ValueError as error:
+    except MediaError as error:
         return [Refusal(str(error)) for _ in case.methods]
     return [_ask_method(adapter, case, media, method, record) for method in case.methods]
 
@@ -128,7 +130,7 @@ def _ask_method(
     limits = {"max_new_tokens": case.max_new_tokens, "temperature": case.temperature}
     try:
         *_, result = run_lane(adapter, media, case.question, method, **limits)
-    except ValueError as error:
+    except UnsupportedError as error:
         return Refusal(str(error), error.smallest if isinstance(error, BudgetError) else None)
     assert isinstance(result, LaneResult)
     return record(case, result)

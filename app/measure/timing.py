@@ -25,7 +25,7 @@ from models.engine.record import LaneResult
 from models.loading import load
 from models.uploads.media import Media
 from pruning.base import CompressionMethod, Seam
-from pruning.budget import BudgetError
+from pruning.errors import UnsupportedError
 
 QUESTION = "Please describe what is shown here, and say where the largest thing is."
 WARM_UP = 2  # runs of each lane that do not count
@@ -128,7 +128,7 @@ def _count(name: str, method: CompressionMethod, adapter: Adapter, media: Media)
         check_kind(method.label, "method", method.media, media.kind)
         check_countable(method)
         budget = method.budget(n, decoder.num_layers)
-    except ValueError as error:
+    except UnsupportedError as error:
         return Row(name, ratio, refused=str(error))
     tokens, cached = budget.per_layer(decoder.num_layers), budget.in_cache(decoder.num_layers)
     projected = n if method.seam is Seam.PROJECTED else budget.before
@@ -147,7 +147,8 @@ def _count(name: str, method: CompressionMethod, adapter: Adapter, media: Media)
 def check_countable(method: CompressionMethod) -> None:
     """Refuses a method whose cost depends on the answer of its guide."""
     if "guidance" in method.needs.llm:
-        raise ValueError(f"{method.title} asks a guide, whose answer decides its cost: run it.")
+        title = method.title
+        raise UnsupportedError(f"{title} asks a guide, whose answer decides its cost: run it.")
 
 
 def random_upload(frames: int, size: tuple[int, int]) -> Media:
@@ -172,7 +173,7 @@ def _run_again(
         *_, result = run_lane(
             adapter, media, QUESTION, method, max_new_tokens=new_tokens, stops=False
         )
-    except BudgetError as error:
+    except UnsupportedError as error:
         return str(error)
     assert isinstance(result, LaneResult)
     return [*runs, result]

@@ -104,5 +104,5 @@ class Sheet:
 
 @lru_cache
 def font(size: int) -> ImageFont.FreeTypeFont:
-    """DejaVu Sans from matplotlib; the font of Pillow lacks "ü" and arrows."""
+    """DejaVu Sans from matplotlib, which supervision needs too; Pillow's font lacks "ü" and "→"."""
     return ImageFont.truetype(Path(get_data_path(), "fonts", "ttf", "DejaVuSans.ttf"), size)

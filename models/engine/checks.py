@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from pruning.errors import UnsupportedError
+
 MAX_QUESTION = 2_000
 NOUNS = {"image": "a picture", "video": "a clip"}
 
 
 def check_kind(title: str, role: str, able: frozenset[str], kind: str) -> None:
-    """Raises `ValueError` if a method or a model (`role`) does not accept this kind of upload."""
+    """Raises `UnsupportedError` if a method or model (`role`) does not accept a kind of upload."""
     if kind not in able:
         accepted = " or ".join(NOUNS[each] for each in sorted(able))
-        raise ValueError(
+        raise UnsupportedError(
             f"{title} takes {accepted}, and {NOUNS[kind]} came: "
             f"upload {accepted}, or choose another {role}."
         )

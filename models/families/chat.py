@@ -9,6 +9,8 @@ import torch
 from torch import Tensor
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
+from pruning.errors import UnsupportedError
+
 
 def load_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
     """The tokenizer of a checkpoint, with its chat template.
@@ -51,9 +53,9 @@ def tokenize_turn(
 
 
 def check_special_tokens(tokenizer: PreTrainedTokenizerBase, question: str) -> None:
-    """Raises `ValueError` if the question contains a special token, which is not read as text."""
+    """Raises `UnsupportedError` for a question with a special token, which is not read as text."""
     for token in sorted({*tokenizer.all_special_tokens, *tokenizer.get_added_vocab()}):
         if token in question:
-            raise ValueError(
+            raise UnsupportedError(
                 f"The question contains {token}, a special token of the model; remove it."
             )

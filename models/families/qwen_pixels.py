@@ -12,6 +12,8 @@ from PIL import Image
 from torch import Tensor
 from transformers.image_processing_backends import PilBackend
 
+from pruning.errors import UnsupportedError
+
 MAX_ASPECT = 200  # longer side ÷ shorter side: the limit of transformers
 
 
@@ -45,9 +47,9 @@ def to_patches(
 
 
 def check_shape(height: int, width: int) -> None:
-    """Raises `ValueError` for an upload too narrow to be resized to whole patches."""
+    """Raises `UnsupportedError` for an upload too narrow to be resized to whole patches."""
     if max(height, width) > MAX_ASPECT * min(height, width):
-        raise ValueError(
+        raise UnsupportedError(
             f"The upload is {width} x {height} pixels; for this model, one side may be at most "
             f"{MAX_ASPECT} times the other: crop it, or choose another model."
         )

@@ -7,13 +7,14 @@ import math
 import torch
 from torch import Tensor
 
+from pruning.errors import UnsupportedError
 from pruning.tokens import LayerView, TokenLayout
 
 
 def grid_of(layout: TokenLayout, title: str) -> tuple[int, int, int]:
-    """The grid of a layout. Raises ValueError with the method's `title` if there is none."""
+    """The grid of a layout. Raises UnsupportedError with the method's `title` if there is none."""
     if layout.grid is None:
-        raise ValueError(
+        raise UnsupportedError(
             f"{title} needs its visual tokens on a regular grid, and a picture cut into crops has "
             "none. Choose a method that needs no grid, or another model."
         )

@@ -48,6 +48,15 @@ def test_an_unreadable_file_or_a_ratio_too_low_costs_its_rows_alone(tmp_path):
     assert refusal.smallest > 0.01 and answer.ratio == pytest.approx(0.25)
 
 
+def test_an_error_that_is_no_refusal_stops_the_run(monkeypatch):
+    def broken(self, visual, keep):
+        raise ValueError("a column lies outside the 9 tokens")
+
+    monkeypatch.setattr(type(GRID), "compress", broken)
+    with pytest.raises(ValueError, match="a column lies outside"):
+        ask(tiny_llava(), case())
+
+
 def test_an_upload_is_encoded_once_for_what_lanes_need_alike_and_answers_stay_the_same():
     adapter, calls = tiny_llava(), []
 

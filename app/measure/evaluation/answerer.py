@@ -17,7 +17,7 @@ from models.engine.base import Adapter
 from models.engine.checks import check_question
 from models.engine.record import LaneResult
 from models.loading import load
-from models.uploads.media import Media, drawn
+from models.uploads.media import Media, MediaError, drawn
 from models.uploads.read import read_media, to_rgb
 from pruning.base import CompressionMethod
 from pruning.methods import create
@@ -157,7 +157,7 @@ def answerer(
 def read_visual(visuals: Sequence[Any], frames: int) -> Media:
     """The one picture or clip of a request."""
     if len(visuals) != 1:
-        raise ValueError(
+        raise MediaError(
             f"{len(visuals)} pictures or clips came with the question, wanted 1: "
             "choose a task that asks about one."
         )
@@ -166,4 +166,4 @@ def read_visual(visuals: Sequence[Any], frames: int) -> Media:
         return drawn(np.asarray(to_rgb(ImageOps.exif_transpose(visual))))
     if isinstance(visual, str):
         return read_media(visual, frames)
-    raise ValueError(f"A {type(visual).__name__} came, wanted a picture or the path of a clip.")
+    raise MediaError(f"A {type(visual).__name__} came, wanted a picture or the path of a clip.")
