@@ -22,14 +22,13 @@ from app.example_uploads import examples
 from app.reading.pool import pool
 from app.recording import storage
 from app.settings import EXAMPLES, Settings
-from app.worker import local
 from app.worker.job_queue import QueuedWorker
 from app.worker.local import LocalWorker
 from models import catalog, weights
-from models.engine.pipeline import run_lane
 from models.engine.record import PHASES
 from tests.app.asking import TAB, ask, handlers
 from tests.app.fake_worker import wait_until
+from tests.app.test_lane_scheduler import spoil
 from tests.app.waiting import reached
 
 pytestmark = [pytest.mark.fault, pytest.mark.checkpoint]
@@ -63,25 +62,11 @@ def status(page, update):
     return update[page.form.status]
 
 
-def spoil(monkeypatch, phase, do):
-    """Call `do` in a phase of the lane of "random"."""
-
-    def run(adapter, media, question, method, **options):
-        steps = run_lane(adapter, media, question, method, **options)
-        names = (*PHASES[:-1], *["decode"] * 1000)
-        for name, step in zip(names, steps, strict=False):
-            if method.name == "random" and name == phase and options["max_new_tokens"] > 2:
-                do()
-            yield step
-
-    monkeypatch.setattr(local, "run_lane", run)
-
-
 @pytest.mark.parametrize("phase", PHASES)
 def test_stop_in_any_phase_leaves_a_page_that_compares_again(page, monkeypatch, phase):
     reached, last = threading.Event(), []
 
-    def wait():
+    def wait(step):
         print(f"[Stop is pressed in {phase}]")
         reached.set()
         wait_until(lambda: not page.screens)  # Stop was pressed
@@ -99,7 +84,7 @@ def test_stop_in_any_phase_leaves_a_page_that_compares_again(page, monkeypatch, 
 
 @pytest.mark.parametrize("phase", PHASES)
 def test_out_of_memory_in_one_lane_leaves_the_other(page, monkeypatch, phase):
-    def fall_over():
+    def fall_over(step):
         print(f"[the device runs out of memory in {phase}]")
         raise torch.OutOfMemoryError("CUDA out of memory")
 

@@ -10,7 +10,6 @@ from types import SimpleNamespace
 import gradio as gr
 import pytest
 from gradio.queueing import Queue
-from gradio.state_holder import StateHolder
 
 from app.guard import gradio_internals as internals
 from app.guard.uploads import ClipInput, PictureInput
@@ -42,13 +41,6 @@ def page():
     return build(FakeWorker(), Settings())
 
 
-@pytest.fixture
-def state(page):
-    holder = StateHolder()
-    holder.set_blocks(page)
-    return holder["a"]
-
-
 @pytest.mark.parametrize(
     "path", sorted((ROOT / "app").rglob("*.py")), ids=lambda path: str(path.relative_to(ROOT))
 )
@@ -74,11 +66,6 @@ def test_methods_that_the_guard_overrides_take_the_same_arguments(method, parame
     assert set(parameters) <= set(inspect.signature(method).parameters)
 
 
-def test_examples_are_copied_into_the_upload_folder(page):
-    copies = internals.example_copies(page)
-    assert copies and all(path.startswith(str(internals.upload_folder())) for path in copies)
-
-
 def test_data_that_cannot_be_decoded_is_a_value_error():
     for damaged in ("data:image/png;base64,x", "data:image/png"):
         with pytest.raises(ValueError):
@@ -100,30 +87,6 @@ def test_functions_are_listed_by_number(page):
 def test_only_a_closed_tab_and_a_program_end_a_session(page):
     ending = [one for one in page.fns.values() if internals.ends_session(one)]
     assert sorted(one.name for one in ending) == ["compare", "on_unload"]
-
-
-def test_a_session_has_a_state_and_a_time(page, state):
-    ((session, stored, used),) = internals.stored_sessions(page)
-    assert session == "a" and stored is state and used
-    internals.delete_session(page, "a")
-    assert not list(internals.stored_sessions(page)) and not page.state_holder.time_last_used
-
-
-def test_a_session_stores_what_it_was_sent_until_it_is_cleared(page, state):
-    component = next(key for key, one in page.blocks.items() if isinstance(one, gr.Textbox))
-    state[component] = gr.Textbox("a secret", render=False)
-    state._update_value_in_config(component, "a secret")
-    assert "a secret" in str(state.config_values)
-    internals.clear_sent_values(state)
-    internals.reset_components(page, state)
-    assert not state.config_values and state[component] is page.blocks[component]
-
-
-def test_a_session_holds_the_value_of_a_state(page, state):
-    key = next(key for key, one in page.blocks.items() if isinstance(one, gr.State))
-    assert not internals.has_value(state)
-    state[key] = "a comparison"
-    assert internals.has_value(state)
 
 
 def test_jobs_and_unread_messages_are_listed_by_session(page):

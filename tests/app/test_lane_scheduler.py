@@ -11,7 +11,7 @@ import torch
 
 from app.settings import Settings
 from app.worker import lane_scheduler, local
-from app.worker.events import ComparisonDone, LaneFailed, PhaseDone, TextDelta
+from app.worker.events import ComparisonDone, LaneFailed
 from app.worker.lane_scheduler import Limits, advance
 from app.worker.local import LocalWorker
 from app.worker.protocol import Job
@@ -185,9 +185,3 @@ def test_a_model_that_never_loads_is_given_up_and_the_worker_reports_itself_stuc
         list(worker.run(job()))
     free.set()
     wait_until(lambda: worker.health().fit)
-
-
-def test_events_come_in_the_order_of_steps():
-    events = list(advance([lane()], job("vanilla"), threading.Event(), Limits()))
-    assert [e.phase.name for e in events if isinstance(e, PhaseDone)] == list(PHASES)
-    assert not any(isinstance(event, TextDelta) for event in events)

@@ -66,12 +66,6 @@ def test_a_video_and_unusual_values_are_restored(tmp_path):
     assert factory.same(storage.load(storage.save(odd, tmp_path / "odd")), odd)
 
 
-def test_averages_that_no_run_has_are_refused(copy):
-    edit(copy, lambda record: record["lanes"][1]["averages"].update(cached=-1))
-    with pytest.raises(RecordingError, match="averages are odd"):
-        storage.load(copy)
-
-
 def test_segments_are_restored_and_those_of_another_clip_are_refused(tmp_path):
     segments = np.array([0, 0, 1, 1])
     trace = factory.video_trace()
@@ -150,6 +144,7 @@ def test_only_a_recording_is_replaced(tmp_path, comparison):
         (lambda r: r["lanes"][0].update(grid=[1, 2, 3]), "does not hold"),
         (lambda r: r["lanes"][0]["phases"].append(["nap", 1, 1, 1]), "unknown name"),
         (lambda r: r.update(lanes=[7]), "damaged"),
+        (lambda r: r["lanes"][1]["averages"].update(cached=-1), "averages are odd"),
     ],
 )
 def test_a_damaged_record_is_refused_with_one_sentence(copy, change, complaint):
@@ -176,13 +171,10 @@ def test_damaged_arrays_are_refused(copy, name, damage, complaint):
         storage.load(copy)
 
 
-def test_a_damaged_archive_is_refused(copy):
+def test_a_missing_folder_or_damaged_archive_is_refused_with_one_sentence(tmp_path, copy):
     (copy / "arrays.npz").write_bytes(b"PK nothing")
     with pytest.raises(RecordingError, match="damaged"):
         storage.load(copy)
-
-
-def test_a_missing_folder_is_refused_with_one_sentence(tmp_path):
     with pytest.raises(RecordingError, match=r"gone has no readable record.json"):
         storage.load(tmp_path / "gone")
 

@@ -12,7 +12,6 @@ from gradio_client import Client, handle_file
 
 from app.guard.visitors import Visitors, client_key
 from app.measure import crowd as load
-from app.measure.tab import Tab, answers_in
 from app.page.build import build, launch
 from app.settings import Settings
 from app.worker.job_queue import QueuedWorker
@@ -117,17 +116,6 @@ def test_twenty_jobs_of_one_program_leave_room_for_another(queue, picture):
         assert "Your address or login has 4" in answer.read().decode()
     ask_as("192.0.2.2", call, picture)
     wait_until(lambda: held.waiting == 4)
-
-
-def test_the_third_comparison_of_a_page_is_refused(queue, picture):
-    held, call = queue
-    tab = Tab(call.partition("gradio_api")[0])
-    for number in range(2):
-        tab.join(picture, "Where is it?", [])
-        wait_until(lambda: held.waiting == number)  # noqa: B023
-    tab.join(picture, "Where is it?", [])
-    with pytest.raises(RuntimeError, match="You have 2 comparisons under way"):
-        answers_in(tab.values())
 
 
 @pytest.mark.parametrize(
