@@ -7,24 +7,26 @@ from pathlib import Path
 
 import pytest
 
-PRUNING = Path(__file__).resolve().parent.parent / "pruning"
-FILE, FUNCTION = 150, 40  # lines
+ROOT = Path(__file__).resolve().parent.parent
+PACKAGES = ("pruning", "models", "app", "tests")
 
-each_file = pytest.mark.parametrize(
-    "path", sorted(PRUNING.rglob("*.py")), ids=lambda path: str(path.relative_to(PRUNING))
+
+@pytest.mark.parametrize(
+    ("folder", "most"),
+    [("pruning/methods", 150), *((package, 300) for package in PACKAGES)],
 )
-each_method = pytest.mark.parametrize(
-    "path", sorted((PRUNING / "methods").glob("*.py")), ids=lambda path: path.stem
-)
+def test_no_file_is_longer_than_its_folder_allows(folder: str, most: int) -> None:
+    lengths = {path: len(path.read_text().splitlines()) for path in (ROOT / folder).rglob("*.py")}
+    assert [f"{path}: {lines}" for path, lines in lengths.items() if lines > most] == []
 
 
-@each_method
-def test_the_file_of_a_method_has_at_most_150_lines(path: Path) -> None:
-    assert len(path.read_text().splitlines()) <= FILE
-
-
-@each_file
-def test_a_function_has_at_most_40_lines(path: Path) -> None:
-    for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
-            assert node.end_lineno - node.lineno < FUNCTION, node.name
+@pytest.mark.parametrize(("package", "most"), [("pruning", 40), *((p, 45) for p in PACKAGES[1:])])
+def test_no_function_is_longer_than_its_package_allows(package: str, most: int) -> None:
+    long = [
+        f"{path}:{node.lineno} {node.name}"
+        for path in (ROOT / package).rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+        and node.end_lineno - node.lineno >= most
+    ]
+    assert long == []

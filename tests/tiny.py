@@ -46,6 +46,7 @@ from tests.cases import CASES, ONE_EACH, Case
 
 QWEN_SIGNS = ("<|image_pad|>", "<|video_pad|>", "<|vision_start|>", "<|vision_end|>")
 QWEN_MARKER = "<|vision_start|><|{}_pad|><|vision_end|>"
+QWEN_PIXELS = Qwen2VLImageProcessorPil(patch_size=8, min_pixels=1024, max_pixels=16384)
 
 
 @lru_cache
@@ -86,7 +87,6 @@ def randomised(model: PreTrainedModel) -> PreTrainedModel:
 def build(
     model: type, config: PreTrainedConfig, dtype: torch.dtype, kernel: str, seed: int = 2
 ) -> PreTrainedModel:
-    """A model with random weights."""
     torch.manual_seed(seed)
     return randomised(model._from_config(config, dtype=dtype, attn_implementation=kernel))
 
@@ -223,8 +223,7 @@ def tiny_qwen2_5_vl(
     vision = {"window_size": 32, "fullatt_block_indexes": [1, 3], "tokens_per_second": 4}
     config = qwen_config(Qwen2_5_VLConfig, kv_heads, vision, {"mrope_section": [2, 3, 3]})
     model = build(Qwen2_5_VLForConditionalGeneration, config, dtype, kernel)
-    processor = Qwen2VLImageProcessorPil(patch_size=8, min_pixels=1024, max_pixels=16384)
-    return Qwen25VLAdapter(model, tiny_tokenizer(QWEN_SIGNS, QWEN_MARKER), processor)
+    return Qwen25VLAdapter(model, tiny_tokenizer(QWEN_SIGNS, QWEN_MARKER), QWEN_PIXELS)
 
 
 @lru_cache
@@ -236,8 +235,7 @@ def tiny_qwen3_vl(
     rotary = {"mrope_section": [4, 2, 2], "mrope_interleaved": True}
     config = qwen_config(Qwen3VLConfig, kv_heads, vision, rotary)
     model = build(Qwen3VLForConditionalGeneration, config, dtype, kernel)
-    processor = Qwen2VLImageProcessorPil(patch_size=8, min_pixels=1024, max_pixels=16384)
-    return Qwen3VLAdapter(model, tiny_tokenizer(QWEN_SIGNS, QWEN_MARKER), processor)
+    return Qwen3VLAdapter(model, tiny_tokenizer(QWEN_SIGNS, QWEN_MARKER), QWEN_PIXELS)
 
 
 def picture(height: int = 60, width: int = 90, seed: int = 0) -> Media:

@@ -42,7 +42,8 @@ def compare_endpoint(
     def compare(request: gr.Request, **values: Any) -> dict[str, Any]:
         return endpoint.compare(Request(**values), request)
 
-    # Gradio publishes what it finds here.
+    # Gradio publishes names and defaults of arguments from the signature, their help from the
+    # docstring. Both are made from the fields of `Request`, instead of a list of ten arguments.
     compare.__signature__ = _signature()  # type: ignore[attr-defined]
     lines = (f"    {name}: {INPUTS[name].help}." for name in FIELDS)
     compare.__doc__ = DESCRIPTION.format(arguments="\n".join(lines))
@@ -80,7 +81,7 @@ def _component(name: str) -> gr.components.Component:
 
 
 class Endpoint:
-    """What answers `/compare`."""
+    """The handler of `/compare`."""
 
     def __init__(
         self, worker: AdmittingWorker, settings: Settings, visitors: Visitors | None = None

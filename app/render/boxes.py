@@ -53,18 +53,22 @@ def draw_boxes(
         picture = annotator.annotate(picture, found)
     if labels is None:
         labels = [str(index + 1) for index in range(len(boxes))] if len(boxes) > 1 else []
-    if labels:
-        labeller = sv.LabelAnnotator(
-            color=colours,
-            text_color=sv.Color.WHITE,
-            text_scale=0.4 * canvas.unit,
-            text_thickness=canvas.unit,
-            text_padding=3 * canvas.unit,
-            color_lookup=sv.ColorLookup.INDEX,
-        )
-        texts = [ascii_label(labels[index]) for index in np.flatnonzero(visible).tolist()]
-        picture = labeller.annotate(picture, found, labels=texts)
-    return picture
+    if not labels:
+        return picture
+    texts = [ascii_label(labels[index]) for index in np.flatnonzero(visible).tolist()]
+    labelled: Image.Image = _labeller(colours, canvas.unit).annotate(picture, found, labels=texts)
+    return labelled
+
+
+def _labeller(colours: sv.ColorPalette, unit: int) -> sv.LabelAnnotator:
+    return sv.LabelAnnotator(
+        color=colours,
+        text_color=sv.Color.WHITE,
+        text_scale=0.4 * unit,
+        text_thickness=unit,
+        text_padding=3 * unit,
+        color_lookup=sv.ColorLookup.INDEX,
+    )
 
 
 def ascii_label(text: str, width: int = 40) -> str:

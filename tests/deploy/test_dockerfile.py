@@ -124,4 +124,6 @@ def test_it_starts_is_healthy_and_writes_nothing_beside_its_temporary_folder(
 
 
 def listing(folder: Path) -> dict[str, int]:
-    return {str(path): path.stat().st_mtime_ns for path in folder.rglob("*") if path.is_file()}
+    """Files and their times, without the stubs that Gradio writes where a folder is writable."""
+    files = [path for path in folder.rglob("*") if path.is_file() and path.suffix != ".pyi"]
+    return {str(path): path.stat().st_mtime_ns for path in files}

@@ -177,10 +177,8 @@ def save_llava(folder: Path, **changes: Any) -> LlavaForConditionalGeneration:
     return save_weights(model, folder)
 
 
-def save_onevision(folder: Path, tied: bool) -> LlavaOnevisionForConditionalGeneration:
-    """As llava-hf/llava-onevision-qwen2-7b-ov-hf, or `tied` as its 0.5b."""
-    ids = qwen_tokenizer(folder, "<image>", "<video>")
-    config = {
+def onevision_config(ids: Mapping[str, int], tied: bool) -> dict[str, Any]:
+    return {
         "architectures": ["LlavaOnevisionForConditionalGeneration"],
         "model_type": "llava_onevision",
         "image_grid_pinpoints": PINPOINTS,
@@ -208,6 +206,12 @@ def save_onevision(folder: Path, tied: bool) -> LlavaOnevisionForConditionalGene
         "vision_feature_layer": -1,
         "vision_feature_select_strategy": "full",
     }
+
+
+def save_onevision(folder: Path, tied: bool) -> LlavaOnevisionForConditionalGeneration:
+    """As llava-hf/llava-onevision-qwen2-7b-ov-hf, or `tied` as its 0.5b."""
+    ids = qwen_tokenizer(folder, "<image>", "<video>")
+    config = onevision_config(ids, tied)
     save_json(
         folder / "preprocessor_config.json",
         RESCALED

@@ -28,11 +28,6 @@ from tests.cases import Case
 from tests.models.runs import each_run
 from tests.tiny import SETTINGS, Setting, prefilled
 
-
-def prunes_inside(case: Case) -> bool:
-    return type(case.create()).prune is not CompressionMethod.prune
-
-
 each_setting = pytest.mark.parametrize("setting", SETTINGS, ids=lambda setting: setting.id)
 ANSWER = [40, 7, 99, 130, 5]  # any ids, the same for the oracle and the loop
 
@@ -232,19 +227,16 @@ def renumbered_on_axes(
 
 
 PESP, PERC = PositionStrategy.PESP, PositionStrategy.PERC
+TWO, THREE = ((4, 5), (7, 2)), ((1, 20), (3, 12), (6, 1))  # (layer, survivors) of each
 SELECTIONS = {
     "before the LLM": Scatter(before=11),
     "before the LLM, renumbered": Scatter(before=11, numbered=Positions(PERC, PERC)),
     "inside the LLM": Scatter(inner=((2, 9),)),
     "inside the LLM, renumbered": Scatter(inner=((2, 9),), numbered=Positions(PESP, PERC)),
-    "at three layers": Scatter(inner=((1, 20), (3, 12), (6, 1))),
-    "at three layers, renumbered": Scatter(
-        inner=((1, 20), (3, 12), (6, 1)), numbered=Positions(PESP, PERC)
-    ),
-    "before and inside": Scatter(before=24, inner=((4, 5), (7, 2))),
-    "before and inside, renumbered": Scatter(
-        before=24, inner=((4, 5), (7, 2)), numbered=Positions(PERC, PERC)
-    ),
+    "at three layers": Scatter(inner=THREE),
+    "at three layers, renumbered": Scatter(inner=THREE, numbered=Positions(PESP, PERC)),
+    "before and inside": Scatter(before=24, inner=TWO),
+    "before and inside, renumbered": Scatter(before=24, inner=TWO, numbered=Positions(PERC, PERC)),
     "fastv": create("fastv", retention_ratio=0.4),
     "random": create("random", retention_ratio=0.3),
 }
@@ -266,7 +258,8 @@ def test_dropping_inside_the_llm_equals_masking_for_every_method(
 ) -> None:
     """However survivors are numbered, where the method prunes inside the LLM."""
     numbered = [{"numbering": strategy.value} for strategy in PositionStrategy]
-    for knobs in [{}, *(numbered if prunes_inside(case) else [])]:
+    prunes_inside = type(case.create()).prune is not CompressionMethod.prune
+    for knobs in [{}, *(numbered if prunes_inside else [])]:
         lane = prefilled(setting.model(), case.create(**knobs), setting.upload())
         assert (stepped(lane) - inner_oracle(lane)).abs().max() < 1e-5
 

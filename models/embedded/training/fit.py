@@ -106,14 +106,16 @@ def fit(
                 file.write(json.dumps(line | shown) + "\n")
             bar.set_postfix({k: f"{v:.3f}" for k, v in (line | shown).items() if k != "step"})
         if (step + 1) % save_every == 0 or step == steps - 1:
-            state = {
-                "module": module.state_dict(),
-                "optimiser": optimiser.state_dict(),
-                "step": step + 1,
-                "seconds": time.perf_counter() - start,
-            }
-            torch.save(state, checkpoint.with_suffix(".new"))
-            checkpoint.with_suffix(".new").replace(checkpoint)
+            save(checkpoint, module, optimiser, step + 1, time.perf_counter() - start)
+
+
+def save(
+    checkpoint: Path, module: nn.Module, optimiser: Optimiser, step: int, seconds: float
+) -> None:
+    """Replace the checkpoint; a run that is killed meanwhile keeps the old one."""
+    parts = {"module": module.state_dict(), "optimiser": optimiser.state_dict()}
+    torch.save({**parts, "step": step, "seconds": seconds}, checkpoint.with_suffix(".new"))
+    checkpoint.with_suffix(".new").replace(checkpoint)
 
 
 def weights_in(checkpoint: Path) -> dict[str, Tensor]:
