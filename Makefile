@@ -55,7 +55,7 @@ GPU_PYTHON ?= $(BIN)/python
 gpu: $(if $(filter $(BIN)/python,$(GPU_PYTHON)),.venv/installed-dev)
 	$(GPU_PYTHON) -m app.measure.gpu $(if $(OFFICIAL),--official $(OFFICIAL))
 
-# What OpenMP's waiting threads cost, idle and busy: the reason for models/openmp.py.
+# What OpenMP's waiting threads cost, without and with busy loops, in three minutes: see models/openmp.py.
 openmp: .venv/installed
 	$(BIN)/python -m app.measure.openmp
 

@@ -25,8 +25,8 @@ def add(commands: Any) -> None:
 def run(options: argparse.Namespace, settings: Settings) -> None:
     from app.jobs import first_kind, lanes_at
     from app.measure.gpu import launches
-    from app.measure.gpu.uploads import upload
     from app.measure.timing import METHODS
+    from app.measure.uploads import random_upload
     from models.catalog import find
     from models.loading import load
 
@@ -36,7 +36,7 @@ def run(options: argparse.Namespace, settings: Settings) -> None:
     names = split_names(options.methods or METHODS["video" if frames else "image"])
     report = launches.count(
         load(options.model, settings.device or None, settings.dtype or None),
-        upload(frames, 384),
+        random_upload(frames, (384, 384)),
         list(lanes_at(names, [options.retention], card.family)),
         options.new_tokens,
     )

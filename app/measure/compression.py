@@ -6,7 +6,6 @@ the clip. Times are medians after one warm-up.
 
 from __future__ import annotations
 
-import math
 import resource
 import statistics
 import time
@@ -20,16 +19,16 @@ from torch import Tensor
 
 from app.measure.layer_time import LAYERS, layer_seconds
 from app.measure.report import NONE, check_counts
+from app.measure.uploads import random_clip
 from app.render.table import text_table
 from app.worker.conditions import processor
 from pruning.base import CompressionMethod
 from pruning.methods import create
 from pruning.methods.flashvid import FlashVID
-from pruning.tokens import TokenLayout, VisualTokens
+from pruning.tokens import VisualTokens
 
 METHODS = ("flashvid", "fastvid", "prunevid", "ttm", "visionzip", "frames", "pooling")
 STAGES = ("DySeg", "ADTS", "TSTM", "DPC-kNN")
-KEYS, KEY_HEADS = 1152, 16  # of SigLIP so400m, for VisionZip
 LIMITS = {"frames": 512, "tokens": 4096, "width": 16_384, "repeats": 1000}
 
 
@@ -84,22 +83,6 @@ def compression(
     }
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return report | {"peak_mb": peak / 1024}
-
-
-def random_clip(frames: int, tokens: int, width: int) -> VisualTokens:
-    """A seeded clip that changes slowly: cosines of nearly 0.9 between frames."""
-    draw = torch.Generator().manual_seed(0)
-    features = torch.randn(1, tokens, width, generator=draw) + 0.5
-    features = features + 0.4 * torch.randn(frames, tokens, width, generator=draw)  # (T, N, D)
-    rows = next(side for side in range(math.isqrt(tokens), 0, -1) if tokens % side == 0)
-    return VisualTokens(
-        features.flatten(0, 1),
-        TokenLayout.regular(frames, rows, tokens // rows),
-        attention=torch.randn(frames * tokens, generator=draw).softmax(0),
-        keys=torch.randn(frames * tokens, KEYS, generator=draw),
-        key_heads=KEY_HEADS,
-        frames=features.mean(dim=1),
-    )
 
 
 def _methods(visual: VisualTokens, ratio: float, repeats: int) -> dict:

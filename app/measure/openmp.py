@@ -1,7 +1,8 @@
 """What OpenMP's threads should do while they wait for work: `python -m app.measure.openmp`.
 
-Four lanes of the embedded picture model, in a process for each policy, policies in turn; once on
-the machine as it is, once with a busy loop for every core. Compare seconds within one run only.
+Compares policies by four lanes of the embedded picture model: first on the machine as it is, then
+beside one busy loop per core. Each policy has one process, and the processes take turns, so that
+changes of other work reach all policies. Compare seconds of one run only.
 """
 
 from __future__ import annotations
@@ -14,7 +15,9 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+
+from app.render.table import text_table
 
 POLICIES: dict[str, dict[str, str]] = {
     "default": {},
@@ -23,79 +26,95 @@ POLICIES: dict[str, dict[str, str]] = {
     "one thread": {"OMP_NUM_THREADS": "1"},
 }
 NAMES = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "OMP_NUM_THREADS")
-LOADS = ("as it is", "busy")  # "busy" adds a loop for every core
+LOADS = ("as it is", "busy")
+ROUNDS, SECONDS = 7, 60.0  # of each load at most; at least two rounds
+Report = dict[str, dict[str, list[float]]]  # load -> policy -> seconds of four lanes
 
 
 def main() -> None:
-    """Measure every policy on every load; a table, then one line of JSON."""
+    """Measures every policy under every load; prints a table, then one line of JSON."""
     parser = argparse.ArgumentParser(prog="python -m app.measure.openmp", description=__doc__)
-    parser.add_argument("--rounds", type=int, default=3, help="processes for each policy and load")
-    parser.add_argument("--repeats", type=int, default=3, help="comparisons of a process")
-    parser.add_argument("--lanes", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("--seconds", type=float, default=SECONDS, help="of each load")
+    parser.add_argument("--answer", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()
-    if options.lanes:
-        print(json.dumps(four_lanes(options.repeats)))
+    if options.answer:
+        answer_requests()
         return
-    report = measured(options.rounds, options.repeats)
+    print(f"{os.cpu_count()} cores, load average {os.getloadavg()[0]:.1f} before the run")
+    report = measure(options.seconds)
     print(table(report))
     print(json.dumps(report))
 
 
-def four_lanes(repeats: int) -> list[float]:
-    """Seconds of each of some comparisons, after one that warms up."""
-    from app.measure.gpu.uploads import QUESTION, upload
+def answer_requests() -> None:
+    """In a policy's process: runs four lanes for each line of input, and prints the seconds."""
+    from app.measure.uploads import QUESTION, random_upload
     from models.engine.pipeline import run_lane
     from models.loading import load
     from pruning.methods import create
 
-    adapter, media = load("embedded-image", "cpu", None), upload(0, 384)
-    methods = [create("vanilla"), *(create(name) for name in ("visionzip", "nuwa", "pooling"))]
-    seconds = []
-    for _ in range(1 + repeats):
+    adapter, media = load("embedded-image", "cpu"), random_upload(0, (384, 384))
+    methods = [create(name) for name in ("vanilla", "visionzip", "nuwa", "pooling")]
+    for _ in sys.stdin:
         start = time.perf_counter()
-        waiting = [
+        lanes = [
             run_lane(adapter, media, QUESTION, method, max_new_tokens=12, stops=False)
             for method in methods
         ]
-        while waiting:  # in turn, as the page runs them
-            waiting = [lane for lane in waiting if next(lane, None) is not None]
-        seconds.append(time.perf_counter() - start)
-    return seconds[1:]
+        while lanes:  # in turn, as the page runs them
+            lanes = [lane for lane in lanes if next(lane, None) is not None]
+        print(time.perf_counter() - start, flush=True)
 
 
-def measured(rounds: int, repeats: int) -> dict[str, dict[str, list[float]]]:
-    """Load -> policy -> seconds of four lanes; policies take turns."""
-    report: dict[str, dict[str, list[float]]] = {}
-    for load in LOADS:
-        with busy(os.cpu_count() or 1 if load == "busy" else 0):
-            report[load] = {policy: [] for policy in POLICIES}
-            for _ in range(rounds):
-                for policy in POLICIES:
-                    report[load][policy] += (seconds := in_process(policy, repeats))
-                    said = ", ".join(f"{one:.2f}" for one in seconds)
-                    print(f"{load}, {policy}: {said} s", file=sys.stderr, flush=True)
+def measure(limit: float) -> Report:
+    """Rounds of all policies in turn, for at most `limit` seconds under each load."""
+    report: Report = {load: {policy: [] for policy in POLICIES} for load in LOADS}
+    with ExitStack() as stack:
+        processes = {policy: stack.enter_context(started(policy)) for policy in POLICIES}
+        for process in processes.values():  # one run to warm up
+            seconds_of(process)
+        for load, policies in report.items():
+            start = time.perf_counter()
+            with busy_loops((os.cpu_count() or 1) if load == "busy" else 0):
+                for number in range(ROUNDS):
+                    spent = time.perf_counter() - start
+                    if number > 1 and spent * (number + 1) / number > limit:
+                        break
+                    for policy, process in processes.items():
+                        policies[policy].append(seconds_of(process))
     return report
 
 
-def in_process(policy: str, repeats: int) -> list[float]:
-    """The lanes in a process of their own: OpenMP reads its environment once."""
+@contextmanager
+def started(policy: str) -> Iterator[subprocess.Popen[str]]:
+    """The process of a policy: OpenMP reads its environment once."""
     environment = {name: value for name, value in os.environ.items() if name not in NAMES}
-    command = [sys.executable, "-m", "app.measure.openmp", "--lanes", "--repeats", str(repeats)]
-    done = subprocess.run(
-        command,
+    process = subprocess.Popen(
+        [sys.executable, "-m", "app.measure.openmp", "--answer"],
         env={**environment, **POLICIES[policy]},
-        check=True,
+        stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         text=True,
     )
-    seconds: list[float] = json.loads(done.stdout.splitlines()[-1])
-    return seconds
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def seconds_of(process: subprocess.Popen[str]) -> float:
+    """Seconds of four lanes in a process."""
+    assert process.stdin is not None and process.stdout is not None
+    process.stdin.write("\n")
+    process.stdin.flush()
+    return float(process.stdout.readline())
 
 
 @contextmanager
-def busy(count: int) -> Iterator[None]:
-    """So many processes that do nothing but take a core."""
+def busy_loops(count: int) -> Iterator[None]:
+    """`count` processes that only occupy a core each."""
     loops = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(count)]
     try:
         yield
@@ -105,16 +124,20 @@ def busy(count: int) -> Iterator[None]:
             loop.wait()
 
 
-def table(report: dict[str, dict[str, list[float]]]) -> str:
-    """Medians in seconds, the slowest, and how often the default takes a policy's median."""
-    lines = [f"{'four lanes':<12}{'load':<10}{'median s':>10}{'slowest s':>11}{'default ÷':>11}"]
-    for load, policies in report.items():
-        default = statistics.median(policies["default"])
-        for policy, seconds in policies.items():
+def table(report: Report) -> str:
+    """By policy and load: median, slowest, and the default's median divided by the policy's."""
+    parts = ("median s", "slowest s", "default ÷")
+    head = ("four lanes", *(f"{load}: {part}" for load in report for part in parts))
+    rows = []
+    for policy in POLICIES:
+        cells = []
+        for policies in report.values():
+            seconds, default = policies[policy], statistics.median(policies["default"])
             median = statistics.median(seconds)
-            cells = f"{median:>10.2f}{max(seconds):>11.2f}{default / median:>10.2f}×"
-            lines.append(f"{policy:<12}{load:<10}{cells}")
-    return "\n".join(lines)
+            cells += [f"{median:.2f}", f"{max(seconds):.2f}", f"{default / median:.2f}×"]
+        rows.append((policy, *cells))
+    rounds = ", ".join(f"{len(policies['default'])} {load}" for load, policies in report.items())
+    return f"{text_table(head, rows, numbers=True)}\nRounds: {rounds}."
 
 
 if __name__ == "__main__":

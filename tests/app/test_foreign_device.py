@@ -1,7 +1,8 @@
-"""Every method on every family, on a device that is not there: nothing mixes it with the host."""
+"""Every method on every family on a pretended device: no operation mixes it with the host."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import lru_cache
 
 import pytest
@@ -20,24 +21,33 @@ from tests.cases import CASES
 from tests.tiny import SETTINGS, Setting, prefilled
 
 PER_TOKEN = 2  # the choice comes to the host, and goes back to be embedded
-COMPOSED = [case for case in CASES if case.id.startswith("composed")]
 
 
-def presets() -> dict[str, CompressionMethod]:
-    """Every method with every preset, and the composed ones."""
-    made = {}
+def presets() -> Iterator[tuple[str, CompressionMethod, bool]]:
+    """Every method with every preset, then composed methods; True for a method's first preset."""
     for method in METHODS:
         for preset in method.PRESETS:
             name = f"{method.name}:{preset}"
             has_ratio = hasattr(create(name), "retention_ratio")
-            made[name] = create(name, **({"retention_ratio": 0.6} if has_ratio else {}))
-    return made | {case.id: case.create() for case in COMPOSED}
+            options = {"retention_ratio": 0.6} if has_ratio else {}
+            yield name, create(name, **options), preset == next(iter(method.PRESETS))
+    for case in CASES:
+        if case.id.startswith("composed"):
+            yield case.id, case.create(), False
+
+
+def marks(
+    setting: Setting, method: CompressionMethod, is_first: bool
+) -> list[pytest.MarkDecorator]:
+    """`grid` for further presets on further models, which `make test-all` runs."""
+    quick = "llava" if "image" in method.media else "clip"
+    return [] if is_first or setting.id == quick else [pytest.mark.grid]
 
 
 LANES = [
-    pytest.param(setting, method, id=f"{setting.id}-{name}")
+    pytest.param(setting, method, id=f"{setting.id}-{name}", marks=marks(setting, method, is_first))
     for setting in SETTINGS
-    for name, method in presets().items()
+    for name, method, is_first in presets()
     if setting.runs(method)
 ]
 
@@ -49,13 +59,13 @@ def on_foreign(model: object) -> Adapter:
 
 @pytest.fixture(autouse=True)
 def short_guidance(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A guide that answers in two tokens asks for all that one does with 64."""
+    """A guide's answer of two tokens runs the same operations as one of 64."""
     monkeypatch.setattr(guide, "LONGEST", 2)
 
 
 @pytest.mark.parametrize(("setting", "method"), LANES)
 def test_a_lane_never_mixes_devices(setting: Setting, method: CompressionMethod) -> None:
-    """As far as its first token, which decode takes on in the same way for every method."""
+    """Up to the first token: decode is the same for every method."""
     tally = counted(on_foreign(setting.model), setting.upload(), method, 0)
     assert tally.launches["prefill"] > tally.syncs_of("prefill")
 
@@ -158,6 +168,6 @@ def test_the_command_prints_launches_and_waits_of_each_method_by_phase(capsys) -
     assert rows[:2] == ["vanilla", "fastv"]
 
 
-def test_a_lane_of_one_token_is_refused(capsys) -> None:
+def test_launches_of_one_token_are_refused(capsys) -> None:
     assert main(["launches", "--new-tokens", "1"]) == 2
     assert "wanted at least 2" in capsys.readouterr().err

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from app.measure.openmp import POLICIES, table
+from app.measure.openmp import POLICIES, seconds_of, started, table
 
 ROOT = Path(__file__).resolve().parents[2]
 ENTRIES = ["app/__main__.py", "main.py", "app/measure/gpu/__main__.py"]
@@ -50,8 +50,18 @@ def test_every_entry_imports_the_policy_before_the_rest_of_the_project(entry: st
     assert ours[0].startswith("import models.openmp")
 
 
-def test_the_table_compares_each_policy_with_the_default() -> None:
-    seconds = {policy: [2.0, 1.0, 1.0] for policy in POLICIES} | {"default": [4.0, 3.0, 2.0]}
-    lines = table({"busy": seconds}).splitlines()
-    assert len(lines) == 1 + len(POLICIES)
-    assert any(line.startswith("passive") and line.endswith("3.00×") for line in lines)
+def test_the_table_shows_all_loads_of_a_policy_side_by_side() -> None:
+    idle = {policy: [1.0, 1.0, 1.0] for policy in POLICIES}
+    busy = {policy: [2.0, 1.0, 1.0] for policy in POLICIES} | {"default": [4.0, 3.0, 2.0]}
+    lines = table({"as it is": idle, "busy": busy}).splitlines()
+    passive = next(line for line in lines if line.startswith("passive"))
+    assert passive.split() == ["passive", "1.00", "1.00", "1.00×", "1.00", "2.00", "3.00×"]
+    assert lines[-1] == "Rounds: 3 as it is, 3 busy."
+
+
+@pytest.mark.slow
+def test_a_policy_has_one_process_that_answers_each_request() -> None:
+    with started("one thread") as process:
+        assert seconds_of(process) > 0
+        assert seconds_of(process) > 0
+    assert process.returncode is not None

@@ -5,7 +5,8 @@ import json
 import pytest
 
 from app.__main__ import main
-from app.measure import timing
+from app.measure import lane_times, timing
+from app.measure.uploads import QUESTION, random_upload
 from app.settings import Settings
 from pruning.methods import create
 from tests.tiny import tiny_llava, tiny_onevision, tiny_qwen2_5_vl
@@ -22,18 +23,18 @@ def timed(monkeypatch):
 def test_every_lane_makes_as_many_tokens_as_every_other(monkeypatch):
     made = []
     monkeypatch.setattr(timing, "load", lambda *_: tiny_llava())
-    ran = timing.run_lane
+    ran = lane_times.run_lane
 
     def watched(*args, **options):
         *_, result = ran(*args, **options)
         made.append(result.new_tokens)
         yield result
 
-    monkeypatch.setattr(timing, "run_lane", watched)
+    monkeypatch.setattr(lane_times, "run_lane", watched)
     ended = frozenset(range(tiny_llava().decoder.head.out_features))
     monkeypatch.setattr(type(tiny_llava()), "end_ids", ended)
     timing.timing("embedded-image", ["vanilla"], [0.5], 0, (48, 64), 2, 7, Settings())
-    assert made == [7] * (2 + timing.WARM_UP), "whatever token ends an answer"
+    assert made == [7] * (2 + lane_times.WARM_UP), "whatever token ends an answer"
 
 
 def test_a_time_to_the_first_token_is_the_sum_of_what_comes_before_it(timed):
@@ -55,23 +56,23 @@ def test_the_table_has_a_line_for_every_lane_and_says_why_one_is_missing(timed):
 
 
 def test_a_drawn_clip_changes_a_little_from_frame_to_frame():
-    clip = timing.random_upload(4, (32, 48))
+    clip = random_upload(4, (32, 48))
     assert clip.frames.shape == (4, 32, 48, 3)
     change = abs(clip.frames[1:].astype(int) - clip.frames[:-1]).mean()
     assert 0 < change < abs(clip.frames[0].astype(int) - clip.frames[0].mean()).mean()
-    assert timing.random_upload(0, (32, 48)).frames.shape == (1, 32, 48, 3)
+    assert random_upload(0, (32, 48)).frames.shape == (1, 32, 48, 3)
 
 
 @pytest.mark.parametrize("model", [tiny_llava, tiny_onevision, tiny_qwen2_5_vl])
 @pytest.mark.parametrize("name", ["vanilla", "visionzip", "fastv", "nuwa", "ivcprune"])
 def test_what_is_counted_is_what_a_lane_that_runs_tells(model, name):
-    adapter, media = model(), timing.random_upload(0, (48, 64))
+    adapter, media = model(), random_upload(0, (48, 64))
     ratio = {} if name == "vanilla" else {"retention_ratio": 0.6}
     method = create(name, **ratio)
     if name == "nuwa" and model is tiny_onevision:
         pytest.skip("crops have no grid")
     counted = timing._count(name, method, adapter, media)
-    *_, ran = timing.run_lane(adapter, media, timing.QUESTION, method, max_new_tokens=2)
+    *_, ran = lane_times.run_lane(adapter, media, QUESTION, method, max_new_tokens=2)
     assert counted.tflops == pytest.approx(ran.tflops)
     assert counted.cache_mb == pytest.approx(ran.kv_bytes / 1e6)
     assert counted.measured_ratio == pytest.approx(ran.trace.average, abs=0.01)

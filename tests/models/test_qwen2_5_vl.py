@@ -8,6 +8,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+import transformers
+from packaging.version import Version
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
@@ -28,6 +30,8 @@ SIGNALS = Needs(
     encoder_received=(0.0, 1.0),
 )
 UPLOADS = (picture(), picture(100, 200), picture(30, 300), picture(9, 9), clip(), clip(5), clip(1))
+# Before huggingface/transformers#48669, stock ids lose fractions of a second: 5.17 does, 5.23 not.
+CUTS_SECONDS = Version(transformers.__version__) < Version("5.23")
 each_upload = pytest.mark.parametrize("media", UPLOADS, ids=lambda media: str(media.frames.shape))
 
 
@@ -149,6 +153,8 @@ def test_attention_runs_once_a_block_for_all_windows_of_a_size() -> None:
 @each_upload
 @pytest.mark.parametrize("seconds", [0.25, 0.4, 1.0])
 def test_ids_equal_stocks_except_for_text_after_a_long_clip(media: Media, seconds: float) -> None:
+    if CUTS_SECONDS and len(media.frames) > 2 and seconds < 1:
+        pytest.skip("this transformers cuts the seconds of a time step to a whole number")
     adapter = tiny_qwen2_5_vl()
     media = replace(media, times=np.arange(len(media.frames)) * seconds)
     prompt = adapter.prepare(media, "What is this?")

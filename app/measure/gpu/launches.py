@@ -19,7 +19,8 @@ import torch
 from torch.profiler import ProfilerActivity, profile
 
 from app.measure.gpu.foreign import Tally, foreign_device, move
-from app.measure.gpu.uploads import QUESTION
+from app.measure.uploads import QUESTION
+from app.render.table import text_table
 from models.engine.base import Adapter
 from models.engine.pipeline import Lane
 from models.engine.timeline import Stopwatch
@@ -133,18 +134,21 @@ def _row(name: str, tally: Tally) -> dict[str, Any]:
 
 def table(report: dict[str, Any], with_places: bool = False) -> str:
     """The report as fixed-width text: launches / waits, phase by phase."""
-    lines = [f"{'method':<16}" + "".join(f"{phase:>16}" for phase in PHASES)]
+    lines: list[tuple[str, ...]] = []
     for row in report["methods"]:
-        cells = (f"{row['launches'][phase]:,} / {row['syncs'][phase]:,}" for phase in PHASES)
-        lines.append(f"{row['method']:<16}" + "".join(f"{cell:>16}" for cell in cells))
+        lines.append((row["method"], *cells(row)))
         if with_places:
             lines += [
-                f"    {each['times']:>4} × {each['operation']} in {each['phase']}, {each['place']}"
-                for each in row["places"]
+                (f"    {one['times']:>4} × {one['operation']} in {one['phase']}, {one['place']}",)
+                for one in row["places"]
             ]
-    lines += [
-        "",
-        f"Launches / waits of the host, {report['new_tokens']} tokens decoded.",
-        f"Launches are {report['counted']}.",
-    ]
-    return "\n".join(lines)
+    return (
+        f"{text_table(('method', *PHASES), lines, numbers=True)}\n\n"
+        f"Launches / waits of the host, {report['new_tokens']} tokens decoded.\n"
+        f"Launches are {report['counted']}."
+    )
+
+
+def cells(row: dict[str, Any]) -> list[str]:
+    """Launches / waits of one method, by phase."""
+    return [f"{row['launches'][phase]:,} / {row['syncs'][phase]:,}" for phase in PHASES]

@@ -1,6 +1,6 @@
 """Lanes of published 7B shapes with random weights: phases, memory, launches, beside `generate`.
 
-All lanes take turns, so that a clock that drifts does so for all. Answers are noise.
+All lanes take turns, so that a drifting clock slows all of them. Answers are noise.
 """
 
 from __future__ import annotations
@@ -8,25 +8,26 @@ from __future__ import annotations
 import statistics
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Any
 
 import torch
 from torch.profiler import ProfilerActivity, profile
 
+from app.measure.gpu.costs import ceilings, synchronise
 from app.measure.gpu.launches import count, kernels
-from app.measure.gpu.report import synchronise
-from app.measure.gpu.uploads import QUESTION, upload
+from app.measure.gpu.report import guarded
+from app.measure.lane_times import WARM_UP, Lane, Turns
+from app.measure.uploads import QUESTION, random_upload
 from models.engine.base import Adapter
-from models.engine.pipeline import run_lane
-from models.engine.record import LaneResult
 from models.loading import load
 from models.uploads.media import Media
-from pruning.base import CompressionMethod
 from pruning.methods import create
 
-NEW_TOKENS, WARM_UP, ROUNDS = 16, 2, 7
-SIDE = 384  # pixels of the drawn upload
+NEW_TOKENS, ROUNDS = 16, 7
+SIZE = (384, 384)  # pixels of the random upload
+RESERVE = 50.0  # seconds to profile after the rounds
 ATTENTION = ("flash", "fmha", "cudnn", "attn", "attention")  # in the names of kernels
 
 
@@ -38,9 +39,9 @@ class Plan:
     frames: int  # 0: a picture
     lanes: Sequence[tuple[str, float]]
 
-    def methods(self) -> list[tuple[str, CompressionMethod]]:
-        every = [("vanilla", create("vanilla"))]
-        return every + [(name, create(name, retention_ratio=ratio)) for name, ratio in self.lanes]
+    def methods(self) -> list[Lane]:
+        compressed = [(name, create(name, retention_ratio=ratio)) for name, ratio in self.lanes]
+        return [("vanilla", create("vanilla")), *compressed]
 
 
 BEFORE = ("nuwa", "visionzip", "prumerge", "holov", "hivtp", "pooling")
@@ -56,107 +57,66 @@ TINY = {
 }
 
 
-@dataclass
-class Turns:
-    """What the lanes and `generate` took, round by round."""
+def lanes(plan: Plan, device: str, seconds: float) -> dict[str, Any]:
+    """All lanes of a plan and `generate` in turn; at least one round after the warm-up."""
+    end, tiny = time.perf_counter() + seconds - RESERVE, device == "cpu"
+    adapter, media = load(plan.model, device), random_upload(plan.frames, SIZE)
+    turns = Turns(adapter, media, plan.methods(), NEW_TOKENS, caught=Exception)
+    warm_up, rounds = (0, 1) if tiny else (WARM_UP, ROUNDS)
+    stock = []
+    while len(stock) < warm_up + rounds:
+        if len(stock) > warm_up and time.perf_counter() > end:
+            break
+        turns.run_round()
+        stock.append(guarded(partial(generate_ms, adapter, media, device)))
+    report = {
+        "conditions": dict(adapter.conditions),
+        "rounds": len(stock) - warm_up,
+        "new_tokens": NEW_TOKENS,
+        "rows": [asdict(row) for row in turns.rows(warm_up)],
+        "generate": medians(stock[warm_up:]),
+        "decode_floor_ms": decode_floor(adapter, device),
+    }
+    if not tiny:  # the times are kept if the profiler fails
+        report["attention_kernels"] = guarded(partial(attention_kernels, turns))
+        report["launches"] = guarded(partial(count, adapter, media, turns.lanes[:3], 3))
+    return report
 
-    adapter: Adapter
-    media: Media
-    results: dict[str, list[LaneResult]] = field(default_factory=dict)
-    refused: dict[str, str] = field(default_factory=dict)
-    generate: dict[int, list[float]] = field(default_factory=dict)  # new tokens -> seconds
 
-    def lane(self, name: str, method: CompressionMethod) -> None:
-        try:
-            *_, result = run_lane(
-                self.adapter, self.media, QUESTION, method, max_new_tokens=NEW_TOKENS, stops=False
-            )
-        except Exception as error:  # any: the other lanes shall run
-            self.refused[name] = f"{type(error).__name__}: {error}"[:200]
-            return
-        assert isinstance(result, LaneResult)
-        self.results.setdefault(name, []).append(result)
-
-    def stock(self, new_tokens: int, device: str) -> None:
-        prompt = self.adapter.prepare(self.media, QUESTION)
+def generate_ms(adapter: Adapter, media: Media, device: str) -> dict[str, float]:
+    """Times of stock `generate`: to the first token, and of each further one."""
+    prompt, times = adapter.prepare(media, QUESTION), []
+    for new_tokens in (1, NEW_TOKENS):
         synchronise(device)
         start = time.perf_counter()
         with torch.inference_mode():
-            self.adapter.generate(prompt, new_tokens, min_new_tokens=new_tokens)
+            adapter.generate(prompt, new_tokens, min_new_tokens=new_tokens)
         synchronise(device)
-        self.generate.setdefault(new_tokens, []).append(time.perf_counter() - start)
+        times.append(1e3 * (time.perf_counter() - start))
+    first, whole = times
+    return {"ttft_ms": first, "token_ms": (whole - first) / (NEW_TOKENS - 1)}
 
 
-def lanes(plan: Plan, device: str, tiny: bool, limit: float, copy_gb_s: float) -> dict[str, Any]:
-    """All lanes of a plan in turn, for at most `limit` seconds; at least one round counts."""
-    end = time.perf_counter() + limit
-    adapter = load(plan.model, device, None)
-    turns, methods = Turns(adapter, upload(plan.frames, SIDE)), plan.methods()
-    warm_up, rounds = (0, 1) if tiny else (WARM_UP, ROUNDS)
-    for turn in range(warm_up + rounds):
-        if turn > warm_up and time.perf_counter() > end:
-            break
-        for name, method in methods:
-            if name not in turns.refused:
-                turns.lane(name, method)
-        for new_tokens in (1, NEW_TOKENS):
-            turns.stock(new_tokens, device)
-    told = {
-        "conditions": dict(adapter.conditions),
-        "rounds": turn + 1 - warm_up,
-        "rows": [row(name, turns, warm_up) for name, _ in methods],
-        "generate": stock_row(turns, warm_up),
-        "decode_floor_ms": decode_floor(adapter, copy_gb_s),
-    }
-    if device == "cuda":
-        told["attention_kernels"] = attention_kernels(turns, methods[0])
-        told["launches"] = count(adapter, turns.media, methods[:3], 3)["methods"]
-    return told
-
-
-def row(name: str, turns: Turns, warm_up: int) -> dict[str, Any]:
-    """Medians in ms, and bytes, of one lane."""
-    if name in turns.refused:
-        return {"method": name, "refused": turns.refused[name]}
-    counted = turns.results[name][warm_up:]
-    phases = {
-        phase: round(1e3 * statistics.median(run.timeline.seconds(phase) for run in counted), 3)
-        for phase in ("encode", "compress", "prefill")
-    }
-    later = [run.timeline.seconds("decode") - run.timeline.first_token for run in counted]
-    peak = counted[-1].peak_bytes
-    return {
-        "method": name,
-        "visual_tokens": int(counted[-1].trace.per_layer[0]),
-        **phases,
-        "token_ms": round(1e3 * statistics.median(later) / (NEW_TOKENS - 1), 3),
-        "cache_mb": round(counted[-1].kv_bytes / 1e6, 1),
-        "peak_mb": None if peak is None else round(peak / 1e6, 1),
-    }
-
-
-def stock_row(turns: Turns, warm_up: int) -> dict[str, float]:
-    """Stock `generate`: time to the first token, and each further one's."""
-    first, all_of_them = (
-        1e3 * statistics.median(turns.generate[new_tokens][warm_up:])
-        for new_tokens in (1, NEW_TOKENS)
+def medians(runs: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """The median of each figure, or the first failure."""
+    failed = [run for run in runs if "failed" in run]
+    return (
+        failed[0]
+        if failed
+        else {name: statistics.median(run[name] for run in runs) for name in runs[0]}
     )
-    token = (all_of_them - first) / (NEW_TOKENS - 1)
-    return {"first_token_ms": round(first, 3), "token_ms": round(token, 3)}
 
 
-def decode_floor(adapter: Adapter, copy_gb_s: float) -> float:
-    """Milliseconds that reading the LLM's weights once takes: no token comes sooner."""
-    layers, head = adapter.decoder.model.layers, adapter.decoder.head
-    parts = [*layers.parameters(), *head.parameters()]
-    size = sum(weight.nbytes for weight in parts)
-    return round(size / copy_gb_s / 1e6, 3) if copy_gb_s else 0.0
+def decode_floor(adapter: Adapter, device: str) -> float:
+    """Milliseconds to read the LLM's weights once at the copy's speed: a token takes no less."""
+    parts = (adapter.decoder.model.layers, adapter.decoder.head)
+    size = sum(weight.nbytes for part in parts for weight in part.parameters())
+    return size / ceilings(device, tiny=device == "cpu")["copy_gb_s"] / 1e6
 
 
-def attention_kernels(turns: Turns, lane: tuple[str, CompressionMethod]) -> list[str]:
-    """Names of the kernels that compute attention in a lane."""
-    activities = [ProfilerActivity.CPU, ProfilerActivity.CUDA]
-    with profile(activities=activities) as recorded:
-        turns.lane(*lane)
+def attention_kernels(turns: Turns) -> list[str]:
+    """Names of the kernels that compute attention in a lane of all tokens."""
+    with profile(activities=[ProfilerActivity.CPU, ProfilerActivity.CUDA]) as recorded:
+        turns.run(turns.lanes[0][1])
     names = {event.name[:100] for event in kernels(recorded)}
     return sorted(name for name in names if any(word in name.lower() for word in ATTENTION))
