@@ -1,4 +1,4 @@
-"""`models`: lists the models, with the command that fetches each one's weights."""
+"""`models`: lists the models with media, size, memory, and the command that fetches weights."""
 
 from __future__ import annotations
 
@@ -6,6 +6,14 @@ import argparse
 from typing import Any
 
 from app.settings import Settings
+from models.catalog import CATALOG, RANDOM, ModelCard
+
+HEAD = ("name", "takes", "parameters", "GiB in bf16", "in fp32", "weights", "licence", "boxes")
+NOTE = (
+    "Memory is for four lanes on the largest upload that a model is made for. "
+    f"A name with {RANDOM} after it, such as llava-1.5-7b{RANDOM}, is the same shape with random "
+    "weights: for times, not for answers."
+)
 
 
 def add(commands: Any) -> None:
@@ -13,6 +21,27 @@ def add(commands: Any) -> None:
 
 
 def run(options: argparse.Namespace, settings: Settings) -> None:
-    from app.docs import listing
+    from app.render.table import text_table
 
-    print(listing.table())
+    print(f"{text_table(HEAD, map(_row, CATALOG))}\n\n{NOTE}")
+
+
+def _row(card: ModelCard) -> tuple[str, ...]:
+    from models.grounding import FORMATS
+    from models.loading import config_of
+    from models.memory import GIB, estimate
+    from models.weights import download_command, is_downloaded
+
+    half, single = (
+        estimate(config_of(card), card.tokens, dtype) for dtype in ("bfloat16", "float32")
+    )
+    return (
+        card.name,
+        " and ".join(sorted(card.media)),
+        f"{single.weights // 4:,}",
+        f"{half.total / GIB:.3g}",
+        f"{single.total / GIB:.3g}",
+        "here" if is_downloaded(card) else download_command(card),
+        card.licence,
+        FORMATS[card.grounding].written,
+    )

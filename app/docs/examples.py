@@ -25,7 +25,6 @@ PIXELS = 480
 DRAWN_FRAMES, SAMPLED_FRAMES = 24, 8  # of a clip, and of those that its model samples
 SEEDS = (999_050, 999_182, 999_220, 999_163, 999_143, 999_177, 999_152, 999_139)
 CLIP_SEEDS = (999_017, 999_043, 999_034, 999_028, 999_021, 999_041)
-Maker = Callable[..., Question | None]
 RATIOS = (1 / 3, 2 / 9, 1 / 9)  # of the gallery
 
 
