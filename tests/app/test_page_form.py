@@ -30,10 +30,6 @@ def values(follow: Following, kind: str, model: str, methods: list[str]) -> dict
     return sent | {asked.retention_ratio: 0.111}
 
 
-def test_at_most_three_methods_stand_beside_vanilla():
-    assert choices.default_lanes("embedded-image", "image", 4) == ["visionzip", "nuwa", "pooling"]
-
-
 def test_of_presets_those_that_follow_another_source_are_offered_by_the_name_of_their_lane():
     pictures, clips = map(choices.method_choices, ("embedded-image", "embedded-video"))
     offered = dict(pictures) | dict(clips)
@@ -83,7 +79,10 @@ def test_the_tab_follows_the_model_and_then_changes_nothing():
 
 def test_the_tokens_of_a_picture_or_a_frame_are_told_where_they_are_always_as_many():
     assert "of 144 visual tokens," in choices.retention_note(0.5, "embedded-image")
-    assert "of 288 visual tokens (8 frames × 36)" in choices.retention_note(0.5, "embedded-video")
+    clip = choices.retention_note(0.111, "embedded-video")
+    assert "<b>32</b> of 288 visual tokens (8 frames × 36)" in clip
+    assert "of 576 visual tokens (16 frames" in choices.retention_note(0.1, "embedded-video", 16)
+    assert "of 144 visual tokens," in choices.retention_note(0.1, "embedded-image", 16)
     assert "of 576 visual tokens," in choices.retention_note(0.5, "llava-1.5-7b@random")
     for name in ("llava-onevision-7b", "llava-video-7b", "qwen2.5-vl-7b", "qwen3-vl-8b"):
         assert "50.0 % of the visual tokens" in choices.retention_note(0.5, name)
@@ -123,14 +122,6 @@ def test_of_a_model_with_random_weights_the_form_says_that_its_answers_are_noise
 def test_the_form_says_how_a_model_writes_a_box():
     for name in ("embedded-image", "llava-onevision-7b"):
         assert FORMATS[find(name).grounding].written in choices.answers_note(name)
-
-
-def test_tokens_of_a_clip_are_counted_a_frame():
-    assert "<b>32</b> of 288 visual tokens (8 frames × 36)" in choices.retention_note(
-        0.111, "embedded-video"
-    )
-    assert "of 576 visual tokens (16 frames" in choices.retention_note(0.1, "embedded-video", 16)
-    assert "of 144 visual tokens," in choices.retention_note(0.1, "embedded-image", 16)
 
 
 @pytest.mark.parametrize("upload", [PictureInput, ClipInput])

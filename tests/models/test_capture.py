@@ -82,12 +82,6 @@ def test_encoder_signals_are_those_of_the_layer_that_yields_the_features(cls: bo
     assert len(visual) == 36 + cls
 
 
-def test_signals_that_are_not_needed_are_none() -> None:
-    visual = encoded(Needs())
-    assert visual.attention is visual.keys is visual.hidden is visual.frames is visual.text is None
-    assert visual.last_attention is visual.last_keys is visual.received is None
-
-
 @each_setting
 @pytest.mark.parametrize("kv_heads", [1, 2, 4])
 @pytest.mark.parametrize("asking", ["last", "last3", "text"])

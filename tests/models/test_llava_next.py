@@ -86,33 +86,28 @@ def test_a_tower_cut_to_its_used_layers_loads_too(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "lost",
-    ["model.layers.1.mlp.up_proj.weight", "model.image_newline", "model.mm_projector.2.bias"],
+    ("name", "tensor", "sentence"),
+    [
+        (name, None, rf"lacks model\.\S*{end}: it is incomplete")
+        for name, end in (
+            ("model.layers.1.mlp.up_proj.weight", "weight"),
+            ("model.image_newline", "image_newline"),
+            ("model.mm_projector.2.bias", "bias"),
+        )
+    ]
+    + [
+        (name, torch.zeros(1), f"holds {name}; LLaVA-Video has no such tensor")
+        for name in ("model.faster_token", "model.vision_resampler.query", "x")
+    ]
+    + [("model.norm.weight", torch.zeros(65), r"model\.norm\.weight is \(65,\), wanted \(64,\)")],
+    ids=str,
 )
-def test_a_missing_tensor_is_refused_by_name(
-    lost: str, tensors: dict[str, Tensor], tmp_path: Path
+def test_a_missing_unknown_or_misshapen_tensor_is_refused_by_name(
+    name: str, tensor: Tensor | None, sentence: str, tensors: dict[str, Tensor], tmp_path: Path
 ) -> None:
-    del tensors[lost]
-    save_original(tmp_path, tensors)
-    end = lost.rsplit(".", 1)[-1]
-    with pytest.raises(ValueError, match=rf"lacks model\.\S*{end}: it is incomplete"):
-        load_original(tmp_path, "float32")
-
-
-@pytest.mark.parametrize("strange", ["model.faster_token", "model.vision_resampler.query", "x"])
-def test_an_unknown_tensor_is_refused_by_name(
-    strange: str, tensors: dict[str, Tensor], tmp_path: Path
-) -> None:
-    save_original(tmp_path, {**tensors, strange: torch.zeros(1)})
-    with pytest.raises(ValueError, match=f"holds {strange}; LLaVA-Video has no such tensor"):
-        load_original(tmp_path, "float32")
-
-
-def test_a_tensor_of_another_shape_is_refused_by_name(
-    tensors: dict[str, Tensor], tmp_path: Path
-) -> None:
-    save_original(tmp_path, {**tensors, "model.norm.weight": torch.zeros(65)})
-    with pytest.raises(ValueError, match=r"model\.norm\.weight is \(65,\), wanted \(64,\)"):
+    kept = {each: value for each, value in tensors.items() if each != name}
+    save_original(tmp_path, kept if tensor is None else {**kept, name: tensor})
+    with pytest.raises(ValueError, match=sentence):
         load_original(tmp_path, "float32")
 
 
@@ -121,10 +116,7 @@ def test_a_missing_shard_is_refused_by_name(tensors: dict[str, Tensor], tmp_path
     (tmp_path / "model-00002-of-00002.safetensors").unlink()
     with pytest.raises(ValueError, match=r"lacks model-00002-of-00002\.safetensors; download"):
         load_original(tmp_path, "float32")
-
-
-def test_a_folder_without_safetensors_is_refused(tmp_path: Path) -> None:
-    save_json(tmp_path / "config.json", CONFIG)
+    (tmp_path / "model.safetensors.index.json").unlink()
     with pytest.raises(ValueError, match=r"lacks model\.safetensors; download"):
         load_original(tmp_path, "float32")
 

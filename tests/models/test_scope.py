@@ -19,24 +19,23 @@ IMAGE, VIDEO = find("embedded-image"), find("embedded-video")
 SMALL = 16  # pixels: what is asked does not depend on them
 
 
-def test_every_question_asked_of_pictures_is_inside():
-    asked = [question.text for _, question in questions.evaluation_questions(100, pixels=SMALL)]
+@pytest.mark.parametrize(
+    ("card", "module", "draw", "boxes", "least"),
+    [
+        (IMAGE, questions, lambda seed: draw_scene(seed, SMALL), {}, 1_000),
+        (VIDEO, clip_questions, lambda seed: draw_clip(seed, 2, SMALL), {"boxes": 0.5}, 200),
+    ],
+    ids=["image", "video"],
+)
+def test_every_question_asked_in_training_and_evaluation_is_inside(
+    card, module, draw, boxes, least
+):
+    asked = [question.text for _, question in module.evaluation_questions(100, pixels=SMALL)]
     for seed in range(200):
-        scene, rng = draw_scene(seed, SMALL), np.random.default_rng(seed)
-        asked += [question.text for question in questions.questions(scene, rng, count=20)]
-    assert len(set(asked)) > 1_000
-    assert [text for text in asked if IMAGE.note_on(text)] == []
-
-
-def test_every_question_asked_of_clips_is_inside():
-    asked = [
-        question.text for _, question in clip_questions.evaluation_questions(100, pixels=SMALL)
-    ]
-    for seed in range(200):
-        clip, rng = draw_clip(seed, 2, SMALL), np.random.default_rng(seed)
-        asked += [q.text for q in clip_questions.questions(clip, rng, count=20, boxes=0.5)]
-    assert len(set(asked)) > 200
-    assert [text for text in asked if VIDEO.note_on(text)] == []
+        rng = np.random.default_rng(seed)
+        asked += [one.text for one in module.questions(draw(seed), rng, count=20, **boxes)]
+    assert len(set(asked)) > least
+    assert [text for text in asked if card.note_on(text)] == []
 
 
 @pytest.mark.parametrize("scope", [PICTURES, CLIPS])
@@ -62,9 +61,8 @@ def test_capitals_punctuation_articles_and_spaces_do_not_matter(question: str):
     assert IMAGE.note_on(question) == ""
 
 
-@pytest.mark.parametrize(
-    ("question", "reason"),
-    [
+OUTSIDE = {
+    "embedded-image": [
         ("What is the mood of this picture?", "the word “mood”."),
         ("Where is the dog?", "the word “dog”."),
         ("Where is the pink car?", "the word “pink”."),
@@ -83,30 +81,27 @@ def test_capitals_punctuation_articles_and_spaces_do_not_matter(question: str):
         ("What is in the picture?", "this form"),
         ("car", "this form"),
     ],
-)
-def test_what_pictures_were_never_asked_is_outside_and_the_reason_is_named(
-    question: str, reason: str
-):
-    note = IMAGE.note_on(question)
-    assert note.startswith("Embedded LLaVA was not trained on this question")
-    assert reason in note.splitlines()[0]
-    assert note.splitlines()[1] == f"It can answer: {questions.CAN_ANSWER}"
-
-
-@pytest.mark.parametrize(
-    ("question", "reason"),
-    [
+    "embedded-video": [
         ("Is there a key?", "the word “there”."),
         ("Where is the cat?", "this form"),
         ("Which way does the dog move?", "the word “dog”."),
         ("What colour does the red star become?", "this form"),
         ("What happens last?", "this form"),
     ],
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "question", "reason"),
+    [(name, *one) for name, asked in OUTSIDE.items() for one in asked],
 )
-def test_what_clips_were_never_asked_is_outside_and_the_reason_is_named(question: str, reason: str):
-    note = VIDEO.note_on(question)
-    assert note.startswith("Embedded LLaVA-OneVision was") and reason in note.splitlines()[0]
-    assert clip_questions.CAN_ANSWER in note
+def test_a_question_never_asked_is_outside_and_the_reason_is_named(
+    name: str, question: str, reason: str
+):
+    card, module = (IMAGE, questions) if name == IMAGE.name else (VIDEO, clip_questions)
+    first, second, *_ = card.note_on(question).splitlines()
+    assert first.startswith(f"{card.title} was not trained on this question") and reason in first
+    assert second == f"It can answer: {module.CAN_ANSWER}"
 
 
 @pytest.mark.parametrize(

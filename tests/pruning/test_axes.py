@@ -23,10 +23,6 @@ def numbered(strategy: PositionStrategy) -> tuple[list[list[int]], tuple[int, in
     return ids.tolist(), extents
 
 
-def test_sparse_ids_are_the_original_triples() -> None:
-    assert numbered(PESP) == ((PLACES + 10).tolist(), EXTENTS)
-
-
 def test_contiguous_ids_leave_no_row_or_column_empty_and_keep_time() -> None:
     assert numbered(PERC) == (
         [[10, 10, 12, 14], [10, 10, 12, 11], [11, 12, 10, 12]],

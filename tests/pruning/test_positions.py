@@ -33,12 +33,6 @@ def test_ids_follow_places_in_any_order_of_rows(strategy: PositionStrategy) -> N
     assert ids[1] == ids[2]
 
 
-def test_contiguous_ids_follow_the_rows() -> None:
-    ids, after = place(PERC, torch.tensor([9, 2, 2, -1]), 5, 60)
-    assert ids.tolist() == [5, 6, 7, 8]
-    assert after == 9
-
-
 @pytest.mark.parametrize("strategy", [PESP, RPME, AFFINE], ids=lambda strategy: strategy.value)
 def test_a_placeless_token_takes_the_first_place(strategy: PositionStrategy) -> None:
     ids, _ = place(strategy, torch.tensor([-1, 4, 30]), 5, 60)
