@@ -36,11 +36,11 @@ def launched():
 
 
 @contextmanager
-def served(worker):
+def served(worker, settings=None):
     """The address of a page on `worker`, for as long as the block lasts."""
-    settings = Settings()
+    settings = settings or Settings()
     demo = build(worker, settings)
-    _, url, _ = launch(demo, settings, prevent_thread_lock=True, quiet=True)
+    _, url, _ = launch(demo, settings, prevent_thread_lock=True, quiet=True, server_port=None)
     try:
         yield url
     finally:

@@ -179,14 +179,6 @@ def test_a_clip_brings_strips_a_timeline_and_trees_to_click(chromium, url, clip)
         page.locator(".pictures > .view.boxes img:visible").nth(3).wait_for()
 
 
-def test_a_refused_request_says_why_and_changes_nothing_else(chromium, url):
-    with tab(chromium) as page:
-        page.goto(url)
-        page.locator("#compare").click()
-        page.locator("#status [role=alert]").get_by_text("question is empty").wait_for()
-        assert page.locator("#empty h2").is_visible()
-
-
 def test_a_number_typed_out_of_range_is_no_server_error(chromium, url):
     with tab(chromium) as page:
         page.goto(url)

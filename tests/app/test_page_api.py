@@ -6,10 +6,9 @@ import pytest
 from gradio_client import Client, handle_file
 from PIL import Image
 
-from app.page.build import build, launch
 from app.render.summary import conditions_line, lane_rows
-from app.settings import Settings
 from tests.app import factory
+from tests.app.browser import served
 from tests.app.fake_worker import FakeWorker
 
 QUESTION = "Where is the red ball?"
@@ -22,11 +21,8 @@ def worker():
 
 @pytest.fixture(scope="module")
 def client(worker):
-    settings = Settings()
-    demo = build(worker, settings)
-    _, url, _ = launch(demo, settings, prevent_thread_lock=True, quiet=True, server_port=None)
-    yield Client(url, verbose=False)
-    demo.close()
+    with served(worker) as url:
+        yield Client(url, verbose=False)
 
 
 @pytest.fixture(scope="module")

@@ -77,11 +77,6 @@ def local():
     return last.comparison
 
 
-def test_the_record_is_the_one_of_the_local_worker(in_process, local):
-    *_, last = in_process.run(job())
-    assert same(without_times(last.comparison), without_times(local))
-
-
 def test_lanes_stream_while_they_run(in_process):
     events = list(in_process.run(job()))
     assert [event.lane for event in events if isinstance(event, LaneStarted)] == [0, 1, 2]

@@ -12,10 +12,10 @@ from gradio_client import Client, handle_file
 
 from app.guard.visitors import Visitors, client_key
 from app.measure import crowd as load
-from app.page.build import build, launch
 from app.settings import Settings
 from app.worker.job_queue import QueuedWorker
 from app.worker.start import start_worker
+from tests.app.browser import served
 from tests.app.fake_worker import FakeWorker, wait_until
 
 SECONDS = 60  # that a cancelled job may take on a busy machine; alone it takes one or two
@@ -38,19 +38,17 @@ def test_a_job_is_cancelled_when_its_handler_raises():
 
 
 @pytest.fixture
-def served():
+def endless():
     """A page whose jobs do not end by themselves: its worker and its address."""
     worker = FakeWorker(answer=lambda name: "word " * 5000, pause=0.05)
-    demo = build(worker, Settings())
-    _, url, _ = launch(demo, Settings(), prevent_thread_lock=True, quiet=True, server_port=None)
-    yield worker, url
-    for cancelled in worker.cancelled:
-        cancelled.set()
-    demo.close()
+    with served(worker) as url:
+        yield worker, url
+        for cancelled in worker.cancelled:
+            cancelled.set()
 
 
-def test_a_closed_tab_stops_its_job(served, picture):
-    worker, url = served
+def test_a_closed_tab_stops_its_job(endless, picture):
+    worker, url = endless
     client = Client(url, verbose=False)
     client.submit(handle_file(picture), "Where is it?", api_name="/compare")
     wait_until(lambda: worker.jobs)
@@ -62,8 +60,8 @@ def test_a_closed_tab_stops_its_job(served, picture):
 
 
 @pytest.mark.parametrize("names", [("mine", "another's"), (None, None)], ids=["named", "unnamed"])
-def test_a_program_that_closes_its_stream_stops_its_own_job_only(served, picture, names):
-    worker, url = served
+def test_a_program_that_closes_its_stream_stops_its_own_job_only(endless, picture, names):
+    worker, url = endless
     call = f"{url}gradio_api/call/compare"
     jobs = [
         {"data": arguments(picture), **({"session_hash": name} if name else {})} for name in names
@@ -95,12 +93,10 @@ def queue(monkeypatch):
     monkeypatch.setenv("FORWARDED_ALLOW_IPS", "*")
     settings = Settings(address_jobs=4, max_requests_per_minute=0)
     held = QueuedWorker(FakeWorker(answer=lambda name: "word " * 5000, pause=0.05), settings)
-    demo = build(held, settings)
-    _, url, _ = launch(demo, settings, prevent_thread_lock=True, quiet=True, server_port=None)
-    yield held, f"{url}gradio_api/call/compare"
-    for cancelled in held.worker.cancelled:
-        cancelled.set()
-    demo.close()
+    with served(held, settings) as url:
+        yield held, f"{url}gradio_api/call/compare"
+        for cancelled in held.worker.cancelled:
+            cancelled.set()
 
 
 def ask_as(address, call, picture) -> str:
@@ -173,20 +169,13 @@ def test_a_wrong_or_lost_answer_is_counted(monkeypatch):
 
 def test_a_program_and_a_page_get_the_same_answers(picture, monkeypatch):
     monkeypatch.setattr(load, "EXAMPLES", Path(picture).parent)
-    demo = build(FakeWorker(answer=lambda name: f"<b>{name}</b>  & more"), Settings())
-    _, url, _ = launch(demo, Settings(), prevent_thread_lock=True, quiet=True, server_port=None)
-    try:
+    with served(FakeWorker(answer=lambda name: f"<b>{name}</b>  & more")) as url:
         question = (Path(picture).name, "Where is it?")
         page, program = load.page(url), load.program(url)
-        assert (
-            page(question)
-            == program(question)
-            == ["<b>vanilla</b> & more", "<b>visionzip</b> & more"]
-        )
+        answers = ["<b>vanilla</b> & more", "<b>visionzip</b> & more"]
+        assert page(question) == program(question) == answers
         with pytest.raises(RuntimeError, match="question is empty"):
             page((question[0], " "))
-    finally:
-        demo.close()
 
 
 def gauged(megabytes, queue):

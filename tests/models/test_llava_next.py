@@ -29,7 +29,7 @@ from models.families.chat import load_tokenizer
 from models.families.llava_video import LlavaVideoAdapter
 from models.loading import load_card
 from pruning.methods import create
-from tests.models.hub import PINPOINTS, save_json
+from tests.models.hub import PINPOINTS
 from tests.models.llava_next import CONFIG, TOWER, original_tensors, save_original
 from tests.models.test_exactness import assert_equal
 from tests.tiny import clip, picture

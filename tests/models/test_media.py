@@ -132,16 +132,10 @@ def png_header(width: int, height: int) -> bytes:
 REFUSED = {
     "empty.png": (b"", "not a supported picture or clip"),
     "text.jpg": (b"not a picture at all", "not a supported picture or clip"),
-    "page.svg": (
-        b"<svg xmlns='http://www.w3.org/2000/svg'/>",
-        "not a supported picture or clip",
-    ),
+    "page.svg": (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "not a supported picture or clip"),
     "figure.eps": (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "not a supported picture"),
     "hollow.png": (png_header(100, 100), "damaged"),
-    "large.png": (
-        png_header(10_000, 5_001),
-        "5001 pixels, 50.0 megapixels; the limit is 50",
-    ),
+    "large.png": (png_header(10_000, 5_001), "5001 pixels, 50.0 megapixels; the limit is 50"),
     "larger.png": (png_header(12_000, 10_000), "megapixels"),
     "bomb.png": (png_header(60_000, 60_000), "megapixels"),
 }
@@ -174,8 +168,7 @@ def test_a_truncated_picture_is_refused(tmp_path: Path, suffix: str, share: floa
 
 
 @pytest.mark.parametrize(
-    "path",
-    ["https://example.org/cat.jpg", "file:///etc/passwd", "data:video/mp4;base64,AAAA"],
+    "path", ["https://example.org/cat.jpg", "file:///etc/passwd", "data:video/mp4;base64,AAAA"]
 )
 @pytest.mark.security
 def test_an_address_is_not_fetched(path: str) -> None:

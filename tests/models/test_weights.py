@@ -112,32 +112,12 @@ def replace_by(text: str) -> Callable[[Path], None]:
 @pytest.mark.parametrize(
     ("name", "harm", "sentence"),
     [
-        (
-            "model-00002-of-*",
-            Path.unlink,
-            "without model-00002-of-.*; download the rest",
-        ),
-        (
-            "tokenizer_config.json",
-            Path.unlink,
-            "downloaded, without tokenizer_config.json",
-        ),
-        (
-            "model.safetensors.index.json",
-            replace_by("{"),
-            "partly downloaded, without model.saf",
-        ),
-        (
-            "model-00001-of-*",
-            cut,
-            r"model-00001-of-\S+ of LLaVA-1.5 7B is damaged \(.*again",
-        ),
+        ("model-00002-of-*", Path.unlink, "without model-00002-of-.*; download the rest"),
+        ("tokenizer_config.json", Path.unlink, "downloaded, without tokenizer_config.json"),
+        ("model.safetensors.index.json", replace_by("{"), "partly downloaded, without model.saf"),
+        ("model-00001-of-*", cut, r"model-00001-of-\S+ of LLaVA-1.5 7B is damaged \(.*again"),
         ("model-00001-of-*", replace_by("version https://git-lfs"), "is damaged"),
-        (
-            "config.json",
-            replace_by("{"),
-            "config.json of LLaVA-1.5 7B is damaged; download",
-        ),
+        ("config.json", replace_by("{"), "config.json of LLaVA-1.5 7B is damaged; download"),
         ("config.json", replace_by("{}"), "is a none, wanted a LlavaForCond"),
         (
             "config.json",
