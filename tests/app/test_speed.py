@@ -14,11 +14,7 @@ from tests.tiny import tiny_onevision
 
 pytestmark = pytest.mark.slow
 
-NO_RATIO = {
-    "vanilla": 1.0,
-    "generate": 1.0,
-    "ratio": 1.0,
-}  # not measured here: a random model never stops
+NO_RATIO = dict.fromkeys(("vanilla", "generate", "ratio"), 1.0)  # a random model never stops
 
 
 @pytest.fixture

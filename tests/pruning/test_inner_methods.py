@@ -125,10 +125,6 @@ def test_feather_protects_its_grid_once() -> None:
     assert not torch.equal(first, later)
 
 
-def test_feather_ignores_the_distance_to_the_question() -> None:
-    assert create("feather").needs.llm_rope is False
-
-
 def test_coordinates_depend_on_places_only() -> None:
     method, view = create("ivcprune"), seen("ivcprune", 40)
     other = replace(view, values=random(*view.values.shape, seed=99))
