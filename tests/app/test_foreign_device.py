@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator
 from functools import lru_cache
 
@@ -10,15 +11,16 @@ import torch
 from torch import nn
 
 from app.__main__ import main
-from app.measure.gpu.foreign import FOREIGN, MixedDevicesError, foreign_device, move
-from app.measure.gpu.launches import PHASES, Watch, abroad, counted, steps
+from app.measure.gpu.foreign import FOREIGN, SYNC, MixedDevicesError, foreign_device, move
+from app.measure.gpu.launches import PHASES, Watch, abroad, counted, profiled, steps
 from models.engine import guide
 from models.engine.base import Adapter
 from models.engine.pipeline import Lane
+from models.families.llava import LlavaAdapter
 from pruning.base import CompressionMethod
 from pruning.methods import METHODS, create
 from tests.cases import CASES
-from tests.tiny import SETTINGS, Setting, prefilled
+from tests.tiny import SETTINGS, Setting, picture, prefilled, tiny_llava
 
 PER_TOKEN = 2  # the choice comes to the host, and goes back to be embedded
 
@@ -155,6 +157,24 @@ def test_views_launch_nothing_and_a_matrix_product_one_kernel() -> None:
         assert not tally.launches.total()
         layer(x)
     assert tally.launches.total() == 1
+
+
+def test_on_cuda_the_waits_that_torch_reports_are_counted(monkeypatch) -> None:
+    """The profiler itself runs; the functions that need CUDA do nothing."""
+    for name in ("synchronize", "set_sync_debug_mode"):
+        monkeypatch.setattr(torch.cuda, name, lambda *_: None)
+    project = LlavaAdapter.project
+
+    def project_and_wait(adapter: LlavaAdapter, features: torch.Tensor) -> torch.Tensor:
+        warnings.warn(SYNC, stacklevel=2)
+        return project(adapter, features)
+
+    monkeypatch.setattr(LlavaAdapter, "project", project_and_wait)
+    tally = profiled(tiny_llava(), picture(), create("fastv", retention_ratio=0.5), 2)
+    ((phase, _, place), times), *rest = tally.syncs.items()
+    assert (phase, times, rest) == ("prefill", 1, [])
+    assert place.startswith("tests/app/test_foreign_device.py:")
+    assert set(tally.launches) >= set(PHASES)
 
 
 def test_the_command_prints_launches_and_waits_of_each_method_by_phase(capsys) -> None:

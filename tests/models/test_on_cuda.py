@@ -1,4 +1,4 @@
-"""What needs CUDA: exactness and the engine's laws. `make gpu` runs these among its checks."""
+"""Exactness and the laws of the engine on CUDA: `make gpu` runs them among its checks."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ each_setting = pytest.mark.parametrize("setting", SETTINGS, ids=lambda setting: 
 
 @lru_cache
 def on_cuda(model: Callable[..., Any], dtype: torch.dtype) -> Adapter:
-    """A tiny model of tests/tiny.py, made anew: the CPU's tests share theirs."""
+    """A tiny model of its own on CUDA: the tests on the CPU share theirs."""
     adapter = model.__wrapped__(dtype)  # type: ignore[attr-defined]
     adapter.model.to("cuda")
     return adapter
@@ -41,7 +41,7 @@ def decoded(
     dtype: torch.dtype = torch.float32,
     new_tokens: int = NEW_TOKENS,
 ) -> Lane:
-    """A lane that has answered on CUDA, or is about to where `new_tokens` is 0."""
+    """A lane on CUDA after `new_tokens` of decode."""
     lane = Lane(on_cuda(setting.model, dtype), setting.upload(), QUESTION, case.create())
     for step in (lane.read, lane.encode, lane.compress, lane.prefill):
         step()

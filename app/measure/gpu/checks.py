@@ -6,6 +6,7 @@ method's arithmetic, not from the model's.
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -135,6 +136,7 @@ class Outcomes:
 
 def marked_tests(seconds: float) -> dict[str, Any]:
     """The tests that need CUDA: vanilla is `generate`, and the laws, on the device."""
+    os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"  # other plug-ins of that machine
     import pytest
 
     outcomes = Outcomes(seconds - RESERVE)

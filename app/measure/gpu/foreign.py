@@ -1,10 +1,10 @@
-"""A pretended device: finds device mistakes and counts host syncs on a machine without a GPU.
+"""A pretended device: finds device mistakes and counts host waits on a machine without a GPU.
 
-A `Foreign` tensor claims to lie on another device, while the CPU computes its numbers. Inside
-`foreign_device()` an operation that mixes it with tensors of the host raises, as CUDA would, and
-every operation that would launch a kernel or make the host wait is counted in a `Tally`.
+A `Foreign` tensor claims to lie on another device; the CPU computes its numbers. Inside
+`foreign_device()` an operation that mixes it with tensors of the host raises, as on CUDA, and a
+`Tally` counts every operation that would launch a kernel or make the host wait.
 
-The device calls itself "meta": torch accepts that name everywhere without a backend behind it.
+The name of the device is "meta": torch accepts it everywhere and needs no backend for it.
 """
 
 from __future__ import annotations
@@ -28,14 +28,15 @@ FOREIGN = torch.device("meta")
 ROOT = f"{Path(__file__).resolve().parents[3]}/"
 INDEXING = {"index", "index_put", "index_put_", "_index_put_impl_", "_unsafe_index"}
 COPYING = {"copy_", "_to_copy"}
-STRICT = {"cat", "stack"}  # take no number of the host, though most operations do
-WAITING = {  # the host must know a value, or a size that depends on values
+STRICT = {"cat", "stack"}  # refuse a number of the host, which most operations take
+WAITING = {  # the host reads a value, or a size that depends on values
     *("_local_scalar_dense", "nonzero", "masked_select", "bincount", "is_nonzero", "equal"),
     *("_unique", "_unique2", "unique_dim", "unique_consecutive", "repeat_interleave"),
-    *("_coalesce", "_sparse_mm"),  # sparse indices are sorted, and their number is read
+    *("_coalesce", "_sparse_mm"),  # sort sparse indices and read their number
 }
 ALLOCATING = {"empty", "empty_like", "empty_strided", "new_empty", "new_empty_strided"}
 FREE = {"detach", "alias", "lift_fresh", "_unsafe_view", "_reshape_alias"}
+SYNC = "called a synchronizing CUDA operation"  # the warning of torch
 WHOLE = ("linear", "scaled_dot_product_attention")
 
 
@@ -45,11 +46,11 @@ class MixedDevicesError(RuntimeError):
 
 @dataclass
 class Tally:
-    """What would have happened on a GPU, by phase; phases are named by `phase`."""
+    """Launches and waits that would have happened on a GPU, by phase."""
 
     now: str = ""
     launches: Counter[str] = field(default_factory=Counter)  # phase -> operations
-    # (phase, operation, "file:line") -> times that the host would have waited
+    # (phase, operation, "file:line") -> waits
     syncs: Counter[tuple[str, str, str]] = field(default_factory=Counter)
 
     @contextmanager
@@ -61,19 +62,24 @@ class Tally:
     def wait(self, operation: str) -> None:
         self.syncs[self.now, operation, place()] += 1
 
+    def count_warning(self, message: Any, *_: Any) -> None:
+        """Counts a wait that torch reports on CUDA; in place of `warnings.showwarning`."""
+        if SYNC in f"{message}":
+            self.wait("wait")
+
     def syncs_of(self, phase: str) -> int:
         return sum(count for (when, *_), count in self.syncs.items() if when == phase)
 
 
 class Foreign(torch.Tensor):
-    """A tensor whose numbers lie in `held`, on the CPU, and which says it lies elsewhere."""
+    """A tensor with its numbers in `held`, on the CPU; its `device` is the foreign one."""
 
     held: Tensor
     __torch_function__ = torch._C._disabled_torch_function_impl
 
     @staticmethod
     def __new__(cls, held: Tensor) -> Foreign:
-        made: Foreign = Tensor._make_wrapper_subclass(
+        tensor: Foreign = Tensor._make_wrapper_subclass(
             cls,
             held.shape,
             strides=held.stride(),
@@ -81,11 +87,11 @@ class Foreign(torch.Tensor):
             dtype=held.dtype,
             device=FOREIGN,
         )
-        made.held = held
-        return made
+        tensor.held = held
+        return tensor
 
     def __getitem__(self, index: Any) -> Tensor:
-        if isinstance(index, list):  # torch would make a tensor of it on "meta", and lose it
+        if isinstance(index, list):  # torch itself would lose its numbers on "meta"
             index = torch.tensor(index)
         return super().__getitem__(index)
 
@@ -97,12 +103,12 @@ class Foreign(torch.Tensor):
 
     @classmethod
     def __torch_dispatch__(cls, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        """Outside of `foreign_device()`: the same, and nobody counts."""
+        """Outside of `foreign_device()`: the same without a count."""
         return _Operations(Tally()).__torch_dispatch__(func, types, args, kwargs)
 
 
 def move(module: nn.Module) -> None:
-    """Put weights and buffers of a module on the foreign device, for good."""
+    """Moves the weights and buffers of a module to the foreign device, in place."""
     for each in module.modules():
         for name, weight in each._parameters.items():
             if weight is not None and not isinstance(weight, Foreign):
@@ -114,7 +120,7 @@ def move(module: nn.Module) -> None:
 
 @contextmanager
 def foreign_device() -> Iterator[Tally]:
-    """Operations in here are watched and counted."""
+    """Checks and counts the operations inside."""
     tally = Tally()
     with ExitStack() as stack:
         for name in ("tensor", "as_tensor"):
@@ -127,20 +133,20 @@ def foreign_device() -> Iterator[Tally]:
 
 
 def _maker(make: Callable[..., Tensor]) -> Callable[..., Tensor]:
-    """`torch.tensor`, which loses the data on the way to "meta": first on the CPU, then over."""
+    """`torch.tensor` for the foreign device: on "meta" itself it would lose the data."""
 
-    def made(data: Any, *args: Any, device: Any = None, **options: Any) -> Tensor:
+    def make_on(data: Any, *args: Any, device: Any = None, **options: Any) -> Tensor:
         if not _is_foreign(device):
             return make(data, *args, device=device, **options)
         return make(data, *args, **options).to(FOREIGN)
 
-    return made
+    return make_on
 
 
 def _whole(run: Callable[..., Tensor], tally: Tally) -> Callable[..., Tensor]:
-    """A function that CUDA runs as one kernel, but torch in many operations on "meta"."""
+    """A function that is one kernel on CUDA, and many operations on "meta"."""
 
-    def ran(*args: Any, **options: Any) -> Tensor:
+    def run_whole(*args: Any, **options: Any) -> Tensor:
         found: list[Tensor] = []
         held = [_held(each, found) for each in args]
         named = {name: _held(each, found) for name, each in options.items()}
@@ -152,11 +158,11 @@ def _whole(run: Callable[..., Tensor], tally: Tally) -> Callable[..., Tensor]:
             outcome = run(*held, **named)
         return Foreign(outcome)
 
-    return ran
+    return run_whole
 
 
 def place() -> str:
-    """The file and line of the project that is being run, this file left out."""
+    """The innermost file and line of the project on the stack, without this file."""
     frame: Any = sys._getframe(1)
     while frame is not None:
         name = frame.f_code.co_filename
@@ -177,7 +183,7 @@ class _Operations(TorchDispatchMode):
         plain = [_held(each, found) for each in args]
         named = {name: _held(each, found) for name, each in kwargs.items()}
         is_foreign = any(isinstance(each, Foreign) or each.is_sparse for each in found)
-        name, launches, changes = _known(func)
+        name, launches, changes = _facts_of(func)
         if is_foreign:
             _check(name, args, found)
             self._count_waits(name, args)
@@ -193,7 +199,7 @@ class _Operations(TorchDispatchMode):
         outcome = func(*plain, **named)
         if changes:
             return kwargs.get("out", args[0])
-        return _claimed(outcome) if is_foreign else outcome
+        return _as_foreign(outcome) if is_foreign else outcome
 
     def _count_waits(self, name: str, args: Any) -> None:
         if name in WAITING:
@@ -209,26 +215,25 @@ class _Operations(TorchDispatchMode):
 
 
 def _check(name: str, args: Any, found: list[Tensor]) -> None:
-    """Raise where CUDA would: it takes numbers, indices and sources of copies from the host."""
+    """Raises as CUDA does; it takes numbers, indices and sources of copies from the host."""
     if name in COPYING:
         return
     strangers = [each for each in found if not isinstance(each, Foreign) and not each.is_sparse]
     if name in INDEXING and isinstance(args[0], Foreign):
         strangers = [each for each in args[2:3] if not isinstance(each, Foreign)]
-    if any(each.dim() or name in STRICT or name in INDEXING for each in strangers if each.dim()):
-        raise MixedDevicesError(f"{name} of two devices at {place()}")
-    if strangers and (name in STRICT or (name in INDEXING and strangers[0] is args[0])):
+    is_base = name in INDEXING and strangers and strangers[0] is args[0]
+    if any(each.dim() for each in strangers) or (strangers and (name in STRICT or is_base)):
         raise MixedDevicesError(f"{name} of two devices at {place()}")
 
 
 def _fills(name: str, args: Any) -> bool:
-    """Whether `x[mask] = number`: CUDA fills without counting the mask."""
+    """Whether this is `x[mask] = number`: CUDA fills without counting the mask."""
     return name != "index" and len(args) > 2 and args[2].numel() == 1
 
 
 @cache
-def _known(func: Any) -> tuple[str, bool, bool]:
-    """An operation's name, whether it launches a kernel, and whether it changes an argument."""
+def _facts_of(func: Any) -> tuple[str, bool, bool]:
+    """The name of an operation, whether it launches a kernel, whether it changes an argument."""
     name = func.name().split("::")[1].split(".")[0]
     launches = not (func.is_view or name in ALLOCATING | FREE or name == "_local_scalar_dense")
     return name, launches, func._schema.is_mutable
@@ -239,7 +244,7 @@ def _is_foreign(device: Any) -> bool:
 
 
 def _held(value: Any, found: list[Tensor]) -> Any:
-    """The value with the CPU's tensors in place of foreign ones; every tensor joins `found`."""
+    """The value with the CPU's tensors in place of foreign ones; `found` collects all tensors."""
     if isinstance(value, Tensor):
         found.append(value)
         return value.held if isinstance(value, Foreign) else value
@@ -248,10 +253,10 @@ def _held(value: Any, found: list[Tensor]) -> Any:
     return value
 
 
-def _claimed(value: Any) -> Any:
-    """An outcome as one of the foreign device; sparse tensors stay, and count as foreign."""
+def _as_foreign(value: Any) -> Any:
+    """A result as foreign tensors; sparse tensors stay as they are and count as foreign."""
     if isinstance(value, Tensor):
         return value if value.is_sparse else Foreign(value)
     if isinstance(value, list | tuple):
-        return type(value)(_claimed(each) for each in value)
+        return type(value)(_as_foreign(each) for each in value)
     return value

@@ -1,8 +1,8 @@
-"""What a lane asks of a GPU: kernels that it launches, and times that the host waits for it.
+"""Counts a lane's kernel launches, and the times that the host waits for the GPU.
 
-On CUDA the profiler counts kernels, and torch itself reports each wait. Elsewhere the model claims
-to lie on a foreign device (see foreign.py), and operations that would launch a kernel are counted:
-one such operation may be several kernels, or a part of one.
+On CUDA the profiler counts kernels, and torch reports each wait. Elsewhere the model claims to lie
+on a foreign device (see foreign.py), and operations that would launch a kernel are counted: one
+such operation may be several kernels, or a part of one.
 """
 
 from __future__ import annotations
@@ -28,13 +28,12 @@ from models.uploads.media import Media
 from pruning.base import CompressionMethod
 
 PHASES = ("encode", "compress", "prefill", "decode")
-SYNC = "called a synchronizing CUDA operation"  # as torch words its warning
 COUNTED = "operations that would launch a kernel, counted on the CPU"
 PROFILED = "kernels, counted by the profiler"
 
 
 class Watch(Stopwatch):
-    """A lane's clock that tells a tally which phase runs. A foreign tensor bears no inference."""
+    """Runs each phase of a lane inside a context. Foreign tensors do not work in inference mode."""
 
     def __init__(self, around: Callable[[str], AbstractContextManager[None]]) -> None:
         super().__init__(torch.device("cpu"))
@@ -47,7 +46,7 @@ class Watch(Stopwatch):
 
 
 def abroad(adapter: Any) -> Any:
-    """A copy of the adapter, whose model lies on the foreign device."""
+    """A copy of the adapter with its model on the foreign device."""
     model = copy.deepcopy(adapter.model)
     move(model)
     return replace(adapter, model=model)
@@ -72,7 +71,7 @@ def counted(adapter: Adapter, media: Media, method: CompressionMethod, new_token
 
 
 def profiled(adapter: Adapter, media: Media, method: CompressionMethod, new_tokens: int) -> Tally:
-    """One lane on CUDA, after one that warms up."""
+    """One lane on CUDA, after one to warm up."""
     steps(Lane(adapter, media, QUESTION, method), new_tokens)
     tally, lane = Tally(), Lane(adapter, media, QUESTION, method)
     lane.watch = Watch(partial(_profiled_phase, tally))
@@ -84,8 +83,9 @@ def profiled(adapter: Adapter, media: Media, method: CompressionMethod, new_toke
 def _profiled_phase(tally: Tally, phase: str) -> Iterator[None]:
     torch.cuda.synchronize()
     activities = [ProfilerActivity.CPU, ProfilerActivity.CUDA]
-    with profile(activities=activities) as recorded, warnings.catch_warnings(record=True) as told:
+    with profile(activities=activities) as recorded, tally.phase(phase), warnings.catch_warnings():
         warnings.simplefilter("always")
+        warnings.showwarning = tally.count_warning  # called inside the operation that waits
         torch.cuda.set_sync_debug_mode("warn")
         try:
             yield
@@ -93,13 +93,10 @@ def _profiled_phase(tally: Tally, phase: str) -> Iterator[None]:
             torch.cuda.set_sync_debug_mode("default")
         torch.cuda.synchronize()
     tally.launches[phase] += len(kernels(recorded))
-    for each in told:
-        if SYNC in f"{each.message}":
-            tally.syncs[phase, "wait", f"{each.filename}:{each.lineno}"] += 1
 
 
 def kernels(recorded: Any) -> list[Any]:
-    """The events of a profile that ran on the GPU, copies and fills of memory left out."""
+    """The GPU events of a profile, without copies and fills of memory."""
     on_gpu = [event for event in recorded.events() if "cuda" in str(event.device_type).lower()]
     return [event for event in on_gpu if not event.name.startswith(("Memcpy", "Memset"))]
 
