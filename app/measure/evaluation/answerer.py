@@ -113,9 +113,9 @@ class Decoding:
         sampled = options.get("do_sample") is not False
         temperature = float(options.get("temperature") or 0) if sampled else 0.0
         if (options.get("num_beams") or 1) > 1:
-            raise ValueError(f"num_beams is {options['num_beams']}, wanted 1: no beams here.")
+            raise ValueError(f"num_beams is {options['num_beams']}, wanted 1: no beam search.")
         if temperature and (options.get("top_p") or 1) < 1:
-            raise ValueError(f"top_p is {options['top_p']}, wanted 1: no nucleus here.")
+            raise ValueError(f"top_p is {options['top_p']}, wanted 1: no nucleus sampling.")
         until = options.get("until") or ()
         stops = (until,) if isinstance(until, str) else tuple(until)
         most = int(options.get("max_new_tokens") or MAX_NEW_TOKENS)

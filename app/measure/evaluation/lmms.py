@@ -25,7 +25,7 @@ class TokenScope(lmms):
     def __init__(self, batch_size: Any = 1, max_batch_size: Any = None, **arguments: Any) -> None:
         super().__init__()
         if str(batch_size) != "1":
-            raise ValueError(f"The batch size is {batch_size}, wanted 1: questions are put singly.")
+            raise ValueError(f"The batch size is {batch_size}, wanted 1 question at a time.")
         self.answerer = answerer(**arguments)
 
     def generate_until(self, requests: Sequence[Instance]) -> list[str]:
@@ -56,10 +56,10 @@ class TokenScope(lmms):
         )
 
     def loglikelihood(self, requests: Sequence[Instance]) -> list[tuple[float, bool]]:
-        raise ValueError(_unsupported("rates no given answers"))
+        raise ValueError(_unsupported("does not score given answers"))
 
     def generate_until_multi_round(self, requests: Sequence[Instance]) -> list[str]:
-        raise ValueError(_unsupported("asks no second question"))
+        raise ValueError(_unsupported("does not ask in several rounds"))
 
 
 def register() -> None:
@@ -69,7 +69,7 @@ def register() -> None:
 
 
 def _unsupported(why: str) -> str:
-    return f"TokenScope answers a question in words and {why}: choose a task of generate_until."
+    return f"TokenScope generates answers and {why}: choose a task of generate_until."
 
 
 def _log(method: str, replies: Sequence[Reply]) -> None:
