@@ -159,6 +159,7 @@ def test_views_launch_nothing_and_a_matrix_product_one_kernel() -> None:
     assert tally.launches.total() == 1
 
 
+@pytest.mark.filterwarnings("ignore::UserWarning")
 def test_on_cuda_the_waits_that_torch_reports_are_counted(monkeypatch) -> None:
     """The profiler itself runs; the functions that need CUDA do nothing."""
     for name in ("synchronize", "set_sync_debug_mode"):
