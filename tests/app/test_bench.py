@@ -80,7 +80,7 @@ def test_one_refusal_refuses_the_lane():
     assert (row.refused, row.smallest, row.measured_ratio) == ("too low", 0.3, None)
 
 
-def test_the_table_has_a_line_a_row_and_a_refusal_in_words():
+def test_the_table_has_a_line_for_each_row_and_the_reason_of_a_refusal():
     rows = [
         bench.asdict(bench.summarize("ttm", create("ttm", retention_ratio=0.25), [answer()])),
         bench.asdict(bench.Row("fastv", 0.05, refused="too low")),

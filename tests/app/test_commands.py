@@ -67,7 +67,7 @@ def test_compare_composes_parts_and_its_record_says_what_ran(tmp_path, capsys, m
     assert paper.trace.average == pytest.approx(0.3, abs=1 / 36)
 
 
-def test_a_question_outside_what_the_model_was_trained_on_is_said_before_the_answers(
+def test_a_question_outside_the_training_has_a_warning_before_the_answers(
     tmp_path, capsys, monkeypatch
 ):
     monkeypatch.setattr(local, "load", lambda name, device, dtype: tiny_llava())
@@ -191,7 +191,7 @@ def test_a_model_whose_weights_are_not_here_is_one_sentence_and_exit_status_2(
     assert "\n" not in said
 
 
-def test_answers_of_random_weights_are_said_to_be_noise(tmp_path, monkeypatch, capsys):
+def test_answers_of_random_weights_have_a_warning(tmp_path, monkeypatch, capsys):
     hub_cache.give_cache(tmp_path, monkeypatch)
     arguments = ["--model", "llava-1.5-7b@random", "--max-new-tokens", "2", "--methods", "nuwa"]
     assert main(["compare", example()[0], "Where?", *arguments, "--retention", "0.5"]) == 0

@@ -176,7 +176,7 @@ def test_the_table_of_clips_sets_each_lane_beside_flashvid_of_its_numbering():
     assert (best["moving"]["mean"], best["still"]["mean"]) == (1, 0)
 
 
-def test_what_moves_is_told_by_the_clip_and_not_by_the_question_that_gives_it_away():
+def test_the_clip_decides_whether_an_object_moves():
     moved = {True: 0, False: 0}
     for clip, question in clip_questions.evaluation_questions(60, 500):
         moves = answers.moves(clip, question)

@@ -60,7 +60,7 @@ def test_a_full_disk_is_reported_enables_the_button_and_leaves_no_partial_file(t
     assert NOT_WRITTEN not in ran.stderr
 
 
-def test_a_file_that_cannot_be_written_is_told_on_the_page_and_no_older_one_comes(
+def test_the_page_reports_a_file_that_cannot_be_written_and_offers_no_older_one(
     chromium, monkeypatch
 ):
     def fill(*_):

@@ -34,7 +34,7 @@ def found(whole: Image.Image, part: Image.Image, left: int, top: int) -> bool:
     return bool((np.asarray(whole.crop(box)) == np.asarray(part)).all())
 
 
-def test_a_run_is_told_by_its_counts() -> None:
+def test_the_notes_of_a_run_are_its_counts() -> None:
     run = Run("Nüwa", 1 / 9, FASTV)
     assert run.heading == "Nüwa · 11.1 %"
     assert run.notes == ("64 kept, 0 merged", "512 dropped, 16.7 % run")
@@ -46,7 +46,7 @@ def test_the_font_of_captions_has_every_letter_of_every_title() -> None:
         assert bytes(font(40).getmask(letter)) != bytes(missing), letter
 
 
-def test_a_refusal_is_told_by_the_smallest_ratio_with_a_picture_or_without() -> None:
+def test_the_notes_of_a_refusal_name_the_smallest_ratio() -> None:
     assert Run("FastV", 1 / 9, FASTV, 0.1301).notes == ("refused, so 13.1 %:", "64 kept, 0 merged")
     assert Run("FastV", 1 / 9, None, 0.1301).notes == ("refused: 13.1 % at least",)
 

@@ -77,7 +77,7 @@ def test_the_tab_follows_the_model_and_then_changes_nothing():
     assert again == {follow.form.kind: "video"}
 
 
-def test_the_tokens_of_a_picture_or_a_frame_are_told_where_they_are_always_as_many():
+def test_the_form_shows_the_token_count_where_it_is_fixed():
     assert "of 144 visual tokens," in choices.retention_note(0.5, "embedded-image")
     clip = choices.retention_note(0.111, "embedded-video")
     assert "<b>32</b> of 288 visual tokens (8 frames × 36)" in clip
@@ -154,7 +154,7 @@ def test_a_lane_of_the_lab_is_named_by_its_parts_and_an_empty_lane_is_left_out()
     assert lab.composed_names(lanes) == ["nuwa.before+fastv.inner", "nuwa:paper.inner+rpme"]
 
 
-def test_the_lab_follows_the_kind_of_upload_and_its_tab_hides_what_is_said_of_methods():
+def test_the_lab_follows_the_kind_of_upload_and_its_tab_hides_the_notes_on_methods():
     follow = following()
     update = follow.open_tab("video", values(follow, "image", "embedded-image", ["nuwa"]))
     lanes = [tuple(update[part].value for part in lane) for lane in follow.form.lab.lanes]

@@ -68,7 +68,7 @@ def test_a_number_of_frames_out_of_range_is_refused(clip, count):
         read(clip, model="embedded-video", num_frames=count)
 
 
-def test_an_upload_of_the_wrong_kind_is_refused_and_told_what_fits(clip):
+def test_an_upload_of_the_wrong_kind_is_refused_with_the_models_that_fit(clip):
     with pytest.raises(
         ValueError, match=r"takes pictures, and a clip came; choose .*embedded-video"
     ):

@@ -123,20 +123,18 @@ def test_options_are_those_of_the_task_and_greedy_without_them():
 
 
 @pytest.mark.parametrize(
-    ("boxes", "told"),
+    ("boxes", "expected"),
     [
         ("written", "It is at [0.50, 0.25, 0.75, 0.75]"),
         ("picture", "[0.500, 0.125, 0.750, 0.875]"),
     ],
 )
-def test_a_box_stays_as_written_or_is_told_on_the_picture_without_its_padding(
-    boxes, told, monkeypatch
-):
+def test_a_box_stays_as_written_or_becomes_fractions_of_the_picture(boxes, expected, monkeypatch):
     """The picture is 90 x 60: a sixth of the square lies above it, and a sixth below."""
     written = "It is at [0.50, 0.25, 0.75, 0.75]"
     monkeypatch.setattr(LlavaAdapter, "to_text", lambda self, ids: written)
     (answer,) = Answerer(tiny_llava(), GRID, 1, boxes).answer([request()])
-    assert answer.text == told
+    assert answer.text == expected
 
 
 def test_an_answer_without_a_box_stays_as_it_is(monkeypatch):

@@ -77,7 +77,7 @@ def test_answers_are_kept_by_lmms_evals_own_cache_apart_by_method(tiny, tmp_path
     assert len(ran) == 4
 
 
-def test_what_is_no_question_answered_in_words_is_refused(tiny):
+def test_a_task_without_generated_answers_is_refused(tiny):
     model = TokenScope(method="grid")
     asked = [Instance("loglikelihood", (), 0, {"task": "a", "doc_id": 0, "repeats": 1})]
     for refuse in (model.loglikelihood, model.generate_until_multi_round):
@@ -114,7 +114,7 @@ def commands() -> list[str]:
     return re.findall(r"--tasks (\S+)", GUIDE.read_text())
 
 
-def test_every_task_of_the_guide_is_one_of_lmms_evals_that_is_answered_in_words():
+def test_lmms_eval_has_every_task_of_the_guide_with_generated_answers():
     manager = TaskManager(include_path=str(TASKS))
     named = [name for line in commands() for name in line.split(",")]
     assert named
