@@ -69,11 +69,11 @@ faults: .venv/installed-ray .venv/installed-dev
 
 # All stages of the embedded image model, from where they were stopped.
 train-image: .venv/installed
-	$(BIN)/python -m models.embedded.training.image all
+	$(BIN)/python -m models.embedded.training.image all $(if $(DEVICE),--device $(DEVICE))
 
 # The same of the embedded video model, which begins from the image model.
 train-video: .venv/installed
-	$(BIN)/python -m models.embedded.training.video all
+	$(BIN)/python -m models.embedded.training.video all $(if $(DEVICE),--device $(DEVICE))
 
 # How well the embedded models answer with all tokens: as they were trained, and on harder splits.
 HARDER := sizes crowd clutter alike hard

@@ -12,10 +12,11 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.utils.data import DataLoader, IterableDataset
+from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 from tqdm import tqdm
 
 WARMUP = 60  # steps
+ON_CPU, ON_CUDA = (16, 1), (256, 12)  # uploads a step, and processes that draw them
 
 
 class Drawn(IterableDataset):
@@ -25,7 +26,10 @@ class Drawn(IterableDataset):
         self.make, self.first, self.last = make, first, last
 
     def __iter__(self) -> Iterator[Any]:
-        for step in range(self.first, self.last):
+        """Each of several workers makes every n-th batch; the loader takes them in order."""
+        worker = get_worker_info()
+        first, stride = (worker.id, worker.num_workers) if worker else (0, 1)
+        for step in range(self.first + first, self.last, stride):
             yield self.make(step)
 
 
@@ -74,15 +78,20 @@ def fit(
     rate: float,
     folder: Path,
     name: str,
+    device: str = "cpu",
     workers: int = 1,
     save_every: int = 100,
 ) -> None:
-    """Run to `steps`, from the last checkpoint in `folder` if there is one; one log line in ten."""
+    """Run to `steps`, from the last checkpoint in `folder` if there is one; one log line in ten.
+
+    `loss` runs in bfloat16 and with `device` as the default device of new tensors.
+    """
     folder.mkdir(parents=True, exist_ok=True)
+    module.to(device)
     checkpoint, log = folder / f"{name}.pt", folder / f"{name}.jsonl"
     optimiser, first, spent = Optimiser(module, rate, steps), 0, 0.0
     if checkpoint.exists():
-        state = torch.load(checkpoint, weights_only=True)
+        state = torch.load(checkpoint, weights_only=True, map_location="cpu")
         module.load_state_dict(state["module"])
         optimiser.load_state_dict(state["optimiser"])
         first, spent = state["step"], state["seconds"]
@@ -96,8 +105,8 @@ def fit(
     bar = tqdm(loader, total=steps, initial=first, desc=name, mininterval=5)
     for step, batch in enumerate(bar, start=first):
         torch.manual_seed(step)
-        with torch.autocast("cpu", torch.bfloat16):
-            value, shown = loss(batch, step)
+        with torch.device(device), torch.autocast(device, torch.bfloat16):
+            value, shown = loss(moved(batch, device), step)
         value.backward()
         optimiser.step(step)
         if step % 10 == 0 or step == steps - 1:
@@ -107,6 +116,15 @@ def fit(
             bar.set_postfix({k: f"{v:.3f}" for k, v in (line | shown).items() if k != "step"})
         if (step + 1) % save_every == 0 or step == steps - 1:
             save(checkpoint, module, optimiser, step + 1, time.perf_counter() - start)
+
+
+def moved(batch: Any, device: str) -> Any:
+    """A batch of tensors, in dicts or sequences, on the device."""
+    if isinstance(batch, dict):
+        return {key: moved(part, device) for key, part in batch.items()}
+    if isinstance(batch, list | tuple):  # the loader makes lists of tuples
+        return [moved(part, device) for part in batch]
+    return batch.to(device, non_blocking=True)
 
 
 def save(
@@ -120,7 +138,8 @@ def save(
 
 def weights_in(checkpoint: Path) -> dict[str, Tensor]:
     """What `fit` left of the module."""
-    weights: dict[str, Tensor] = torch.load(checkpoint, weights_only=True)["module"]
+    state = torch.load(checkpoint, weights_only=True, map_location="cpu")
+    weights: dict[str, Tensor] = state["module"]
     return weights
 
 
@@ -129,7 +148,12 @@ def run_stages(
 ) -> None:
     """The command line of a training: one of its stages, or all in order."""
     parser.add_argument("stage", choices=[*stages, "all"])
+    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    parser.add_argument("--batch", type=int, help="uploads a step; default: 16, or 256 on CUDA")
+    parser.add_argument("--workers", type=int, help="processes that draw; default: 1, 12 on CUDA")
     options = parser.parse_args()
+    batch, workers = ON_CUDA if options.device.startswith("cuda") else ON_CPU
+    options.batch, options.workers = options.batch or batch, options.workers or workers
     for stage, train in stages.items():
         if options.stage in (stage, "all"):
             train(options)

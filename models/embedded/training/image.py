@@ -21,14 +21,15 @@ from models.embedded.training.fit import fit, run_stages, weights_in
 from models.embedded.world.scenes import draw_scene, training_seed
 
 ROOT = Path(__file__).resolve().parents[3]
-ENCODER_BATCH, ANSWER_BATCH = 32, 16
 RESET = 0.5  # share of pictures whose [CLS] starts anew before the layer that methods read
 
 
-def perception_batch(step: int, *, seed: int) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+def perception_batch(
+    step: int, *, size: int, seed: int
+) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
     """(B, H, W, 3) uint8 and its labels."""
-    first = step * ENCODER_BATCH + seed * 10**8
-    scenes = [draw_scene(training_seed(first + i)) for i in range(ENCODER_BATCH)]
+    first = step * size + seed * 10**8
+    scenes = [draw_scene(training_seed(first + i)) for i in range(size)]
     truths = [perception.labels(scene) for scene in scenes]
     stacked = {key: torch.stack([truth[key] for truth in truths]) for key in truths[0]}
     return torch.from_numpy(np.stack([scene.picture for scene in scenes])), stacked
@@ -57,11 +58,13 @@ def train_encoder(options: argparse.Namespace) -> None:
         perceiver.tower.load_state_dict(_saved(options.begin).model.vision_tower.state_dict())
     fit(
         perceiver,
-        partial(perception_batch, seed=options.seed),
+        partial(perception_batch, size=2 * options.batch, seed=options.seed),
         perceiver.loss,
         steps=options.encoder_steps,
         rate=2e-3,
         folder=options.work,
+        device=options.device,
+        workers=options.workers,
         name="encoder",
     )
 
@@ -82,11 +85,13 @@ def train_answers(options: argparse.Namespace) -> None:
     student = student_of(options, options.answer_steps)
     fit(
         student,
-        partial(answering.batch, size=ANSWER_BATCH, seed=options.seed),
+        partial(answering.batch, size=options.batch, seed=options.seed),
         student.loss,
         steps=options.answer_steps,
         rate=1.5e-3,
         folder=options.work,
+        device=options.device,
+        workers=options.workers,
         name="answers",
     )
 

@@ -20,8 +20,6 @@ from models.embedded.training import perception, watching
 from models.embedded.training.fit import fit, run_stages, weights_in
 from models.embedded.training.image import ROOT, perception_batch
 
-CLIP_BATCH = 16
-
 
 class Seer(torch.nn.Module):
     """The encoder with the head that teaches it."""
@@ -48,11 +46,13 @@ def train_encoder(options: argparse.Namespace) -> None:
     seer = Seer(picture_model(options), options.seed)
     fit(
         seer,
-        partial(perception_batch, seed=options.seed + 50),
+        partial(perception_batch, size=2 * options.batch, seed=options.seed + 50),
         seer.loss,
         steps=options.encoder_steps,
         rate=1e-3,
         folder=options.work,
+        device=options.device,
+        workers=options.workers,
         name="encoder",
     )
 
@@ -73,11 +73,13 @@ def train_answers(options: argparse.Namespace) -> None:
     watcher = watcher_of(options)
     fit(
         watcher,
-        partial(watching.batch, size=CLIP_BATCH, seed=options.seed),
+        partial(watching.batch, size=options.batch, seed=options.seed),
         watcher.loss,
         steps=options.answer_steps,
         rate=1.5e-3,
         folder=options.work,
+        device=options.device,
+        workers=options.workers,
         name="answers",
     )
 
