@@ -23,6 +23,7 @@ POLICIES: dict[str, dict[str, str]] = {
     "default": {},
     "passive": {"OMP_WAIT_POLICY": "passive"},
     "spin 1000": {"GOMP_SPINCOUNT": "1000"},
+    "both, as set here": {"OMP_WAIT_POLICY": "passive", "GOMP_SPINCOUNT": "1000"},
     "one thread": {"OMP_NUM_THREADS": "1"},
 }
 NAMES = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "OMP_NUM_THREADS")

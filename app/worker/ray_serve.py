@@ -168,7 +168,7 @@ def connect(address: str) -> None:
             "cluster's head, and set RAY_ADDRESS=auto."
         )
     ignored = ["tests", "docs", ".git", ".venv", "out"]
-    waiting = {openmp.NAME: os.environ[openmp.NAME]}  # before a replica brings torch
+    waiting = {name: os.environ[name] for name in openmp.POLICY if name in os.environ}
     if address:
         code = {"working_dir": str(ROOT), "excludes": ignored, "env_vars": waiting}
         options = {"runtime_env": code}

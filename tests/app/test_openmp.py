@@ -10,15 +10,19 @@ from pathlib import Path
 import pytest
 
 from app.measure.openmp import POLICIES, seconds_of, started, table
+from models.openmp import POLICY
 
 ROOT = Path(__file__).resolve().parents[2]
 ENTRIES = ["app/__main__.py", "main.py", "app/measure/gpu/__main__.py"]
-ASK = "import {module}, os, sys; print(os.environ['OMP_WAIT_POLICY'], 'torch' in sys.modules)"
+ASK = (
+    "import {module}, os, sys; "
+    "print(os.environ['OMP_WAIT_POLICY'], os.environ.get('GOMP_SPINCOUNT'), 'torch' in sys.modules)"
+)
 
 
 def answered(module: str, **environment: str) -> list[str]:
     """The policy, and whether torch is there, once a module is imported."""
-    outer = {name: value for name, value in os.environ.items() if name != "OMP_WAIT_POLICY"}
+    outer = {name: value for name, value in os.environ.items() if name not in POLICY}
     done = subprocess.run(
         [sys.executable, "-c", ASK.format(module=module)],
         cwd=ROOT,
@@ -30,12 +34,12 @@ def answered(module: str, **environment: str) -> list[str]:
     return done.stdout.split()
 
 
-def test_waiting_threads_sleep_before_torch_is_there() -> None:
-    assert answered("app.__main__") == ["passive", "False"]
+def test_the_policy_is_set_before_torch_is_imported() -> None:
+    assert answered("app.__main__") == ["passive", "1000", "False"]
 
 
 def test_a_policy_that_is_set_stays() -> None:
-    assert answered("models.openmp", OMP_WAIT_POLICY="active") == ["active", "False"]
+    assert answered("models.openmp", OMP_WAIT_POLICY="active") == ["active", "None", "False"]
 
 
 @pytest.mark.parametrize("entry", ENTRIES)
@@ -48,6 +52,10 @@ def test_every_entry_imports_the_policy_before_the_rest_of_the_project(entry: st
         and line.split()[1].split(".")[0] in ("app", "models", "torch")
     ]
     assert ours[0].startswith("import models.openmp")
+
+
+def test_the_policy_of_the_project_is_measured() -> None:
+    assert POLICIES["both, as set here"] == POLICY
 
 
 def test_the_table_shows_all_loads_of_a_policy_side_by_side() -> None:
