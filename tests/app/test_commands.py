@@ -18,7 +18,10 @@ from tests.app import factory
 from tests.models import hub_cache
 from tests.tiny import tiny_llava, tiny_onevision
 
-checkpoint = pytest.mark.checkpoint
+
+def checkpoint(test):
+    """Runs lanes of an embedded model: these tests take most of the time of this file."""
+    return pytest.mark.checkpoint(pytest.mark.slow(test))
 
 
 def example():

@@ -18,6 +18,8 @@ from pruning.methods import create
 from tests.app.fake_worker import FakeWorker
 from tests.tiny import picture, tiny_llava
 
+pytestmark = pytest.mark.slow
+
 METHODS = ("vanilla", "random", "grid", "pooling", "visionzip")
 
 

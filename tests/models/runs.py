@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from models.engine.pipeline import Lane
+from pruning.base import CompressionMethod
 from tests.cases import ONE_EACH, Case
 from tests.tiny import SETTINGS, Setting, prefilled
 
@@ -23,7 +24,17 @@ RUNS = [
     if setting.runs(case.create())
 ]
 RUNS_WITH_A_RATIO = [run for run in RUNS if run.values[1].has_ratio]
+RUNS_BY_NUMBERING = [  # with its own numbering; with every one if it prunes inside the LLM
+    pytest.param(*run.values, every, id=f"{run.id}-{every}", marks=[*run.marks, *grid])
+    for run in RUNS
+    for every in (False, True)
+    if not every or type(run.values[1].create()).prune is not CompressionMethod.prune
+    for grid in [[pytest.mark.grid] if every and run.values[0].id != QUICK else []]
+]
 each_run = pytest.mark.parametrize(("setting", "case"), RUNS)
+each_run_by_numbering = pytest.mark.parametrize(
+    ("setting", "case", "every_numbering"), RUNS_BY_NUMBERING
+)
 each_run_with_a_ratio = pytest.mark.parametrize(("setting", "case"), RUNS_WITH_A_RATIO)
 
 

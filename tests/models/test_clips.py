@@ -17,6 +17,8 @@ from models.embedded.world.clip_questions import (
 from models.embedded.world.clips import APART, MAX_ACTORS, draw_clip
 from models.embedded.world.sprites import COLOURS
 
+pytestmark = pytest.mark.slow
+
 SEEDS = range(40)
 
 

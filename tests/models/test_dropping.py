@@ -25,7 +25,7 @@ from pruning.positions import place
 from pruning.token_map import TokenMap
 from pruning.tokens import LayerView, VisualTokens
 from tests.cases import Case
-from tests.models.runs import each_run
+from tests.models.runs import each_run_by_numbering
 from tests.tiny import SETTINGS, Setting, prefilled
 
 each_setting = pytest.mark.parametrize("setting", SETTINGS, ids=lambda setting: setting.id)
@@ -252,14 +252,13 @@ def test_dropping_equals_masking(setting: Setting, name: str, kernel: str) -> No
     assert (stepped(lane) - oracle(method, lane)).abs().max() < 1e-5
 
 
-@each_run
+@each_run_by_numbering
 def test_dropping_inside_the_llm_equals_masking_for_every_method(
-    setting: Setting, case: Case
+    setting: Setting, case: Case, every_numbering: bool
 ) -> None:
     """However survivors are numbered, where the method prunes inside the LLM."""
     numbered = [{"numbering": strategy.value} for strategy in PositionStrategy]
-    prunes_inside = type(case.create()).prune is not CompressionMethod.prune
-    for knobs in [{}, *(numbered if prunes_inside else [])]:
+    for knobs in numbered if every_numbering else [{}]:
         lane = prefilled(setting.model(), case.create(**knobs), setting.upload())
         assert (stepped(lane) - inner_oracle(lane)).abs().max() < 1e-5
 

@@ -28,6 +28,8 @@ from pruning.tokens import TokenLayout
 from tests.models.test_dropping import Scatter
 from tests.tiny import SETTINGS, Setting, picture, prefilled, tiny_llava
 
+pytestmark = pytest.mark.slow
+
 GOLDEN = np.load(Path(__file__).parents[1] / "golden" / "flops.npz", allow_pickle=False)
 STAIRCASES = [
     case

@@ -14,6 +14,8 @@ from models.embedded.world.scenes import SIZES, covered, draw_scene, training_se
 from models.embedded.world.sprites import COLOURS, KINDS
 from tests.models.naming import meant
 
+pytestmark = pytest.mark.slow
+
 SEEDS, CLIP_SEEDS = range(15), range(6)
 each_split = pytest.mark.parametrize("split", SPLITS)
 

@@ -23,6 +23,8 @@ from tests.models.hub import PADDED_VOCABULARY, save_llava, save_onevision
 from tests.models.test_exactness import assert_equal
 from tests.tiny import clip, picture
 
+pytestmark = pytest.mark.slow
+
 CHECKPOINTS: dict[str, tuple[str, Callable[[Path], Any]]] = {
     "llava-1.5": ("embedded-image", save_llava),
     "last-layer": ("embedded-image", partial(save_llava, vision_feature_layer=-1)),

@@ -16,7 +16,7 @@ from models.families.llava import LlavaAdapter
 from models.uploads.media import Media
 from pruning.budget import BudgetError
 from pruning.methods import create
-from tests.cases import CASES, ONE_EACH, Case
+from tests.cases import CASES, ONE_EACH
 from tests.tiny import SETTINGS, Setting, clip, picture, tiny_llava, tiny_onevision
 
 
@@ -28,18 +28,13 @@ def finished(
 
 
 @pytest.mark.parametrize("setting", SETTINGS, ids=lambda setting: setting.id)
-@pytest.mark.parametrize(
-    "cases",
-    [
-        pytest.param(ONE_EACH, id="one case a method"),
-        pytest.param(CASES, id="every case", marks=pytest.mark.grid),
-    ],
-)
+@pytest.mark.parametrize("every_case", [False, pytest.param(True, marks=pytest.mark.grid)])
 def test_interleaved_lanes_answer_as_lanes_run_one_after_another(
-    setting: Setting, cases: tuple[Case, ...]
+    setting: Setting, every_case: bool
 ) -> None:
     adapter, media = setting.model(), setting.upload()
     options = {"max_new_tokens": 4, "temperature": 1.5}
+    cases = CASES if every_case else ONE_EACH
     methods = [method for case in cases if setting.runs(method := case.create())]
     lanes = [run_lane(adapter, media, "What is this?", method, **options) for method in methods]
     turns = zip(*zip_longest(*lanes), strict=True)  # one step of each lane, again and again

@@ -89,12 +89,8 @@ def fit(
     folder.mkdir(parents=True, exist_ok=True)
     module.to(device)
     checkpoint, log = folder / f"{name}.pt", folder / f"{name}.jsonl"
-    optimiser, first, spent = Optimiser(module, rate, steps), 0, 0.0
-    if checkpoint.exists():
-        state = torch.load(checkpoint, weights_only=True, map_location="cpu")
-        module.load_state_dict(state["module"])
-        optimiser.load_state_dict(state["optimiser"])
-        first, spent = state["step"], state["seconds"]
+    optimiser = Optimiser(module, rate, steps)
+    first, spent = restore(checkpoint, module, optimiser)
     loader = DataLoader(
         Drawn(make_batch, first, steps),
         batch_size=None,
@@ -125,6 +121,16 @@ def moved(batch: Any, device: str) -> Any:
     if isinstance(batch, list | tuple):  # the loader makes lists of tuples
         return [moved(part, device) for part in batch]
     return batch.to(device, non_blocking=True)
+
+
+def restore(checkpoint: Path, module: nn.Module, optimiser: Optimiser) -> tuple[int, float]:
+    """The step to go on from and the seconds spent, 0 and 0 if there is no checkpoint."""
+    if not checkpoint.exists():
+        return 0, 0.0
+    state = torch.load(checkpoint, weights_only=True, map_location="cpu")
+    module.load_state_dict(state["module"])
+    optimiser.load_state_dict(state["optimiser"])
+    return state["step"], state["seconds"]
 
 
 def save(
