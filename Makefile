@@ -4,7 +4,7 @@ PYTHON ?= python3
 WORKER ?= $(or $(TOKENSCOPE_WORKER),local)
 BIN := .venv/bin
 
-.PHONY: demo test test-rest test-all fuzz security eval-test lint format bench gpu openmp load faults train-image train-video accuracy bench-methods probe curves findings docs methods matrix costs gallery examples space clean
+.PHONY: demo test test-rest test-all fuzz security eval-test lint format bench gpu openmp load faults train-image train-video train-next-image train-next-video accuracy bench-methods probe curves findings docs methods matrix costs gallery examples space clean
 
 # WORKER=ray runs lanes on a Ray cluster: one started here, or the one that RAY_ADDRESS names.
 demo: .venv/installed $(if $(filter ray,$(WORKER)),.venv/installed-ray)
@@ -74,6 +74,14 @@ train-image: .venv/installed
 # The same of the embedded video model, which begins from the image model.
 train-video: .venv/installed
 	$(BIN)/python -m models.embedded.training.video all $(if $(DEVICE),--device $(DEVICE))
+
+# The models that will replace them: models/embedded/next/README.md. DEVICE=cuda where it is; MINUTES=… stops in time.
+NEXT := $(if $(DEVICE),--device $(DEVICE)) $(if $(MINUTES),--minutes $(MINUTES)) $(if $(BEGIN),--begin $(BEGIN))
+train-next-image: .venv/installed
+	$(BIN)/python -m models.embedded.next.training.image all --work out/train-next-image $(NEXT)
+
+train-next-video: .venv/installed
+	$(BIN)/python -m models.embedded.next.training.video all --work out/train-next-video $(NEXT)
 
 # How well the embedded models answer with all tokens: as they were trained, and on harder splits.
 HARDER := sizes crowd clutter alike hard

@@ -1,0 +1,180 @@
+"""Many questions about one upload in one row, and what each answer costs.
+
+A conversation is one question, or a few with their answers. Each sees what stands before the
+upload, the upload and itself only, at the positions it has when it is held alone, so one pass over
+the upload trains them all.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import binary_cross_entropy_with_logits as presence_loss
+from torch.nn.functional import rms_norm
+from transformers import PreTrainedTokenizerFast
+
+from models.embedded.next.tokenizer import COORDINATES, PUNCTUATION, SYSTEM
+from models.embedded.next.world.questions import Question
+
+MOST_ASKED = 16
+POINTER_WIDTH = 64
+RARITY = 4.0  # visual tokens that a question is about weigh more: there are few of them
+FOLLOWING = 0.2  # share of the questions that go on with the conversation before them
+INTRODUCED = 0.5  # share of the batches with words before the upload
+SOFTNESS = (2.5, 0.8)  # neighbouring coordinates that share the target, from first step to last
+
+
+def prefix(tokenizer: PreTrainedTokenizerFast, marker: str, rng: np.random.Generator) -> Tensor:
+    """(P,) ids of all that stands before the upload."""
+    words = ""
+    if rng.random() < INTRODUCED:
+        chosen = rng.choice(SYSTEM, size=int(rng.integers(1, 3)), replace=False)
+        words = " ".join(map(str, chosen)) + "\n"
+    ids = tokenizer(f"{words}USER: {marker}").input_ids
+    return torch.tensor(ids[: ids.index(tokenizer.convert_tokens_to_ids(marker))])
+
+
+def encoded(
+    tokenizer: PreTrainedTokenizerFast, question: Question, following: bool = False
+) -> tuple[list[int], int]:
+    """Ids of everything after the upload, or after an answer; and how many of them are prompt."""
+    before, backend = "USER: " if following else "\n", tokenizer.backend_tokenizer  # quick
+    texts = [f"{before}{question.text} ASSISTANT:", question.answer]
+    prompt, answer = (coded.ids for coded in backend.encode_batch(texts, add_special_tokens=False))
+    return [*prompt, *answer, tokenizer.eos_token_id], len(prompt)
+
+
+def packed(
+    tokenizer: PreTrainedTokenizerFast,
+    asked: list[Question],
+    owner: Tensor,
+    box_weight: float,
+    length: int,
+    rng: np.random.Generator | None = None,
+) -> dict[str, Tensor]:
+    """Rows (R,) of ids, conversation, place in it, target of each row, its weight.
+
+    And by question (Q,): the row that starts to answer, whether there is one, and which visual
+    tokens (Q, N) it is about; `owner` (N,) is the thing that each visual token shows, −1 = none.
+    Without `rng` every question is a conversation of its own.
+    """
+    row = {
+        "ids": torch.full((length,), tokenizer.pad_token_id),
+        "conversation": torch.full((length,), -1),
+        "place": torch.zeros(length, dtype=torch.long),
+        "target": torch.zeros(length, dtype=torch.long),
+        "weight": torch.zeros(length),
+        "answering": torch.zeros(MOST_ASKED, dtype=torch.long),
+        "asked": torch.zeros(MOST_ASKED, dtype=torch.bool),
+        "about": torch.zeros(MOST_ASKED, len(owner), dtype=torch.bool),
+    }
+    start, place, conversation = 0, 0, 0
+    for number, question in enumerate(asked):
+        following = rng is not None and start > 0 and rng.random() < FOLLOWING
+        ids, prompt = encoded(tokenizer, question, following)
+        end = start + len(ids)
+        if end > length:
+            continue
+        place, conversation = (place, conversation) if following else (0, conversation + 1)
+        answer = slice(start + prompt - 1, end - 1)  # the rows that predict the answer
+        row["ids"][start:end] = torch.tensor(ids)
+        row["conversation"][start:end] = conversation
+        row["place"][start:end] = place + torch.arange(len(ids))
+        row["target"][answer] = torch.tensor(ids[prompt:])
+        row["weight"][answer] = (box_weight if question.box else 1.0) / (len(ids) - prompt)
+        row["answering"][number], row["asked"][number] = start + prompt - 1, True
+        row["about"][number] = torch.isin(owner, torch.tensor(question.subjects))
+        start, place = end, place + len(ids)
+    return row
+
+
+class Pointer(nn.Module):
+    """From the row that answers to the visual tokens that its question is about."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.query, self.key = nn.Linear(width, POINTER_WIDTH), nn.Linear(width, POINTER_WIDTH)
+        self.never = nn.Parameter(torch.tensor(-3.0))
+
+    def loss(self, visual: Tensor, text: Tensor, batch: dict[str, Tensor]) -> tuple[Tensor, float]:
+        """For states (B, N, D) and (B, R, D) of one layer; beside it, the share found at 0.5."""
+        visual, text = (rms_norm(states, states.shape[-1:]) for states in (visual, text))
+        rows = batch["answering"][..., None].expand(-1, -1, text.shape[-1])
+        queries, keys = self.query(text.gather(1, rows)), self.key(visual)
+        scores = (queries @ keys.transpose(1, 2)).float() / POINTER_WIDTH**0.5 + self.never
+        scores, about = scores[batch["asked"]], batch["about"][batch["asked"]]  # (asked, N)
+        found = ((scores > 0) == about).all(1).float().mean().item()
+        weight = torch.where(about, RARITY, 1.0)
+        return presence_loss(scores, about.float(), weight), found
+
+
+def read(
+    model: Any, visual: Tensor, batch: dict[str, Tensor]
+) -> tuple[tuple[Tensor, ...], int, int]:
+    """States (B, S, D) of every LLM layer over prefix, visual rows and questions.
+
+    The last ones are normalised. Beside them, the rows at which the upload and the questions begin.
+    """
+    llama, (size, count) = model.model.language_model, visual.shape[:2]
+    first, head = len(batch["prefix"]), len(batch["prefix"]) + count
+    before = llama.embed_tokens(batch["prefix"]).expand(size, -1, -1)
+    rows = torch.cat([before, visual, llama.embed_tokens(batch["ids"])], 1)  # (B, S, D)
+    place = torch.arange(head, device=rows.device).expand(size, -1)
+    states = llama(
+        inputs_embeds=rows,
+        attention_mask=mask(batch["conversation"], head, rows.dtype),
+        position_ids=torch.cat([place, head + batch["place"]], 1),
+        use_cache=False,
+        output_hidden_states=True,
+    )
+    return states.hidden_states, first, head
+
+
+def answer_loss(logits: Tensor, batch: dict[str, Tensor], softness: float) -> Tensor:
+    """Weighted cross-entropy of the rows (A, vocabulary) that answer."""
+    answers = batch["weight"] > 0
+    target, weight = batch["target"][answers], batch["weight"][answers]
+    soft = soft_targets(logits.shape[1], softness, logits.device)[target]
+    cost = -(soft * logits.log_softmax(-1)).sum(-1)  # (A,)
+    return (cost * weight).sum() / weight.sum()
+
+
+def mask(conversation: Tensor, head: int, dtype: torch.dtype) -> Tensor:
+    """(B, 1, S, S) additive: causal, and of the conversations only one's own."""
+    size, rows = conversation.shape
+    upload = torch.full((size, head), -2, device=conversation.device)
+    number = torch.cat([upload, conversation], 1)  # (B, S)
+    same = (number[:, None, :] == number[:, :, None]) | (number[:, None, :] == -2)
+    causal = torch.ones(head + rows, head + rows, dtype=torch.bool, device=number.device).tril()
+    hidden = ~(same & causal)
+    closed = torch.finfo(dtype).min
+    return torch.zeros(hidden.shape, dtype=dtype, device=number.device).masked_fill_(
+        hidden, closed
+    )[:, None]
+
+
+def soft_targets(vocabulary: int, softness: float, device: torch.device | str = "cpu") -> Tensor:
+    """(vocabulary, vocabulary): a coordinate's neighbours are nearly right, a word's are not."""
+    table = torch.eye(vocabulary, device=device)
+    first, last = COORDINATES
+    place = torch.arange(last - first, device=device)
+    near = torch.exp(-(((place[:, None] - place) / softness) ** 2) / 2)
+    table[first:last, first:last] = near / near.sum(1, keepdim=True)
+    return table
+
+
+def shown(logits: Tensor, target: Tensor) -> dict[str, float]:
+    """Teacher-forced: how far coordinates are off, and how many words are right."""
+    first, last = COORDINATES
+    chosen = logits.argmax(-1)
+    is_place = (target >= first) & (target < last)
+    is_word = target >= last + len(PUNCTUATION)
+    off = (chosen - target)[is_place].abs().clamp_max(100).float() / 100
+    return {
+        "coordinate_error": off.mean().item(),
+        "coordinate_near": (off <= 0.05).float().mean().item(),
+        "words_right": (chosen == target)[is_word].float().mean().item(),
+    }
