@@ -128,6 +128,6 @@ def unread_messages(page: Blocks) -> dict[str, int]:
 
 
 def delete_messages(page: Blocks, session: str) -> None:
-    """Gradio never deletes messages that nobody reads: the guard does."""
+    """Gradio never deletes unread messages: the guard does."""
     del page._queue.pending_messages_per_session[session]
     page._queue.pending_event_ids_session.pop(session, None)

@@ -1,4 +1,4 @@
-"""Which thing is left of, right of, above or below which, where nobody can disagree."""
+"""Relations between things: left of, right of, above, below; only the unambiguous ones."""
 
 from __future__ import annotations
 
