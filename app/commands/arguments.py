@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from models.catalog import ModelCard
 
 METHODS = "such as nuwa,nuwa:paper or composed parts: visionzip.before+fastv.inner+rpme"
 
@@ -36,6 +39,15 @@ def size(text: str) -> tuple[int, int]:
         return int(height), int(width)
     except ValueError:
         raise ValueError(f"Size is {text!r}, wanted height x width such as 336x336.") from None
+
+
+def frames_of(card: ModelCard, frames: int | None) -> int:
+    """Frames of a drawn clip, 0 for a picture; by default what the model is first asked about."""
+    from app.jobs import first_kind
+
+    if frames is not None:
+        return frames
+    return card.frames if first_kind(card) == "video" else 0
 
 
 def print_report(report: dict, table: str, path: Path | None = None) -> None:

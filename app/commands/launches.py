@@ -23,16 +23,15 @@ def add(commands: Any) -> None:
 
 
 def run(options: argparse.Namespace, settings: Settings) -> None:
-    from app.jobs import first_kind, lanes_at
+    from app.jobs import lanes_at
     from app.measure.gpu import launches
     from app.measure.timing import METHODS
     from app.measure.uploads import random_upload
     from models.catalog import find
     from models.loading import load
 
-    card, frames = find(options.model), options.frames
-    if frames is None:
-        frames = card.frames if first_kind(card) == "video" else 0
+    card = find(options.model)
+    frames = arguments.frames_of(card, options.frames)
     names = split_names(options.methods or METHODS["video" if frames else "image"])
     report = launches.count(
         load(options.model, settings.device or None, settings.dtype or None),

@@ -27,13 +27,10 @@ def add(commands: Any) -> None:
 
 
 def run(options: argparse.Namespace, settings: Settings) -> None:
-    from app.jobs import first_kind
     from app.measure import timing
     from models.catalog import find
 
-    card, frames = find(options.model), options.frames
-    if frames is None:
-        frames = card.frames if first_kind(card) == "video" else 0
+    frames = arguments.frames_of(find(options.model), options.frames)
     kind = "video" if frames else "image"
     report = timing.timing(
         options.model,
