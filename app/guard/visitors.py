@@ -43,6 +43,12 @@ class Visitors:
                 if not self._jobs[session]:
                     del self._jobs[session]
 
+    def busy(self, session: str) -> bool:
+        """Whether a job of the session runs that was not cancelled."""
+        with self._lock:
+            jobs = self._jobs.get(session, ())
+            return any(not cancelled.is_set() for cancelled in jobs)
+
     def on_unload(self, request: gr.Request) -> None:
         """Cancel the jobs of a closed tab."""
         self.cancel(request.session_hash or "")

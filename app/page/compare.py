@@ -126,7 +126,7 @@ def _wire_job(handlers: Handlers, asked: Form, **device: Any) -> None:
         outputs,
         show_progress="minimal",
         show_progress_on=asked.status,
-        trigger_mode="once",
+        trigger_mode="multiple",  # "once" ignores Enter just after Stop; the handler decides
         api_visibility="private",
         **device,
     )

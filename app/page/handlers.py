@@ -81,8 +81,13 @@ class Handlers:
         ]
 
     def run(self, request: gr.Request, values: Values) -> Iterator[Update]:
-        """One comparison, from the click to the last chart; `values` are the form's inputs."""
+        """One comparison, from the click to the last chart; `values` are the form's inputs.
+
+        Ignored while one runs for this page.
+        """
         visitor, number = request.session_hash, new_number()
+        if self.visitors.busy(visitor):
+            return
         asked = self.form.request(values)
         with self.visitors.job(visitor) as cancelled:
             try:

@@ -24,7 +24,8 @@ from models.embedded.next.world.questions import questions
 from models.embedded.next.world.scenes import Scene, draw_scene, training_seed
 
 SEEDS = 1_000  # apart from those of the encoder's pictures
-TEXT_ROWS = 190  # of questions and answers behind a picture
+TEXT_ROWS = 380  # of questions and answers behind a picture
+QUESTIONS = 28  # a picture; visual rows cost most, and are read once for all of them
 BOXES, BOX_WEIGHT = 0.35, 2.0  # share of the questions that ask for a box, and its weight
 
 
@@ -37,7 +38,7 @@ def batch(step: int, *, steps: int, seed: int, rows: int) -> dict[str, Tensor]:
     for index in range(first, first + count):
         scene = draw_scene(training_seed(index), shape[0] * PATCH, shape=shape)
         rng = np.random.default_rng([index, 2])
-        asked = questions(scene, rng, count=14, boxes=BOXES)
+        asked = questions(scene, rng, count=QUESTIONS, boxes=BOXES)
         seen = facts(scene, *shape)
         owner = seen.pop("owner")
         row = packed(_tokenizer(), asked, owner, BOX_WEIGHT, TEXT_ROWS, rng)

@@ -19,7 +19,7 @@ from transformers import PreTrainedTokenizerFast
 from models.embedded.next.tokenizer import COORDINATES, PUNCTUATION, SYSTEM
 from models.embedded.next.world.questions import Question
 
-MOST_ASKED = 16
+MOST_ASKED = 32  # of one upload
 POINTER_WIDTH = 64
 RARITY = 4.0  # visual tokens that a question is about weigh more: there are few of them
 FOLLOWING = 0.2  # share of the questions that go on with the conversation before them
