@@ -18,6 +18,7 @@ class Case:
     name: str  # as `create` takes it
     knobs: Mapping[str, Any] = field(default_factory=dict)
     notes: str = ""
+    least_frames: int = 1  # of a clip for which the ratio is large enough
 
     def create(self, **overrides: Any) -> CompressionMethod:
         return create(self.name, **{**self.knobs, **overrides})
@@ -162,6 +163,15 @@ CASES = (
     ),
     Case("ttm", "ttm", {"retention_ratio": 0.5}),
     Case("ttm-hard", "ttm", {"retention_ratio": 0.1, "merge_threshold": -1.0}, "all chains"),
+    Case("evs-hard", "evs", {"retention_ratio": 0.13}, "little more than a frame", least_frames=8),
+    Case("evs", "evs", {"retention_ratio": 0.5}, least_frames=2),
+    Case("vidcom2", "vidcom2", {"retention_ratio": 0.5}),
+    Case(
+        "vidcom2-hard",
+        "vidcom2:qwen2.5-vl",
+        {"retention_ratio": 0.07, "channel_share": 0.01, "temperature": 1.0},
+        "fewer tokens than frames, and one channel",
+    ),
     Case("frames", "frames", {"retention_ratio": 0.5}),
     Case("frames-hard", "frames", {"retention_ratio": 0.23}, "less than a frame of a short clip"),
     Case("composed", "visionzip.before+fastv.inner+rpme", {"retention_ratio": 0.4}),

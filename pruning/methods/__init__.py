@@ -8,6 +8,7 @@ from typing import Any
 
 from pruning.base import CompressionMethod, PositionStrategy
 from pruning.methods.composed import PLACES, Composed
+from pruning.methods.evs import EVS
 from pruning.methods.fastv import FastV
 from pruning.methods.fastvid import FastVID
 from pruning.methods.feather import Feather
@@ -27,6 +28,7 @@ from pruning.methods.sgl import SGL
 from pruning.methods.sparsevlm import SparseVLM
 from pruning.methods.ttm import TTM
 from pruning.methods.vanilla import Vanilla
+from pruning.methods.vidcom2 import VidCom2
 from pruning.methods.visionzip import VisionZip
 
 METHODS: tuple[type[CompressionMethod], ...] = (
@@ -47,6 +49,8 @@ METHODS: tuple[type[CompressionMethod], ...] = (
     FastVID,
     PruneVID,
     TTM,
+    EVS,
+    VidCom2,
     Pooling,
     Frames,
     Grid,

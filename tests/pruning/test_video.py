@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 import torch
 
+from pruning.budget import BudgetError
 from pruning.methods import create
 from pruning.ops.tree import link_in_place
 from pruning.tokens import LayerView, TokenLayout, VisualTokens
@@ -95,6 +96,29 @@ def test_fewer_frames_are_whole_and_evenly_spread() -> None:
     thinned = create("frames").compress(seen(clip()), 2 * N + 3).anchors[2 * N :]
     assert (thinned // N).unique().tolist() == [6]
     assert (thinned % N).tolist() == [4, 12, 20]
+
+
+def test_evs_keeps_the_first_frame_of_a_still_camera_whole_and_what_moves() -> None:
+    tokens = clip(noise=0.0)
+    tokens[3:5, 7], tokens[6, 20] = -tokens[3:5, 7], -tokens[6, 20]
+    anchors = create("evs").compress(seen(tokens), N + 4).anchors
+    moved = [3 * N + 7, 5 * N + 7, 6 * N + 20, 7 * N + 20]  # there and back
+    assert anchors.tolist() == [*range(N), *moved]
+
+
+def test_evs_refuses_a_ratio_too_low_for_its_first_frame() -> None:
+    with pytest.raises(BudgetError, match=r"first of 8 frames whole.* is 12\.5 %, and 12\.0 %"):
+        create("evs").compress(seen(clip()), N - 1)
+    assert create("evs").compress(seen(clip()), N).anchors.tolist() == list(range(N))
+
+
+def test_vidcom2_gives_an_unusual_frame_more_and_like_frames_the_same() -> None:
+    tokens = clip(noise=0.0)
+    counts = create("vidcom2").compress(seen(tokens), 2 * T).anchors // N
+    assert counts.bincount().tolist() == [2] * T
+    tokens[5] = 3 * random(N, WIDTH, seed=9)
+    counts = create("vidcom2").compress(seen(tokens), 4 * T).anchors // N
+    assert counts.bincount().tolist() == [4, 4, 4, 4, 3, 7, 3, 3]
 
 
 def test_prunevid_averages_static_tokens_and_no_moving_ones() -> None:

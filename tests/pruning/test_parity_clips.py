@@ -1,0 +1,78 @@
+"""The newer video methods against stored outputs of their official code."""
+
+from __future__ import annotations
+
+import torch
+
+from pruning.axes import place_on_axes
+from pruning.base import CompressionMethod, PositionStrategy
+from pruning.methods import create
+from pruning.methods.evs import NEW, difference
+from pruning.ops.grid import coordinates
+from pruning.ops.select import rank_within
+from pruning.tokens import TokenLayout, VisualTokens
+from tests.pruning.golden import assert_as_official, over
+
+
+def seen(case, **signals: torch.Tensor) -> VisualTokens:
+    frames, per_frame, _ = case.features.shape
+    grid = case.knobs.get("grid", (1, per_frame))
+    layout = TokenLayout.regular(frames, *grid)
+    return VisualTokens(case.features.flatten(0, 1), layout, **signals)
+
+
+@over("evs")
+def test_evs_is_the_official_one(case) -> None:
+    visual = seen(case)
+    token_map = create("evs").compress(visual, len(case.expect_anchors))
+    assert token_map.anchors.tolist() == case.expect_anchors.tolist()
+    per_frame = torch.from_numpy(visual.layout.frame)[token_map.anchors].bincount(
+        minlength=len(case.features)
+    )
+    assert per_frame.tolist() == case.expect_per_frame.tolist()
+    measured = difference(case.features).view_as(case.expect_dissimilarity)
+    assert_as_official(measured, case.expect_dissimilarity.clamp_max(NEW))
+
+
+@over("evs", where=lambda case: hasattr(case, "expect_mrope"))
+def test_evs_numbers_survivors_on_three_axes_as_the_official_one(case) -> None:
+    """Only the clip: the official code starts the text after it among the clip's own ids."""
+    knobs, (frames, *_) = case.knobs, case.features.shape
+    time, row, col = coordinates((frames, *knobs["grid"]), torch.device("cpu"))
+    time = (time * knobs["tokens_per_second"] * knobs["second_per_grid"]).long()
+    places = torch.stack([time, row, col])[:, case.expect_anchors]
+    extents = (int(time.max()) + 1, *knobs["grid"])
+    ids, _ = place_on_axes(PositionStrategy.PESP, places, knobs["before"], extents)
+    clip = slice(knobs["before"], -knobs["after"])
+    assert ids.tolist() == case.expect_mrope[:, clip].tolist()
+
+
+@over("vidcom2")
+def test_vidcom2_is_that_of_vllm(case) -> None:
+    method, count = vidcom2(case), len(case.expect_exact_anchors)
+    scores = method.ordinariness(case.features)
+    kept = method.choose(*scores, case.knobs["retention_ratio"], count)
+    assert kept.tolist() == case.expect_exact_anchors.tolist()
+    assert len(method.compress(seen(case), count)) == count
+
+
+@over("vidcom2")
+def test_vidcom2_ranks_and_shares_out_as_the_official_one(case) -> None:
+    method, ratio = vidcom2(case), case.knobs["retention_ratio"]
+    of_clip, of_frame = method.ordinariness(case.features)
+    assert_as_official(of_clip, case.expect_video_score)
+    assert_as_official(of_frame, case.expect_frame_score)
+    shares = method.shares(of_clip, ratio)
+    torch.testing.assert_close(shares, case.expect_scales, atol=2e-3, rtol=0)
+    frame = torch.arange(len(shares)).repeat_interleave(of_clip.shape[1])
+    rank = rank_within(frame, -(of_clip + of_frame).flatten())
+    kept = rank < case.expect_counts[frame]  # it rounds in every frame
+    assert kept.nonzero().squeeze(1).tolist() == case.expect_anchors.tolist()
+    counts = (shares * of_clip.shape[1]).round().clamp_min(1)
+    assert counts.tolist() == case.expect_counts.tolist()
+
+
+def vidcom2(case) -> CompressionMethod:
+    return create(
+        "vidcom2", **{name: case.knobs[name] for name in ("channel_share", "temperature")}
+    )
