@@ -6,9 +6,10 @@ BIN := .venv/bin
 
 .PHONY: demo test test-rest test-all fuzz security eval-test lint format bench gpu openmp load faults train-image train-video train-next-image train-next-video accuracy bench-methods probe curves findings docs methods matrix costs gallery examples space clean
 
+# MODEL=llava-onevision-0.5b, a folder or org/name; asks before it fetches weights, YES=1 does not ask.
 # WORKER=ray runs lanes on a Ray cluster: one started here, or the one that RAY_ADDRESS names.
 demo: .venv/installed $(if $(filter ray,$(WORKER)),.venv/installed-ray)
-	TOKENSCOPE_WORKER=$(WORKER) $(BIN)/python -m app demo --host $(HOST) --port $(PORT)
+	TOKENSCOPE_WORKER=$(WORKER) $(BIN)/python -m app demo --host $(HOST) --port $(PORT) $(if $(MODEL),--model $(MODEL)) $(if $(YES),--yes)
 
 # Every law on every method once a family, all parity, the page by its API: no browser, no server.
 FAST := not (browser or slow or grid or fault)

@@ -8,12 +8,14 @@ from app.logs import log_as_json
 from app.page.build import build, stay
 from app.settings import Settings
 from app.worker.start import start_worker
+from models.unlisted import adopt
 
 if os.environ.get("SPACE_ID"):  # only the Space's proxy connects, and it names the visitor
     os.environ.setdefault("FORWARDED_ALLOW_IPS", "*")
 settings = Settings.from_environment()
 if os.environ.get("SPACES_ZERO_GPU"):
     settings = replace(settings, worker="zero")
+settings = replace(settings, model=adopt(settings.model).name)
 worker = start_worker(settings)
 demo = build(worker, settings)
 

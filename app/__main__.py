@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import sys
 
 import models.openmp
@@ -12,6 +13,7 @@ from app.commands import (
     compression,
     demo,
     draw,
+    fetch,
     findings,
     launches,
     load,
@@ -24,6 +26,7 @@ from app.settings import Settings
 
 COMMANDS = (
     demo,
+    fetch,
     compare,
     models,
     bench,
@@ -46,11 +49,23 @@ def main(arguments: list[str] | None = None) -> int:
         command.add(commands)
     options = parser.parse_args(arguments)
     try:
-        options.run(options, Settings.from_environment())
+        settings = Settings.from_environment()
+        _adopt(getattr(options, "model", None), settings)
+        options.run(options, settings)
     except (ValueError, OSError) as error:
         print(f"tokenscope: {error}", file=sys.stderr)
         return 2
     return 0
+
+
+def _adopt(model: str | None, settings: Settings) -> None:
+    """Make the cards of models that are not in the list: a folder, or a repository that is here."""
+    from models.unlisted import adopt
+
+    if model:
+        adopt(model)
+    with contextlib.suppress(ValueError):  # a command that needs it refuses it
+        adopt(settings.model)
 
 
 if __name__ == "__main__":

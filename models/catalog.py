@@ -1,7 +1,8 @@
 """The list of models. Imports nothing heavy.
 
-Only models in this list can be loaded, not any repository by name. models/loading.py loads the
-model of a card, models/weights.py finds its files.
+A visitor's request can name only models in this list. The person who starts the program may name
+others: models/unlisted.py makes their cards. models/loading.py loads the model of a card,
+models/weights.py finds its files.
 """
 
 from __future__ import annotations
@@ -32,8 +33,14 @@ class ModelCard:
     answers: tuple[str, ...] = ()  # kinds of question in the training; () = any
     scope: Scope | None = None  # words and questions of the training; None = any
     gated: bool = False  # the hub requires consent to its terms before a download
+    adopted: bool = False  # not in the list: see models/unlisted.py
     random: bool = False  # built with random weights, for timing
     guide: str = ""  # name of the guide model for SGL; "" = the model itself
+
+    @property
+    def ships(self) -> bool:
+        """Whether the project ships the weights."""
+        return self.source.startswith("assets/")
 
     def note_on(self, question: str) -> str:
         """A warning about the answer to expect; "" if there is none."""
@@ -177,12 +184,23 @@ CATALOG: tuple[ModelCard, ...] = (
     *QWEN_3,
 )
 
+ADOPTED: dict[str, ModelCard] = {}  # by name: `register` adds to it
+
+
+def register(card: ModelCard) -> ModelCard:
+    """Adds a card that is not in the list; `find` knows it from now on in this process."""
+    ADOPTED[card.name] = replace(card, adopted=True)
+    return ADOPTED[card.name]
+
 
 def find(name: str) -> ModelCard:
-    """The card of a name, which may end in `RANDOM`. Raises `ValueError` for an unknown name."""
+    """The card of a name or a repository; the suffix `RANDOM` asks for random weights.
+
+    Raises `ValueError` for an unknown name.
+    """
     plain = str(name).removesuffix(RANDOM)
-    for card in CATALOG:
-        if card.name == plain:
+    for card in (*CATALOG, *ADOPTED.values()):
+        if plain in (card.name, card.source):
             return card if name == plain else without_weights(card)
     names = ", ".join(card.name for card in CATALOG)
     raise ValueError(f"There is no model {name!r}; choose from {names}.")
@@ -190,8 +208,8 @@ def find(name: str) -> ModelCard:
 
 def without_weights(card: ModelCard) -> ModelCard:
     """The card of the same shape with random weights."""
-    if not card.revision:
-        raise ValueError(f"{card.title} ships with its weights; choose {card.name} itself.")
+    if not card.revision or card.adopted:
+        raise ValueError(f"{card.title} comes with its weights; choose {card.name} itself.")
     return replace(
         card, name=f"{card.name}{RANDOM}", title=f"{card.title} (random weights)", random=True
     )

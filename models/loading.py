@@ -14,6 +14,7 @@ from models.catalog import RANDOM, ModelCard, find
 from models.checkpoints import random_weights
 from models.engine.turns import TURNS
 from models.grounding import FORMATS
+from models.unlisted import adopt, read_config
 
 log = logging.getLogger(__name__)
 
@@ -53,7 +54,7 @@ def load(name: str, device: str | None = None, dtype: str | None = None) -> Adap
     Downloads nothing. Raises `ValueError` with one sentence if weights are missing or damaged, or
     if the model does not fit in free memory.
     """
-    return load_card(find(name), device, dtype)
+    return load_card(adopt(name), device, dtype)
 
 
 def load_card(card: ModelCard, device: str | None = None, dtype: str | None = None) -> Adapter:
@@ -107,11 +108,9 @@ def _check_device(device: str) -> None:
 
 
 def config_of(card: ModelCard) -> Any:
-    """The config of a model: its own file if it ships with the project, else that of its shape."""
-    if not card.revision:
-        from transformers import AutoConfig
-
-        return AutoConfig.from_pretrained(weights.find_folder(card), local_files_only=True)
+    """The config of a model: of its shape if it is a listed repository, else its own file."""
+    if not card.revision or card.adopted:
+        return read_config(card.family, weights.find_folder(card))
     from models.shapes import SHAPES
 
     return SHAPES[card.name.removesuffix(RANDOM)]()

@@ -1,7 +1,7 @@
 """Finds the files of a model on this machine and checks that they are complete.
 
-TokenScope downloads nothing. It reads the cache of the hub's client: `hf download` fills that
-cache, HF_HOME and HF_HUB_CACHE set its place.
+It reads the cache of the hub's client, which `python -m app fetch` and `hf download` fill; HF_HOME
+and HF_HUB_CACHE set its place. Nothing here downloads: see models/fetching.py.
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ INDEX = "model.safetensors.index.json"
 SETTINGS = ("config.json", "tokenizer_config.json")
 
 
-def download_command(card: ModelCard) -> str:
-    return f"hf download {card.source} --revision {card.revision}"
+def fetch_command(card: ModelCard) -> str:
+    return f"python -m app fetch {card.name}"
 
 
 def repair_advice(card: ModelCard) -> str:
     """How to replace damaged files."""
     if not card.revision:
-        return "check it out again"
-    return f"download it again with `{download_command(card)} --force-download`"
+        return "check it out again" if card.ships else f"look at {card.source}"
+    return f"fetch it again with `{fetch_command(card)} --again`"
 
 
 def is_downloaded(card: ModelCard) -> bool:
@@ -37,15 +37,15 @@ def is_downloaded(card: ModelCard) -> bool:
 
 
 def find_folder(card: ModelCard) -> Path:
-    """The folder of a model's files. Raises `ValueError` with the command to download them."""
+    """The folder of a model's files. Raises `ValueError` with the command to fetch them."""
     if not card.revision:
-        return _find_in_checkout(card)
-    folder = _find_in_cache(card)
+        return _find_local(card)
+    folder = find_in_cache(card)
     names = (*settings_files(card), *shards(folder))
     if missing := [name for name in names if not (folder / name).is_file()]:
         raise ValueError(
-            f"{card.title} is only partly downloaded, without {missing[0]}; "
-            f"download the rest with `{download_command(card)}`."
+            f"{card.title} is only partly here, without {missing[0]}; "
+            f"fetch the rest with `{fetch_command(card)}`."
         )
     return folder
 
@@ -96,16 +96,20 @@ def check_files(card: ModelCard, folder: Path, architecture: str) -> None:
             raise ValueError(f"{name} of {card.title} is damaged ({error}); {advice}.") from None
 
 
-def _find_in_checkout(card: ModelCard) -> Path:
+def _find_local(card: ModelCard) -> Path:
     folder = ROOT / card.source
-    if not all((folder / name).is_file() for name in ("config.json", *shards(folder))):
-        raise ValueError(
-            f"{card.title} has no weights in {card.source}; check them out, or see models/embedded."
-        )
+    names = ("config.json", *shards(folder))
+    if missing := [name for name in names if not (folder / name).is_file()]:
+        if card.ships:
+            advice = "check them out, or see models/embedded"
+        else:
+            advice = f"wanted {missing[0]} there"
+        raise ValueError(f"{card.title} has no weights in {card.source}; {advice}.")
     return folder
 
 
-def _find_in_cache(card: ModelCard) -> Path:
+def find_in_cache(card: ModelCard) -> Path:
+    """The snapshot of a repository, which may be incomplete. Raises `ValueError` without one."""
     from huggingface_hub import constants, try_to_load_from_cache
     from huggingface_hub.file_download import repo_folder_name
 
@@ -114,12 +118,13 @@ def _find_in_cache(card: ModelCard) -> Path:
         return Path(cached).parent
     name = repo_folder_name(repo_id=card.source, repo_type="model")
     others = any((Path(constants.HF_HUB_CACHE) / name / "snapshots").glob("*/config.json"))
-    state = f"downloaded at another revision than {card.revision}" if others else "not downloaded"
-    consent = (
-        f" after accepting its terms at {constants.ENDPOINT}/{card.source} and `hf auth login`"
-        if card.gated
-        else ""
-    )
-    raise ValueError(
-        f"{card.title} is {state}; download it with `{download_command(card)}`{consent}."
-    )
+    state = f"here at another revision than {card.revision}" if others else "not on this machine"
+    first = consent(card) if card.gated else ""
+    raise ValueError(f"{card.title} is {state}; fetch it with `{fetch_command(card)}`{first}.")
+
+
+def consent(card: ModelCard) -> str:
+    """What to do before the fetch of a gated repository."""
+    from huggingface_hub import constants
+
+    return f" after accepting its terms at {constants.ENDPOINT}/{card.source} and `hf auth login`"

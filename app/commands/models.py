@@ -30,7 +30,7 @@ def _row(card: ModelCard) -> tuple[str, ...]:
     from models.grounding import FORMATS
     from models.loading import config_of
     from models.memory import GIB, estimate
-    from models.weights import download_command, is_downloaded
+    from models.weights import fetch_command, is_downloaded
 
     half, single = (
         estimate(config_of(card), card.tokens, dtype) for dtype in ("bfloat16", "float32")
@@ -41,7 +41,7 @@ def _row(card: ModelCard) -> tuple[str, ...]:
         f"{single.weights // 4:,}",
         f"{half.total / GIB:.3g}",
         f"{single.total / GIB:.3g}",
-        "here" if is_downloaded(card) else download_command(card),
+        "here" if is_downloaded(card) else fetch_command(card),
         card.licence,
         FORMATS[card.grounding].written,
     )

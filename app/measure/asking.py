@@ -222,7 +222,7 @@ class Processes(AbstractContextManager["Processes"]):
     def __init__(
         self, model: str, settings: Settings, jobs: int | None = None, encode_once: bool = False
     ) -> None:
-        self.count = jobs or (1 if find(model).revision else os.cpu_count()) or 1  # 1: memory
+        self.count = jobs or (os.cpu_count() if find(model).ships else 1) or 1  # 1: memory
         self._pool = ProcessPoolExecutor(
             self.count,
             get_context("spawn"),

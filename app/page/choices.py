@@ -10,7 +10,7 @@ from app.render.text import format_percent
 from app.settings import Settings
 from models.catalog import CATALOG, find
 from models.grounding import FORMATS
-from models.weights import download_command, is_downloaded
+from models.weights import fetch_command, is_downloaded
 from pruning.base import CompressionMethod
 from pruning.methods import METHODS, create
 
@@ -89,7 +89,7 @@ def model_choices(chosen: str) -> list[tuple[str, str]]:
 def absent_note() -> str:
     """The models without weights on this machine, each with the command that fetches them."""
     absent = "".join(
-        f"<div><dt>{escape(card.title)}</dt><dd><code>{escape(download_command(card))}</code></dd></div>"
+        f"<div><dt>{escape(card.title)}</dt><dd><code>{escape(fetch_command(card))}</code></dd></div>"
         for card in CATALOG
         if not is_downloaded(card)
     )

@@ -179,7 +179,7 @@ def test_the_models_are_listed_with_their_sizes_and_what_fetches_them(
     assert " here " in told["llava-1.5-7b"] and " here " in told["embedded-image"]
     assert all(FORMATS[card.grounding].written in told[card.name] for card in CATALOG)
     assert "13,351,494,656  29.9 " in told["llava-1.5-13b"]
-    assert "hf download llava-hf/llava-1.5-13b-hf --revision main" in told["llava-1.5-13b"]
+    assert "python -m app fetch llava-1.5-13b" in told["llava-1.5-13b"]
 
 
 def test_a_model_whose_weights_are_not_here_is_one_sentence_and_exit_status_2(
@@ -188,9 +188,7 @@ def test_a_model_whose_weights_are_not_here_is_one_sentence_and_exit_status_2(
     hub_cache.give_cache(tmp_path, monkeypatch)
     assert main(["compare", example()[0], "Where?", "--model", "llava-1.5-7b"]) == 2
     said = capsys.readouterr().err.strip()
-    assert said.startswith(
-        "tokenscope: LLaVA-1.5 7B is not downloaded; download it with `hf download "
-    )
+    assert said.startswith("tokenscope: LLaVA-1.5 7B is not on this machine; fetch it with `pyth")
     assert "\n" not in said
 
 

@@ -96,7 +96,7 @@ def test_models_whose_weights_are_here_are_offered_and_of_the_others_what_fetche
     offered = [name for _, name in choices.model_choices("embedded-image")]
     assert offered == ["embedded-image", "embedded-video"]
     note = choices.absent_note()
-    assert "<code>hf download llava-hf/llava-1.5-7b-hf --revision main</code>" in note
+    assert "<code>python -m app fetch llava-1.5-7b</code>" in note
     assert "Embedded" not in note
     for module in (choices, jobs):
         monkeypatch.setattr(module, "is_downloaded", lambda card: True)

@@ -56,7 +56,7 @@ def test_the_random_suffix_selects_the_same_shape_with_random_weights() -> None:
 
 
 def test_a_model_that_ships_with_its_weights_has_no_random_variant() -> None:
-    with pytest.raises(ValueError, match="ships with its weights; choose embedded-image itself"):
+    with pytest.raises(ValueError, match="comes with its weights; choose embedded-image itself"):
         find(f"embedded-image{RANDOM}")
 
 
