@@ -147,4 +147,4 @@ def inside(method: CompressionMethod, num_tokens: int, num_layers: int, ratio: f
     if not budget.inner:  # all tokens stay, or there is only one
         return before_llm(target)
     layers, counts = zip(*budget.inner, strict=True)
-    return staged(target, layers, counts)
+    return replace(staged(target, layers, counts), trims_from=budget.trims_from)

@@ -32,9 +32,9 @@ class Feather(CompressionMethod):
     Where      inside the LLM, by queries and keys of the layer before
     Positions  PESP
     Differs    the share kept by attention follows from the ratio (published: 0.3); the union with
-               the grid has an exact count; on a small grid or for a small budget, the stride grows
-               until the grid takes at most half; every frame of a clip has a grid. Preset "early"
-               reaches ratios that the published layers cannot
+               the grid has an exact count: the stride grows until the grid fits, where the release
+               keeps more; every frame of a clip has a grid. Preset "early" reaches ratios that the
+               published layers cannot, and its grid takes at most half
     """
 
     name = "feather"
@@ -43,10 +43,11 @@ class Feather(CompressionMethod):
     paper = "https://arxiv.org/abs/2412.13180"
     code = "https://github.com/markendo/FEATHER"
     needs_grid = True
-    PRESETS: ClassVar = {"official": {}, "early": {"layers": "early"}}
+    PRESETS: ClassVar = {"official": {}, "early": {"layers": "early", "grid_share": 0.5}}
 
     retention_ratio: float = knob(0.36, 0.01, 1.0, help="visual tokens averaged over LLM layers")
     stride: int = knob(3, 1, SIDE, help=f"of the even grid, for a side of {SIDE} tokens")
+    grid_share: float = knob(1.0, 0.0, 1.0, help="largest share of the grid in the first stage")
     layers: str = knob("published", choices=tuple(LAYERS), help="of 32: 8, 16 or 2, 8")
 
     @property
@@ -72,7 +73,8 @@ class Feather(CompressionMethod):
             return TokenMap.select(top(scores, keep), len(view), scores=scores)
         grid = grid_of(view.layout, self.title)
         stride = max(1, round(self.stride * min(grid[1:]) / SIDE))
-        even = of_anchors(even_grid(grid, stride, keep // 2, scores.device), view)  # (V,)
+        most = int(self.grid_share * keep)
+        even = of_anchors(even_grid(grid, stride, most, scores.device), view)  # (V,)
         kept = top(scores.masked_fill(even, torch.inf), keep)
         tags = {"grid": even[kept], "attended": ~even[kept]}
         return TokenMap.select(kept, len(view), scores=scores, tags=tags)

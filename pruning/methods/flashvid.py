@@ -39,11 +39,11 @@ class FlashVID(CompressionMethod):
     Code       Fanziyang-v/FlashVID @ 1d37422, flashvid/utils.py, token_selection.py
     Where      before the LLM, on projected tokens, then before LLM layer 20 of 28
     Positions  PERC before the LLM for LLaVA, PESP for Qwen; PESP inside
-    Differs    the count is exact; the release rounds up in every frame. No token is chosen twice.
-               Ties go to the earlier token; the release adds noise. `tree_mean`, `lone_frames` and
-               `event_relevance` choose between paper and release. The published 8 segments suit 32
-               frames: shorter clips would fall into segments of one frame, which have no trees, so
-               `segment_frames` limits their number. Preset "official" is the release
+    Differs    the count is exact; the release rounds up in every frame. Cosines are in float32, in
+               the release in the model's type. No token is chosen twice. Ties go to the earlier
+               token; the release adds noise. `tree_mean`, `lone_frames`, `event_relevance` choose
+               between paper and release. The published 8 segments suit 32 frames: `segment_frames`
+               limits them, as segments of one frame have no trees. Preset "official" is the release
     """
 
     name = "flashvid"

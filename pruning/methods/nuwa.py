@@ -33,9 +33,10 @@ class Nuwa(CompressionMethod):
     Positions  PESP as released, RPME as written
     Differs    paper and releases differ: each difference is a knob, each version a preset. Ours: an
                odd last row or column forms cells of its own, which the release for LLaVA never
-               keeps; no token gathers across frames, or if all are kept. The release for Qwen2.5-VL
-               compares hidden states in window order, lets queries see later keys, and rounds the
-               sides of the grid to even numbers
+               keeps; the count is exact, where that release keeps all from 3/4 of the tokens on (on
+               24 × 24, for ratios above 0.429); no token gathers across frames, or if all are kept.
+               The release for Qwen2.5-VL compares hidden states in window order, lets queries see
+               later keys, and rounds the sides of the grid to even numbers
     """
 
     name = "nuwa"

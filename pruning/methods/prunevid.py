@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -29,7 +29,8 @@ class PruneVID(CompressionMethod):
 
     Paper      PruneVid, ACL Findings 2025, arXiv 2412.16117
     Code       Visual-AI/PruneVid @ b12600c, as described; no stored output of it to compare with
-    Where      before the LLM, on projected tokens, then before LLM layer 11 of 32
+    Where      before the LLM, on projected tokens, then before LLM layer 11 of 32; the caches of
+               all layers before are trimmed
     Positions  PERC before the LLM, PESP inside
     Differs    counts follow from the ratio at the released proportion of both places; survivors
                stay in raster order; small sets are clustered too; inside the LLM a frame's static
@@ -58,7 +59,8 @@ class PruneVID(CompressionMethod):
 
     def budget(self, num_tokens: int, num_layers: int) -> Budget:
         target = Target(self.title, num_tokens, num_layers, self.retention_ratio)
-        return two_stage(target, scaled_layer(self.layer, num_layers), self.stage_ratio)
+        stages = two_stage(target, scaled_layer(self.layer, num_layers), self.stage_ratio)
+        return replace(stages, trims_from=0)  # as released; the answer keeps its ids
 
     def compress(self, visual: VisualTokens, keep: int) -> TokenMap:
         n, device = len(visual), visual.features.device

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from itertools import chain, groupby, repeat
+from operator import itemgetter
+
 import torch
 from torch import Tensor
 from torch.nn.functional import cosine_similarity, pad
 
 from pruning.ops.cluster import dpc_knn
+
+HOLE = -1  # label of a frame that joins a run beside it
 
 
 def segments(frames: Tensor, least: int, threshold: float, length: int = 1) -> Tensor:
@@ -27,21 +33,35 @@ def segments(frames: Tensor, least: int, threshold: float, length: int = 1) -> T
 def scenes(frames: Tensor, share: float) -> Tensor:
     """(T, D) -> (T,) int64 segment of each frame, ascending from 0: those of PruneVID.
 
-    Frames are clustered into `share` · T clusters. Only the longest runs of each cluster become
-    segments; the frames between join the longer of the two runs beside them.
+    Frames are clustered into `share` · T clusters, whose labels `filled` makes contiguous.
     """
     alive = torch.ones(1, len(frames), dtype=torch.bool, device=frames.device)
     count = torch.tensor([max(1, int(share * len(frames)))], device=frames.device)
     label = dpc_knn(frames[None], alive, count, torch.full_like(count, 7))[0]  # (T,)
-    run = pad((label.diff() != 0).long().cumsum(0), (1, 0))  # (T,)
-    length = run.bincount()  # (R,)
-    of = label[length.cumsum(0) - 1]  # (R,) label of each run
-    longest = torch.zeros_like(label).scatter_reduce(0, of, length, "amax")[of]  # (R,)
-    is_kept = (length == longest) & (length > 1)
-    index = torch.arange(len(length), device=frames.device)
-    left = index.where(is_kept, -1).cummax(0).values  # (R,) the kept run at or before, or −1
-    right = index.where(is_kept, len(index)).flip(0).cummin(0).values.flip(0)
-    longer = pad(length * is_kept, (0, 1))  # (R + 1,); 0 = no run on that side
-    joined = torch.where(longer[right] > longer[left], right, left).clamp_min(0)  # (R,)
-    label = of[joined][run]  # (T,)
+    label = torch.tensor(filled(label.tolist()), device=frames.device)
     return pad((label.diff() != 0).long().cumsum(0), (1, 0))
+
+
+def filled(labels: Sequence[int]) -> list[int]:
+    """Labels of frames, of which only the longest runs of each label stay; none of one frame.
+
+    From the first frame on, the frames between take the label of the longer run beside them, of
+    equals the left one. The run on the left has grown by what was filled before.
+    """
+    whole = _runs(labels)
+    longest = dict(sorted(whole, key=itemgetter(1)))  # of each label
+    kept = [label if 1 < length == longest[label] else HOLE for label, length in whole]
+    lengths = [length for _, length in whole]
+    runs = _runs(list(chain.from_iterable(map(repeat, kept, lengths))))
+    result: list[int] = []
+    for index, (label, length) in enumerate(runs):
+        if label == HOLE:
+            beside = [*_runs(result)[-1:], *runs[index + 1 : index + 2]]
+            label = max(beside, key=itemgetter(1), default=(0, 0))[0]
+        result += [label] * length
+    return result
+
+
+def _runs(labels: Sequence[int]) -> list[tuple[int, int]]:
+    """Each run of equal labels: the label and its length."""
+    return [(label, len(list(run))) for label, run in groupby(labels)]

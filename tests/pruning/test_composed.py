@@ -147,6 +147,7 @@ def test_a_single_part_meets_the_ratio() -> None:
 
 def test_caches_are_trimmed_where_the_inner_part_trims_them() -> None:
     assert create("visionzip.before+ivcprune.inner").budget(576, 32).trims_from == 1
+    assert create("flashvid.before+prunevid.inner").budget(576, 32).trims_from == 0
 
 
 @pytest.mark.parametrize(

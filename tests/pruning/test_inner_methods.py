@@ -116,6 +116,13 @@ def test_the_stride_of_feather_grows_with_the_side(side: int, stride: int) -> No
     assert torch.equal(kept, even_grid((1, side, side), stride, side * side, CPU).nonzero()[:, 0])
 
 
+@pytest.mark.parametrize(("name", "count"), [("feather", 64), ("feather:early", 25)])
+def test_the_grid_of_feather_as_released_may_be_all_that_is_kept(name: str, count: int) -> None:
+    layout, rows = TokenLayout.regular(1, 24, 24), torch.arange(576)
+    view = layer_view(8, 0, rows, layout, create(name).needs)
+    assert int(create(name).prune(view, 66).tags["grid"].sum()) == count
+
+
 def test_feather_protects_its_grid_once() -> None:
     method, view = create("feather", stride=13), seen("feather", 40)
     grid = even_grid((1, 4, 10), 2, 40, CPU)

@@ -9,7 +9,7 @@ from pruning.methods.prunevid import still
 from pruning.ops.apportion import apportion
 from pruning.ops.cluster import condense, density_peaks, distances, dpc_knn
 from pruning.ops.diverse import diverse, relevance
-from pruning.ops.segment import scenes, segments
+from pruning.ops.segment import filled, scenes, segments
 from pruning.ops.tree import limit_children, link_anywhere, trees
 from pruning.token_map import TokenMap
 from tests.pruning.clips import ALL, WIDTH, N, T, clip
@@ -144,6 +144,21 @@ def test_a_frame_between_joins_the_longer_run_beside_it() -> None:
     views = random(2, WIDTH, seed=3)
     frames = views[[0, 0, 0, 1, 0, 1, 1, 1, 1]] + 0.01 * random(9, WIDTH, seed=4)
     assert scenes(frames, 0.25).tolist() == [0, 0, 0, 1, 1, 1, 1, 1, 1]
+
+
+@pytest.mark.parametrize(
+    ("labels", "expected"),
+    [
+        ("xbbyccc", "bbbbccc"),  # b is three frames long when y is filled
+        ("aaxaayccccc", "aaaaaaccccc"),  # and a is five
+        ("aaxbb", "aaabb"),  # equals: the left
+        ("aabcaaa", "aaaaaaa"),  # a shorter run is filled, too
+        ("abcd", "0000"),
+    ],
+)
+def test_a_run_beside_has_grown_by_the_frames_filled_before(labels: str, expected: str) -> None:
+    ids = dict(zip("0abcdxy", range(7), strict=True))
+    assert filled([ids[label] for label in labels]) == [ids[label] for label in expected]
 
 
 def test_stillness_is_the_mean_cosine_of_all_pairs_of_frames() -> None:
