@@ -9,8 +9,10 @@ from __future__ import annotations
 import json
 import platform
 from collections.abc import Iterator
+from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -47,24 +49,39 @@ def mark(item: pytest.Item) -> None:
             item.add_marker("law")
 
 
+@dataclass
+class Result:
+    """The runs of one test of one method."""
+
+    passed: bool = True
+    cases: int = 0
+    differ: int = 0  # of the cases, where the test must fail: ours differs, and says so
+
+    def add(self, report: pytest.TestReport) -> None:
+        differs = hasattr(report, "wasxfail")
+        self.passed &= report.passed or differs
+        if report.when == "call":
+            self.cases += 1
+            self.differ += differs
+
+
 class MethodsReport:
-    """Collects by method and test whether all runs passed; writes JSON at the end."""
+    """Collects the runs by method and test; writes JSON at the end."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.passed: dict[tuple[str, str, str], bool] = {}  # (kind, method, test)
+        self.results: dict[tuple[str, str, str], Result] = {}  # (kind, method, test)
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         about = dict(report.user_properties).get(PROPERTY)
         if about and (report.when == "call" or report.outcome != "passed"):
-            key = tuple(about)
-            self.passed[key] = report.passed and self.passed.get(key, True)
+            self.results.setdefault(tuple(about), Result()).add(report)
 
     def pytest_sessionfinish(self) -> None:
-        methods: dict[str, dict[str, dict[str, bool]]] = {}
-        for kind, method, test in sorted(self.passed):
-            results = methods.setdefault(method, {"laws": {}, "parity": {}})
-            results[kind][test] = self.passed[kind, method, test]
+        methods: dict[str, dict[str, dict[str, Any]]] = {}
+        for (kind, method, test), result in sorted(self.results.items()):
+            of_method = methods.setdefault(method, {"laws": {}, "parity": {}})
+            of_method[kind][test] = result.passed if kind == "laws" else asdict(result)
         versions = {name: version(name) for name in ("torch", "transformers")}
         report = {"python": platform.python_version()} | versions | {"methods": methods}
         self.path.write_text(json.dumps(report, indent=1) + "\n")

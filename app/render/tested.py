@@ -30,12 +30,13 @@ def laws(report: Mapping[str, Any] | None) -> str:
 
 
 def parity(report: Mapping[str, Any] | None) -> str:
-    """The parity tests of a method, as sentences."""
+    """The parity tests of a method as sentences, with the stored cases in which both agree."""
     if report is None:
         return NOT_MEASURED
     tests = [
-        sentence(test) if passed else f"broken: {sentence(test)}"
-        for test, passed in report["parity"].items()
+        f"{'' if result['passed'] else 'broken: '}{sentence(test)} "
+        f"({result['cases'] - result['differ']} of {result['cases']} cases)"
+        for test, result in report["parity"].items()
     ]
     return "; ".join(tests) or "no stored outputs"
 

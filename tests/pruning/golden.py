@@ -23,10 +23,26 @@ METHOD = {  # whose outputs they are, where a file is not called as the method i
 }
 
 
-def over(name: str, where: Callable[..., bool] = lambda case: True) -> pytest.MarkDecorator:
-    """Runs a test over stored outputs of a method's official code: a parity test of that method."""
-    mark = pytest.mark.parity(METHOD.get(name, name))
-    chosen = [pytest.param(case, id=case.id, marks=mark) for case in cases(name) if where(case)]
+def over(
+    name: str,
+    where: Callable[..., bool] = lambda case: True,
+    differs: Callable[..., bool] = lambda case: False,
+) -> pytest.MarkDecorator:
+    """Runs a test over stored outputs of a method's official code: a parity test of that method.
+
+    Args:
+        name: of the file.
+        where: whether a case has what the test compares.
+        differs: whether ours differs there, as the method's docstring says: the test must fail, and
+            the case counts as one of those compared.
+    """
+    marks = [pytest.mark.parity(METHOD.get(name, name))]
+    differing = [*marks, pytest.mark.xfail(raises=AssertionError, strict=True)]
+    chosen = [
+        pytest.param(case, id=case.id, marks=differing if differs(case) else marks)
+        for case in cases(name)
+        if where(case)
+    ]
     return pytest.mark.parametrize("case", chosen)
 
 

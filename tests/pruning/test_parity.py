@@ -58,12 +58,12 @@ def nuwa_reach(case) -> float:
     return case.knobs["distance"] / hypot(rows - 1, cols - 1)
 
 
-def has_even_grid(case) -> bool:
+def has_odd_grid(case) -> bool:
     """An odd last row or column is a candidate here, and never is there."""
-    return all(side % 2 == 0 for side in case.knobs["grid"])
+    return any(side % 2 for side in case.knobs["grid"])
 
 
-@over("nuwa_stage1", where=has_even_grid)
+@over("nuwa_stage1", differs=has_odd_grid)
 def test_nuwa_spreads_and_gathers_as_the_official_one(case) -> None:
     rows, cols = case.knobs["grid"]
     knobs = {name: case.knobs[name] for name in ("per_cell", "pillar_quantile", "self_weight")}
@@ -114,16 +114,12 @@ def test_fastv_is_the_official_one(case) -> None:
     assert token_map.anchors.tolist() == case.expect_keep.tolist()
 
 
-@pytest.mark.parametrize(
-    ("ratio", "before", "after"), [(1 / 9, 112, 16), (2 / 9, 224, 32), (1 / 3, 336, 48)]
-)
-def test_nuwa_spends_its_tokens_as_the_official_table(ratio, before, after) -> None:
-    budget = create("nuwa", retention_ratio=ratio).budget(576, 32)
-    assert budget.before == before
-    assert budget.inner == ((16, after),)
+def test_nuwa_at_192_tokens_spends_them_as_the_official_table() -> None:
+    budget = create("nuwa", retention_ratio=1 / 3).budget(576, 32)
+    assert (budget.before, budget.inner) == (336, ((16, 48),))
 
 
-@pytest.mark.parametrize(("ratio", "after"), [(1 / 3, 166), (2 / 9, 98), (1 / 9, 30)])
+@pytest.mark.parametrize(("ratio", "after"), [(2 / 9, 98), (1 / 9, 30)])
 def test_fastv_spends_its_tokens_as_reported(ratio: float, after: int) -> None:
     assert create("fastv", retention_ratio=ratio).budget(576, 32).inner == ((2, after),)
 
