@@ -13,7 +13,7 @@ from typing import Any
 
 import altair as alt
 
-from app.render.chart import INK, PRINT_WIDTH, chart_data, chart_svg, style_chart
+from app.render.chart import INK, PRINT_WIDTH, STYLE, Spec, chart_svg
 from app.render.palette import LANE_COLOURS
 from app.settings import ROOT
 
@@ -104,7 +104,7 @@ def smoothed(values: Sequence[float]) -> list[float]:
     return [mean(values[max(0, i - AROUND) : i + AROUND + 1]) for i in range(len(values))]
 
 
-def chart(ran: Sequence[Stage]) -> Any:
+def chart(ran: Sequence[Stage]) -> Spec:
     """The loss above and the shares below, over all steps, with a line at each stage."""
     steps, losses = sum(stage.steps for stage in ran), points(ran, ["loss"])
     logged = {key for stage in ran for line in stage.lines for key in line}
@@ -125,9 +125,8 @@ def chart(ran: Sequence[Stage]) -> Any:
         f"{steps:,} steps in {hours:.1f} h · faint: as logged · "
         f"line: mean of {2 * AROUND + 1} logged steps"
     )
-    look = style_chart(above, about, HEIGHT).config
-    stacked = alt.vconcat(*panels, config=look).resolve_scale(color="independent")
-    return stacked.properties(usermeta={"conditions": about})
+    stacked = alt.vconcat(*panels).resolve_scale(color="independent")
+    return {**stacked.to_dict(), "config": STYLE, "usermeta": {"conditions": about}}
 
 
 def _steps(last: int, title: str | None) -> Any:
@@ -154,7 +153,7 @@ def _curves(values: list[dict[str, Any]], x: Any, y: Any) -> list[Any]:
         if names == ["loss"]
         else alt.Legend(title=None, orient="bottom", columns=2, labelLimit=0, symbolOpacity=1),
     )
-    lines = alt.Chart(chart_data(values)).encode(x=x, color=colour, detail="stage:N")
+    lines = alt.Chart(alt.Data(values=values)).encode(x=x, color=colour, detail="stage:N")
     smooth = y.copy()
     smooth.shorthand = "smooth:Q"
     raw = lines.mark_line(strokeWidth=1, opacity=0.3).encode(y=y)
@@ -164,7 +163,7 @@ def _curves(values: list[dict[str, Any]], x: Any, y: Any) -> list[Any]:
 def _beginnings(ran: Sequence[Stage], x: Any) -> Any:
     """A vertical line at the start of each stage."""
     records = [{"step": start} for start in _starts(ran)]
-    rule = alt.Chart(chart_data(records)).mark_rule(color=INK, opacity=0.4, strokeDash=[3, 3])
+    rule = alt.Chart(alt.Data(values=records)).mark_rule(color=INK, opacity=0.4, strokeDash=[3, 3])
     return rule.encode(x=x)
 
 
@@ -173,7 +172,7 @@ def _names(ran: Sequence[Stage], x: Any) -> Any:
     records = [
         {"step": start, "name": stage.name} for stage, start in zip(ran, _starts(ran), strict=True)
     ]
-    text = alt.Chart(chart_data(records)).mark_text(
+    text = alt.Chart(alt.Data(values=records)).mark_text(
         align="left", angle=330, dx=4, dy=-4, fontSize=10, color=INK
     )
     return text.encode(x=x, y=alt.value(0), text="name:N")

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import gradio as gr
 
 from app.page import inspector
+from app.page.chart import Chart
 from app.page.held import comparison_state
 from app.page.inspector import Inspector
 from app.settings import Settings
@@ -39,10 +40,10 @@ class Board:
     columns: list[gr.Column]
     parts: dict[str, gr.HTML]  # "text0", "picture0", …
     results: gr.Column
-    latency: gr.Plot
-    staircase: gr.Plot
+    latency: Chart
+    staircase: Chart
     over_time: gr.Column
-    clip_timeline: gr.Plot
+    clip_timeline: Chart
     inspector: Inspector
     figures: gr.HTML
     conditions: gr.HTML
@@ -97,7 +98,7 @@ def _results() -> tuple:
     return results, *charts, inspect, figures, conditions, save, file
 
 
-def _chart(heading: str, name: str) -> tuple[gr.Column, gr.Plot]:
+def _chart(heading: str, name: str) -> tuple[gr.Column, Chart]:
     with gr.Column(min_width=0) as column:
         gr.HTML(f"<h2>{heading}</h2>", apply_default_css=False)
-        return column, gr.Plot(label=heading, show_label=False, elem_id=name)
+        return column, Chart(label=heading, show_label=False, elem_id=name)

@@ -12,10 +12,6 @@ from PIL import Image, ImageDraw
 from app.render.canvas import Canvas
 from pruning.tokens import TokenLayout
 
-with warnings.catch_warnings():  # supervision warns that OpenCV is missing; it is not needed here
-    warnings.simplefilter("ignore")
-    import supervision as sv
-
 Box = tuple[float, float, float, float]
 
 
@@ -45,30 +41,37 @@ def draw_boxes(
     if not visible.any():
         return picture
     corners[:, 2:] = np.minimum(corners[:, 2:], [canvas.width - 1, canvas.height - 1])
-    found = sv.Detections(xyxy=corners[visible].astype(float))
+    if labels is None:
+        labels = [str(index + 1) for index in range(len(boxes))] if len(boxes) > 1 else []
+    texts = [ascii_label(labels[index]) for index in np.flatnonzero(visible).tolist() if labels]
+    return _annotate(picture, corners[visible], texts, colour, canvas.unit)
+
+
+def _annotate(
+    picture: Image.Image, corners: np.ndarray, texts: list[str], colour: str, unit: int
+) -> Image.Image:
+    """Boxes (M, 4) in pixels, in a colour with a white rim; without texts, no labels."""
+    with warnings.catch_warnings():  # it warns that OpenCV is missing, which is not needed here
+        warnings.simplefilter("ignore")
+        import supervision as sv  # half a second: most pages never draw a box here
+
+    found = sv.Detections(xyxy=corners.astype(float))
     colours = sv.ColorPalette([sv.Color.from_hex(colour)])
-    line = 2 * canvas.unit
+    line = 2 * unit
     for paint, thickness in ((sv.ColorPalette([sv.Color.WHITE]), 2 * line), (colours, line)):
         annotator = sv.BoxAnnotator(paint, thickness, color_lookup=sv.ColorLookup.INDEX)
         picture = annotator.annotate(picture, found)
-    if labels is None:
-        labels = [str(index + 1) for index in range(len(boxes))] if len(boxes) > 1 else []
-    if not labels:
-        return picture
-    texts = [ascii_label(labels[index]) for index in np.flatnonzero(visible).tolist()]
-    labelled: Image.Image = _labeller(colours, canvas.unit).annotate(picture, found, labels=texts)
-    return labelled
-
-
-def _labeller(colours: sv.ColorPalette, unit: int) -> sv.LabelAnnotator:
-    return sv.LabelAnnotator(
-        color=colours,
-        text_color=sv.Color.WHITE,
-        text_scale=0.4 * unit,
-        text_thickness=unit,
-        text_padding=3 * unit,
-        color_lookup=sv.ColorLookup.INDEX,
-    )
+    if texts:
+        labeller = sv.LabelAnnotator(
+            color=colours,
+            text_color=sv.Color.WHITE,
+            text_scale=0.4 * unit,
+            text_thickness=unit,
+            text_padding=3 * unit,
+            color_lookup=sv.ColorLookup.INDEX,
+        )
+        picture = labeller.annotate(picture, found, labels=texts)
+    return picture
 
 
 def ascii_label(text: str, width: int = 40) -> str:

@@ -5,10 +5,9 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import Any
 
-import altair as alt
 import numpy as np
 
-from app.render.chart import INK, chart_data, style_chart
+from app.render.chart import INK, Spec, data, field, fields, mark, style_chart
 from app.render.overlay import fate_counts
 from app.render.palette import at_layer, lane_colours
 from app.render.summary import conditions_line, finished_lanes, lane_labels
@@ -22,70 +21,81 @@ SEGMENT = {"top": 0.85, "foot": 0.96}
 SHADES = (0.9, 0.4)  # opacities of segments in turn
 MOST_COUNTS = 16  # frames, so that a count fits over each bar
 AXIS = ["seconds into the clip", "bar: tokens that enter the LLM · filled: kept to the end"]
+BAR = mark("bar", xOffset=1, x2Offset=-1)
+SPAN = {
+    "x": field(
+        "start:Q",
+        title=AXIS,
+        axis={"tickCount": 6, "grid": False},
+        scale={"nice": False, "zero": False},
+    ),
+    "x2": {"field": "end"},
+}
 
 
-def clip_timeline_chart(comparison: Comparison) -> Any:
+def clip_timeline_chart(comparison: Comparison) -> Spec:
     """One row per lane with a bar for each frame, and the segments of the method below.
 
     The bar shows the tokens that enter the LLM, its filled part those kept to the end. A frame
     lasts from midway to the previous frame to midway to the next.
     """
     rows = len(finished_lanes(comparison))
-    axis = alt.Axis(tickCount=6, grid=False)
-    time = alt.X("start:Q", title=AXIS, axis=axis, scale=alt.Scale(nice=False, zero=False))
-    bars = {"x": time, "x2": alt.X2("end:Q")}
-    layers = [*_frames(comparison, bars, rows), _segments(comparison, bars), *_names(comparison)]
-    return style_chart(alt.layer(*layers), conditions_line(comparison), ROW * max(1, rows))
+    layers = [_frames(comparison, rows), _segments(comparison), _names(comparison)]
+    return style_chart({"layer": layers}, conditions_line(comparison), ROW * max(1, rows))
 
 
-def _frames(comparison: Comparison, bars: dict[str, Any], rows: int) -> list[Any]:
-    methods = [lane.method for lane in comparison.lanes]
-    scale = alt.Scale(domain=lane_labels(comparison), range=lane_colours(methods))
-    frames = alt.Chart(chart_data(frame_bars(comparison))).encode(
-        color=alt.Color("lane:N", legend=None, scale=scale),
-        tooltip=[
-            "lane:N",
-            "frame:N",
-            alt.Tooltip("enter:Q", title="tokens into the LLM"),
-            alt.Tooltip("kept:Q", title="kept to the end"),
-        ],
-    )
-    bar = frames.mark_bar(xOffset=1, x2Offset=-1)
-    height = alt.Scale(domain=[0, max(1, rows)], reverse=True, nice=False)
-    outline = alt.Stroke("lane:N", legend=None, scale=scale)
-    enter = alt.Y("enter_top:Q", axis=None, scale=height)
+def _frames(comparison: Comparison, rows: int) -> Spec:
+    colours = lane_colours([lane.method for lane in comparison.lanes])
+    look = {"legend": None, "scale": {"domain": lane_labels(comparison), "range": colours}}
+    scale = {"domain": [0, max(1, rows)], "reverse": True, "nice": False}
+    enter, foot = field("enter_top:Q", axis=None, scale=scale), {"field": "foot"}
+    lines = fields("lane:N", "frame:N", enter="tokens into the LLM", kept="kept to the end")
+    about = {"tooltip": lines}  # in every layer: a shared encoding must not hold a list
+    outline = {
+        "y": enter,
+        "y2": foot,
+        "stroke": field("lane:N", **look),
+        "fillOpacity": {"value": 0.3},
+    }
     layers = [
-        bar.encode(y=enter, y2="foot:Q", stroke=outline, fillOpacity=alt.value(0.3), **bars),
-        bar.encode(y="kept_top:Q", y2="foot:Q", **bars),
+        {**BAR, "encoding": {**SPAN, **outline, **about}},
+        {**BAR, "encoding": {**SPAN, "y": field("kept_top:Q", axis=None), "y2": foot, **about}},
     ]
     if len(comparison.media.frames) <= MOST_COUNTS:
-        count = frames.mark_text(dy=-7, fontSize=10)
-        layers.append(
-            count.encode(x="middle:Q", y="enter_top:Q", text="enter:Q", color=alt.value(INK))
-        )
-    return layers
+        count = {"x": field("middle:Q"), "y": enter, "text": field("enter:Q")}
+        ink = {"color": {"value": INK}}
+        layers.append({**mark("text", dy=-7, fontSize=10), "encoding": {**count, **ink}})
+    colour = {"color": field("lane:N", **look)}
+    return {**data(frame_bars(comparison)), "encoding": colour, "layer": layers}
 
 
-def _segments(comparison: Comparison, bars: dict[str, Any]) -> Any:
-    segments = alt.Chart(chart_data(segment_bars(comparison))).mark_bar(xOffset=1, x2Offset=-1)
-    return segments.encode(
-        y="top:Q",
-        y2="foot:Q",
-        color=alt.value(INK),
-        opacity=alt.Opacity("shade:Q", scale=None),
-        tooltip=["lane:N", "segment:N"],
-        **bars,
-    )
+def _segments(comparison: Comparison) -> Spec:
+    return {
+        **data(segment_bars(comparison)),
+        **BAR,
+        "encoding": {
+            **SPAN,
+            "y": field("top:Q", axis=None),
+            "y2": {"field": "foot"},
+            "color": {"value": INK},
+            "opacity": field("shade:Q", scale=None),
+            "tooltip": fields("lane:N", "segment:N"),
+        },
+    }
 
 
-def _names(comparison: Comparison) -> list[Any]:
-    notes = alt.Chart(chart_data(clip_notes(comparison))).encode(y="middle:Q")
-    name = notes.mark_text(align="left", fontSize=12, fontWeight="bold", color=INK, limit=170)
-    note = notes.mark_text(align="right", fontSize=12, color=INK, limit=230)
-    return [
-        name.encode(x=alt.value(0), text="lane:N"),
-        note.encode(x=alt.value("width"), text="note:N"),
-    ]
+def _names(comparison: Comparison) -> Spec:
+    text = {"fontSize": 12, "color": INK}
+    name = {
+        **mark("text", align="left", fontWeight="bold", limit=170, **text),
+        "encoding": {"x": {"value": 0}, "text": field("lane:N")},
+    }
+    note = {
+        **mark("text", align="right", limit=230, **text),
+        "encoding": {"x": {"value": "width"}, "text": field("note:N")},
+    }
+    at = {"y": field("middle:Q", axis=None)}
+    return {**data(clip_notes(comparison)), "encoding": at, "layer": [name, note]}
 
 
 def frame_bars(comparison: Comparison) -> list[dict[str, Any]]:

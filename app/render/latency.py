@@ -4,57 +4,68 @@ from __future__ import annotations
 
 from typing import Any
 
-import altair as alt
-
-from app.render.chart import INK, chart_data, style_chart
+from app.render.chart import INK, Spec, data, field, fields, mark, style_chart
 from app.render.palette import PHASE_COLOURS
 from app.render.summary import conditions_line, lane_rows
 from app.render.text import format_milliseconds, shorten
 from models.engine.record import PHASES, Comparison
 
 ROW = 54  # pixels per lane
-BESIDE_NOTE = alt.ExprRef("max(130, width - 205)")  # pixels for a lane's name
+BESIDE_NOTE = {"expr": "max(130, width - 205)"}  # pixels for a lane's name
+CLOCK = "ms on the lane's own clock, tick at the first token"
+TEXT = {"fontSize": 12, "color": INK}
 
 
-def latency_chart(comparison: Comparison) -> Any:
+def latency_chart(comparison: Comparison) -> Spec:
     """Stacked bars, a tick at the first token, and the speed-up over vanilla as text."""
     rows = lane_rows(comparison)
     order = [row["label"] for row in rows]
-    lane = alt.Y("lane:N", sort=order, axis=None, scale=alt.Scale(domain=order, padding=0))
-    phases = list(PHASES)
-    bars = (
-        alt.Chart(chart_data(latency_bars(rows)))
-        .mark_bar(height=16, yOffset=9, stroke=INK, strokeOpacity=0.45, strokeWidth=0.6)
-        .encode(
-            x=alt.X(
-                "start:Q",
-                title="ms on the lane's own clock, tick at the first token",
-                axis=alt.Axis(tickCount=5),
-            ),
-            x2="end:Q",
-            y=lane,
-            color=alt.Color(
-                "phase:N",
-                scale=alt.Scale(domain=phases, range=[PHASE_COLOURS[name] for name in phases]),
-                legend=alt.Legend(title=None, orient="top", direction="horizontal", offset=4),
-            ),
-            tooltip=["lane:N", "phase:N", alt.Tooltip("time:N"), alt.Tooltip("share:N")],
-        )
-    )
-    marks = alt.Chart(chart_data(latency_notes(rows))).encode(y=lane)
-    tick = (
-        marks.transform_filter("isValid(datum.ttft)")
-        .mark_tick(thickness=2.5, opacity=1, size=26, yOffset=9, color=INK, orient="vertical")
-        .encode(x="ttft:Q", tooltip=["lane:N", alt.Tooltip("first:N", title="first token (TTFT)")])
-    )
-    name = marks.mark_text(
-        align="left", dy=-12, fontSize=12, fontWeight="bold", color=INK, limit=BESIDE_NOTE
-    ).encode(x=alt.value(0), text="lane:N")
-    note = marks.mark_text(align="right", dy=-12, fontSize=12, color=INK, limit=230).encode(
-        x=alt.value("width"), text="note:N", tooltip=["lane:N", alt.Tooltip("why:N", title="note")]
-    )
-    chart = alt.layer(bars, tick, name, note)
+    scale = {"domain": order, "padding": 0}
+    lane = field("lane:N", sort=order, axis=None, scale=scale)
+    tick = {
+        "transform": [{"filter": "isValid(datum.ttft)"}],
+        **mark("tick", thickness=2.5, opacity=1, size=26, yOffset=9, color=INK, orient="vertical"),
+        "encoding": {
+            "y": lane,
+            "x": field("ttft:Q"),
+            "tooltip": fields("lane:N", first="first token (TTFT)"),
+        },
+    }
+    name = {
+        **mark("text", align="left", dy=-12, fontWeight="bold", limit=BESIDE_NOTE, **TEXT),
+        "encoding": {"y": lane, "x": {"value": 0}, "text": field("lane:N")},
+    }
+    note = {
+        **mark("text", align="right", dy=-12, limit=230, **TEXT),
+        "encoding": {
+            "y": lane,
+            "x": {"value": "width"},
+            "text": field("note:N"),
+            "tooltip": fields("lane:N", why="note"),
+        },
+    }
+    marks = {**data(latency_notes(rows)), "layer": [tick, name, note]}
+    chart = {"layer": [_bars(rows, lane), marks]}
     return style_chart(chart, conditions_line(comparison), ROW * len(order))
+
+
+def _bars(rows: list[dict[str, Any]], lane: Spec) -> Spec:
+    colours = [PHASE_COLOURS[name] for name in PHASES]
+    return {
+        **data(latency_bars(rows)),
+        **mark("bar", height=16, yOffset=9, stroke=INK, strokeOpacity=0.45, strokeWidth=0.6),
+        "encoding": {
+            "y": lane,
+            "x": field("start:Q", title=CLOCK, axis={"tickCount": 5}),
+            "x2": {"field": "end"},
+            "color": field(
+                "phase:N",
+                scale={"domain": PHASES, "range": colours},
+                legend={"title": None, "orient": "top", "direction": "horizontal", "offset": 4},
+            ),
+            "tooltip": fields("lane:N", "phase:N", "time:N", "share:N"),
+        },
+    }
 
 
 def latency_bars(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:

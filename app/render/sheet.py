@@ -11,7 +11,6 @@ from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
-from matplotlib import get_data_path
 from PIL import Image, ImageDraw, ImageFont
 
 from app.render.canvas import Canvas
@@ -105,4 +104,6 @@ class Sheet:
 @lru_cache
 def font(size: int) -> ImageFont.FreeTypeFont:
     """DejaVu Sans from matplotlib, which supervision needs too; Pillow's font lacks "ü" and "→"."""
+    from matplotlib import get_data_path  # slow to import, and no page needs it to start
+
     return ImageFont.truetype(Path(get_data_path(), "fonts", "ttf", "DejaVuSans.ttf"), size)

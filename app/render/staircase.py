@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-import altair as alt
-
-from app.render.chart import INK, chart_data, style_chart
+from app.render.chart import INK, Spec, data, field, mark, style_chart
 from app.render.palette import lane_colours
 from app.render.summary import conditions_line, finished_lanes, lane_labels
 from app.render.text import format_percent, shorten_middle
@@ -15,37 +13,49 @@ from models.engine.record import Comparison
 HEIGHT = 240
 DASHES: list[list[int]] = [[1, 0], [7, 3], [2, 2], [9, 3, 2, 3], [4, 4], [1, 3]]
 SHAPES = ["circle", "square", "diamond", "triangle-up", "cross", "triangle-down"]
+POINT = mark("point", filled=True, size=64, opacity=1)
 LINE = 15  # pixels between two labels
 NAME = 15  # characters of a lane's label
 
 
-def staircase_chart(comparison: Comparison) -> Any:
+def staircase_chart(comparison: Comparison) -> Spec:
     """Lines differ in colour, dash and marker, with labels at their ends."""
     steps = staircase_points(comparison)
     ends = [step for step in steps if step["end"]]
     lanes = [end["lane"] for end in ends]
     colours = lane_colours([lane.method for lane in comparison.lanes])
     every = dict(zip(lane_labels(comparison), colours, strict=True))
-    x, y = _axes(steps)
 
-    def by_lane(channel: Any, looks: list[Any]) -> Any:
-        return channel("lane:N", legend=None, scale=alt.Scale(domain=lanes, range=looks))
+    def by_lane(looks: list[Any]) -> Spec:
+        return field("lane:N", legend=None, scale={"domain": lanes, "range": looks})
 
-    colour = by_lane(alt.Color, [every[name] for name in lanes])
-    shape = by_lane(alt.Shape, SHAPES)
-    points = alt.Chart(chart_data(steps))
-    line = points.mark_line(interpolate="step-after", strokeWidth=2.25).encode(
-        x=x, y=y, color=colour, strokeDash=by_lane(alt.StrokeDash, DASHES)
-    )
-    about = ["lane:N", alt.Tooltip("from:N", title="from"), "tokens:Q", "share:N"]
-    mark = points.transform_filter("datum.changed").mark_point(filled=True, size=64, opacity=1)
-    layers = [line, mark.encode(x=x, y=y, color=colour, shape=shape, tooltip=about)]
-    for end, place in zip(ends, _apart(ends, _highest(steps)), strict=True):
-        at = alt.Chart(chart_data([end])).encode(x=alt.value("width"), y=alt.value(place))
-        key = at.mark_point(filled=True, size=64, opacity=1, xOffset=10)
-        text = at.mark_text(align="left", dx=19, fontSize=12, color=INK, limit=136)
-        layers += [key.encode(color=colour, shape=shape), text.encode(text="label:N")]
-    return style_chart(alt.layer(*layers), conditions_line(comparison), HEIGHT)
+    place = _axes(steps)
+    looks = {"color": by_lane([every[name] for name in lanes]), "shape": by_lane(SHAPES)}
+    line = {
+        **mark("line", interpolate="step-after", strokeWidth=2.25),
+        "encoding": {**place, "color": looks["color"], "strokeDash": by_lane(DASHES)},
+    }
+    about = [field("lane:N"), field("from:N", title="from"), field("tokens:Q"), field("share:N")]
+    change = {
+        "transform": [{"filter": "datum.changed"}],
+        **POINT,
+        "encoding": {**place, **looks, "tooltip": about},
+    }
+    heights = _apart(ends, _highest(steps))
+    labels = [_label(end, height, looks) for end, height in zip(ends, heights, strict=True)]
+    chart = {**data(steps), "layer": [line, change, *labels]}
+    return style_chart(chart, conditions_line(comparison), HEIGHT)
+
+
+def _label(end: Spec, height: float, looks: Spec) -> Spec:
+    """The marker and the text at the end of a line."""
+    key = {"mark": POINT["mark"] | {"xOffset": 10}, "encoding": looks}
+    text = {
+        **mark("text", align="left", dx=19, fontSize=12, color=INK, limit=136),
+        "encoding": {"text": field("label:N")},
+    }
+    at = {"x": {"value": "width"}, "y": {"value": height}}
+    return {**data([end]), "encoding": at, "layer": [key, text]}
 
 
 def staircase_points(comparison: Comparison) -> list[dict[str, Any]]:
@@ -70,21 +80,22 @@ def staircase_points(comparison: Comparison) -> list[dict[str, Any]]:
     return points
 
 
-def _axes(steps: list[dict[str, Any]]) -> tuple[Any, Any]:
+def _axes(steps: list[dict[str, Any]]) -> Spec:
     layers = max((step["layer"] for step in steps), default=1)
-    x = alt.X(
-        "layer:Q",
-        title="LLM layer",
-        axis=alt.Axis(tickMinStep=1, tickCount=8, format="d", grid=False),
-        scale=alt.Scale(domain=[0, layers], nice=False),
-    )
-    y = alt.Y(
-        "tokens:Q",
-        title="visual tokens",
-        axis=alt.Axis(tickCount=5, format=",d", tickMinStep=1),
-        scale=alt.Scale(domain=[0, _highest(steps)], nice=False),
-    )
-    return x, y
+    return {
+        "x": field(
+            "layer:Q",
+            title="LLM layer",
+            axis={"tickMinStep": 1, "tickCount": 8, "format": "d", "grid": False},
+            scale={"domain": [0, layers], "nice": False},
+        ),
+        "y": field(
+            "tokens:Q",
+            title="visual tokens",
+            axis={"tickCount": 5, "format": ",d", "tickMinStep": 1},
+            scale={"domain": [0, _highest(steps)], "nice": False},
+        ),
+    }
 
 
 def _highest(steps: list[dict[str, Any]]) -> int:

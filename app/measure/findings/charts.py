@@ -9,7 +9,7 @@ from typing import Any
 import altair as alt
 
 from app.measure.findings.study import STRATEGIES
-from app.render.chart import INK, chart_data, chart_svg, style_chart
+from app.render.chart import INK, chart_svg, style_chart
 from app.render.palette import LANE_COLOURS, VANILLA_COLOUR
 
 HEIGHT = 260
@@ -37,7 +37,7 @@ def draw(report: dict[str, Any], folder: Path) -> Iterator[Path]:
             "mean ± standard deviation over seeds"
         )
         path = folder / f"findings-{name}.svg"
-        chart_svg(style_chart(chart, about, HEIGHT), path)
+        chart_svg(style_chart(chart.to_dict(), about, HEIGHT), path)
         yield path
 
 
@@ -56,7 +56,7 @@ def curves(rows: list[dict], rate: str, title: str) -> Any:
         axis=alt.Axis(values=sorted({point["ratio"] for point in points}), format=".1~f"),
     )
     colour = _coloured("method", methods)
-    base = alt.Chart(chart_data(points)).encode(x=across, color=colour)
+    base = alt.Chart(alt.Data(values=points)).encode(x=across, color=colour)
     line = base.mark_line(point=alt.OverlayMarkDef(size=45, filled=True)).encode(
         y=alt.Y("mean:Q", title=f"share of {title}", scale=alt.Scale(domain=[0, 1]))
     )
@@ -66,8 +66,10 @@ def curves(rows: list[dict], rate: str, title: str) -> Any:
         for row in rows
         if row["retention_ratio"] == 1 or row["retention_ratio"] < 0.05
     ]
-    level = alt.Chart(chart_data(levels)).mark_rule(strokeDash=[5, 4], color=VANILLA_COLOUR)
-    label = alt.Chart(chart_data(levels)).mark_text(align="left", dy=-6, fontSize=11, color=INK)
+    level = alt.Chart(alt.Data(values=levels)).mark_rule(strokeDash=[5, 4], color=VANILLA_COLOUR)
+    label = alt.Chart(alt.Data(values=levels)).mark_text(
+        align="left", dy=-6, fontSize=11, color=INK
+    )
     return alt.layer(
         level.encode(y="level:Q"),
         label.encode(x=alt.value(4), y="level:Q", text="what:N"),
@@ -105,7 +107,7 @@ def moving(rows: list[dict]) -> Any:
 
 def _grouped(bars: list[dict], by: str, order: list[str], title: str) -> Any:
     methods = list(dict.fromkeys(bar["method"] for bar in bars))
-    base = alt.Chart(chart_data(bars)).encode(
+    base = alt.Chart(alt.Data(values=bars)).encode(
         x=alt.X("method:N", sort=methods, title=None, axis=alt.Axis(labelAngle=0)),
         xOffset=alt.XOffset(f"{by}:N", sort=order),
     )
