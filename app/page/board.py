@@ -1,4 +1,4 @@
-"""The right column: lanes, charts, figures and the inspector."""
+"""The right column: what was asked, the headline, lanes, charts, figures and the inspector."""
 
 from __future__ import annotations
 
@@ -19,26 +19,22 @@ VIEWS = [
     ("Boxes", "boxes"),
     ("Picture", "picture"),
 ]
-EMPTY = """<section class="empty"><h2>What does compression do to the picture and the answer?</h2>
-<ol><li>Choose an example, or upload a picture or a clip and type a question.</li>
-<li>Press Compare. The same model answers with all visual tokens, and again with each method.</li>
-<li>Compare the answers, the fate of every visual token, and the time of each phase.</li>
-</ol>
-<dl><dt><i class="key kept"></i>kept</dt><dd>the visual token stays as it is</dd>
-<dt><i class="key merged"></i>merged</dt><dd>the token is part of a survivor and has its colour</dd>
-<dt><i class="key dropped"></i>dropped</dt><dd>the token is removed</dd></dl></section>"""
 
 
 @dataclass(frozen=True)
 class Board:
-    """The components a comparison writes."""
+    """The components that a comparison writes."""
 
+    caption: gr.HTML  # names the picture, the question and the model of what is shown
+    headline: gr.HTML  # the outcome in words
     outside: gr.HTML  # note on a question that the model was not trained on
-    empty: gr.HTML
     bar: gr.Row
     view: gr.Radio
+    tools: gr.Row  # further buttons of the bar above the lanes
     columns: list[gr.Column]
     parts: dict[str, gr.HTML]  # "text0", "picture0", …
+    large: gr.Column  # one lane's picture, enlarged
+    sweep: gr.Column  # the same question over several ratios
     results: gr.Column
     latency: Chart
     staircase: Chart
@@ -53,36 +49,56 @@ class Board:
 
 
 def declare(settings: Settings) -> Board:
-    """Declare the components: a welcome text, the lanes, and the results."""
-    columns, parts = [], {}
+    """Declare the components, top to bottom in the order of reading."""
     with gr.Column(elem_id="board", min_width=280):
-        # The empty element exists before its text: screen readers announce changes only.
-        region = "element.setAttribute('role', 'status')"
-        outside = gr.HTML("", elem_id="outside", apply_default_css=False, js_on_load=region)
-        empty = gr.HTML(EMPTY, elem_id="empty", apply_default_css=False)
-        with gr.Row(visible=False, elem_id="lanes-bar") as bar:
-            view = gr.Radio(
-                VIEWS,
-                value="tokens",
-                label="Show in every lane",
-                container=False,
-                interactive=True,
-                elem_id="view",
-            )
-        with gr.Row(elem_id="lanes"):
-            for index in range(settings.max_lanes):
-                with gr.Column(visible=False, elem_classes="lane-column", min_width=0) as column:
-                    for kind in ("text", "picture"):
-                        parts[f"{kind}{index}"] = gr.HTML(
-                            elem_classes=f"lane-{kind}", apply_default_css=False
-                        )
-                columns.append(column)
-        results = _results()
-    return Board(outside, empty, bar, view, columns, parts, *results, comparison_state())
+        parts = {
+            "caption": gr.HTML(elem_id="caption", apply_default_css=False),
+            "headline": _announced("headline"),
+            "outside": _announced("outside"),
+            **_bar(),
+            **_lanes(settings),
+        }
+        parts["large"] = gr.Column(visible=False, elem_id="large")
+        parts["sweep"] = gr.Column(visible=False, elem_id="sweep")
+        parts |= _results()
+    return Board(**parts, comparison=comparison_state())
 
 
-def _results() -> tuple:
-    """The column of results and its components, in the order of `Board`."""
+def _announced(name: str) -> gr.HTML:
+    """A text that screen readers announce: the empty element exists before its text."""
+    region = "element.setAttribute('role', 'status')"
+    return gr.HTML("", elem_id=name, apply_default_css=False, js_on_load=region)
+
+
+def _bar() -> dict:
+    with gr.Row(visible=False, elem_id="lanes-bar") as bar:
+        view = gr.Radio(
+            VIEWS,
+            value="tokens",
+            label="Show in every lane",
+            container=False,
+            interactive=True,
+            elem_id="view",
+        )
+        tools = gr.Row(elem_id="tools")
+    return {"bar": bar, "view": view, "tools": tools}
+
+
+def _lanes(settings: Settings) -> dict:
+    columns, parts = [], {}
+    with gr.Row(elem_id="lanes"):
+        for index in range(settings.max_lanes):
+            with gr.Column(visible=False, elem_classes="lane-column", min_width=0) as column:
+                for kind in ("text", "picture"):
+                    parts[f"{kind}{index}"] = gr.HTML(
+                        elem_classes=f"lane-{kind}", apply_default_css=False
+                    )
+            columns.append(column)
+    return {"columns": columns, "parts": parts}
+
+
+def _results() -> dict:
+    """The column below the lanes, and its components."""
     with gr.Column(visible=False, elem_id="results") as results:
         with gr.Row(elem_id="charts"):
             _, latency = _chart("Time, one clock per lane", "latency")
@@ -94,8 +110,18 @@ def _results() -> tuple:
             conditions = gr.HTML(elem_id="conditions", apply_default_css=False)
             save = gr.Button(SAVE, size="sm", elem_id="save", elem_classes="quiet")
             file = gr.DownloadButton(visible="hidden", elem_id="file")
-    charts = latency, staircase, over_time, timeline
-    return results, *charts, inspect, figures, conditions, save, file
+    return {
+        "results": results,
+        "latency": latency,
+        "staircase": staircase,
+        "over_time": over_time,
+        "clip_timeline": timeline,
+        "inspector": inspect,
+        "figures": figures,
+        "conditions": conditions,
+        "save": save,
+        "file": file,
+    }
 
 
 def _chart(heading: str, name: str) -> tuple[gr.Column, Chart]:

@@ -17,23 +17,17 @@ import gradio as gr
 from app.guard.visitors import Visitors, client_key
 from app.jobs import read_job
 from app.logs import at_job
+from app.page import showing
 from app.page.board import Board
 from app.page.download import download
-from app.page.figures import figures_table
 from app.page.form import Form
 from app.page.held import ComparisonStore, HeldComparison, comparison_of
 from app.page.screen import Screen
 from app.recording.export import zip_recording
-from app.render.clip_timeline import clip_timeline_chart
-from app.render.latency import latency_chart
-from app.render.staircase import staircase_chart
-from app.render.summary import conditions_line, media_line
 from app.request import Request
 from app.settings import Settings
 from app.worker.events import Event, Queued
 from app.worker.protocol import AdmittingWorker, Job, Run, new_number
-from models.catalog import find
-from models.engine.record import Comparison
 
 SECONDS_BETWEEN_UPDATES = 0.05
 log = logging.getLogger(__name__)
@@ -59,26 +53,8 @@ class Handlers:
         self.screens: dict[str, Screen] = {}  # of running comparisons, by browser session
 
     def outputs(self) -> list[Any]:
-        board, form = self.board, self.form
-        return [
-            *board.parts.values(),
-            *board.columns,
-            board.outside,
-            board.empty,
-            board.bar,
-            board.results,
-            board.latency,
-            board.staircase,
-            board.over_time,
-            board.clip_timeline,
-            *board.inspector.outputs,
-            board.figures,
-            board.conditions,
-            board.comparison,
-            form.compare,
-            form.stop,
-            form.status,
-        ]
+        form = self.form
+        return [*showing.outputs(self.board), form.compare, form.stop, form.status]
 
     def run(self, request: gr.Request, values: Values) -> Iterator[Update]:
         """One comparison, from the click to the last chart; `values` are the form's inputs.
@@ -124,15 +100,15 @@ class Handlers:
         """Read the upload and run the job. Shows what the worker raises instead of raising it."""
         yield self._buttons(running=True) | {self.form.status: note("Reading the upload.")}
         job = read(cancelled)
-        screen = self.screens[visitor] = Screen(job)
+        screen = self.screens[visitor] = Screen.of_job(job)
         try:
             yield self._opening(screen)
-            yield from self._stream(run(job, cancelled), screen)
+            yield from self._stream(run(job, cancelled), screen, job.number)
         finally:
             if self.screens.get(visitor) is screen:
                 del self.screens[visitor]
 
-    def _stream(self, events: Iterator[Event], screen: Screen) -> Iterator[Update]:
+    def _stream(self, events: Iterator[Event], screen: Screen, number: str) -> Iterator[Update]:
         pending, sent = set(), 0.0
         try:
             for event in events:
@@ -145,7 +121,7 @@ class Handlers:
                     pending, sent = set(), time.monotonic()
         except Exception as error:
             screen.stop()
-            text = describe_error(error, screen.job.number)
+            text = describe_error(error, number)
             yield self._closing(screen) | {self.form.status: alert(text)}
             return
         if pending:
@@ -159,76 +135,30 @@ class Handlers:
             yield self._results(screen)
 
     def _refusal(self, sentence: str) -> Update:
-        """Show the reason, and remove an earlier comparison, which answers another request."""
-        board = self.board
-        return {
-            **{column: gr.Column(visible=False) for column in board.columns},
-            board.bar: gr.Row(visible=False),
-            board.results: gr.Column(visible=False),
-            board.outside: "",
-            board.empty: gr.HTML(visible=True),
-            **self._buttons(running=False),
-            self.form.status: alert(sentence),
-        }
+        """Show the reason and leave the board as it is."""
+        return self._buttons(running=False) | {self.form.status: alert(sentence)}
 
     def _opening(self, screen: Screen) -> Update:
-        """Remove the previous comparison and show the waiting lanes."""
+        """Replace the previous comparison by waiting lanes."""
         return {
-            **self._shown(screen),
-            **self._parts(screen),
+            **showing.begin(self.board, screen),
             **self._buttons(running=True),
-            self.board.results: gr.Column(visible=False),
             self.form.status: note("Comparing."),
         }
 
     def _results(self, screen: Screen) -> Update:
         """The last update: every value, with charts and figures."""
-        board, comparison = self.board, screen.comparison
-        return {
-            **self._shown(screen),
-            **self._closing(screen),
-            board.results: gr.Column(visible=True),
-            board.latency: latency_chart(comparison),
-            board.staircase: staircase_chart(comparison),
-            **self._over_time(comparison),
-            **board.inspector.open(comparison),
-            board.figures: figures_table(comparison),
-            board.conditions: _paragraphs(
-                conditions_line(comparison), media_line(comparison.media)
-            ),
-            board.comparison: self.store.hold(comparison),  # last: this may drop older comparisons
-        }
-
-    def _over_time(self, comparison: Comparison) -> Update:
-        """The charts that only a clip has."""
-        board, moving = self.board, comparison.media.kind == "video"
-        return {
-            board.over_time: gr.Column(visible=moving),
-            board.clip_timeline: clip_timeline_chart(comparison) if moving else None,
-        }
-
-    def _shown(self, screen: Screen) -> Update:
-        """Show one column per lane instead of the empty state."""
-        board, job = self.board, screen.job
-        columns = {
-            column: gr.Column(visible=index < len(screen.lanes))
-            for index, column in enumerate(board.columns)
-        }
-        return columns | {
-            board.outside: _paragraphs(*find(job.model).note_on(job.question).splitlines()),
-            board.empty: gr.HTML(visible=False),
-            board.bar: gr.Row(visible=True),
-        }
+        held = HeldComparison(screen.comparison, screen)
+        update = showing.finish(self.board, held) | self._closing(screen)
+        self.store.hold(held)  # last: this may drop older comparisons, or this one
+        return update
 
     def _closing(self, screen: Screen) -> Update:
         status = {self.form.status: note(screen.status())}
-        return self._parts(screen) | self._buttons(running=False) | status
+        return showing.show_parts(self.board, screen) | self._buttons(running=False) | status
 
     def _stopped(self) -> Update:
         return self._buttons(running=False) | {self.form.status: note("Stopped.")}
-
-    def _parts(self, screen: Screen) -> Update:
-        return {self.board.parts[name]: html for name, html in screen.parts().items()}
 
     def _buttons(self, *, running: bool) -> Update:
         return {
@@ -262,10 +192,6 @@ def describe_position(queued: Queued) -> str:
         return "Comparing."
     seconds = "" if queued.seconds is None else f", about {max(1, ceil(queued.seconds))} s"
     return f"Waiting: {queued.ahead} ahead{seconds}."
-
-
-def _paragraphs(*sentences: str) -> str:
-    return "".join(f"<p>{escape(sentence)}</p>" for sentence in sentences)
 
 
 def note(sentence: str) -> str:

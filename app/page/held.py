@@ -1,60 +1,84 @@
-"""The finished comparisons that open pages show, within a limit of memory."""
+"""The finished comparisons that pages can show again, for an hour and within a limit of memory."""
 
 from __future__ import annotations
 
+import secrets
 import threading
-import weakref
-from dataclasses import dataclass
+import time
+from dataclasses import dataclass, field
 
 import gradio as gr
 
 from app.guard.blocks import refusal
 from app.guard.sessions import HOUR
+from app.page.screen import Screen
+from app.request import Request
 from models.engine.record import Comparison
 
 GONE = (
     "This comparison is no longer held: the server keeps it for an hour, or less when many people "
-    "compare. Press Compare again."
+    "compare. Press Compare again, or open its downloaded recording."
 )
 
 
 @dataclass(eq=False)
 class HeldComparison:
-    """The state of a page; `comparison` is None once it was dropped to free memory."""
+    """A comparison with what the page draws of it; both are None once they were dropped."""
 
     comparison: Comparison | None
+    screen: Screen | None = None
+    request: Request | None = None  # None: a recording, which no form asked for
+    address: str = field(default_factory=lambda: secrets.token_urlsafe(12))  # in links, secret
+    since: float = field(default_factory=time.monotonic)
 
     def __bool__(self) -> bool:
         return self.comparison is not None
 
     @property
     def num_bytes(self) -> int:
-        """The size of the frames, which take nearly all memory."""
-        return self.comparison.media.frames.nbytes if self.comparison else 0
+        """The size of the frames and of the drawn pictures, which take nearly all memory."""
+        frames = self.comparison.media.frames.nbytes if self.comparison else 0
+        return frames + (self.screen.num_bytes if self.screen else 0)
+
+    def drop(self) -> None:
+        self.comparison = self.screen = None
 
 
 class ComparisonStore:
-    """Drops the oldest comparisons when all together exceed `max_bytes`; keeps the newest.
-
-    Holds weak references: Gradio drops the comparison of a closed page with its session.
-    """
+    """Comparisons by address. Drops the oldest when all together exceed `max_bytes`, and those of
+    more than an hour; keeps the newest."""
 
     def __init__(self, max_bytes: int) -> None:
         self.max_bytes = max_bytes
-        self._entries: list[weakref.ref[HeldComparison]] = []  # oldest first
+        self._held: dict[str, HeldComparison] = {}  # oldest first
         self._lock = threading.Lock()
 
-    def hold(self, comparison: Comparison) -> HeldComparison:
-        held = HeldComparison(comparison)
+    def hold(self, held: HeldComparison) -> HeldComparison:
         with self._lock:
-            alive = [entry for ref in self._entries if (entry := ref())] + [held]
-            total = sum(entry.num_bytes for entry in alive)
-            while total > self.max_bytes and len(alive) > 1:
-                oldest = alive.pop(0)
-                total -= oldest.num_bytes
-                oldest.comparison = None
-            self._entries = list(map(weakref.ref, alive))
+            self._held[held.address] = held
+            self._drop_old()
+            total = sum(one.num_bytes for one in self._held.values())
+            while total > self.max_bytes and len(self._held) > 1:
+                total -= self._drop(next(iter(self._held)))
         return held
+
+    def find(self, address: str) -> HeldComparison | None:
+        """The comparison at an address that a page sent; None if it was dropped."""
+        with self._lock:
+            self._drop_old()
+            return self._held.get(address)
+
+    def _drop_old(self) -> None:
+        now = time.monotonic()
+        for address in [one for one, held in self._held.items() if now - held.since > HOUR]:
+            self._drop(address)
+
+    def _drop(self, address: str) -> int:
+        """Forget a comparison, also on the pages that show it; returns the bytes that it took."""
+        held = self._held.pop(address)
+        size = held.num_bytes
+        held.drop()
+        return size
 
 
 def comparison_state() -> gr.State:

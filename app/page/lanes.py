@@ -19,12 +19,13 @@ PILLS = {"decode": "decoding"}  # text of a phase, if it is not the name
 class Lane:
     """The state of a lane while its events arrive."""
 
+    method: str
     title: str
     asked_ratio: float | None
-    colour: str
     phase: str = "waiting"
     answer: str = ""
     failure: str = ""
+    colour: str = ""
     row: Mapping[str, Any] | None = None  # of `lane_rows`, once the lane is done
     expected: str | None = None  # the right answer, if known
     vanilla: str | None = None  # vanilla's answer, once both are done

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from app.page.lanes import Lane, lane_text
 from app.page.pictures import lane_pictures, placeholder
@@ -10,28 +10,54 @@ from app.render.palette import lane_colours
 from app.render.summary import lane_rows
 from app.worker.events import ComparisonDone, Event, LaneDone, LaneFailed
 from app.worker.protocol import Job
-from models.engine.record import Comparison, LaneResult
+from models.engine.record import Comparison, LaneResult, Truth
+from models.uploads.media import Media
 
 
 class Screen:
-    """The state of one job. Its parts are named "text0" … and "picture0" …."""
+    """The state of one comparison. Its parts are named "text0" … and "picture0" …."""
 
-    def __init__(self, job: Job) -> None:
-        self.job = job
+    def __init__(
+        self, model: str, question: str, media: Media, truth: Truth | None, lanes: Sequence[Lane]
+    ) -> None:
+        self.model, self.question, self.media, self.truth = model, question, media, truth
         self.comparison: Comparison | None = None
-        colours = lane_colours([method.name for method in job.methods])
-        self.lanes = [
-            Lane(
-                method.label,
-                getattr(method, "retention_ratio", None),
-                colour,
-                expected=job.truth.answer if job.truth else None,
-            )
-            for method, colour in zip(job.methods, colours, strict=True)
-        ]
+        self.lanes = lanes
+        colours = lane_colours([lane.method for lane in lanes])
+        for lane, colour in zip(lanes, colours, strict=True):
+            lane.colour, lane.expected = colour, truth.answer if truth else None
         self._results: dict[int, LaneResult] = {}
         self._pictures: dict[int, str] = {}
-        self._placeholder = placeholder(job.media)
+        self._placeholder = placeholder(media)
+
+    @classmethod
+    def of_job(cls, job: Job) -> Screen:
+        """A comparison that begins: every lane waits."""
+        lanes = [
+            Lane(one.name, one.label, getattr(one, "retention_ratio", None)) for one in job.methods
+        ]
+        return cls(job.model, job.question, job.media, job.truth, lanes)
+
+    @classmethod
+    def of_recording(cls, comparison: Comparison) -> Screen:
+        """A finished comparison, drawn."""
+        lanes = []
+        for one in comparison.lanes:
+            if isinstance(one, LaneResult):
+                lane = Lane(one.method, one.title, one.asked_ratio, "done", one.answer)
+            else:
+                lane = Lane(one.method, one.title, None, "failed", failure=one.reason)
+            lanes.append(lane)
+        model, question = comparison.model, comparison.question
+        screen = cls(model, question, comparison.media, comparison.truth, lanes)
+        screen.take(ComparisonDone(comparison))
+        for _ in screen.draw():
+            pass
+        return screen
+
+    @property
+    def num_bytes(self) -> int:
+        return sum(map(len, self._pictures.values()))
 
     def take(self, event: Event) -> set[str]:
         """Apply one event; returns the names of the parts that changed."""
@@ -41,8 +67,8 @@ class Screen:
         lane = self.lanes[event.lane]
         lane.take(event)
         if isinstance(event, LaneDone):
-            job = self.job
-            alone = Comparison(job.model, job.question, job.media, (event.result,), {}, job.truth)
+            result = event.result
+            alone = Comparison(self.model, self.question, self.media, (result,), {}, self.truth)
             lane.row = lane_rows(alone)[0]
             self._results[event.lane] = event.result
         if isinstance(event, LaneFailed):
@@ -57,12 +83,14 @@ class Screen:
         for index, result in self._results.items():
             if index not in self._pictures:
                 self._pictures[index] = lane_pictures(
-                    self.job.media, result, self.job.truth, self.lanes[index].colour
+                    self.media, result, self.truth, self.lanes[index].colour
                 )
                 yield f"picture{index}"
 
     def _finish(self, comparison: Comparison) -> None:
         self.comparison = comparison
+        results = enumerate(comparison.lanes)
+        self._results = {index: one for index, one in results if isinstance(one, LaneResult)}
         rows = lane_rows(comparison)
         for lane, row in zip(self.lanes, rows, strict=True):
             lane.title = row["label"]

@@ -1,0 +1,134 @@
+"""The updates that show a comparison on the board, while it runs and when it is finished."""
+
+from __future__ import annotations
+
+from html import escape
+from typing import Any
+
+import gradio as gr
+from PIL import Image
+
+from app.page.board import Board
+from app.page.figures import figures_table
+from app.page.held import HeldComparison
+from app.page.pictures import data_uri
+from app.page.screen import Screen
+from app.render.clip_timeline import clip_timeline_chart
+from app.render.headline import headline
+from app.render.latency import latency_chart
+from app.render.staircase import staircase_chart
+from app.render.summary import conditions_line, media_line
+from app.render.text import format_percent, shorten
+from models.catalog import ModelCard, find
+from models.engine.record import Comparison
+
+Update = dict[Any, Any]
+THUMB = 96  # pixels of the picture beside the question
+
+
+def outputs(board: Board) -> list[Any]:
+    """All components that these updates write."""
+    return [
+        *board.parts.values(),
+        *board.columns,
+        board.caption,
+        board.headline,
+        board.outside,
+        board.bar,
+        board.results,
+        board.latency,
+        board.staircase,
+        board.over_time,
+        board.clip_timeline,
+        *board.inspector.outputs,
+        board.figures,
+        board.conditions,
+        board.comparison,
+    ]
+
+
+def show_lanes(board: Board, screen: Screen) -> Update:
+    """One column for each lane, below what was asked."""
+    columns = {
+        column: gr.Column(visible=index < len(screen.lanes))
+        for index, column in enumerate(board.columns)
+    }
+    return columns | {
+        board.caption: caption(screen),
+        board.outside: paragraphs(*_note(screen).splitlines()),
+        board.bar: gr.Row(visible=True),
+        **show_parts(board, screen),
+    }
+
+
+def show_parts(board: Board, screen: Screen) -> Update:
+    return {board.parts[name]: html for name, html in screen.parts().items()}
+
+
+def begin(board: Board, screen: Screen) -> Update:
+    """Replace the previous comparison by waiting lanes."""
+    return show_lanes(board, screen) | {
+        board.headline: "",
+        board.results: gr.Column(visible=False),
+    }
+
+
+def finish(board: Board, held: HeldComparison) -> Update:
+    """Every value of a finished comparison, with charts and figures."""
+    comparison, screen = held.comparison, held.screen
+    assert comparison is not None and screen is not None, "it was just held"
+    return {
+        **show_lanes(board, screen),
+        board.headline: paragraphs(headline(comparison)),
+        board.results: gr.Column(visible=True),
+        board.latency: latency_chart(comparison),
+        board.staircase: staircase_chart(comparison),
+        **_over_time(board, comparison),
+        **board.inspector.open(comparison),
+        board.figures: figures_table(comparison),
+        board.conditions: paragraphs(conditions_line(comparison), media_line(comparison.media)),
+        board.comparison: held,
+    }
+
+
+def _over_time(board: Board, comparison: Comparison) -> Update:
+    """The charts that only a clip has."""
+    moving = comparison.media.kind == "video"
+    return {
+        board.over_time: gr.Column(visible=moving),
+        board.clip_timeline: clip_timeline_chart(comparison) if moving else None,
+    }
+
+
+def caption(screen: Screen) -> str:
+    """Picture, question, model and retention ratio of the lanes on the board."""
+    picture = data_uri(Image.fromarray(screen.media.frames[0]), THUMB)
+    asked = sorted({lane.asked_ratio for lane in screen.lanes if lane.asked_ratio is not None})
+    ratios = [f"{' and '.join(map(format_percent, asked))} of the visual tokens"] if asked else []
+    facts = " · ".join([_title(screen.model), *ratios])
+    return (
+        f'<div class="caption"><img src="{picture}" alt="The {screen.media.kind} asked about">'
+        f'<p class="asked">{escape(screen.question)}</p><p class="facts">{escape(facts)}</p></div>'
+    )
+
+
+def _title(model: str) -> str:
+    card = find_or_none(model)
+    return card.title if card else shorten(model, 60)
+
+
+def _note(screen: Screen) -> str:
+    card = find_or_none(screen.model)
+    return card.note_on(screen.question) if card else ""
+
+
+def find_or_none(model: str) -> ModelCard | None:
+    """The card of a model; None for a recording of a model that is not listed here."""
+    try:
+        return find(model)
+    except ValueError:
+        return None
+
+
+def paragraphs(*sentences: str) -> str:
+    return "".join(f"<p>{escape(sentence)}</p>" for sentence in sentences)
