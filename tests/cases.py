@@ -172,6 +172,13 @@ CASES = (
         {"retention_ratio": 0.07, "channel_share": 0.01, "temperature": 1.0},
         "fewer tokens than frames, and one channel",
     ),
+    Case("framefusion", "framefusion", {"retention_ratio": 0.4}),
+    Case(
+        "framefusion-hard",
+        "framefusion",
+        {"retention_ratio": 0.05, "stage_ratio": 16.0},
+        "fewer tokens than places, so places merge",
+    ),
     Case("frames", "frames", {"retention_ratio": 0.5}),
     Case("frames-hard", "frames", {"retention_ratio": 0.23}, "less than a frame of a short clip"),
     Case("composed", "visionzip.before+fastv.inner+rpme", {"retention_ratio": 0.4}),

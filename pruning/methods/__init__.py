@@ -13,6 +13,7 @@ from pruning.methods.fastv import FastV
 from pruning.methods.fastvid import FastVID
 from pruning.methods.feather import Feather
 from pruning.methods.flashvid import FlashVID
+from pruning.methods.framefusion import FrameFusion
 from pruning.methods.frames import Frames
 from pruning.methods.grid import Grid
 from pruning.methods.hivtp import HIVTP
@@ -51,6 +52,7 @@ METHODS: tuple[type[CompressionMethod], ...] = (
     TTM,
     EVS,
     VidCom2,
+    FrameFusion,
     Pooling,
     Frames,
     Grid,

@@ -57,6 +57,16 @@ def cases(name: str) -> Iterator[SimpleNamespace]:
         yield SimpleNamespace(id=case, knobs=knobs, **tensors)
 
 
+def stages(case: SimpleNamespace) -> list[dict[str, Tensor]]:
+    """The arrays of each stage, by name."""
+    found: dict[str, dict[str, Tensor]] = {}
+    for name, array in vars(case).items():
+        if name.startswith("stage"):
+            stage, _, field = name.partition("_")
+            found.setdefault(stage, {})[field] = array
+    return [found[stage] for stage in sorted(found)]
+
+
 def assert_as_official(values: Tensor, expected: Tensor) -> None:
     """The bound the arrays were made for: 1e-4 of the largest value."""
     bound = 1e-4 * max(1.0, float(expected.abs().max()))

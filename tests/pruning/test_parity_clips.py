@@ -10,8 +10,8 @@ from pruning.methods import create
 from pruning.methods.evs import NEW, difference
 from pruning.ops.grid import coordinates
 from pruning.ops.select import rank_within
-from pruning.tokens import TokenLayout, VisualTokens
-from tests.pruning.golden import assert_as_official, over
+from pruning.tokens import LayerView, TokenLayout, VisualTokens
+from tests.pruning.golden import assert_as_official, over, stages
 
 
 def seen(case, **signals: torch.Tensor) -> VisualTokens:
@@ -70,6 +70,26 @@ def test_vidcom2_ranks_and_shares_out_as_the_official_one(case) -> None:
     assert kept.nonzero().squeeze(1).tolist() == case.expect_anchors.tolist()
     counts = (shares * of_clip.shape[1]).round().clamp_min(1)
     assert counts.tolist() == case.expect_counts.tolist()
+
+
+@over("framefusion")
+def test_framefusion_merges_and_prunes_as_the_official_one(case) -> None:
+    """To as many tokens as the official code left; each stage has an input of its own."""
+    knobs, method = case.knobs, create("framefusion")
+    layout = TokenLayout.regular(knobs["frames"], 1, knobs["tokens_per_frame"])
+    anchors = torch.arange(len(layout))
+    for stage in stages(case):
+        count, merges = len(stage["expect_keep"]), bool(stage["expect_merges"])
+        hidden = stage.get("hidden", torch.zeros(len(anchors), 1))
+        attention = stage.get("attention", torch.zeros(1, 0))[:, None]  # (H, 1, S)
+        attention = attention[..., knobs["visual_start"] :][..., : len(anchors)]
+        view = LayerView(1, int(not merges), anchors, layout, hidden, attention=attention)
+        token_map = method.prune(view, count)
+        assert token_map.anchors.tolist() == stage["expect_keep"].tolist()
+        if merges:
+            assert_as_official(token_map.apply(hidden), stage["expect_values"])
+        anchors = anchors[token_map.anchors]
+        assert anchors.tolist() == stage["expect_original"].tolist()
 
 
 def vidcom2(case) -> CompressionMethod:

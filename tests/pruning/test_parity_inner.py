@@ -11,18 +11,8 @@ from pruning.methods.sparsevlm import raters
 from pruning.ops.attention import attend, rotary_bias
 from pruning.token_map import TokenMap
 from pruning.tokens import LayerView, TokenLayout
-from tests.pruning.golden import assert_as_official, over
+from tests.pruning.golden import assert_as_official, over, stages
 from tests.pruning.synthetic import random
-
-
-def stages(case) -> list[dict[str, torch.Tensor]]:
-    """The arrays of each stage, by name."""
-    found: dict[str, dict[str, torch.Tensor]] = {}
-    for name, array in vars(case).items():
-        if name.startswith("stage"):
-            stage, _, field = name.partition("_")
-            found.setdefault(stage, {})[field] = array
-    return [found[stage] for stage in sorted(found)]
 
 
 def line(n: int) -> TokenLayout:

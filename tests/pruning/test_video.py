@@ -14,6 +14,17 @@ from pruning.tokens import LayerView, TokenLayout, VisualTokens
 from tests.pruning.clips import SIDE, WIDTH, N, T, clip, seen
 from tests.pruning.synthetic import random
 
+ANY_COUNT = [
+    "flashvid",
+    "fastvid",
+    "prunevid",
+    "ttm",
+    "vidcom2",
+    "framefusion",
+    "frames",
+    "pooling",
+]
+
 
 def test_a_token_exactly_at_the_threshold_does_not_merge() -> None:
     tokens = torch.tensor([[[1.0, 0.0]], [[1.0, 0.0]], [[0.0, 1.0]]]).repeat(1, N, 1)
@@ -24,7 +35,7 @@ def test_a_token_exactly_at_the_threshold_does_not_merge() -> None:
     assert int((similarity > 0).sum()) == N
 
 
-@pytest.mark.parametrize("name", ["flashvid", "fastvid", "prunevid", "ttm", "frames", "pooling"])
+@pytest.mark.parametrize("name", ANY_COUNT)
 @pytest.mark.parametrize("noise", [0.0, 0.3, 2.0])
 def test_a_clip_can_be_brought_to_any_count(name: str, noise: float) -> None:
     visual = seen(clip(noise))
@@ -119,6 +130,17 @@ def test_vidcom2_gives_an_unusual_frame_more_and_like_frames_the_same() -> None:
     tokens[5] = 3 * random(N, WIDTH, seed=9)
     counts = create("vidcom2").compress(seen(tokens), 4 * T).anchors // N
     assert counts.bincount().tolist() == [4, 4, 4, 4, 3, 7, 3, 3]
+
+
+def test_framefusion_merges_a_still_place_over_time_then_neighbouring_places() -> None:
+    tokens, features = clip(noise=0.0), clip(noise=0.0).flatten(0, 1)
+    token_map = create("framefusion").compress(seen(tokens), N)
+    assert token_map.anchors.tolist() == list(range(N))
+    assert torch.equal(token_map.cols % N, token_map.rows)
+    torch.testing.assert_close(token_map.apply(features), tokens[0])
+    fewer = create("framefusion").compress(seen(tokens), N - 3)
+    assert set(fewer.anchors.tolist()) < set(range(N))
+    assert fewer.cols.sort().values.tolist() == list(range(T * N))
 
 
 def test_prunevid_averages_static_tokens_and_no_moving_ones() -> None:
