@@ -58,7 +58,8 @@ def decoder_attention(
     """
     queries = decoder_heads(decoder, layer, "q", hidden, rope, rows)
     cache_rows = rows + keys.shape[1] - len(hidden)  # (Q,)
-    return attend(queries, keys, decoder.model.layers[layer].self_attn.scaling, cache_rows)
+    later = torch.arange(keys.shape[1], device=rows.device) > cache_rows[:, None]  # (Q, S)
+    return attend(queries, keys, decoder.model.layers[layer].self_attn.scaling, later)
 
 
 def decoder_heads(

@@ -8,16 +8,15 @@ from torch import Tensor
 SMALLEST = 1e-6  # magnitude of a divisor
 
 
-def attend(queries: Tensor, keys: Tensor, scale: float, rows: Tensor | None = None) -> Tensor:
+def attend(queries: Tensor, keys: Tensor, scale: float, closed: Tensor | None = None) -> Tensor:
     """Attention (H, Q, S) float32 of queries (H, Q, d) over keys (G, S, d); G divides H.
 
-    With `rows` (Q,), the index of each query among the keys, the attention is causal.
+    `closed` (Q, S) bool marks the keys that a query does not see.
     """
     groups = queries.reshape(len(keys), -1, *queries.shape[1:])  # (G, H/G, Q, d)
     scores = groups.float() @ keys.float().transpose(1, 2)[:, None] * scale  # (G, H/G, Q, S)
-    if rows is not None:
-        later = torch.arange(keys.shape[1], device=rows.device) > rows[:, None]  # (Q, S)
-        scores = scores.masked_fill(later, -torch.inf)
+    if closed is not None:
+        scores = scores.masked_fill(closed, -torch.inf)
     attention: Tensor = scores.softmax(dim=-1).flatten(0, 1)
     return attention
 

@@ -14,7 +14,7 @@ from pruning.budget import Budget
 from pruning.ops.attention import attend
 from pruning.token_map import TokenMap
 from pruning.tokens import LayerView, VisualTokens
-from tests.tiny import SETTINGS, Setting, picture, prefilled, tiny_llava
+from tests.tiny import SETTINGS, Setting, deepened, picture, prefilled, tiny_llava
 
 each_setting = pytest.mark.parametrize("setting", SETTINGS, ids=lambda setting: setting.id)
 ENCODER = frozenset({"attention", "keys", "frames", "cls", "text"})
@@ -96,7 +96,7 @@ def test_recomputed_attention_is_eager_attention(
             inputs_embeds=lane.sequence.embeds[None],
             position_ids=lane.sequence.positions.unsqueeze(-2),
             output_attentions=True,
-            **deepened(lane),
+            **deepened(lane.sequence),
         )
     visual = lane.sequence.visual
     first = {"last": -1, "last3": -3, "text": -len(lane.prompt.after)}[asking]
@@ -106,16 +106,6 @@ def test_recomputed_attention_is_eager_attention(
         assert (view.attention - expected).abs().max() < 1e-6
         ahead = stock.attentions[layer][0, :, first:][:, :, visual]
         assert (view.ahead - ahead).abs().max() < 1e-6
-
-
-def deepened(lane: Lane) -> dict[str, object]:
-    """What the visual rows are given inside the LLM, as stock takes it."""
-    sequence = lane.sequence
-    if not sequence.deepstack:
-        return {}
-    rows = torch.zeros(1, len(sequence.embeds), dtype=torch.bool)
-    rows[0, sequence.visual] = True
-    return {"visual_pos_masks": rows, "deepstack_visual_embeds": list(sequence.deepstack)}
 
 
 @each_setting
@@ -137,7 +127,9 @@ def test_views_carry_queries_and_keys_of_the_layer_before(setting: Setting, rope
         assert same is rope
         assert view.queries.shape == (4, len(lane.prompt.after), 16)
         if rope:
-            given = attend(view.queries, cache.layers[layer - 1].keys[0], 16**-0.5, asking(lane))
+            rows = asking(lane)[:, None]
+            later = torch.arange(len(lane.sequence.embeds)) > rows  # (Q, S)
+            given = attend(view.queries, cache.layers[layer - 1].keys[0], 16**-0.5, later)
             assert torch.allclose(given[:, :, visual], view.attention, atol=1e-6)
 
 

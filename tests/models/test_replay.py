@@ -1,0 +1,125 @@
+"""A replay predicts what its lane decoded, with the attention of stock transformers."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+
+import pytest
+import torch
+from torch import Tensor
+
+from models.engine.pipeline import Lane
+from models.engine.replay import Replay, Rows, cloned, continued, log_probability
+from pruning.methods import create
+from tests.cases import CASES, Case
+from tests.tiny import SETTINGS, Setting, deepened, prefilled
+
+QUESTION = "Where is the cat?"
+METHODS = tuple(case for case in CASES if not case.id.endswith("-hard"))
+EVERY = pytest.mark.parametrize("setting", SETTINGS, ids=lambda setting: setting.id)
+
+
+def decoded(
+    setting: Setting, method: str = "vanilla", kernel: str = "sdpa", **knobs: float
+) -> Lane:
+    lane = prefilled(
+        setting.model(kernel=kernel), create(method, **knobs), setting.upload(), QUESTION
+    )
+    for _ in lane.decode(5, 0.0, 0, stops=False):
+        pass
+    return lane
+
+
+def readings(replay: Replay, **options):
+    *layers, predicted = replay.layers(**options)
+    return layers, predicted
+
+
+@pytest.mark.parametrize("case", METHODS, ids=lambda case: case.id)
+def test_a_replay_predicts_the_answer_that_its_lane_decoded(case: Case) -> None:
+    setting = next(s for s in (SETTINGS[0], SETTINGS[2]) if s.runs(case.create()))
+    lane = prefilled(setting.model(), case.create(), setting.upload(), QUESTION)
+    first = lane.state.logits.log_softmax(-1)
+    for _ in lane.decode(5, 0.0, 0, stops=False):
+        pass
+    replay = Replay.of(lane)
+    *layers, predicted = replay.layers(gradients=True)
+    torch.autograd.grad(log_probability(predicted, replay.answer), [each.probe for each in layers])
+    assert predicted.argmax(-1).tolist() == lane.stream.ids
+    assert (predicted[0] - first).abs().max() < 1e-4
+    assert replay.answer_again(frozenset(), 3) == lane.stream.ids[:3]
+
+
+@EVERY
+def test_attention_and_its_gradient_equal_those_of_stock_transformers(setting: Setting) -> None:
+    lane = decoded(setting, kernel="eager")
+    replay = Replay.of(lane)
+    layers, predicted = readings(replay, gradients=True, among_visual=True)
+    score = log_probability(predicted, replay.answer)
+    gradients = torch.autograd.grad(score, [layer.probe for layer in layers])
+
+    stock, attentions = stock_run(lane)
+    expected = log_probability(stock, replay.answer)
+    expected.backward()
+    assert abs(score - expected) < 1e-4
+    for layer, gradient, attention in zip(layers, gradients, attentions, strict=True):
+        rows = layer.rows
+        assert (layer.attention - attention[0, :, rows.watched]).abs().max() < 1e-5
+        assert (gradient - attention.grad[0, :, rows.watched]).abs().max() < 1e-5
+        mutual = attention[0].mean(0)[rows.visual][:, rows.visual]
+        assert (layer.among_visual - mutual).abs().max() < 1e-5
+
+
+@EVERY
+def test_a_blocked_replay_equals_a_stock_run_with_the_same_mask(setting: Setting) -> None:
+    lane = decoded(setting, kernel="eager")
+    replay, window = Replay.of(lane), range(2, 5)
+
+    def block(layer: int, rows: Rows) -> torch.Tensor | None:
+        closed = torch.zeros(rows.count, rows.count, dtype=torch.bool)
+        closed[rows.answering[:, None], rows.visual] = True
+        return closed if layer in window else None
+
+    predicted = replay.predict(block)
+    first = next(iter(replay.layers()))
+    with added_mask(lane, window, block(2, first.rows)):
+        expected, _ = stock_run(lane)
+    assert (predicted - expected).abs().max() < 1e-4
+    assert (predicted - replay.predict()).abs().max() > 1e-2
+
+
+def stock_run(lane: Lane) -> tuple[Tensor, tuple[Tensor, ...]]:
+    """Log-probabilities (5, vocabulary) by the stock LLM, and its attention with its gradient."""
+    decoder, sequence = lane.adapter.decoder, cloned(lane.sequence)
+    answer = decoder.embed(torch.tensor(lane.stream.ids[:-1]))
+    with torch.enable_grad():
+        output = decoder.model(
+            inputs_embeds=torch.cat([sequence.embeds, answer])[None].requires_grad_(),
+            position_ids=continued(sequence.positions, len(answer)).unsqueeze(-2),
+            output_attentions=True,
+            use_cache=False,
+            **deepened(sequence, len(answer)),
+        )
+        for attention in output.attentions:
+            attention.retain_grad()
+        predicted = decoder.head(output.last_hidden_state[0, -5:]).log_softmax(-1)
+    return predicted, output.attentions
+
+
+@contextmanager
+def added_mask(lane: Lane, window: range, closed: torch.Tensor):
+    """−∞ on the closed edges of some stock layers."""
+
+    def close(module, args, kwargs):
+        mask = kwargs["attention_mask"]
+        return args, kwargs | {
+            "attention_mask": mask.masked_fill(closed, torch.finfo(mask.dtype).min)
+        }
+
+    layers = [lane.adapter.decoder.model.layers[index].self_attn for index in window]
+    hooks = [layer.register_forward_pre_hook(close, with_kwargs=True) for layer in layers]
+    try:
+        yield
+    finally:
+        for hook in hooks:
+            hook.remove()
