@@ -18,6 +18,7 @@ FORBIDDEN = {
     "models/engine": {"models.families", "models.embedded"},
     "models/families": {"models.embedded", "models.loading"},
     "models/checkpoints": {"models.engine", "models.families", "models.embedded", "models.loading"},
+    "models/analysis": {"models.families", "models.embedded", "models.loading"},
     "models/embedded": {"models.checkpoints"},
     "models/embedded/world": {"models.embedded.training", "models.engine", "models.families"},
     "app/settings.py": {"app", "models", "pruning", "torch", "gradio"},

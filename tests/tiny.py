@@ -33,7 +33,7 @@ from transformers.models.llava_onevision.image_processing_pil_llava_onevision im
 from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
 
 from models.checkpoints.random_weights import byte_tokenizer
-from models.engine.base import Adapter, Sequence
+from models.engine.base import Adapter
 from models.engine.pipeline import Lane
 from models.families.llava import LlavaAdapter
 from models.families.llava_onevision import LlavaOnevisionAdapter
@@ -297,12 +297,3 @@ def prefilled(
     for step in (lane.read, lane.encode, lane.compress, lane.prefill):
         step()
     return lane
-
-
-def deepened(sequence: Sequence, answer: int = 0) -> dict[str, object]:
-    """The visual rows' states for the first LLM layers, as arguments of stock transformers."""
-    if not sequence.deepstack:
-        return {}
-    rows = torch.zeros(1, len(sequence.embeds) + answer, dtype=torch.bool)
-    rows[0, sequence.visual] = True
-    return {"visual_pos_masks": rows, "deepstack_visual_embeds": list(sequence.deepstack)}

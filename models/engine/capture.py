@@ -12,6 +12,8 @@ from torch import Tensor, nn
 from models.engine.decoder import Decoder, Rope
 from pruning.ops.attention import attend
 
+CHUNK = 512  # queries whose attention over all heads is in memory at once
+
 
 def split_heads(x: Tensor, head_dim: int) -> Tensor:
     """(S, H·d) -> (H, S, d)."""
@@ -47,6 +49,12 @@ def received_attention(
     queries = split_heads(attention.q_proj(layer.layer_norm1(rows)), head_dim)
     received = attend(queries, split_heads(keys, head_dim), head_dim**-0.5)  # (H, Q, S)
     return received.mean(dim=(0, 1))
+
+
+def mean_attention(queries: Tensor, keys: Tensor, scale: float) -> Tensor:
+    """Head mean (Q, S) float32 of the attention of queries (H, Q, d) over keys (H, S, d)."""
+    parts = [attend(rows, keys, scale).mean(dim=0) for rows in queries.split(CHUNK, dim=1)]
+    return torch.cat(parts)
 
 
 def decoder_attention(

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from models.engine.capture import encoder_keys, received_attention
+from models.engine.capture import encoder_keys, mean_attention, received_attention, split_heads
 from models.engine.flops import LayerShape, matmul_flops
 from pruning.base import Needs
 
@@ -127,6 +127,17 @@ class VisionEncoder:
         layer, views = self.tower.encoder.layers[index], zip(rows, keys, strict=True)
         received = [received_attention(layer, *view, head_dim) for view in views]
         return torch.stack(received)[..., None]
+
+    def among(self, index: int, hidden: Tensor) -> Tensor:
+        """Attention (B, n, n) float32 of a layer, from each token of a view to each, head mean."""
+        layer = self.tower.encoder.layers[index]
+        queries, head_dim = (
+            layer.self_attn.q_proj(layer.layer_norm1(hidden)),
+            layer.self_attn.head_dim,
+        )
+        views = zip(queries, self.keys(index, hidden), strict=True)
+        heads = ((split_heads(each, head_dim) for each in view) for view in views)
+        return torch.stack([mean_attention(*pair, head_dim**-0.5) for pair in heads])
 
     def hidden_states(self, pixels: Tensor, needs: Needs) -> dict[int, Tensor]:
         """The hidden states that are needed. Deeper layers do not run."""

@@ -8,11 +8,9 @@ import torch
 from torch import Tensor
 from torch.nn.functional import scaled_dot_product_attention
 
-from models.engine.capture import decoder_heads, split_heads
+from models.engine.capture import CHUNK, decoder_heads, split_heads
 from models.engine.decoder import Decoder, Rope
 from pruning.ops.attention import attend
-
-CHUNK = 512  # rows whose attention over all heads is in memory at once
 
 
 @dataclass(frozen=True, eq=False)

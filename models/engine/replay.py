@@ -154,13 +154,19 @@ class Replay:
     ) -> list[int]:
         """Greedy ids up to the first of `end_ids`, which is included, or `most` of them.
 
-        There is no cache: each token runs the whole prompt.
+        There is no cache. Each run of the prompt checks a whole guess, at first the lane's answer;
+        its predictions are the next guess. They are right up to the first that differs.
         """
-        ids: list[int] = []
-        while len(ids) < most and not (ids and ids[-1] in end_ids):
-            asked = self.answer.new_tensor([*ids, 0])  # the last id is not read
-            ids.append(int(replace(self, answer=asked).predict(block)[-1].argmax()))
-        return ids
+        guess = self.answer[: most - 1].tolist()
+        while True:
+            asked = self.answer.new_tensor([*guess, 0])  # the last id is not read
+            found = replace(self, answer=asked).predict(block).argmax(-1).tolist()
+            pairs = zip(guess, found, strict=False)
+            right = next((at for at, (one, other) in enumerate(pairs) if one != other), len(guess))
+            ends = [at for at in range(right + 1) if found[at] in end_ids]
+            if ends or right + 1 == most:
+                return found[: ends[0] + 1] if ends else found
+            guess = found[: most - 1]
 
 
 def cloned(record: Any) -> Any:

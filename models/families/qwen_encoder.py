@@ -17,7 +17,7 @@ from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 from transformers.models.qwen2_5_vl.modeling_qwen2_5_vl import eager_attention_forward
 from transformers.vision_utils import get_vision_position_ids
 
-from models.engine.capture import apply_rotary
+from models.engine.capture import apply_rotary, mean_attention
 from models.engine.encoder import VisionEncoder
 from models.engine.flops import LayerShape, matmul_flops
 from pruning.base import Needs
@@ -154,6 +154,19 @@ class QwenEncoder(VisionEncoder):
                 received[window] += attend(*pair, head_dim**-0.5).sum(dim=1)
         num_heads, patches = keys.shape[-1] // head_dim, keys.shape[1]
         return (received / (num_heads * patches)).view(*keys.shape[:2], 1)
+
+    def among(self, index: int, hidden: Tensor) -> Tensor:
+        """Attention (T, n, n) float32 of a block among a frame's patches; 0 between windows."""
+        frames, patches = hidden.shape[:2]
+        queries, keys = (
+            self.rotate(self.heads(self.project(index, hidden, part))) for part in (0, 1)
+        )  # (P, H, d) each
+        among = hidden.new_zeros(frames, patches, patches, dtype=torch.float32)
+        for window in (row for rows in self.windows(index) for row in rows):  # (l,)
+            pair = (each[window].transpose(0, 1) for each in (queries, keys))
+            frame, place = int(window[0]) // patches, window % patches
+            among[frame, place[:, None], place] = mean_attention(*pair, keys.shape[-1] ** -0.5)
+        return among
 
     def flops(self, needs: Needs, views: int = 1) -> int:
         """FLOPs of the patch embedding and the blocks that run, over the picture or clip."""

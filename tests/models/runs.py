@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import pytest
+import torch
 
+from models.engine.base import Sequence
 from models.engine.pipeline import Lane
 from pruning.base import CompressionMethod
 from tests.cases import ONE_EACH, Case
@@ -47,3 +49,12 @@ def shared_lane(setting: Setting, case: Case) -> Lane:
     if key not in _LANES:
         _LANES[key] = prefilled(setting.model(), case.create(), setting.upload())
     return _LANES[key]
+
+
+def deepened(sequence: Sequence, answer: int = 0) -> dict[str, object]:
+    """The visual rows' states for the first LLM layers, as arguments of stock transformers."""
+    if not sequence.deepstack:
+        return {}
+    rows = torch.zeros(1, len(sequence.embeds) + answer, dtype=torch.bool)
+    rows[0, sequence.visual] = True
+    return {"visual_pos_masks": rows, "deepstack_visual_embeds": list(sequence.deepstack)}

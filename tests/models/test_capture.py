@@ -14,7 +14,8 @@ from pruning.budget import Budget
 from pruning.ops.attention import attend
 from pruning.token_map import TokenMap
 from pruning.tokens import LayerView, VisualTokens
-from tests.tiny import SETTINGS, Setting, deepened, picture, prefilled, tiny_llava
+from tests.models.runs import deepened
+from tests.tiny import SETTINGS, Setting, picture, prefilled, tiny_llava
 
 each_setting = pytest.mark.parametrize("setting", SETTINGS, ids=lambda setting: setting.id)
 ENCODER = frozenset({"attention", "keys", "frames", "cls", "text"})

@@ -12,7 +12,8 @@ from models.engine.pipeline import Lane
 from models.engine.replay import Replay, Rows, cloned, continued, log_probability
 from pruning.methods import create
 from tests.cases import CASES, Case
-from tests.tiny import SETTINGS, Setting, deepened, prefilled
+from tests.models.runs import deepened
+from tests.tiny import SETTINGS, Setting, prefilled
 
 QUESTION = "Where is the cat?"
 METHODS = tuple(case for case in CASES if not case.id.endswith("-hard"))

@@ -1,0 +1,69 @@
+"""Attention blocking (Nüwa, arXiv 2602.02951): answers without some edges in some layers.
+
+There is no official code. A visual row still sees itself; rows before the upload stay visible, so
+no row is left without keys.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+
+import torch
+from torch import Tensor
+
+from models.engine.replay import Replay, Rows, log_probability
+
+SOURCES = {
+    "visual": "visual tokens",
+    "text": "the question, without its last row",
+    "last": "the last row of the prompt and the answer",
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Edges:
+    """Edges from rows of one role to visual rows, in a range of LLM layers."""
+
+    source: str  # of SOURCES
+    layers: range
+    targets: Tensor | None = None  # (N,) bool original tokens; None = every visual row
+
+    def __call__(self, layer: int, rows: Rows) -> Tensor | None:
+        """A `Block`: (S, S) bool, True where a query no longer sees a key."""
+        if layer not in self.layers:
+            return None
+        sources = {"visual": rows.visual, "text": rows.text, "last": rows.answering}[self.source]
+        seen = rows.visual
+        if self.targets is not None:
+            seen = seen[self.targets[rows.anchors.clamp_min(0)] & (rows.anchors >= 0)]
+        closed = torch.zeros(rows.count, rows.count, dtype=torch.bool, device=seen.device)
+        closed[sources[:, None], seen] = True
+        return closed.fill_diagonal_(False)
+
+
+@dataclass(frozen=True)
+class Blocked:
+    """The answer without some edges."""
+
+    probability_ratio: float  # of the lane's own answer, blocked over open
+    answer: list[int]  # greedy ids
+
+
+def block(replay: Replay, edges: Edges, end_ids: frozenset[int], most: int) -> Blocked:
+    """Blocks edges in prefill and in every step of the answer."""
+    open_score = log_probability(replay.predict(), replay.answer)
+    score = log_probability(replay.predict(edges), replay.answer)
+    ratio = float((score - open_score).exp())
+    return Blocked(ratio, replay.answer_again(end_ids, most, edges))
+
+
+def quarters(num_layers: int) -> list[range]:
+    """Four ranges of layers that cover all, as equal as they can be."""
+    edges = [round(num_layers * part / 4) for part in range(5)]
+    return [range(first, last) for first, last in pairwise(edges)]
+
+
+def windows(num_layers: int, size: int) -> list[range]:
+    """Every range of `size` layers in a row."""
+    return [range(first, first + size) for first in range(num_layers - size + 1)]

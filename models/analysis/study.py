@@ -1,0 +1,176 @@
+"""All measures of one lane, layer by layer, as arrays for charts and files."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from models.analysis.measures import (
+    attention_flow,
+    effective_rank,
+    gradient_flow,
+    object_cohesion,
+    random_cohesion,
+    tokens_inside,
+    visual_entropy,
+)
+from models.engine.pipeline import Lane
+from models.engine.replay import LayerReading, Replay, log_probability
+from pruning.base import Needs
+from pruning.token_map import TokenMap
+
+FIXED_K = 16  # tokens, beside the object's own count
+CHUNK = 256  # visual rows whose logits are in memory at once
+
+Box = tuple[float, float, float, float]
+
+
+@dataclass(frozen=True, eq=False)
+class LaneAnalysis:
+    """The measures of a lane: by LLM layer (L,), by encoder layer (E,), by answer token (A,).
+
+    NaN where a measure has no value: without an object, or without visual tokens.
+    """
+
+    title: str
+    tokens: tuple[str, ...]  # (A,) the answer's, as text
+    log_probability: float  # of the answer, natural logarithm
+    curves: dict[str, np.ndarray]  # name -> (L,)
+    encoder_curves: dict[str, np.ndarray]  # name -> (E,)
+    maps: np.ndarray  # (A, L, N) float32 attention of each answer token, spread over catchments
+    words: np.ndarray  # (L, N) int32 id of the word that each surviving token says; −1 = none
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """Every array by name, to save."""
+        curves = self.curves | {
+            f"encoder_{name}": each for name, each in self.encoder_curves.items()
+        }
+        return curves | {"maps": self.maps, "words": self.words}
+
+
+def analyse(lane: Lane, box: Box | None = None) -> LaneAnalysis:
+    """Measure a lane that has decoded. `box` is the object's, on the last frame."""
+    replay = Replay.of(lane)
+    *layers, predicted = replay.layers(gradients=True, among_visual=True)
+    score = log_probability(predicted, replay.answer)
+    gradients = torch.autograd.grad(score, [each.probe for each in layers])
+    with torch.inference_mode():
+        inside, stages = object_tokens(lane, box), stage_maps(lane)
+        rows = [
+            layer_measures(each, gradient, inside)
+            for each, gradient in zip(layers, gradients, strict=True)
+        ]
+        encoder_rows = encoder_measures(lane, inside)
+        maps = [spread(answer_attention(each), stages[each.layer]) for each in layers]
+        words = [said(replay, each, len(inside)) for each in layers]
+    return LaneAnalysis(
+        title=lane.title,
+        tokens=tuple(lane.adapter.to_text([int(token)]) for token in replay.answer),
+        log_probability=float(score.detach()),
+        curves=columns(rows),
+        encoder_curves=columns(encoder_rows),
+        maps=np.stack(maps, axis=1).astype(np.float32),
+        words=np.stack(words),
+    )
+
+
+def layer_measures(reading: LayerReading, gradient: Tensor, inside: Tensor) -> dict[str, float]:
+    """The measures of one LLM layer. `inside` (N,) bool marks the object's tokens."""
+    rows, text = reading.rows, len(reading.rows.text)
+    to_text, to_answer = reading.attention[:, :text], reading.attention[:, text:]
+    object_rows = inside[rows.anchors.clamp_min(0)] & (rows.anchors >= 0)
+    received = to_answer[:, :, rows.visual].mean(dim=(0, 1))
+    bits, share = visual_entropy(reading.among_visual)
+    count, size = len(object_rows), int(object_rows.sum())
+    return {
+        "answer_flow": attention_flow(to_answer, rows.visual),
+        "answer_gradient_flow": gradient_flow(to_answer, gradient[:, text:], rows.visual),
+        "text_flow": attention_flow(to_text, rows.visual),
+        "text_gradient_flow": gradient_flow(to_text, gradient[:, :text], rows.visual),
+        "entropy": bits,
+        "entropy_share": share,
+        "cohesion": object_cohesion(received, object_rows),
+        "cohesion_random": random_cohesion(count, size),
+        "cohesion_fixed": object_cohesion(received, object_rows, FIXED_K),
+        "cohesion_fixed_random": random_cohesion(count, size, FIXED_K),
+        "rank": effective_rank(reading.inputs.float()),
+    }
+
+
+def encoder_measures(lane: Lane, inside: Tensor) -> list[dict[str, float]]:
+    """The measures of each encoder layer up to the one that yields the features."""
+    adapter, prompt, everything = lane.adapter, lane.prompt, Needs(encoder_received=(0, 1))
+    encoder = adapter.encoder_of(prompt)
+    states = encoder.hidden_states(prompt.pixels, Needs(encoder_span=(0, 1)))
+    received = adapter.encode(prompt, everything).received  # (E, N)
+    measured = []
+    for index in range(encoder.feature_state):
+        views = encoder.among(index, states[index])
+        entropies = [visual_entropy(view, causal=False) for view in views]
+        bits, share = np.mean(entropies, axis=0)
+        measured.append(
+            {
+                "entropy": bits,
+                "entropy_share": share,
+                "cohesion": object_cohesion(received[index], inside),
+                "cohesion_random": random_cohesion(len(inside), int(inside.sum())),
+            }
+        )
+    return measured
+
+
+def object_tokens(lane: Lane, box: Box | None) -> Tensor:
+    """(N,) bool: original tokens of the last frame whose centre is in the box; none without one."""
+    layout = lane.visual.layout
+    inside = np.zeros(len(layout), dtype=bool)
+    if box is not None:
+        inside = tokens_inside(layout.box, box) & (layout.frame == layout.frame.max())
+    return torch.from_numpy(inside).to(lane.adapter.device)
+
+
+def stage_maps(lane: Lane) -> list[TokenMap]:
+    """By LLM layer, the map from the original tokens to the layer's visual rows."""
+    inner, current, maps = dict(lane.inner_maps), lane.token_map, []
+    for layer in range(lane.adapter.decoder.num_layers):
+        if layer in inner:
+            current = current.then(inner[layer])
+        maps.append(current)
+    return maps
+
+
+def answer_attention(reading: LayerReading) -> Tensor:
+    """(A, V) head mean of the answering rows' attention on the visual rows."""
+    rows = reading.rows
+    return reading.attention[:, len(rows.text) :, rows.visual].mean(0)
+
+
+def spread(values: Tensor, token_map: TokenMap) -> np.ndarray:
+    """Values (A, V) of survivors as values (A, N) of original tokens.
+
+    A survivor's value is divided over its catchment by the size of the provenance weights.
+    """
+    weights = token_map.weights.abs()
+    total = torch.zeros(len(token_map), device=weights.device).index_add(0, token_map.rows, weights)
+    shares = weights / total[token_map.rows].clamp_min(1e-30)  # (E,)
+    placed = values.new_zeros(len(values), token_map.n)
+    return placed.index_add(1, token_map.cols, values[:, token_map.rows] * shares).cpu().numpy()
+
+
+def said(replay: Replay, reading: LayerReading, count: int) -> np.ndarray:
+    """(N,) int32 logit lens: the word that a layer's input at each visual row would say."""
+    decoder, rows = replay.decoder, reading.rows
+    parts = [
+        decoder.head(decoder.model.norm(some)).argmax(-1) for some in reading.inputs.split(CHUNK)
+    ]
+    words = np.full(count, -1, dtype=np.int32)
+    placed = (rows.anchors >= 0).cpu().numpy()
+    words[rows.anchors.cpu().numpy()[placed]] = torch.cat(parts).cpu().numpy()[placed]
+    return words
+
+
+def columns(rows: list[dict[str, float]]) -> dict[str, np.ndarray]:
+    """One array per name from one record per layer."""
+    return {name: np.array([row[name] for row in rows], dtype=np.float64) for name in rows[0]}

@@ -1,0 +1,75 @@
+"""The analysis of whole lanes: every family, compressed or not, and blocked edges."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from models.analysis.blocking import Edges, block, quarters, windows
+from models.analysis.measures import visual_entropy
+from models.analysis.study import analyse, stage_maps
+from models.engine.replay import Replay
+from pruning.methods import create
+from tests.tiny import SETTINGS, Setting, prefilled, tiny_llava
+
+EVERY = pytest.mark.parametrize("setting", SETTINGS, ids=lambda setting: setting.id)
+BOX = (0.2, 0.2, 0.8, 0.8)
+
+
+def decoded(setting: Setting, method: str, **knobs: float):
+    lane = prefilled(setting.model(), create(method, **knobs), setting.upload())
+    for _ in lane.decode(4, 0.0, 0, stops=False):
+        pass
+    return lane
+
+
+@EVERY
+def test_every_family_is_measured_in_every_layer(setting: Setting) -> None:
+    lane = decoded(setting, "random", retention_ratio=0.5)
+    found = analyse(lane, BOX)
+    count, layers = len(lane.visual), lane.adapter.decoder.num_layers
+    assert found.maps.shape == (4, layers, count) and found.words.shape == (layers, count)
+    for name, curve in found.curves.items():
+        assert curve.shape == (layers,) and np.isfinite(curve).all(), name
+    assert (
+        len(found.encoder_curves["entropy"]) == lane.adapter.encoder_of(lane.prompt).feature_state
+    )
+    flow = found.maps.sum(axis=2).mean(axis=0)  # what is spread over catchments adds up again
+    assert np.allclose(flow, found.curves["answer_flow"], atol=1e-5)
+    survivors = [np.sort(stage.anchors.numpy()) for stage in stage_maps(lane)]
+    said = [np.flatnonzero(words >= 0) for words in found.words]
+    assert all((one == other).all() for one, other in zip(survivors, said, strict=True))
+
+
+def test_attention_on_a_merged_survivor_lies_on_its_whole_catchment() -> None:
+    lane = decoded(SETTINGS[0], "pooling", retention_ratio=0.25)
+    merged = analyse(lane).maps[0, 0].reshape(6, 6)
+    assert (merged.reshape(3, 2, 3, 2).std(axis=(1, 3)) < 1e-6).all()
+    assert merged.std() > 1e-4
+
+
+def test_the_entropy_of_an_encoder_layer_is_that_of_its_stock_attention() -> None:
+    lane = decoded(SETTINGS[0], "vanilla")
+    tower = tiny_llava(kernel="eager").model.model.vision_tower
+    attentions = tower(lane.prompt.pixels, output_attentions=True).attentions
+    expected = [visual_entropy(each[0].mean(0), causal=False)[0] for each in attentions[:5]]
+    assert np.allclose(analyse(lane).encoder_curves["entropy"], expected, atol=1e-5)
+
+
+def test_blocking_nothing_changes_nothing_and_blocking_all_changes_the_answer() -> None:
+    lane = decoded(SETTINGS[0], "vanilla")
+    replay, everything = Replay.of(lane), range(8)
+    none = torch.zeros(len(lane.visual), dtype=torch.bool)
+    same = block(replay, Edges("last", everything, none), frozenset(), 4)
+    assert same.probability_ratio == pytest.approx(1) and same.answer == lane.stream.ids
+    other = block(replay, Edges("last", everything), frozenset(), 4)
+    assert other.answer != lane.stream.ids and other.probability_ratio != pytest.approx(1)
+    ended = block(replay, Edges("last", everything), frozenset({other.answer[1]}), 4)
+    assert ended.answer == other.answer[: other.answer.index(other.answer[1]) + 1]
+
+
+def test_quarters_cover_all_layers_once_and_windows_slide_by_one() -> None:
+    assert [layer for quarter in quarters(6) for layer in quarter] == list(range(6))
+    assert quarters(32) == [range(0, 8), range(8, 16), range(16, 24), range(24, 32)]
+    assert windows(4, 3) == [range(0, 3), range(1, 4)]
