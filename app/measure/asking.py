@@ -7,9 +7,7 @@ runs all cases by either. bench, findings, lmms-eval and the gallery ask through
 from __future__ import annotations
 
 import hashlib
-import json
 import os
-import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import AbstractContextManager
@@ -19,8 +17,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
-from tqdm import tqdm
 
+from app.resume import Lines, ask_missing
 from app.settings import ROOT, Settings
 from app.worker.conditions import conditions
 from models.catalog import find
@@ -36,7 +34,7 @@ from pruning.errors import UnsupportedError
 from pruning.tokens import VisualTokens
 
 ACCURATE_IOU = 0.5
-ANSWERING = ("pruning", "models", "app/jobs.py", "app/measure/asking.py")
+ANSWERING = ("pruning", "models", "app/jobs.py", "app/measure/asking.py", "app/resume.py")
 
 T = TypeVar("T")
 
@@ -150,17 +148,8 @@ def ask_all(
             cases that the file lacks.
         title: Of the progress bar.
     """
-    stored = Store(store) if store else {}
-    left = [case for case in cases if case.name not in stored]
-    bar = tqdm(
-        ask(left),
-        title,
-        len(cases),
-        initial=len(cases) - len(left),
-        disable=not sys.stderr.isatty(),
-    )
-    for case, answers in zip(left, bar, strict=True):
-        stored[case.name] = answers
+    stored: dict[str, Answers] = Store(store) if store else {}
+    ask_missing(cases, ask, stored, title)
     return [stored[case.name] for case in cases]
 
 
@@ -168,25 +157,15 @@ class Store(dict[str, Answers]):
     """Answers by the names of their cases, each written to a file as it comes."""
 
     def __init__(self, path: Path) -> None:
-        """Reads the whole lines of the file and drops a last line that was cut short."""
-        path.parent.mkdir(parents=True, exist_ok=True)
-        text = path.read_text(encoding="utf-8") if path.exists() else ""
-        lines = [line for line in text.splitlines(keepends=True) if line.endswith("\n")]
-        super().__init__(_parse(line) for line in lines)
-        repaired = path.with_suffix(".new")
-        repaired.write_text("".join(lines), encoding="utf-8")
-        repaired.replace(path)
-        self._path = path
+        self._lines = Lines(path)
+        super().__init__(map(_parse, self._lines.values))
 
     def __setitem__(self, name: str, answers: Answers) -> None:
         super().__setitem__(name, answers)
-        line = {"case": name, "answers": [asdict(answer) for answer in answers]}
-        with self._path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(line) + "\n")
+        self._lines.add({"case": name, "answers": [asdict(answer) for answer in answers]})
 
 
-def _parse(line: str) -> tuple[str, Answers]:
-    stored = json.loads(line)
+def _parse(stored: Any) -> tuple[str, Answers]:
     return stored["case"], [
         Refusal(**fields) if "reason" in fields else Answer(**fields)
         for fields in stored["answers"]

@@ -8,9 +8,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from app.drawn import draw_questions, truth_of
 from app.jobs import first_kind, lanes_at
 from app.measure.asking import ACCURATE_IOU, Answer, Case, Processes, Refusal, ask_all
-from app.measure.drawn import draw_questions, truth_of
 from app.measure.report import NONE, lane_table
 from app.settings import Settings
 from models.catalog import CATALOG, find

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from app.__main__ import main
+from app.drawn import draw_questions, truth_of
 from app.jobs import lanes_at
 from app.measure import bench
 from app.measure.asking import Answer, Case, Refusal, ask
-from app.measure.drawn import draw_questions, truth_of
 from app.settings import Settings
 from models.embedded.world.hard import find_split
 from pruning.methods import METHODS, create

@@ -10,7 +10,6 @@ from app.measure.findings import answers, page, report, write
 from app.measure.findings.answers import Record
 from app.measure.findings.claims import CLAIMS, Claim, judge_claims
 from app.measure.findings.rates import Rates
-from app.measure.findings.significance import holm, interval, mcnemar
 from app.measure.findings.study import (
     CLIP_METHODS,
     FLOOR,
@@ -23,6 +22,7 @@ from app.measure.findings.study import (
     studies,
 )
 from app.settings import ROOT, Settings
+from app.significance import holm, interval, mcnemar
 from models.embedded.world import clip_questions
 from pruning.methods import create
 

@@ -6,9 +6,9 @@ import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
+from app.drawn import draw_questions, truth_of
 from app.jobs import first_kind
 from app.measure.asking import Answer, Case, Processes, Refusal, ask_all, fingerprint
-from app.measure.drawn import draw_questions, truth_of
 from app.measure.findings.study import Study
 from app.settings import ROOT, Settings
 from models.catalog import find
@@ -16,7 +16,7 @@ from models.embedded.world import clip_questions
 from models.embedded.world.clips import Clip
 from models.embedded.world.questions import Question
 
-CODE = ("app/measure/drawn.py", "app/measure/findings/study.py", "app/measure/findings/answers.py")
+CODE = ("app/drawn.py", "app/measure/findings/study.py", "app/measure/findings/answers.py")
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from itertools import groupby
 
 from app.measure.findings.rates import Rates
-from app.measure.findings.significance import LEVEL, holm
 from app.measure.findings.study import FLOOR, PESP_RATIOS, PICTURE_RATIOS, VANILLA, Lane, numbered
+from app.significance import LEVEL, holm
 
 
 @dataclass(frozen=True)

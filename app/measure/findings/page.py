@@ -7,10 +7,10 @@ from string import Template
 from typing import Any
 
 from app.measure.findings.report import PAIRS
-from app.measure.findings.significance import DRAWS, LEVEL
 from app.measure.findings.study import STRATEGIES
 from app.measure.report import describe_conditions
 from app.render.table import markdown_table
+from app.significance import DRAWS, LEVEL
 
 TEMPLATE = Path(__file__).with_name("template.md")
 CLIP_RATES = {

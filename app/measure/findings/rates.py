@@ -9,8 +9,8 @@ import numpy as np
 
 from app.measure.asking import Answer, Refusal
 from app.measure.findings.answers import Record
-from app.measure.findings.significance import interval, mcnemar
 from app.measure.findings.study import FLOOR, SEEDS, VANILLA, Lane
+from app.significance import interval, mcnemar
 
 
 class Rates:

@@ -12,7 +12,6 @@ import numpy as np
 from app.measure.findings.answers import ask_study, weights_of
 from app.measure.findings.claims import judge_claims
 from app.measure.findings.rates import Rates
-from app.measure.findings.significance import holm
 from app.measure.findings.study import (
     CLIP_LANES,
     FLOOR,
@@ -28,6 +27,7 @@ from app.measure.findings.study import (
     studies,
 )
 from app.settings import Settings
+from app.significance import holm
 from pruning.methods import create
 
 PAIRS = (("pesp", "perc"), ("rpme", "perc"), ("rpme", "pesp"))  # numberings that are compared
