@@ -9,6 +9,7 @@ import sys
 import models.openmp
 from app.commands import (
     bench,
+    cases,
     compare,
     compression,
     demo,
@@ -30,6 +31,7 @@ COMMANDS = (
     compare,
     models,
     bench,
+    cases,
     timing,
     speed,
     compression,

@@ -43,6 +43,7 @@ class Settings:
     # One comparison
     max_new_tokens: int = setting(128, "longest answer that a person may ask for", least=1)
     max_lanes: int = setting(4, "lanes of a comparison, vanilla included", least=1)
+    max_cases: int = setting(20_000, "cases of one set", least=1)
     max_frames: int = setting(64, "frames that a person may have sampled from a clip", least=1)
     phase_seconds: int = setting(120, "time limit of one phase of a lane", least=1)
     job_seconds: int = setting(600, "time limit of a comparison, once it runs", least=1)

@@ -35,6 +35,7 @@ class ModelCard:
     gated: bool = False  # the hub requires consent to its terms before a download
     adopted: bool = False  # not in the list: see models/unlisted.py
     random: bool = False  # built with random weights, for timing
+    axes: int = 1  # of position ids: 3 for M-RoPE
     guide: str = ""  # name of the guide model for SGL; "" = the model itself
 
     @property
@@ -153,6 +154,7 @@ QWEN_2_5 = tuple(
         tokens=16384,
         licence=licence,
         frames=32,
+        axes=3,
         guide=guide,
     )
     for size, licence, guide in (
@@ -171,6 +173,7 @@ QWEN_3 = (
         media=frozenset({"image"}),
         grounding="thousand",
         tokens=16384,
+        axes=3,
         licence="Apache-2.0",
     ),
 )

@@ -6,6 +6,7 @@ and HF_HUB_CACHE set its place. Nothing here downloads: see models/fetching.py.
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 
@@ -72,6 +73,17 @@ def snapshot_commit(path: str) -> str:
         return ""
     repository = snapshot.parents[1].name.removeprefix("models--").replace("--", "/")
     return f"{repository} at {snapshot.name}"
+
+
+def identify(card: ModelCard) -> str:
+    """What tells one version of a model's weights from another: a commit, or a digest."""
+    if card.random:
+        return "random"
+    folder = find_folder(card)
+    if card.revision:
+        return snapshot_commit(str(folder)) or folder.name
+    weights = sorted(folder.glob("*.safetensors"))
+    return hashlib.sha256(b"".join(path.read_bytes() for path in weights)).hexdigest()[:12]
 
 
 def check_files(card: ModelCard, folder: Path, architecture: str) -> None:

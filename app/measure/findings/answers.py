@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,11 +9,12 @@ from app.drawn import draw_questions, truth_of
 from app.jobs import first_kind
 from app.measure.asking import Answer, Case, Processes, Refusal, ask_all, fingerprint
 from app.measure.findings.study import Study
-from app.settings import ROOT, Settings
+from app.settings import Settings
 from models.catalog import find
 from models.embedded.world import clip_questions
 from models.embedded.world.clips import Clip
 from models.embedded.world.questions import Question
+from models.weights import identify
 
 CODE = ("app/drawn.py", "app/measure/findings/study.py", "app/measure/findings/answers.py")
 
@@ -69,5 +69,4 @@ def moves(clip: Clip | None, question: Question) -> bool | None:
 
 def weights_of(study: Study) -> str:
     """Digest of the weights that answered."""
-    weights = sorted((ROOT / find(study.model).source).glob("*.safetensors"))
-    return hashlib.sha256(b"".join(path.read_bytes() for path in weights)).hexdigest()[:12]
+    return identify(find(study.model))

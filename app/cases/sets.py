@@ -1,0 +1,235 @@
+"""Opens a case set: a folder, a table, a COCO file, the shipped examples or drawn questions."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+from app.cases.cells import read_cells
+from app.cases.coco import is_coco, read_coco
+from app.cases.record import BadRow, Box, Case, CaseSet, case_id
+from app.cases.scores import metric_for
+from app.cases.tables import ENDINGS, Row, read_json, read_rows
+from app.drawn import draw_questions
+from app.example_uploads import examples, file_digest
+from app.reading.pool import read_upload
+from app.settings import EXAMPLES, Settings
+from models.embedded.world.hard import find_split, hard_scene
+from models.embedded.world.questions import Question
+from models.embedded.world.scenes import evaluation_seed
+from models.uploads.container import is_clip
+from models.uploads.media import LIMITS, Media, MediaError
+from models.uploads.read import local_file, open_picture
+
+DRAWN, KINDS = "drawn", ("image", "video")
+EXTRACTED = "bytes:"  # before the name of a file that was written for a picture's bytes
+NAMES = tuple(f"cases{ending}" for ending in ENDINGS)
+ORIENTATION, TURNED = 0x0112, (5, 6, 7, 8)  # EXIF, and its values that swap width and height
+FORMS = (
+    "a folder with cases.jsonl or cases.csv, a .jsonl, .csv, .tsv, .json or .parquet file, "
+    "examples, or drawn:image:300:7"
+)
+
+
+def read_set(
+    source: str, settings: Settings, extracted: Path, pictures: Path | None = None
+) -> CaseSet:
+    """Every case of a set; rows that are none keep their reason.
+
+    Args:
+        source: See `FORMS`.
+        extracted: Folder for pictures that the set holds as bytes.
+        pictures: Folder that file names are relative to; default: that of the set's file.
+
+    Raises:
+        ValueError: The source is no set, has too many rows, or no case at all.
+    """
+    if source.split(":")[0] == DRAWN:
+        return _drawn(source, settings.max_cases)
+    path = EXAMPLES / "examples.json" if source == "examples" else Path(source)
+    if not path.exists():
+        raise ValueError(f"There is no case set {source}; wanted {FORMS}.")
+    root = (pictures or (path if path.is_dir() else path.parent)).resolve()
+    rows = _examples() if source == "examples" else _rows(path, settings.max_cases)
+    return _collect(source, _Pictures(root, extracted), rows)
+
+
+def media_of(picture: str, root: Path, extracted: Path, frames: int, settings: Settings) -> Media:
+    """The picture or clip of a case. Raises `ValueError` with one sentence."""
+    if not picture:
+        raise MediaError("The picture of this case is not known here.")
+    if picture.startswith(f"{DRAWN}:"):
+        _, kind, split, index = picture.split(":")
+        return _draw(kind, split, int(index))
+    return read_upload(picture_file(picture, root, extracted), frames, settings)
+
+
+def _rows(path: Path, most: int) -> Iterator[Row]:
+    if path.is_dir():
+        named = [path / name for name in NAMES if (path / name).is_file()]
+        files = named[:1] or sorted(path.rglob("*.parquet")) or sorted(path.glob("*.json"))[:1]
+        if not files:
+            raise ValueError(f"{path.name} has no {', '.join(NAMES[:-1])} or {NAMES[-1]}.")
+    else:
+        files = [path]
+    for file in files:
+        content = read_json(file) if file.suffix == ".json" else None
+        yield from read_coco(file, content) if is_coco(content) else read_rows(file, most)
+
+
+def _examples() -> Iterator[Row]:
+    for example in examples():
+        for number, entry in enumerate(example["questions"], start=1):
+            row = {key: value for key, value in entry.items() if value is not None}
+            yield f"{example['file']}, question {number}", {"file": example["file"], **row}
+
+
+def _collect(source: str, pictures: _Pictures, rows: Iterator[Row]) -> CaseSet:
+    cases: dict[str, Case] = {}
+    bad = []
+    for number, (place, row) in enumerate(rows):
+        try:
+            if isinstance(row, BadRow):
+                raise ValueError(row.reason)
+            case = pictures.case(row, place, number)
+            if case.id in cases:
+                raise ValueError(f"It asks what {cases[case.id].place} asks of the same picture.")
+        except (ValueError, OSError) as error:
+            bad.append(BadRow(place, str(error)))
+        else:
+            cases[case.id] = case
+    if not cases:
+        first = f": {bad[0].place}: {bad[0].reason}" if bad else "."
+        raise ValueError(f"{source} has no case that can be asked{first}")
+    return CaseSet(source, pictures.root, pictures.extracted, tuple(cases.values()), tuple(bad))
+
+
+class _Pictures:
+    """Finds, checks and identifies the pictures of a set."""
+
+    def __init__(self, root: Path, extracted: Path) -> None:
+        self.root, self.extracted = root, extracted
+        self._digests: dict[Path, str] = {}
+        self._by_index: dict[str, str] = {}  # VLMEvalKit's rows may name another row's picture
+
+    def case(self, row: dict[str, Any], place: str, number: int) -> Case:
+        """Raises `ValueError` for a file that is missing, outside, or no picture or clip."""
+        cells = read_cells(row)
+        index = str(row.get("index", number))
+        name = self._by_index.get(cells.picture) if isinstance(cells.picture, str) else None
+        name = name or self._name(cells.picture)
+        self._by_index[index] = name
+        file = picture_file(name, self.root, self.extracted)
+        if file not in self._digests:
+            self._digests[file] = _checked_digest(file)
+        box = cells.box and _fractions(cells.box, file)
+        return Case(
+            id=case_id(self._digests[file], cells.question),
+            picture=name,
+            question=cells.question,
+            answers=cells.answers,
+            box=box,
+            kind=cells.kind,
+            tags=cells.tags,
+            metric=cells.metric,
+            locate=cells.locate,
+            place=place,
+            index=index,
+        )
+
+    def _name(self, picture: str | bytes) -> str:
+        """A path below the root, or of a file that is written for the bytes."""
+        if isinstance(picture, str):
+            return picture
+        name = hashlib.sha256(picture).hexdigest()[:24]
+        if not (self.extracted / name).exists():
+            self.extracted.mkdir(parents=True, exist_ok=True)
+            (self.extracted / name).write_bytes(picture)
+        return EXTRACTED + name
+
+
+def picture_file(name: str, root: Path, extracted: Path) -> Path:
+    """The file of a picture's name. Raises `ValueError` for a path that leaves the folder."""
+    if name.startswith(EXTRACTED):
+        root, name = extracted, name.removeprefix(EXTRACTED)
+    file = (root / name).resolve()
+    if Path(name).is_absolute() or not file.is_relative_to(root.resolve()):
+        raise ValueError(
+            f"The file {name[-60:]} is outside the folder of the set; give a path below it, "
+            "or name the folder of the pictures with --pictures."
+        )
+    return local_file(file)
+
+
+def _checked_digest(file: Path) -> str:
+    """sha256 of a file that begins like a picture or a clip."""
+    if not is_clip(file):
+        open_picture(file, LIMITS).close()
+    return file_digest(file)
+
+
+def _fractions(box: Box, file: Path) -> Box:
+    """A box in fractions, or in pixels where a side is over 1, as fractions."""
+    if max(box) <= 1:
+        return box
+    if is_clip(file):
+        raise ValueError("The box of a clip is in pixels, wanted fractions of its last frame.")
+    with open_picture(file, LIMITS) as picture:
+        width, height = picture.size
+        if picture.getexif().get(ORIENTATION) in TURNED:
+            width, height = height, width
+    left, top, right, bottom = box
+    if right > width + 1 or bottom > height + 1:
+        raise ValueError(
+            f"The box reaches to {right:g}, {bottom:g}; the picture has {width} x {height} pixels."
+        )
+    return left / width, top / height, min(right / width, 1.0), min(bottom / height, 1.0)
+
+
+def _drawn(source: str, most: int) -> CaseSet:
+    """ "drawn:image:300:7": 300 questions about scenes from number 7 on; ":clutter" may follow."""
+    _, kind, questions, first, *split = [*source.split(":"), "", ""][:4] + source.split(":")[4:]
+    if kind not in KINDS or not questions.isdecimal() or not first.isdecimal() or len(split) > 1:
+        raise ValueError(f"The set is {source}, wanted drawn:image:300:7 or drawn:video:300:7.")
+    hardness, wanted = "".join(split) or "plain", int(questions)
+    find_split(hardness)
+    if not 0 < wanted <= most:
+        raise ValueError(f"{wanted:,} cases came, wanted 1 to {most:,}: see TOKENSCOPE_MAX_CASES.")
+    cases: dict[str, Case] = {}
+    for index in count(int(first)):
+        for media, question, _ in draw_questions(kind, 1, index, find_split(hardness)):
+            answers = (question.answer,)
+            case = Case(
+                id=case_id(media.digest, question.text),
+                picture=f"{DRAWN}:{kind}:{hardness}:{index}",
+                question=question.text,
+                answers=answers,
+                box=_object(kind, index, hardness, question),
+                kind=question.sort,
+                metric=metric_for(answers, question.box is not None, False),
+                place=f"{kind} {index}",
+                index=str(len(cases)),
+            )
+            cases.setdefault(case.id, case)
+            if len(cases) == wanted:
+                return CaseSet(source, Path(), Path(), tuple(cases.values()))
+    raise AssertionError("drawing does not end")
+
+
+def _draw(kind: str, split: str, index: int) -> Media:
+    return next(draw_questions(kind, 1, index, find_split(split)))[0]
+
+
+def _object(kind: str, index: int, split: str, question: Question) -> Box | None:
+    """The box of the one object that a question is about."""
+    box = question.box
+    if box is None and kind == "image" and len(question.subjects) == 1:
+        scene = hard_scene(find_split(split), evaluation_seed(index))
+        box = scene.things[question.subjects[0]].box
+    if box is None:
+        return None
+    left, top, right, bottom = map(float, box)
+    return left, top, right, bottom

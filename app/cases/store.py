@@ -1,0 +1,267 @@
+"""A run on disk: run.json, cases.parquet, results/*.parquet and people.sqlite.
+
+pandas and DuckDB read the Parquet files: `SELECT * FROM 'runs/NAME/results/*.parquet'`.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, fields
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from app.cases.lanes import FIGURES, SCHEMA, Row, lane_of
+from app.cases.record import BadRow, Case, CaseSet
+from app.cases.sets import media_of
+from app.resume import Lines
+from app.settings import Settings
+from models.engine.record import Comparison
+from models.uploads.media import Media
+
+FORMAT, VERSION = "tokenscope-run", 1
+OWN = ("lock", "pictures", "results", "journal.jsonl", "journal.new")
+PART = 200  # cases in one file of results
+PACKING = {"compression": "zstd", "compression_level": 9}
+
+
+class RunError(ValueError):
+    """The folder is not a readable run; the message is one sentence."""
+
+
+class Results:
+    """Rows of lanes by case, on the disk as they come: kill -9 loses only what was not whole."""
+
+    def __init__(self, folder: Path) -> None:
+        """Reads which cases are asked; a journal that a packed part repeats is cleared."""
+        self.folder = folder / "results"
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.asked = set(_column(self.folder, "case"))
+        self._journal = Lines(folder / "journal.jsonl")
+        self._rows = [_decode(row) for row in journal_rows(self._journal, self.asked)]
+        self._packed, self.asked = self.asked, self.asked | {row["case"] for row in self._rows}
+
+    def __contains__(self, case: object) -> bool:
+        return case in self.asked
+
+    def __setitem__(self, case: str, rows: Sequence[Row]) -> None:
+        self._journal.add([_encode(row) for row in rows])
+        self._rows += rows
+        self.asked.add(case)
+        if len(self.asked) - len(self._packed) >= PART:
+            self.pack()
+
+    def pack(self) -> None:
+        """Move the journal into a Parquet file."""
+        if not self._rows:
+            return
+        number = 1 + max((int(path.stem) for path in self.folder.glob("*.parquet")), default=-1)
+        write_rows(self.folder / f"{number:05d}.parquet", self._rows)
+        self._journal.clear()
+        self._rows, self._packed = [], set(self.asked)
+
+
+def journal_rows(journal: Lines, packed: set[str]) -> Iterator[Row]:
+    for rows in journal.values:
+        yield from (row for row in rows if row["case"] not in packed)
+
+
+def write_rows(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Write a file of results whole or not at all."""
+    table = pa.Table.from_pylist(list(rows), SCHEMA)
+    fresh = path.with_suffix(".new")
+    pq.write_table(table, fresh, row_group_size=PART, **PACKING)
+    os.replace(fresh, path)
+
+
+@contextmanager
+def writing(folder: Path) -> Iterator[None]:
+    """The only writer of a run. Raises `RunError` while another process writes it."""
+    import fcntl
+
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise RunError(
+                f"Another process writes {folder.name}; wait for it, or choose another folder."
+            ) from None
+        yield
+
+
+def begin(folder: Path, case_set: CaseSet, about: Mapping[str, Any]) -> None:
+    """Write what a run is about, or check that it goes on as it began.
+
+    Raises `RunError` where the folder holds another run: other weights, lanes, options or cases.
+    """
+    about = json.loads(json.dumps(about))
+    sessions: list[Any] = []
+    if (folder / "run.json").exists():
+        old = read_about(folder)
+        for key, value in about.items():
+            if old[key] != value:
+                raise RunError(
+                    f"{folder.name} was asked with another {key}: {_short(old[key])}, and "
+                    f"{_short(value)} came; choose another folder."
+                )
+        if {case.id for case in read_cases(folder)} != {case.id for case in case_set.cases}:
+            raise RunError(
+                f"{folder.name} holds other cases than {case_set.source}; choose another folder."
+            )
+        sessions = old["sessions"]
+    elif any(path.name not in OWN for path in folder.iterdir()):
+        raise RunError(f"{folder.name} has files and is no run; choose another folder.")
+    else:
+        write_cases(folder, case_set.cases)
+    whole = {"format": FORMAT, "version": VERSION, "source": case_set.source}
+    whole |= {"root": str(case_set.root), **about, "sessions": sessions}
+    whole["bad"] = [[bad.place, bad.reason] for bad in case_set.bad]
+    _write_about(folder, whole)
+
+
+def add_session(folder: Path, conditions: Mapping[str, str]) -> int:
+    """Note the conditions of the lanes that come now; the number of their session."""
+    about = read_about(folder)
+    about["sessions"].append(dict(conditions))
+    _write_about(folder, about)
+    return len(about["sessions"]) - 1
+
+
+def _write_about(folder: Path, about: Mapping[str, Any]) -> None:
+    text = json.dumps(about, ensure_ascii=False, indent=1)
+    (folder / "run.new").write_text(text + "\n", encoding="utf-8")
+    os.replace(folder / "run.new", folder / "run.json")
+
+
+def read_about(folder: Path) -> dict[str, Any]:
+    try:
+        about = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        raise RunError(f"{folder.name} has no readable run.json: not a run.") from None
+    if about.get("format") != FORMAT or about.get("version") != VERSION:
+        raise RunError(f"{folder.name} is no run of this version; run the set again.")
+    return dict(about)
+
+
+def read_cases(folder: Path) -> tuple[Case, ...]:
+    rows = pq.read_table(folder / "cases.parquet").to_pylist()
+    for row in rows:
+        row["box"] = tuple(row["box"]) if row["box"] else None
+        row["answers"], row["tags"] = tuple(row["answers"]), tuple(row["tags"])
+    return tuple(Case(**row) for row in rows)
+
+
+class Run:
+    """A run, open for reading; results that come later are seen by a new `Run`."""
+
+    def __init__(self, folder: str | Path, settings: Settings | None = None) -> None:
+        """Raises `RunError` with one sentence for a folder that is no run, or damaged."""
+        self.folder, self.settings = Path(folder), settings or Settings()
+        self.about = read_about(self.folder)
+        try:
+            self.cases = {case.id: case for case in read_cases(self.folder)}
+            tables = [pq.read_table(path, columns=FIGURES.names) for path in self._parts]
+            journal = [{key: row.get(key) for key in FIGURES.names} for row in self._journal]
+            tables.append(pa.Table.from_pylist(journal, FIGURES))
+            self.results: pd.DataFrame = pa.concat_tables(tables).to_pandas()
+        except (OSError, KeyError, TypeError, pa.ArrowException) as error:
+            reason = str(error).splitlines()[0][:160]
+            raise RunError(f"{self.folder.name} is damaged: {reason}") from None
+
+    @property
+    def name(self) -> str:
+        return self.folder.name
+
+    @property
+    def lanes(self) -> list[str]:
+        return [lane["name"] for lane in self.about["lanes"]]
+
+    @property
+    def bad(self) -> list[BadRow]:
+        return [BadRow(place, reason) for place, reason in self.about["bad"]]
+
+    @cached_property
+    def _parts(self) -> list[Path]:
+        return sorted((self.folder / "results").glob("*.parquet"))
+
+    @cached_property
+    def _journal(self) -> list[Row]:
+        """Rows that are not packed yet: of a run that goes on, or was killed."""
+        if not (path := self.folder / "journal.jsonl").exists():
+            return []
+        packed = set(_column(self.folder / "results", "case"))
+        whole = (line for line in path.read_text().splitlines(keepends=True) if line[-1:] == "\n")
+        rows = (row for line in whole for row in json.loads(line))
+        return [_decode(row) for row in rows if row["case"] not in packed]
+
+    def media(self, case: Case) -> Media:
+        """Raises `ValueError` with one sentence."""
+        root, extracted = Path(self.about["root"]), self.folder / "pictures"
+        return media_of(
+            case.picture, root, extracted, self.about["options"]["frames"], self.settings
+        )
+
+    def rows(self, case_id: str) -> list[Row]:
+        """The rows of one case with all their details, in the order of the lanes."""
+        found = [row for row in self._journal if row["case"] == case_id]
+        for path in self._parts:
+            found += pq.read_table(path, filters=[("case", "=", case_id)]).to_pylist()
+        order = {lane: place for place, lane in enumerate(self.lanes)}
+        return sorted(found, key=lambda row: order[row["lane"]])
+
+    def comparison(self, case_id: str) -> Comparison:
+        """The comparison of one case, equal to the one that ran but for the methods' scores.
+
+        Lanes that were imported without tokens are left out. Raises `ValueError` without any lane.
+        """
+        case = self.cases[case_id]
+        media = self.media(case)
+        rows = [row for row in self.rows(case_id) if row.get("record")]
+        lanes = tuple(lane_of(row, len(media.frames)) for row in rows)
+        if not lanes:
+            raise ValueError("No lane of this case has tokens: its answers were imported.")
+        sessions = self.about["sessions"]
+        conditions = sessions[rows[0]["session"]] if sessions else {}
+        question = self.about["prompt"].format(case.question) if case.locate else case.question
+        options = {k: v for k, v in self.about["options"].items() if k != "frames"}
+        model = self.about["model"]
+        return Comparison(model, question, media, lanes, conditions, case.truth, options)
+
+
+def write_cases(folder: Path, cases: Iterable[Case]) -> None:
+    text, texts = pa.string(), pa.list_(pa.string())
+    types = {"answers": texts, "tags": texts, "box": pa.list_(pa.float64()), "locate": pa.bool_()}
+    schema = pa.schema([(one.name, types.get(one.name, text)) for one in fields(Case)])
+    table = pa.Table.from_pylist([asdict(case) for case in cases], schema)
+    pq.write_table(table, folder / "cases.parquet", **PACKING)
+
+
+def _column(folder: Path, name: str) -> Iterator[str]:
+    for path in sorted(folder.glob("*.parquet")):
+        yield from pq.read_table(path, columns=[name]).column(name).unique().to_pylist()
+
+
+def _encode(row: Row) -> Row:
+    """The row as JSON."""
+    arrays = row.get("arrays") or []
+    coded = [one | {"data": base64.b64encode(one["data"]).decode()} for one in arrays]
+    return row | {"arrays": coded}
+
+
+def _decode(row: Row) -> Row:
+    arrays = [one | {"data": base64.b64decode(one["data"])} for one in row["arrays"]]
+    return row | {"arrays": arrays}
+
+
+def _short(value: Any) -> str:
+    text = json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= 80 else text[:79] + "…"

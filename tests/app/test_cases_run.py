@@ -1,0 +1,143 @@
+"""A run of cases: through the worker, resumed after kill -9, one bad file costs one row."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+from app.cases.run import plan, run_cases
+from app.cases.sets import read_set
+from app.cases.store import Results, Run, RunError, writing
+from app.settings import ROOT, Settings
+from models.engine.record import LaneFailure
+from pruning.trace import Fate
+from tests.app.fake_worker import FakeWorker
+
+SETTINGS = Settings()
+TIMES = ["ttft_ms", "total_ms"]
+
+
+def planned(methods=("visionzip", "nuwa"), **changes):
+    numbers = {"max_new_tokens": 8, "temperature": 0.0, "seed": 0} | changes
+    return plan("embedded-image", methods, [0.222], SETTINGS, **numbers)
+
+
+def run(folder, source="drawn:image:6:3", worker=None, **changes):
+    case_set = read_set(source, SETTINGS, folder / "pictures")
+    worker = worker or FakeWorker()
+    run_cases(case_set, planned(**changes), folder, SETTINGS, worker)
+    return worker
+
+
+class Stopping(FakeWorker):
+    """A worker that is interrupted at its third job."""
+
+    def run(self, job, cancelled=None):
+        if len(self.jobs) == 2:
+            raise KeyboardInterrupt
+        return super().run(job, cancelled)
+
+
+def test_a_stopped_run_asks_only_what_is_left_and_ends_like_one_that_was_not(tmp_path):
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path / "a", worker=Stopping())
+    halfway = Run(tmp_path / "a")
+    assert halfway.results.case.nunique() == 2
+    journal = tmp_path / "a" / "journal.jsonl"
+    journal.write_text(journal.read_text() + '[{"case": "cut sh')
+    assert len(run(tmp_path / "a").jobs) == 4
+    run(tmp_path / "b")
+    stopped, whole = Run(tmp_path / "a").results, Run(tmp_path / "b").results
+    kept = [name for name in whole if name not in ("session", *TIMES)]
+    assert stopped[kept].equals(whole[kept]) and len(whole) == 18
+    assert not run(tmp_path / "a").jobs
+
+
+def test_an_opened_case_is_the_comparison_that_ran(tmp_path):
+    worker = FakeWorker(failing=("nuwa",))
+    run(tmp_path / "a", worker=worker)
+    opened = Run(tmp_path / "a")
+    case = next(iter(opened.cases))
+    comparison = opened.comparison(case)
+    job = worker.jobs[0]
+    assert np.array_equal(comparison.media.frames, job.media.frames)
+    assert comparison.question == job.question and comparison.truth.box == job.truth.box
+    vanilla, zipped, failed = comparison.lanes
+    assert vanilla.answer and isinstance(failed, LaneFailure)
+    row = opened.results.query("case == @case and lane == 'visionzip@0.222'").iloc[0]
+    trace = zipped.trace
+    kept = trace.fate[trace.layout.placed] == Fate.KEPT
+    assert kept.sum() == row.kept and row.dropped + row.merged > 0
+    assert row.object_tokens > 0 and row.reason
+
+
+def test_a_bad_file_costs_its_row_alone_and_a_worker_without_answers_stops_the_run(tmp_path):
+    folder = tmp_path / "set"
+    folder.mkdir()
+    example = ROOT / "assets" / "examples" / "scene-1.png"
+    (folder / "good.png").write_bytes(example.read_bytes())
+    (folder / "cut.png").write_bytes(example.read_bytes()[:3000])
+    rows = [{"file": f"{name}.png", "question": "Where?"} for name in ("cut", "good")]
+    (folder / "cases.jsonl").write_text("\n".join(map(json.dumps, rows)) + "\n")
+    run(tmp_path / "a", str(folder))
+    results = Run(tmp_path / "a").results
+    failed = results[results.failure.notna()]
+    assert len(failed) == 3 and "cut.png is damaged" in failed.failure.iloc[0]
+    assert results.answer.notna().sum() == 3
+
+    class Unable(FakeWorker):
+        def run(self, job, cancelled=None):
+            raise ValueError("The model could not be loaded.")
+
+    with pytest.raises(ValueError, match="could not be loaded"):
+        run(tmp_path / "b", worker=Unable())
+
+
+def test_another_run_in_the_folder_and_a_second_writer_are_refused(tmp_path):
+    run(tmp_path / "a")
+    with pytest.raises(RunError, match="another lanes"):
+        run(tmp_path / "a", methods=("fastv",))
+    with pytest.raises(RunError, match="other cases"):
+        run(tmp_path / "a", "drawn:image:5:3")
+    about = tmp_path / "a" / "run.json"
+    about.write_text(about.read_text().replace('"weights": "', '"weights": "other'))
+    with pytest.raises(RunError, match="another weights"):
+        run(tmp_path / "a")
+    with writing(tmp_path / "b"), pytest.raises(RunError, match="Another process"):
+        run(tmp_path / "b")
+    (tmp_path / "c").mkdir()
+    (tmp_path / "c" / "thesis.tex").write_text("mine")
+    with pytest.raises(RunError, match="no run"):
+        run(tmp_path / "c")
+
+
+def test_a_journal_that_a_packed_part_repeats_is_not_counted_twice(tmp_path):
+    run(tmp_path / "a")
+    results = Results(tmp_path / "a")
+    row = Run(tmp_path / "a").rows(next(iter(results.asked)))
+    results._journal.add([{**one, "arrays": []} for one in row])  # killed before it was cleared
+    assert len(Run(tmp_path / "a").results) == 18
+    assert len(Results(tmp_path / "a").asked) == 6
+
+
+@pytest.mark.slow
+@pytest.mark.checkpoint
+def test_a_run_killed_at_any_moment_goes_on(tmp_path):
+    out = tmp_path / "run"
+    command = [sys.executable, "-m", "app", "cases", "run", "drawn:image:4:5", "--out", str(out)]
+    child = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.DEVNULL)
+    journal = out / "journal.jsonl"
+    while not (journal.exists() and journal.stat().st_size):
+        assert child.poll() is None
+        time.sleep(0.1)
+    os.kill(child.pid, signal.SIGKILL)
+    child.wait()
+    subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
+    results = Run(out).results
+    assert len(results) == 12 and not results.duplicated(["case", "lane"]).any()
+    assert len(Run(out).about["sessions"]) == 2
