@@ -2,6 +2,7 @@
 
 What a lane does with a method:
  1. `budget(n, layers)` converts its retention ratio to counts, or raises the smallest ratio.
+    At the seam of pixels, the engine then resizes the upload to the grid nearest to the count.
  2. The adapter computes exactly the signals named in `needs`, so that times are comparable.
  3. `compress(visual, keep)` runs before the LLM, at the method's `seam`.
  4. `prune(view, keep)` runs just before each LLM layer that the budget names.
@@ -10,19 +11,22 @@ What a lane does with a method:
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import KW_ONLY, asdict, dataclass, field, fields
 from enum import Enum
 from typing import Any, ClassVar
 
 from pruning.budget import Budget, Target, before_llm
+from pruning.ops.grid import grid_of, smaller
 from pruning.token_map import TokenMap
-from pruning.tokens import LayerView, VisualTokens
+from pruning.tokens import LayerView, TokenLayout, VisualTokens
 
 
 class Seam(Enum):
     """The place where `compress` acts."""
 
+    PIXELS = "pixels"  # on the upload, before the encoder, which gets a smaller picture
     ENCODED = "encoded"  # on encoder tokens, before the projector
     PROJECTED = "projected"  # on projected (and pooled) tokens, in LLM space
 
@@ -151,6 +155,13 @@ class CompressionMethod:
     def budget(self, num_tokens: int, num_layers: int) -> Budget:
         """Counts for N tokens and an LLM of `num_layers`; BudgetError if the ratio is too low."""
         return Budget(before=num_tokens)
+
+    def budget_for(self, layout: TokenLayout, num_layers: int) -> Budget:
+        """The budget for the tokens of a layout; a smaller picture has as many as its grid."""
+        budget = self.budget(layout.num_placed, num_layers)
+        if self.seam is not Seam.PIXELS:
+            return budget
+        return budget.entering(math.prod(smaller(grid_of(layout, self.title), budget.before)))
 
     def compress(self, visual: VisualTokens, keep: int) -> TokenMap:
         """Compress the visual tokens to `keep` survivors before the LLM."""

@@ -39,6 +39,11 @@ class Budget:
     trims_from: int | None = None  # caches from this layer on end with the last survivors only
     first_stage: int = 0  # index of the method's pruning layer that `inner` begins with
 
+    def entering(self, count: int) -> Budget:
+        """The same budget if `count` tokens enter the LLM; no stage keeps more."""
+        stages = tuple((layer, min(keep, count)) for layer, keep in self.inner)
+        return replace(self, before=count, inner=stages)
+
     def per_layer(self, num_layers: int) -> list[int]:
         """Visual tokens that each LLM layer processes."""
         counts, alive, inner = [], self.before, dict(self.inner)

@@ -243,12 +243,13 @@ class EncodedOnce:
     """An adapter that encodes the upload of one case once for all methods with the same needs."""
 
     def __init__(self, adapter: Adapter) -> None:
-        self._adapter, self._encoded = adapter, dict[Needs, VisualTokens]()
+        self._adapter, self._encoded = adapter, dict[tuple[Needs, Any], VisualTokens]()
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._adapter, name)
 
     def encode(self, prompt: Prompt, needs: Needs) -> VisualTokens:
-        if needs not in self._encoded:
-            self._encoded[needs] = self._adapter.encode(prompt, needs)
-        return self._encoded[needs]
+        key = needs, prompt.layout.grid  # a smaller picture has another grid
+        if key not in self._encoded:
+            self._encoded[key] = self._adapter.encode(prompt, needs)
+        return self._encoded[key]

@@ -19,6 +19,7 @@ from app.worker.conditions import conditions
 from models.catalog import find
 from models.engine.base import Adapter
 from models.engine.checks import check_kind
+from models.engine.resizing import resized
 from models.loading import load
 from models.uploads.media import Media
 from pruning.base import CompressionMethod, Seam
@@ -102,7 +103,8 @@ def _count(name: str, method: CompressionMethod, adapter: Adapter, media: Media)
     try:
         check_kind(method.label, "method", method.media, media.kind)
         check_countable(method)
-        budget = method.budget(n, decoder.num_layers)
+        budget = method.budget_for(prompt.layout, decoder.num_layers)
+        prompt = resized(adapter, media, QUESTION, prompt, method, budget)
     except UnsupportedError as error:
         return Row(name, ratio, refused=str(error))
     tokens, cached = budget.per_layer(decoder.num_layers), budget.in_cache(decoder.num_layers)

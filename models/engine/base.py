@@ -120,8 +120,14 @@ class Adapter(Protocol):
     def end_ids(self) -> frozenset[int]:
         """Token ids that end an answer."""
 
-    def prepare(self, media: Media, question: str) -> Prompt:
-        """Applies the chat template; computes ids, pixels and the token layout."""
+    def prepare(
+        self, media: Media, question: str, grid: tuple[int, int, int] | None = None
+    ) -> Prompt:
+        """Applies the chat template; computes ids, pixels and the token layout.
+
+        With `grid` (T, rows, cols), resizes the frames so that they have these tokens: fewer rows
+        or columns than without it, and the same T.
+        """
 
     def encode(self, prompt: Prompt, needs: Needs) -> VisualTokens:
         """Encoder tokens with exactly the signals in `needs`.

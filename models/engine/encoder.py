@@ -160,12 +160,17 @@ class VisionEncoder:
         return self.tower.encoder.layers[index](hidden, None)
 
     def embed(self, pixels: Tensor) -> Tensor:
-        """Hidden state 0, (B, n, Dv)."""
-        return self.tower.embeddings(pixels)
+        """Hidden state 0, (B, n, Dv). Interpolates position embeddings for views of other sizes."""
+        return self.tower.embeddings(pixels, interpolate_pos_encoding=True)
 
-    def flops(self, needs: Needs, views: int) -> int:
-        """FLOPs of the patch embedding and the layers that run, over `views` views."""
-        config, patches = self.tower.config, self.side**2
+    def patches(self, pixels: Tensor) -> tuple[int, int]:
+        """Rows and columns of patches of views (B, 3, h, w)."""
+        height, width = pixels.shape[-2:]
+        return height // self.tower.config.patch_size, width // self.tower.config.patch_size
+
+    def flops(self, needs: Needs, pixels: Tensor) -> int:
+        """FLOPs of the patch embedding and the layers that run, over all views of `pixels`."""
+        config, views, patches = self.tower.config, len(pixels), math.prod(self.patches(pixels))
         heads, width = config.num_attention_heads, config.hidden_size
         layer = LayerShape(width, heads, heads, width // heads, config.intermediate_size, 2)
         embedding = matmul_flops(patches, config.num_channels * config.patch_size**2, width)

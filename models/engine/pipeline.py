@@ -11,10 +11,13 @@ from models.engine.decode import TextStream, decode
 from models.engine.guide import Guidance, run_guide
 from models.engine.prefill import prefill
 from models.engine.record import LaneResult, Phase, Timeline
+from models.engine.resizing import resized
 from models.engine.timeline import Stopwatch
 from models.uploads.media import Media
 from pruning.base import CompressionMethod, Seam
 from pruning.step import TraceStep
+from pruning.token_map import TokenMap
+from pruning.tokens import VisualTokens
 from pruning.trace import TokenTrace
 
 
@@ -69,11 +72,14 @@ class Lane:
 
     def read(self) -> Phase:
         with self.watch.running("read"):
-            self.prompt = self.adapter.prepare(self.media, self.question)
+            whole = self.adapter.prepare(self.media, self.question)
+            self.budget = self.method.budget_for(whole.layout, self.adapter.decoder.num_layers)
+            self.prompt = resized(
+                self.adapter, self.media, self.question, whole, self.method, self.budget
+            )
         self.watch.seconds["read"] += self.media.read_seconds
-        layout, num_layers = self.prompt.layout, self.adapter.decoder.num_layers
-        self.budget = self.method.budget(layout.num_placed, num_layers)
-        return self.end_phase("read", 0, len(layout))
+        self.places = whole.layout
+        return self.end_phase("read", 0, len(self.prompt.layout))
 
     def encode(self) -> Phase:
         with self.watch.running("encode"):
@@ -85,20 +91,35 @@ class Lane:
 
     def compress(self) -> Phase:
         with self.watch.running("compress"):
-            self.token_map = self.method.compress(self.visual, self.budget.before)
-            self.tokens = self.token_map.apply(self.visual.features)
+            self.compress_tokens()
+            self.tokens = self.applied.apply(self.visual.features)
             if self.budget.inner and "guidance" in self.method.needs.llm:
                 guide = self.adapter.guide.load() if self.adapter.guide else self.adapter
                 self.guidance = run_guide(guide, self.media, self.question, self.visual.layout)
         return self.end_phase("compress", len(self.visual), len(self.token_map))
 
+    def compress_tokens(self) -> None:
+        """Sets `applied`, from encoded tokens to survivors, and `token_map`, from original ones.
+
+        They differ if the upload was resized: then all encoded tokens survive.
+        """
+        if self.method.seam is Seam.PIXELS:
+            none = self.visual.features.new_empty(len(self.places), 0)
+            self.token_map = self.method.compress(
+                VisualTokens(none, self.places), self.budget.before
+            )
+            self.applied = TokenMap.identity(len(self.visual), none.device)
+        else:
+            self.token_map = self.method.compress(self.visual, self.budget.before)
+            self.applied, self.places = self.token_map, self.visual.layout
+
     def prefill(self) -> Phase:
         before = self.method.positions.before
         with self.watch.running("prefill"):
-            if self.method.seam is Seam.ENCODED:
+            if self.method.seam is not Seam.PROJECTED:
                 self.tokens = self.adapter.project(self.tokens)
             self.sequence = self.adapter.splice(
-                self.prompt, self.visual, self.token_map, self.tokens, before
+                self.prompt, self.visual, self.applied, self.tokens, before
             )
             if self.guidance is not None:
                 importance = self.guidance.importance.to(self.adapter.device)
@@ -143,7 +164,7 @@ class Lane:
         """The trace of the maps that were applied."""
         maps = [(0, self.token_map), *self.inner_maps]
         steps = tuple(TraceStep.of(layer, token_map) for layer, token_map in maps)
-        return TokenTrace(self.visual.layout, steps, self.adapter.decoder.num_layers)
+        return TokenTrace(self.places, steps, self.adapter.decoder.num_layers)
 
     @property
     def title(self) -> str:

@@ -17,7 +17,7 @@ class ClipEncoder(VisionEncoder):
     prefix: ClassVar[int] = 1
 
     def embed(self, pixels: Tensor) -> Tensor:
-        return self.tower.pre_layrnorm(self.tower.embeddings(pixels))
+        return self.tower.pre_layrnorm(super().embed(pixels))
 
 
 @dataclass(frozen=True, eq=False, repr=False)

@@ -37,21 +37,25 @@ class LlavaAdapter(LlavaBase):
     def encoder(self) -> ClipEncoder:
         return ClipEncoder(self.model.model.vision_tower, self.model.config.vision_feature_layer)
 
-    def prepare(self, media: Media, question: str) -> Prompt:
+    def prepare(
+        self, media: Media, question: str, grid: tuple[int, int, int] | None = None
+    ) -> Prompt:
         turn = self.turn(question, "image")
         picture = Image.fromarray(media.frames[0])
         picture.thumbnail((MAX_SIDE, MAX_SIDE))
         square, region = pad_to_square(picture, self.processor.image_mean)
-        side = self.model.config.vision_config.image_size
+        _, rows, cols = grid or (1, self.encoder.side, self.encoder.side)
+        patch = self.model.config.vision_config.patch_size
+        size = {"height": rows * patch, "width": cols * patch}
         pixels = self.processor(
-            square, size={"height": side, "width": side}, do_center_crop=False, return_tensors="pt"
+            square, size=size, do_center_crop=False, return_tensors="pt"
         ).pixel_values
-        layout = TokenLayout.regular(1, self.encoder.side, self.encoder.side, region)
+        layout = TokenLayout.regular(1, rows, cols, region)
         return Prompt(**turn, pixels=pixels.to(self.device), layout=layout, region=region)
 
     def layout(self, prompt: Prompt, needs: Needs) -> TokenLayout:
-        side, placeless = self.encoder.side, int("cls" in needs.encoder)
-        return TokenLayout.regular(1, side, side, prompt.region, placeless)
+        placeless = int("cls" in needs.encoder)
+        return TokenLayout.regular(*prompt.layout.grid, prompt.region, placeless)
 
     def tokens(self, prompt: Prompt, needs: Needs, maps: dict[str, Tensor]) -> dict[str, Tensor]:
         first = 0 if "cls" in needs.encoder else self.encoder.prefix

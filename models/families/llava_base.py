@@ -65,5 +65,5 @@ class LlavaBase(StockAdapter):
         inner = self.model.config.vision_config.hidden_size
         outer = self.model.config.text_config.hidden_size
         projector = matmul_flops(projected, inner, outer) + matmul_flops(projected, outer, outer)
-        encoder = self.encoder.flops(needs, len(prompt.pixels))
+        encoder = self.encoder.flops(needs, prompt.pixels)
         return encoder + projector + self.decoder.flops(rows_per_layer)

@@ -36,9 +36,12 @@ TIMES = (  # as in training, without a space before the last sentence
 class LlavaVideoAdapter(LlavaOnevisionAdapter):
     """Runs the stock modules of `LlavaOnevisionForConditionalGeneration` for LLaVA-Video."""
 
-    def prepare(self, media: Media, question: str) -> Prompt:
+    def prepare(
+        self, media: Media, question: str, grid: tuple[int, int, int] | None = None
+    ) -> Prompt:
         timed = media.kind == "video" and self.model.config.add_time_instruction
-        return super().prepare(media, time_instruction(media) + question if timed else question)
+        asked = time_instruction(media) + question if timed else question
+        return super().prepare(media, asked, grid)
 
     def turn(self, question: str, kind: str) -> dict[str, Tensor]:
         """Tokenizes both halves on their own: Qwen2's tokenizer has no placeholder."""
@@ -51,26 +54,34 @@ class LlavaVideoAdapter(LlavaOnevisionAdapter):
             for half, text in halves.items()
         }
 
-    def clip(self, media: Media) -> tuple[Tensor, TokenLayout, Tensor]:
-        """Pixels of the frames, their layout, and one newline per row, per frame or per clip."""
-        config, pixels, side = self.model.config, self.frames(media), self.encoder.side
-        stride, vision = config.mm_spatial_pool_stride, config.vision_config
-        averaged = config.mm_spatial_pool_mode == "average"  # leaves out patches of partial cells
-        cells = side // stride if averaged else -(-side // stride)
-        patches = cells * stride if averaged else side
-        seen = patches * vision.patch_size / vision.image_size
-        layout = TokenLayout.regular(len(pixels), cells, cells, (0.0, 0.0, seen, seen))
-        return pixels, layout, newlines(config.mm_newline_position, cells, len(layout))
+    def newlines(self, layout: TokenLayout) -> Tensor:
+        """One per row, per frame or per clip, or none."""
+        return newlines(self.model.config.mm_newline_position, layout.grid)
 
-    def pool(self, maps: Tensor) -> Tensor:
-        config, side = self.model.config, self.encoder.side
-        stride = config.mm_spatial_pool_stride
-        raster = maps.transpose(1, 2).contiguous().unflatten(2, (side, side))  # (T, C, rows, cols)
-        if config.mm_spatial_pool_mode == "average":
-            pooled = functional.avg_pool2d(raster, stride)
-        else:
-            pooled = functional.interpolate(raster, [-(-side // stride)] * 2, mode="bilinear")
-        return pooled.flatten(2).transpose(1, 2)  # (T, cells², C)
+    @property
+    def stride(self) -> int:
+        return self.model.config.mm_spatial_pool_stride
+
+    @property
+    def averaged(self) -> bool:
+        """Whether pooling averages, and leaves out patches of partial cells."""
+        return self.model.config.mm_spatial_pool_mode == "average"
+
+    @property
+    def covered(self) -> float:
+        side, vision = self.encoder.side, self.model.config.vision_config
+        patches = side // self.stride * self.stride if self.averaged else side
+        return patches * vision.patch_size / vision.image_size
+
+    def pooled(self, rows: int, cols: int) -> tuple[int, int]:
+        if self.averaged:
+            return rows // self.stride, cols // self.stride
+        return super().pooled(rows, cols)
+
+    def reduce(self, raster: Tensor) -> Tensor:
+        if self.averaged:
+            return functional.avg_pool2d(raster, self.stride)
+        return super().reduce(raster)
 
     @torch.inference_mode()
     def generate(self, prompt: Prompt, max_new_tokens: int, **options: Any) -> Any:
@@ -98,9 +109,11 @@ def time_instruction(media: Media) -> str:
     return TIMES.format(lasts, len(media.frames), seen)
 
 
-def newlines(position: str, side: int, count: int) -> Tensor:
-    """Number (R,) of tokens before each newline, for `count` tokens in `side` x `side` frames."""
+def newlines(position: str, grid: tuple[int, int, int]) -> Tensor:
+    """Number (R,) of tokens before each newline, for tokens on a `grid` (T, rows, cols)."""
+    frames, rows, cols = grid
+    count = frames * rows * cols
     if position == "no_token":
         return torch.empty(0, dtype=torch.int64)
-    step = {"grid": side, "frame": side**2, "one_token": count}[position]
+    step = {"grid": cols, "frame": rows * cols, "one_token": count}[position]
     return torch.arange(step, count + 1, step)

@@ -15,7 +15,7 @@ from models.engine.base import Prompt, Sequence
 from models.engine.decoder import Decoder
 from models.engine.flops import matmul_flops
 from models.families.qwen_encoder import QwenEncoder
-from models.families.qwen_pixels import to_patches
+from models.families.qwen_pixels import resize, to_patches
 from models.families.stock import StockAdapter
 from models.uploads.media import Media
 from pruning.axes import Extents, place_on_axes
@@ -45,11 +45,17 @@ class QwenBase(StockAdapter):
     def encoder_of(self, prompt: Prompt) -> QwenEncoder:
         raise NotImplementedError
 
-    def prepare(self, media: Media, question: str) -> Prompt:
+    def prepare(
+        self, media: Media, question: str, grid: tuple[int, int, int] | None = None
+    ) -> Prompt:
         turn, is_clip = self.turn(question, media.kind), media.kind == "video"
         limit = self.max_frame_pixels if is_clip else self.max_pixels
-        pixels, (frames, rows, cols) = to_patches(media.frames, self.processor, limit)
-        config = self.model.config.vision_config
+        config, pictures = self.model.config.vision_config, media.frames
+        if grid:
+            side = config.patch_size * config.spatial_merge_size
+            height, width = grid[1] * side, grid[2] * side
+            pictures, limit = resize(pictures, height, width), height * width
+        pixels, (frames, rows, cols) = to_patches(pictures, self.processor, limit)
         layout = TokenLayout.regular(
             frames, rows // config.spatial_merge_size, cols // config.spatial_merge_size
         )

@@ -46,6 +46,13 @@ def to_patches(
     return patches.flatten(0, 1).flatten(1), (len(paired), rows, cols)
 
 
+def resize(frames: np.ndarray, height: int, width: int) -> np.ndarray:
+    """Frames (F, height, width, 3) uint8 from frames of any size."""
+    size = width, height
+    smaller = [Image.fromarray(frame).resize(size, Image.Resampling.BICUBIC) for frame in frames]
+    return np.stack([np.asarray(picture) for picture in smaller])
+
+
 def check_shape(height: int, width: int) -> None:
     """Raises `UnsupportedError` for an upload too narrow to be resized to whole patches."""
     if max(height, width) > MAX_ASPECT * min(height, width):

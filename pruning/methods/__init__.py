@@ -8,6 +8,7 @@ from typing import Any
 
 from pruning.base import CompressionMethod, PositionStrategy
 from pruning.methods.composed import PLACES, Composed
+from pruning.methods.downsample import Downsample
 from pruning.methods.evs import EVS
 from pruning.methods.fastv import FastV
 from pruning.methods.fastvid import FastVID
@@ -34,6 +35,7 @@ from pruning.methods.visionzip import VisionZip
 
 METHODS: tuple[type[CompressionMethod], ...] = (
     Vanilla,
+    Downsample,
     FlashVID,
     Nuwa,
     VisionZip,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import product
 
 import torch
 from torch import Tensor
@@ -19,6 +20,35 @@ def grid_of(layout: TokenLayout, title: str) -> tuple[int, int, int]:
             "none. Choose a method that needs no grid, or another model."
         )
     return layout.grid
+
+
+def smaller(grid: tuple[int, int, int], count: int) -> tuple[int, int, int]:
+    """The grid (T, rows, cols) of about `count` tokens for the same frames, made smaller.
+
+    One side is within one token of the aspect ratio. Of equally near counts the smaller wins, then
+    the aspect ratio.
+    """
+    frames, rows, cols = grid
+
+    def merit(sides: tuple[int, int]) -> tuple[float, int, float]:
+        down, across = sides
+        size = down * across
+        stretch = sorted((down * cols, across * rows))
+        return abs(size - count / frames), size, stretch[1] / stretch[0]
+
+    def has_aspect(down: int, across: int) -> bool:
+        return min(abs(down - across * rows / cols), abs(across - down * cols / rows)) <= 1
+
+    sides = product(range(1, rows + 1), range(1, cols + 1))
+    return frames, *min((pair for pair in sides if has_aspect(*pair)), key=merit)
+
+
+def blocks(whole: int, parts: int, device: torch.device) -> Tensor:
+    """(parts, whole) shares of each token of a side in each of `parts` equal blocks of it."""
+    edge = torch.arange(parts + 1, device=device, dtype=torch.float64) * whole / parts
+    place = torch.arange(whole, device=device)  # (whole,)
+    overlap = torch.minimum(edge[1:, None], place + 1) - torch.maximum(edge[:-1, None], place)
+    return (overlap.clamp_min(0) * parts / whole).float()
 
 
 def coordinates(grid: tuple[int, int, int], device: torch.device) -> tuple[Tensor, Tensor, Tensor]:

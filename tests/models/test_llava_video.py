@@ -111,7 +111,7 @@ def test_a_box_contains_the_centre_of_its_tokens_patches(pool: str) -> None:
     offsets = (torch.arange(5) * 8 + 4.0) / 43  # patches of 8 pixels in a view of 43
     y, x = torch.meshgrid(offsets, offsets, indexing="ij")
     middles = torch.stack([x, y], dim=-1).view(1, 25, 2)
-    seen = adapter.pool(middles.expand(8, -1, -1)).flatten(0, 1).numpy()  # (N, 2)
+    seen = adapter.pool(middles.expand(8, -1, -1), (5, 5)).flatten(0, 1).numpy()  # (N, 2)
     box = prompt.layout.box
     assert (box[:, :2] < seen).all() and (seen < box[:, 2:]).all()
     assert box.max() == pytest.approx((32 if pool == "average" else 40) / 43)

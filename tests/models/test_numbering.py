@@ -43,7 +43,7 @@ def test_numbers_ascend_after_every_pruning_and_newlines_keep_their_order(
 
 
 def check_numbers(lane: Lane, strategy: PositionStrategy) -> None:
-    ran, tokens = lane.token_map, lane.tokens
+    ran, tokens = lane.applied, lane.tokens
     sequence = lane.adapter.splice(lane.prompt, lane.visual, ran, tokens, strategy)
     for token_map in [None, *(inner for _, inner in lane.inner_maps)]:
         if token_map is not None:

@@ -118,7 +118,7 @@ def run(
 ) -> Run:
     """The method through both of its stages, as the engine would drive it."""
     visual = visual_tokens(picture, method.needs, dtype=dtype)
-    budget = method.budget(visual.layout.num_placed, num_layers)
+    budget = method.budget_for(visual.layout, num_layers)
     token_map = method.compress(visual, budget.before)
     maps, anchors = [(0, token_map)], token_map.anchors
     for stage, (layer, keep) in enumerate(budget.inner, budget.first_stage):

@@ -40,7 +40,10 @@ def test_a_composed_method_has_a_name_that_creates_it_and_a_title(name, title) -
 @pytest.mark.parametrize(
     ("name", "sentence"),
     [
-        ("fastv.before", r"Unknown before-LLM part 'fastv'\. Choose one of flashvid, nuwa, vis"),
+        (
+            "fastv.before",
+            r"Unknown before-LLM part 'fastv'\. Choose one of downsample, flashvid, nuwa, vis",
+        ),
         ("pooling.inner", r"Unknown inner-LLM part 'pooling'\. Choose one of flashvid, nuwa, fas"),
         ("vanilla.before", r"Unknown before-LLM part 'vanilla'"),
         ("zip.before+fastv.inner", r"Unknown before-LLM part 'zip'"),

@@ -86,8 +86,13 @@ def test_a_docstring_names_the_places_where_a_method_acts(
 def test_a_docstring_that_names_a_seam_names_the_right_one(
     method: type[CompressionMethod],
 ) -> None:
-    if on := re.search(r"on (encoder|projected) tokens", describe(method).where):
-        assert method.seam is {"encoder": Seam.ENCODED, "projected": Seam.PROJECTED}[on[1]]
+    seams = {
+        "pixels": Seam.PIXELS,
+        "encoder tokens": Seam.ENCODED,
+        "projected tokens": Seam.PROJECTED,
+    }
+    if on := re.search(r"on (pixels|encoder tokens|projected tokens)", describe(method).where):
+        assert method.seam is seams[on[1]]
 
 
 @each_method

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from pruning.axes import place_on_axes, renumber_on_axes
-from pruning.base import CompressionMethod, PositionStrategy
+from pruning.base import CompressionMethod, PositionStrategy, Seam
 from pruning.budget import BudgetError
 from pruning.positions import place
 from pruning.token_map import TokenMap
@@ -113,7 +113,7 @@ def test_the_asked_ratio_is_met_or_refused(case: Case) -> None:
 def test_a_method_does_not_modify_its_inputs(case: Case, picture: Picture) -> None:
     method = case.create()
     visual = visual_tokens(picture, method.needs)
-    budget = method.budget(visual.layout.num_placed, 8)
+    budget = method.budget_for(visual.layout, 8)
     anchors = method.compress(visual, budget.before).anchors
     for name, before in tensors_of(visual_tokens(picture, method.needs)).items():
         assert torch.equal(before, tensors_of(visual)[name]), name
@@ -155,7 +155,7 @@ def test_equal_tokens_and_zeros_give_valid_maps(case: Case, picture: Picture) ->
     visual = visual_tokens(picture, method.needs)
     flat = {name: torch.zeros_like(tensor) for name, tensor in tensors_of(visual).items()}
     blank = type(visual)(layout=visual.layout, key_heads=visual.key_heads, **flat)
-    budget = method.budget(visual.layout.num_placed, 8)
+    budget = method.budget_for(visual.layout, 8)
     token_map = method.compress(blank, budget.before)
     check_sound(token_map, budget.before)
     for fill in (torch.zeros_like, torch.ones_like):
@@ -176,9 +176,10 @@ def check_budget(case: Case, picture: Picture, num_layers: int) -> None:
         assert refusal.smallest > method.retention_ratio
         run(case.create(retention_ratio=refusal.smallest), picture, num_layers)
         return
-    trace, (frames, *_) = result.trace, picture.grid
+    trace, (frames, *sides) = result.trace, picture.grid
     wanted = method.retention_ratio * result.visual.layout.num_placed
-    assert abs(trace.average * result.visual.layout.num_placed - wanted) <= frames
+    step = min(sides) / 2 if method.seam is Seam.PIXELS else 1  # the next grid is a row off
+    assert abs(trace.average * result.visual.layout.num_placed - wanted) <= frames * max(1, step)
     assert trace.per_layer.tolist() == result.budget.per_layer(num_layers)
 
 
