@@ -174,6 +174,13 @@ CASES = (
         {"retention_ratio": 0.07, "channel_share": 0.01, "temperature": 1.0},
         "fewer tokens than frames, and one channel",
     ),
+    Case("holitom", "holitom", {"retention_ratio": 0.5}),
+    Case(
+        "holitom-hard",
+        "holitom",
+        {"retention_ratio": 0.1, "static_threshold": -1.0, "stage_ratio": 8.0},
+        "the whole clip is one still segment",
+    ),
     Case("framefusion", "framefusion", {"retention_ratio": 0.4}),
     Case(
         "framefusion-hard",

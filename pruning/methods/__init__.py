@@ -18,6 +18,7 @@ from pruning.methods.framefusion import FrameFusion
 from pruning.methods.frames import Frames
 from pruning.methods.grid import Grid
 from pruning.methods.hivtp import HIVTP
+from pruning.methods.holitom import HoliTom
 from pruning.methods.holov import HoloV
 from pruning.methods.ivcprune import IVCPrune
 from pruning.methods.nuwa import Nuwa
@@ -54,6 +55,7 @@ METHODS: tuple[type[CompressionMethod], ...] = (
     TTM,
     EVS,
     VidCom2,
+    HoliTom,
     FrameFusion,
     Pooling,
     Frames,

@@ -16,7 +16,7 @@ from pruning.ops.grid import grid_of
 from pruning.ops.join import joined
 from pruning.ops.segment import scenes
 from pruning.ops.select import rank_within
-from pruning.ops.tree import UNLIKE, limit_children, trees
+from pruning.ops.tree import UNLIKE, fold_static
 from pruning.token_map import TokenMap
 from pruning.tokens import LayerView, VisualTokens
 
@@ -85,17 +85,8 @@ class PruneVID(CompressionMethod):
 
     def average(self, tokens: Tensor, segment: Tensor, keep: int) -> TokenMap:
         """Merge static places of a segment into its first frame, until `keep` tokens remain."""
-        frames, places, _ = tokens.shape
         stillness = still(tokens, segment)  # (T, N)
-        static = stillness > self.static_threshold
-        first = torch.searchsorted(segment, segment)[:, None]  # (T, 1) of each frame's segment
-        frame = torch.arange(frames, device=tokens.device)[:, None]  # (T, 1)
-        parent = first * places + torch.arange(places, device=tokens.device)  # (T, N)
-        child = (static & (frame > first)).flatten()  # (n,)
-        one_group, most = torch.zeros_like(parent), first.new_tensor([len(child) - keep])
-        child = limit_children(child, stillness.flatten(), one_group.flatten(), most)
-        averaged = child | (static & (frame == first)).flatten()  # (n,)
-        return trees(child, parent.flatten(), averaged, frames, mean="paper")
+        return fold_static(stillness > self.static_threshold, stillness, segment, keep)
 
     def prune(self, view: LayerView, keep: int) -> TokenMap:
         assert view.attention is not None

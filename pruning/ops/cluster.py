@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 from torch import Tensor
 
@@ -70,8 +72,22 @@ def dpc_knn(
     return label.masked_fill(~alive | (counts == 0)[:, None], -1)
 
 
-def condense(trees: TokenMap, tokens: Tensor, counts: Tensor) -> TokenMap:
-    """`trees` with the roots of each frame clustered to `counts` (T,), as means of the roots."""
+def condense(
+    trees: TokenMap,
+    tokens: Tensor,
+    counts: Tensor,
+    neighbours: int = 7,
+    weight: float | None = None,
+) -> TokenMap:
+    """`trees` with the roots of each frame clustered to `counts` (T,), as means of the roots.
+
+    Args:
+        trees: over the n = T · N tokens.
+        tokens: (T, N, D).
+        counts: (T,) clusters of each frame, at most its roots.
+        neighbours: tokens that define a density, at most `counts`.
+        weight: of a centre beside the mean of its cluster's others; None = as one of them.
+    """
     frames, per_frame, width = tokens.shape
     frame = trees.anchors // per_frame  # (R,)
     sizes = frame.bincount(minlength=frames)  # (T,) roots of each frame
@@ -82,8 +98,17 @@ def condense(trees: TokenMap, tokens: Tensor, counts: Tensor) -> TokenMap:
     roots = tokens.new_zeros(frames, most, width, dtype=torch.float32)
     roots[frame, index - start] = trees.apply(tokens.reshape(trees.n, width).float())
     alive = torch.arange(most, device=frame.device) < sizes[:, None]  # (T, most)
-    label = dpc_knn(roots, alive, counts)[frame, index - start]  # (R,)
+    label = dpc_knn(roots, alive, counts, counts.clamp(max=neighbours))[
+        frame, index - start
+    ]  # (R,)
     centre = torch.where(label < 0, -1, start + label)  # (R,)
     centres: Tensor = torch.unique(centre[centre >= 0])  # (K,)
     row = torch.where(label < 0, -1, torch.searchsorted(centres, centre))  # (R,)
-    return trees.then(TokenMap.merge(centres, row, len(trees)))
+    clusters = TokenMap.merge(centres, row, len(trees))
+    if weight is not None:
+        others = clusters.rows.bincount(minlength=len(centres))[clusters.rows] - 1  # (E,)
+        shared = torch.where(
+            centres[clusters.rows] == clusters.cols, weight, (1 - weight) / others.clamp_min(1)
+        )
+        clusters = replace(clusters, weights=torch.where(others > 0, shared, clusters.weights))
+    return trees.then(clusters)

@@ -65,3 +65,45 @@ def filled(labels: Sequence[int]) -> list[int]:
 def _runs(labels: Sequence[int]) -> list[tuple[int, int]]:
     """Each run of equal labels: the label and its length."""
     return [(label, len(list(run))) for label, run in groupby(labels)]
+
+
+def streaks(alike: Tensor) -> Tensor:
+    """(T, N) int64 pairs of frames in a row that are alike, up to each frame.
+
+    `alike` (T − 1, N) bool is of each frame and the next.
+    """
+    run, runs = torch.zeros(alike.shape[1], dtype=torch.int64, device=alike.device), []
+    for pair in alike:
+        run = (run + 1) * pair
+        runs.append(run)
+    return pad(torch.stack(runs), (0, 0, 1, 0)) if runs else run[None]
+
+
+def most_saving(streak: Tensor, longest: int) -> Tensor:
+    """(T,) int64 segment of each frame, ascending from 0: those of HoliTom.
+
+    Storing once each place that is alike all through a segment saves a token for every further
+    frame. Dynamic programming finds the segments that save most; of equals, the shorter ones.
+
+    Args:
+        streak: (T, N) int64, from `streaks`.
+        longest: frames of a segment at most.
+    """
+    frames = len(streak)
+    length = torch.arange(frames, device=streak.device)[:, None, None]  # in pairs
+    alike = (streak >= length).sum(dim=2).T.tolist()  # [last frame][pairs]
+    saved, first = [0], [0]  # up to each frame; the first frame of its segment
+    for last in range(1, frames):
+        options = [(saved[last - 1], last)]  # a segment of one frame
+        for pairs in range(1, min(last + 1, longest)):
+            start = last - pairs
+            before = saved[start - 1] if start else 0
+            options.append((before + pairs * alike[last][pairs], start))
+        best = max(options, key=lambda option: option[0])  # the first of equals
+        saved.append(best[0])
+        first.append(best[1])
+    opens = torch.zeros(frames, dtype=torch.int64)
+    last = frames - 1
+    while last >= 0:
+        opens[first[last]], last = 1, first[last] - 1
+    return (opens.cumsum(0) - 1).to(streak.device)

@@ -64,3 +64,23 @@ def trees(child: Tensor, parent: Tensor, members: Tensor, frames: int, mean: str
     owners, order = root[cols].sort(stable=True)  # (E,)
     anchors, rows = torch.unique(owners, return_inverse=True)  # (K,), (E,)
     return TokenMap(n, anchors, rows, cols[order], 1 / size[owners].float())
+
+
+def fold_static(static: Tensor, likeness: Tensor, segment: Tensor, keep: int) -> TokenMap:
+    """Merge static places of a segment into its first frame, until `keep` tokens of all remain.
+
+    Args:
+        static: (T, N) bool.
+        likeness: (T, N); the tokens least alike stay alone where too few would remain.
+        segment: (T,) int64 segment of each frame, ascending from 0.
+        keep: smallest number of tokens that remain, merged or not.
+    """
+    frames, places = static.shape
+    first = torch.searchsorted(segment, segment)[:, None]  # (T, 1) of each frame's segment
+    frame = torch.arange(frames, device=static.device)[:, None]  # (T, 1)
+    parent = first * places + torch.arange(places, device=static.device)  # (T, N)
+    child = (static & (frame > first)).flatten()  # (n,)
+    one_group, most = torch.zeros_like(parent), first.new_tensor([len(child) - keep])
+    child = limit_children(child, likeness.flatten(), one_group.flatten(), most)
+    averaged = child | (static & (frame == first)).flatten()  # (n,)
+    return trees(child, parent.flatten(), averaged, frames, mean="paper")

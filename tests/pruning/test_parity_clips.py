@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 
 from pruning.axes import place_on_axes
 from pruning.base import CompressionMethod, PositionStrategy
 from pruning.methods import create
 from pruning.methods.evs import NEW, difference
+from pruning.methods.holitom import alone
 from pruning.ops.grid import coordinates
 from pruning.ops.select import rank_within
+from pruning.token_map import TokenMap
 from pruning.tokens import LayerView, TokenLayout, VisualTokens
 from tests.pruning.golden import assert_as_official, over, stages
+
+# Its two densest tokens are each other's nearest: of equals, the earlier one is denser here. The
+# official code adds noise, which decides; without noise, as stored, both become centres.
+TIED = "case6"
 
 
 def seen(case, **signals: torch.Tensor) -> VisualTokens:
@@ -72,6 +79,50 @@ def test_vidcom2_ranks_and_shares_out_as_the_official_one(case) -> None:
     assert counts.tolist() == case.expect_counts.tolist()
 
 
+@over("holitom")
+def test_holitom_cuts_the_clip_and_finds_still_places_as_the_official_one(case) -> None:
+    frames, per_frame, _ = case.features.shape
+    segment, static = holitom(case).fold(case.features, keep=0)
+    assert ends(segment) == case.expect_windows.tolist()
+    assert (~alone(static)).view(frames, per_frame).tolist() == case.expect_static.tolist()
+    remaining = len(static) + int(alone(static).sum())
+    assert frames * per_frame - remaining == int(case.expect_reduced)
+
+
+@over("holitom")
+def test_holitom_clusters_and_selects_as_the_official_one(case) -> None:
+    """With the official counts, which round in every frame and segment."""
+    frames, per_frame, _ = case.features.shape
+    method, visual = holitom(case), seen(case, attention=case.attention.flatten())
+    segment, static = method.fold(case.features, keep=0)
+    moving = alone(static).view(frames, per_frame).sum(dim=1)
+    still = (static.anchors // per_frame).bincount(minlength=frames)
+    left = len(static) + int(moving.sum())
+    ratio = min(case.knobs["retention_ratio"] * len(visual) / left, 1)
+    assert ratio == pytest.approx(float(case.expect_ratio), abs=1e-6)
+    counts = torch.stack([(still * ratio).round().long(), (moving * ratio).ceil().long()])
+    token_map = method.thin(visual, case.features, segment, static, counts)
+    order = case.expect_anchors.argsort(stable=True)
+    expected, is_static = case.expect_anchors[order], case.expect_is_static[order]
+    assert token_map.tags["static"].tolist() == is_static.tolist()
+    if case.id == TIED:
+        expected, token_map = expected[~is_static], token_map.then(dynamic(token_map))
+        order = order[~is_static]
+    assert token_map.anchors.tolist() == expected.tolist()
+    assert_as_official(token_map.apply(visual.features), case.expect_values[order])
+
+
+@over("holitom")
+def test_holitom_merges_inside_the_llm_as_the_official_one(case) -> None:
+    start, n = case.knobs["inner_visual_start"], case.knobs["inner_visual_tokens"]
+    attention = case.inner_attention[:, None, start : start + n]  # (H, 1, V)
+    layout = TokenLayout.regular(1, 1, n)
+    view = LayerView(18, 0, torch.arange(n), layout, hidden=case.inner_hidden, attention=attention)
+    token_map = create("holitom").prune(view, len(case.inner_expect_keep))
+    assert token_map.anchors.tolist() == case.inner_expect_keep.tolist()
+    assert_as_official(token_map.apply(case.inner_hidden), case.inner_expect_values)
+
+
 @over("framefusion")
 def test_framefusion_merges_and_prunes_as_the_official_one(case) -> None:
     """To as many tokens as the official code left; each stage has an input of its own."""
@@ -96,3 +147,27 @@ def vidcom2(case) -> CompressionMethod:
     return create(
         "vidcom2", **{name: case.knobs[name] for name in ("channel_share", "temperature")}
     )
+
+
+def dynamic(token_map: TokenMap) -> TokenMap:
+    """Of the survivors, those that are selected."""
+    kept = token_map.tags["dynamic"].nonzero().squeeze(1)
+    return TokenMap.select(kept, len(token_map))
+
+
+def holitom(case) -> CompressionMethod:
+    knobs = case.knobs
+    return create(
+        "holitom",
+        static_threshold=knobs["static_threshold"],
+        longest=knobs["max_window"],
+        neighbours=knobs["neighbours"],
+        centre_weight=knobs["beta"] if knobs["blend"] else 0.0,
+    )
+
+
+def ends(segment: torch.Tensor) -> list[list[int]]:
+    """The first and the last frame of each segment."""
+    length = segment.bincount()
+    last = length.cumsum(0) - 1
+    return torch.stack([last - length + 1, last], dim=1).tolist()

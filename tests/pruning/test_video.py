@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import chain, combinations
 
 import pytest
 import torch
 
 from pruning.budget import BudgetError
 from pruning.methods import create
+from pruning.ops.segment import most_saving, streaks
 from pruning.ops.tree import link_in_place
 from pruning.tokens import LayerView, TokenLayout, VisualTokens
 from tests.pruning.clips import SIDE, WIDTH, N, T, clip, seen
@@ -20,6 +22,7 @@ ANY_COUNT = [
     "prunevid",
     "ttm",
     "vidcom2",
+    "holitom",
     "framefusion",
     "frames",
     "pooling",
@@ -130,6 +133,43 @@ def test_vidcom2_gives_an_unusual_frame_more_and_like_frames_the_same() -> None:
     tokens[5] = 3 * random(N, WIDTH, seed=9)
     counts = create("vidcom2").compress(seen(tokens), 4 * T).anchors // N
     assert counts.bincount().tolist() == [4, 4, 4, 4, 3, 7, 3, 3]
+
+
+def saving(alike: torch.Tensor, cuts: tuple[int, ...]) -> int:
+    """Tokens saved by the segments between `cuts`, if each place alike all through is kept once."""
+    bounds = zip((0, *cuts), (*cuts, len(alike) + 1), strict=True)
+    return sum(
+        (end - start - 1) * int(alike[start : end - 1].all(dim=0).sum())
+        for start, end in bounds
+        if end - start > 1
+    )
+
+
+def test_holitom_finds_the_segments_that_save_most() -> None:
+    for seed in range(20):
+        alike = random(T - 1, N, seed=seed) > -0.8
+        segment = most_saving(streaks(alike), longest=T)
+        found = (segment.diff().nonzero().squeeze(1) + 1).tolist()
+        every = chain.from_iterable(combinations(range(1, T), count) for count in range(T))
+        assert saving(alike, tuple(found)) == max(saving(alike, cuts) for cuts in every) > 0
+
+
+def test_holitom_stores_a_still_clip_once_and_keeps_more_apart_if_asked() -> None:
+    visual = seen(clip(noise=0.0))
+    once = create("holitom").compress(visual, N)
+    assert once.anchors.tolist() == list(range(N)) and once.tags["static"].all()
+    more = create("holitom").compress(visual, N + 9)
+    assert more.tags["dynamic"].sum() == 9 and len(more) == N + 9
+
+
+def test_holitom_without_likeness_selects_by_attention_in_every_frame() -> None:
+    visual = seen(clip())
+    token_map = create("holitom", static_threshold=1.0).compress(visual, 5 * T)
+    assert token_map.is_selection and token_map.segments.tolist() == list(range(T))
+    expected = (
+        visual.attention.view(T, N).topk(5).indices.sort().values + N * torch.arange(T)[:, None]
+    )
+    assert token_map.anchors.tolist() == expected.flatten().tolist()
 
 
 def test_framefusion_merges_a_still_place_over_time_then_neighbouring_places() -> None:
