@@ -8,8 +8,10 @@ from typing import Any
 
 from pruning.base import CompressionMethod, PositionStrategy
 from pruning.methods.composed import PLACES, Composed
+from pruning.methods.divprune import DivPrune
 from pruning.methods.downsample import Downsample
 from pruning.methods.evs import EVS
+from pruning.methods.fastervlm import FasterVLM
 from pruning.methods.fastv import FastV
 from pruning.methods.fastvid import FastVID
 from pruning.methods.feather import Feather
@@ -33,6 +35,7 @@ from pruning.methods.ttm import TTM
 from pruning.methods.vanilla import Vanilla
 from pruning.methods.vidcom2 import VidCom2
 from pruning.methods.visionzip import VisionZip
+from pruning.methods.vispruner import VisPruner
 
 METHODS: tuple[type[CompressionMethod], ...] = (
     Vanilla,
@@ -44,6 +47,9 @@ METHODS: tuple[type[CompressionMethod], ...] = (
     PruMergePlus,
     HoloV,
     HIVTP,
+    DivPrune,
+    FasterVLM,
+    VisPruner,
     FastV,
     SparseVLM,
     PyramidDrop,
