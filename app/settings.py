@@ -27,9 +27,15 @@ class Settings:
     # Models and devices
     model: str = setting("embedded-image", "model that the page loads and opens with")
     device: str = setting(
-        "", "device of the models; cuda:0,cuda:1 spreads lanes over both; empty: CUDA, or the CPU"
+        "",
+        "device of the models; cuda:0,cuda:1 spreads lanes over both; empty: CUDA, the GPU of a "
+        "Mac, or the CPU",
     )
-    dtype: str = setting("", "number format; empty: bfloat16 on CUDA, float32 on the CPU")
+    dtype: str = setting(
+        "",
+        "number format; empty: bfloat16 on a GPU, or float16 if it has none, such as a T4; float32 "
+        "on the CPU",
+    )
     worker: str = setting(
         "local", "where lanes run: local (this process), ray (a cluster) or zero (ZeroGPU)"
     )

@@ -21,7 +21,7 @@ class ModelCard:
 
     name: str  # such as "embedded-image", in requests and on the command line
     title: str
-    family: str  # key of models.loading.FAMILIES
+    family: str  # key of models.recipes.FAMILIES
     source: str  # a repository of the hub, or a folder of the checkout
     media: frozenset[str]  # of {"image", "video"}
     grounding: str  # key of models.grounding.FORMATS

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Iterator
+from dataclasses import replace
 from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from models import memory, weights
+from models import devices, memory, weights
 from models.catalog import RANDOM, ModelCard, find
 from models.checkpoints import random_weights
 from models.engine.turns import TURNS
 from models.grounding import FORMATS
+from models.recipes import FAMILIES, Family
 from models.unlisted import adopt, read_config
 
 log = logging.getLogger(__name__)
@@ -22,34 +23,10 @@ if TYPE_CHECKING:
     from models.engine.base import Adapter
 
 READ_ERRORS = OSError, ValueError, KeyError, TypeError, AttributeError, RuntimeError
-LOCAL = {"local_files_only": True, "trust_remote_code": False}
-QWEN_TOKENS = {
-    "image_token_id": "<|image_pad|>",
-    "video_token_id": "<|video_pad|>",
-    "vision_start_token_id": "<|vision_start|>",
-    "vision_end_token_id": "<|vision_end|>",
-}
-IMAGE_AND_VIDEO = {"image_token_id": "<image>", "video_token_id": "<video>"}
-
-
-@dataclass(frozen=True)
-class Family:
-    """The classes and settings that load the models of one adapter.
-
-    Image processors are Pillow's: they compute the same pixels on every machine.
-    """
-
-    architecture: str  # in a checkpoint's config
-    read: Callable[[Path, str], Any]  # (folder, dtype) -> model
-    adapter: Callable[..., Adapter]  # (model, tokenizer, processor) -> adapter
-    new_processor: Callable[[Any], Any]  # config -> processor, if no folder has one
-    read_processor: Callable[[Path], Any] | None  # folder -> processor; None if it has none
-    special_tokens: dict[str, str]  # names of ids in the config, and their tokens if random
-    marker: str = "<{}>"  # placeholder of an upload in the text; {} is its kind
 
 
 def load(name: str, device: str | None = None, dtype: str | None = None) -> Adapter:
-    """Loads a model by name: by default in bfloat16 on CUDA, in float32 on the CPU.
+    """Loads a model by name: by default on a GPU, in the format that `best_dtype` names.
 
     Downloads nothing. Raises `ValueError` with one sentence if weights are missing or damaged, or
     if the model does not fit in free memory.
@@ -81,11 +58,9 @@ def check(
     card: ModelCard, device: str | None = None, dtype: str | None = None
 ) -> tuple[str, str, Family, Path | None]:
     """Resolves device, dtype, family and folder. Raises `ValueError` if loading would fail."""
-    import torch
-
-    device = device or ("cuda" if torch.cuda.is_available() else "cpu")
+    device = device or devices.best_device()
     _check_device(device)
-    dtype = dtype or ("float32" if torch.device(device).type == "cpu" else "bfloat16")
+    dtype = dtype or devices.best_dtype(device)
     if dtype not in memory.UNITS:
         raise ValueError(f"The dtype is {dtype!r}; choose one of {', '.join(memory.UNITS)}.")
     family = FAMILIES[card.family](card)
@@ -94,6 +69,18 @@ def check(
         weights.check_files(card, folder, family.architecture)
     memory.check(card, config_of(card), device, dtype)
     return device, dtype, family, folder
+
+
+def describe(card: ModelCard, device: str | None = None, dtype: str | None = None) -> Iterator[str]:
+    """What will run where, in one line; and why not on CUDA, if a driver is here.
+
+    Raises `ValueError` if loading would fail.
+    """
+    device, dtype, *_ = check(card, device, dtype)
+    if device == "cpu" and (reason := devices.why_no_cuda()):
+        yield f"{reason}; running on the CPU"
+    needed = memory.estimate(config_of(card), card.tokens, dtype)
+    yield f"{card.title} on {devices.device_name(device)}, {dtype}, {memory.share(needed, device)}"
 
 
 def _check_device(device: str) -> None:
@@ -141,124 +128,3 @@ def read_checkpoint(card: ModelCard, folder: Path, family: Family, dtype: str) -
         ) from None
     model.name_or_path = f"{folder}"  # a record takes the commit from this path
     return model, tokenizer, processor
-
-
-def stock(model: Any) -> Callable[[Path, str], Any]:
-    """A reader of safetensors into a class of transformers.
-
-    Sets the dtype while reading: a later .to(bfloat16) would round the rotary frequencies too.
-    """
-
-    def read(folder: Path, dtype: str) -> Any:
-        return model.from_pretrained(
-            folder, dtype=dtype, attn_implementation="sdpa", use_safetensors=True, **LOCAL
-        )
-
-    return read
-
-
-def llava(card: ModelCard) -> Family:
-    from transformers import LlavaForConditionalGeneration
-    from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
-
-    from models.families.llava import LlavaAdapter
-
-    return Family(
-        architecture="LlavaForConditionalGeneration",
-        read=stock(LlavaForConditionalGeneration),
-        adapter=LlavaAdapter,
-        new_processor=lambda config: CLIPImageProcessorPil(),
-        read_processor=partial(CLIPImageProcessorPil.from_pretrained, **LOCAL),
-        special_tokens={"image_token_id": "<image>"},
-    )
-
-
-def onevision(card: ModelCard) -> Family:
-    from transformers import LlavaOnevisionForConditionalGeneration
-    from transformers.models.llava_onevision.image_processing_pil_llava_onevision import (
-        LlavaOnevisionImageProcessorPil,
-    )
-
-    from models.families.llava_onevision import LlavaOnevisionAdapter
-
-    def new_processor(config: Any) -> Any:
-        side = config.vision_config.image_size
-        return LlavaOnevisionImageProcessorPil(
-            size={"height": side, "width": side}, image_grid_pinpoints=config.image_grid_pinpoints
-        )
-
-    return Family(
-        architecture="LlavaOnevisionForConditionalGeneration",
-        read=stock(LlavaOnevisionForConditionalGeneration),
-        adapter=partial(LlavaOnevisionAdapter, media=card.media),
-        new_processor=new_processor,
-        read_processor=partial(LlavaOnevisionImageProcessorPil.from_pretrained, **LOCAL),
-        special_tokens=IMAGE_AND_VIDEO,
-    )
-
-
-def llava_video(card: ModelCard) -> Family:
-    from models.checkpoints.llava_next import load_original, new_processor
-    from models.families.llava_video import LlavaVideoAdapter
-
-    return Family(
-        architecture="LlavaQwenForCausalLM",
-        read=load_original,
-        adapter=partial(LlavaVideoAdapter, media=card.media),
-        new_processor=new_processor,
-        read_processor=None,
-        special_tokens=IMAGE_AND_VIDEO,
-    )
-
-
-def qwen(model: Any, adapter: Any, **pixels: Any) -> Family:
-    """The family of a transformers class and its adapter; `pixels` configures a new processor."""
-    from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
-
-    def new_processor(config: Any) -> Any:
-        vision = config.vision_config
-        return Qwen2VLImageProcessorPil(
-            patch_size=vision.patch_size,
-            temporal_patch_size=vision.temporal_patch_size,
-            merge_size=vision.spatial_merge_size,
-            **pixels,
-        )
-
-    return Family(
-        architecture=model.__name__,
-        read=stock(model),
-        adapter=adapter,
-        new_processor=new_processor,
-        read_processor=partial(Qwen2VLImageProcessorPil.from_pretrained, **LOCAL),
-        special_tokens=QWEN_TOKENS,
-        marker="<|vision_start|><|{}_pad|><|vision_end|>",
-    )
-
-
-def qwen_2_5_vl(card: ModelCard) -> Family:
-    from transformers import Qwen2_5_VLForConditionalGeneration
-
-    from models.families.qwen2_5_vl import Qwen25VLAdapter
-
-    sizes = {"shortest_edge": 3_136, "longest_edge": 12_845_056}  # pixels of a picture
-    return qwen(Qwen2_5_VLForConditionalGeneration, Qwen25VLAdapter, size=sizes)
-
-
-def qwen_3_vl(card: ModelCard) -> Family:
-    from transformers import Qwen3VLForConditionalGeneration
-
-    from models.families.qwen3_vl import Qwen3VLAdapter
-
-    half = [0.5, 0.5, 0.5]
-    sizes = {"shortest_edge": 65_536, "longest_edge": 16_777_216}  # pixels of a picture
-    pixels = {"image_mean": half, "image_std": half, "size": sizes}
-    return qwen(Qwen3VLForConditionalGeneration, Qwen3VLAdapter, **pixels)
-
-
-FAMILIES: dict[str, Callable[[ModelCard], Family]] = {
-    "llava": llava,
-    "llava-onevision": onevision,
-    "llava-video": llava_video,
-    "qwen2.5-vl": qwen_2_5_vl,
-    "qwen3-vl": qwen_3_vl,
-}

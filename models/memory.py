@@ -1,4 +1,4 @@
-"""Estimates the memory of a model and its largest prompt, to refuse it before loading.
+"""Estimates the memory of a model before it is loaded, and of a request before it runs.
 
 The estimate is rough; it covers what grows with the model and the prompt:
 
@@ -84,6 +84,8 @@ def free(device: str) -> int | None:
     if torch.device(device).type == "cuda":
         unused = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
         return torch.cuda.mem_get_info(device)[0] + unused  # torch reuses what it reserved
+    if torch.device(device).type == "mps":
+        return torch.mps.recommended_max_memory() - torch.mps.driver_allocated_memory()
     if torch.device(device).type == "meta":
         return None  # allocates nothing
     lines = MEMINFO.read_text().splitlines() if MEMINFO.is_file() else []
@@ -92,8 +94,11 @@ def free(device: str) -> int | None:
 
 
 def check(card: ModelCard, config: Any, device: str, dtype: str) -> None:
-    """Raises `ValueError` if a model and its largest prompt do not fit on a device."""
-    required, available = estimate(config, card.tokens, dtype), free(device)
+    """Raises `ValueError` if a model and one question in text do not fit on a device.
+
+    What an upload needs is checked when it comes: see `check_request`.
+    """
+    required, available = estimate(config, 0, dtype, lanes=1), free(device)
     if available is None or required.total <= available:
         return
     smaller = " or set TOKENSCOPE_DTYPE=bfloat16" if dtype == "float32" else ""
@@ -116,6 +121,16 @@ def check_clip(card: ModelCard, adapter: Adapter, frames: int, lanes: int) -> No
         )
 
 
+def share(needed: Memory, device: str) -> str:
+    """ "3.1 of 11.6 GiB", and what follows if the largest request does not fit at once."""
+    available = free(device)
+    if available is None:
+        return _format_gib(needed.total)
+    text = f"{needed.total / GIB:.1f} of {_format_gib(available)}"
+    large = "; for large uploads its lanes run one after another"
+    return text + (large if needed.total > available else "")
+
+
 def release() -> None:
     """Returns unreferenced memory to the system and the device."""
     import torch
@@ -123,6 +138,8 @@ def release() -> None:
     gc.collect()
     if torch.cuda.is_initialized():
         torch.cuda.empty_cache()
+    elif torch.backends.mps.is_available():
+        torch.mps.empty_cache()
 
 
 def _format_gib(count: int) -> str:

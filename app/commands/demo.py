@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import argparse
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from app.settings import Settings
+
+if TYPE_CHECKING:
+    from models.catalog import ModelCard
 
 MODEL = "name of the list, a folder, or org/name of a known family; default: TOKENSCOPE_MODEL"
 
@@ -28,6 +31,18 @@ def run(options: argparse.Namespace, settings: Settings) -> None:
     card = ensure(options.served or settings.model, options.yes)
     settings = replace(settings, model=card.name)
 
+    if settings.worker == "local":  # other workers have devices of their own
+        check(card, settings)
+
     from app.page.build import serve  # imports Gradio
 
     serve(settings, host=options.host, port=options.port)
+
+
+def check(card: ModelCard, settings: Settings) -> None:
+    """Print what runs where. Raises `ValueError` if the model cannot be loaded there."""
+    from models.loading import describe
+
+    for device in settings.device.split(","):
+        for line in describe(card, device.strip() or None, settings.dtype or None):
+            print(line, flush=True)

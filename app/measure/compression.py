@@ -21,7 +21,7 @@ from app.measure.layer_time import LAYERS, layer_seconds
 from app.measure.report import NONE, check_counts
 from app.measure.uploads import random_clip
 from app.render.table import text_table
-from app.worker.conditions import processor
+from models.devices import processor
 from pruning.base import CompressionMethod
 from pruning.methods import create
 from pruning.methods.flashvid import FlashVID

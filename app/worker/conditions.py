@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import platform
-from functools import lru_cache
 from importlib.metadata import version
-from pathlib import Path
 
 import torch
 
+from models.devices import processor
 from models.engine.base import Adapter
 from models.weights import snapshot_commit
 
@@ -20,17 +19,8 @@ def conditions(adapter: Adapter) -> dict[str, str]:
     return {
         **adapter.conditions,
         **({"weights": weights} if weights else {}),
-        **(on_cpu if adapter.device.type == "cpu" else {}),
+        **(on_cpu if adapter.device.type in ("cpu", "mps") else {}),
         "torch": version("torch"),
         "transformers": version("transformers"),
         "python": platform.python_version(),
     }
-
-
-@lru_cache(maxsize=1)
-def processor() -> str:
-    """The name of the CPU where the system has it, else its architecture."""
-    info = Path("/proc/cpuinfo")
-    lines = info.read_text().splitlines() if info.is_file() else []
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor() or platform.machine()

@@ -26,6 +26,8 @@ from transformers.models.llava_onevision.image_processing_pil_llava_onevision im
     LlavaOnevisionImageProcessorPil,
 )
 
+from models.checkpoints.names import format_names
+
 log = logging.getLogger(__name__)
 
 TOWERS = {  # by the last part of mm_vision_tower, without the last layer and the pooling head
@@ -69,7 +71,6 @@ RENAMED = (  # prefix of a tensor's name, and its prefix in transformers; other 
     (r"^model\.(layers|embed_tokens|norm)\.", r"model.language_model.\1."),
 )
 LAYER = re.compile(r"model\.vision_tower\.encoder\.layers\.(\d+)\.")
-MAX_NAMES = 3  # tensors listed in an error message
 
 
 def load_original(folder: Path, dtype: str | torch.dtype) -> LlavaOnevisionForConditionalGeneration:
@@ -203,11 +204,6 @@ def is_unused(name: str, config: LlavaOnevisionConfig) -> bool:
         return True
     layer = LAYER.match(name)
     return layer is not None and int(layer[1]) >= config.vision_config.num_hidden_layers
-
-
-def format_names(names: list[str]) -> str:
-    rest = len(names) - MAX_NAMES
-    return ", ".join(names[:MAX_NAMES]) + (f" and {rest} more" if rest > 0 else "")
 
 
 def read_tensors(folder: Path) -> dict[str, Tensor]:

@@ -9,6 +9,8 @@ from contextlib import contextmanager
 
 import torch
 
+from models.devices import synchronize
+
 
 class Stopwatch:
     """Seconds of each phase, and the peak device memory of this lane.
@@ -25,22 +27,21 @@ class Stopwatch:
 
     @property
     def peak_bytes(self) -> int | None:
-        """None on the CPU."""
+        """None where it cannot be measured: on the CPU and on Apple's GPUs."""
         return self._peak if self.device.type == "cuda" else None
 
     @contextmanager
     def running(self, phase: str) -> Iterator[None]:
         """Measures one step of `phase`, or a part of it."""
         on_cuda = self.device.type == "cuda"
+        synchronize(self.device)
         if on_cuda:
-            torch.cuda.synchronize(self.device)
             torch.cuda.reset_peak_memory_stats(self.device)
             before = torch.cuda.memory_allocated(self.device)
         started = time.perf_counter()
         with torch.inference_mode():
             yield
-        if on_cuda:
-            torch.cuda.synchronize(self.device)
+        synchronize(self.device)
         self.seconds[phase] += time.perf_counter() - started
         if on_cuda:
             reached = torch.cuda.max_memory_allocated(self.device)

@@ -11,6 +11,7 @@ from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from transformers.image_processing_backends import PilBackend
 
+from models.devices import device_name
 from models.engine.base import Guide, Prompt
 from models.engine.decoder import Decoder
 from models.engine.encoder import VisionEncoder
@@ -39,9 +40,9 @@ class StockAdapter:
 
     @property
     def conditions(self) -> dict[str, str]:
-        on_cuda = self.device.type == "cuda"
+        kind = self.device.type
         return {
-            "device": torch.cuda.get_device_name(self.device) if on_cuda else "CPU",
+            "device": device_name(str(self.device)) if kind == "cuda" else kind.upper(),
             "dtype": str(self.model.dtype).removeprefix("torch."),
             "attention": self.model.config.text_config._attn_implementation,
         }

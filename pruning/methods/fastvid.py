@@ -14,6 +14,7 @@ from pruning.ops.apportion import apportion
 from pruning.ops.cluster import best, density_peaks, distances
 from pruning.ops.grid import grid_of
 from pruning.ops.join import joined
+from pruning.ops.precision import widest
 from pruning.ops.segment import segments
 from pruning.ops.similarity import cosine
 from pruning.token_map import TokenMap
@@ -90,7 +91,7 @@ class FastVID(BeforeLLM):
         last = length.cumsum(0)[segment] - 1  # (T,) last frame of each frame's segment
         holds = (last - torch.arange(frames, device=segment.device)) % self.anchor_interval == 0
         holders = torch.zeros_like(length).index_add(0, segment, holds.long())  # (G,)
-        quota = (num_context * length).double()[segment] / holders[segment] * holds  # (T,)
+        quota = widest(num_context * length)[segment] / holders[segment] * holds  # (T,)
         room = (per_frame - each + num_context) * holds  # (T,)
         total = min(max(keep - frames * (each - num_context), 0), int(room.sum()))
         context = apportion(quota, room, total)

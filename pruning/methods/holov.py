@@ -12,6 +12,7 @@ from torch.nn.utils.rnn import pad_sequence
 
 from pruning.base import BeforeLLM, Needs, Positions, PositionStrategy, Seam, knob
 from pruning.ops.join import frame_by_frame
+from pruning.ops.precision import widest
 from pruning.ops.select import rank_within
 from pruning.ops.similarity import cosine
 from pruning.token_map import TokenMap
@@ -116,7 +117,7 @@ def share_out(merit: Tensor, size: Tensor, total: int, is_shared: bool) -> Tenso
     The best chunks get one more each to reach `total`. Tokens beyond the sizes are lost, or shared:
     one more for each chunk with room, the best first, repeatedly.
     """
-    share = merit.double() / (merit.double().sum() + TINY)  # (P,)
+    share = widest(merit) / (widest(merit).sum() + TINY)  # (P,)
     quota = (share * total).floor().long()
     best = merit.argsort(descending=True, stable=True)  # (P,)
     quota[best[: total - int(quota.sum())]] += 1

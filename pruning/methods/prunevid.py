@@ -14,6 +14,7 @@ from pruning.ops.apportion import apportion
 from pruning.ops.cluster import condense
 from pruning.ops.grid import grid_of
 from pruning.ops.join import joined
+from pruning.ops.precision import widest
 from pruning.ops.segment import scenes
 from pruning.ops.select import rank_within
 from pruning.ops.tree import UNLIKE, fold_static
@@ -74,7 +75,7 @@ class PruneVID(CompressionMethod):
         alone[static.cols] = False
         dynamic = TokenMap.select(alone.nonzero().squeeze(1), n)
         sizes = torch.cat([per_frame(static, frames), per_frame(dynamic, frames)])  # (2T,)
-        counts = apportion(keep * sizes.double() / sizes.sum(), sizes, keep).view(2, frames)
+        counts = apportion(keep * widest(sizes) / sizes.sum(), sizes, keep).view(2, frames)
         return joined(
             {
                 "static": condense(static, tokens, counts[0]),
@@ -94,7 +95,7 @@ class PruneVID(CompressionMethod):
         frames = torch.from_numpy(view.layout.frame).to(scores.device).long()  # (N,)
         frame = frames[view.anchors.clamp_min(0)]  # (V,); placeless: as numbered, the first
         rows = frame.bincount()  # (T,)
-        counts = apportion(keep * rows.double() / len(view), rows, keep)
+        counts = apportion(keep * widest(rows) / len(view), rows, keep)
         kept = (rank_within(frame, scores) < counts[frame]).nonzero().squeeze(1)
         return TokenMap.select(kept, len(view), scores=scores)
 

@@ -10,6 +10,7 @@ from pruning.base import BeforeLLM, Positions, PositionStrategy, Seam, knob
 from pruning.ops.apportion import apportion
 from pruning.ops.cluster import condense
 from pruning.ops.grid import grid_of
+from pruning.ops.precision import widest
 from pruning.ops.tree import limit_children, link_in_place, trees
 from pruning.token_map import TokenMap
 from pruning.tokens import VisualTokens
@@ -53,5 +54,5 @@ class TTM(BeforeLLM):
         )
         forest = trees(child, parent, members, frames, mean="paper")
         roots = (~child).view(frames, -1).sum(dim=1)  # (T,)
-        counts = apportion(keep * roots.double() / roots.sum(), roots, keep)  # (T,)
+        counts = apportion(keep * widest(roots) / roots.sum(), roots, keep)  # (T,)
         return condense(forest, tokens, counts)

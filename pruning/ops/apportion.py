@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from pruning.ops.precision import widest
+
 
 def apportion(quota: Tensor, room: Tensor, total: int) -> Tensor:
     """(G,) int64 shares that sum to `total`, by the largest-remainder method.
@@ -35,4 +37,4 @@ def within_segments(roots: Tensor, segment: Tensor, each: int) -> Tensor:
     """
     length = segment.bincount()  # (G,)
     total = torch.zeros_like(length).index_add(0, segment, roots).clamp_min(1)  # (G,)
-    return (each * length[segment] * roots).double() / total[segment]
+    return widest(each * length[segment] * roots) / total[segment]

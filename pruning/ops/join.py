@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from pruning.ops.apportion import apportion
+from pruning.ops.precision import widest
 from pruning.token_map import TokenMap
 from pruning.tokens import TokenLayout
 
@@ -77,7 +78,7 @@ def frame_by_frame(
     frame = np.unique(layout.frame, return_inverse=True)[1]  # frames may skip numbers
     sizes = np.bincount(frame)  # (T,)
     room = torch.from_numpy(np.bincount(frame[layout.placed], minlength=len(sizes)))
-    counts = apportion(keep * room.double() / room.sum(), room, keep).tolist()
+    counts = apportion(keep * widest(room) / room.sum(), room, keep).tolist()
     stops = sizes.cumsum().tolist()
     frames = [slice(start, stop) for start, stop in zip([0, *stops], stops, strict=False)]
     parts = [compress(frame, count) for frame, count in zip(frames, counts, strict=True)]

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
-from models import loading, memory, weights
+from models import memory, recipes, weights
 from models.catalog import find
 from models.engine.pipeline import run_lane
 from models.loading import load
@@ -78,9 +79,34 @@ def test_pickled_weights_are_not_read(checkpoints: None) -> None:
     (found / "model.safetensors").unlink()
     with pytest.raises(ValueError, match="has no weights"):
         load("embedded-image", device="cpu")
-    family = loading.FAMILIES["llava"](find("embedded-image"))
+    family = recipes.FAMILIES["llava"](find("embedded-image"))
     with pytest.raises(OSError, match="safetensors"):
         family.read(found, "float32")
+
+
+@pytest.mark.parametrize("renamed", ["image_newline.old", "model.extra"])
+def test_weights_that_leave_a_tensor_random_or_over_are_refused(
+    checkpoints: None, renamed: str
+) -> None:
+    file = weights.find_folder(find("embedded-video")) / "model.safetensors"
+    tensors = load_file(file)
+    if renamed == "image_newline.old":
+        name = next(name for name in tensors if name.endswith("image_newline"))
+        tensors[renamed] = tensors.pop(name)
+        sentence = r"cannot be read \(the weights lack model.image_newline\); check it out again"
+    else:
+        tensors[renamed] = torch.ones(1)
+        sentence = r"cannot be read \(the weights hold unknown model.extra\)"
+    save_file(tensors, file, {"format": "pt"})
+    with pytest.raises(ValueError, match=sentence):
+        load("embedded-video", device="cpu")
+
+
+def test_buffers_that_older_checkpoints_hold_are_left_out(checkpoints: None) -> None:
+    file = weights.find_folder(find("embedded-image")) / "model.safetensors"
+    old = {"model.vision_tower.embeddings.position_ids": torch.arange(37)[None]}
+    save_file(load_file(file) | old, file, {"format": "pt"})
+    load("embedded-image", device="cpu")
 
 
 def test_an_unknown_dtype_is_refused_with_the_list_of_dtypes() -> None:
