@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from pruning.errors import UnsupportedError
+from pruning.ops.precision import widest
 from pruning.tokens import LayerView, TokenLayout
 
 
@@ -45,7 +46,7 @@ def smaller(grid: tuple[int, int, int], count: int) -> tuple[int, int, int]:
 
 def blocks(whole: int, parts: int, device: torch.device) -> Tensor:
     """(parts, whole) shares of each token of a side in each of `parts` equal blocks of it."""
-    edge = torch.arange(parts + 1, device=device, dtype=torch.float64) * whole / parts
+    edge = widest(torch.arange(parts + 1, device=device)) * whole / parts
     place = torch.arange(whole, device=device)  # (whole,)
     overlap = torch.minimum(edge[1:, None], place + 1) - torch.maximum(edge[:-1, None], place)
     return (overlap.clamp_min(0) * parts / whole).float()
