@@ -15,6 +15,7 @@ from pruning.ops.attention import received
 from pruning.ops.cluster import best, condense
 from pruning.ops.grid import grid_of
 from pruning.ops.join import joined
+from pruning.ops.precision import widest
 from pruning.ops.segment import most_saving, streaks
 from pruning.ops.select import rank_within, top
 from pruning.ops.similarity import cosine
@@ -83,7 +84,7 @@ class HoliTom(CompressionMethod):
         moving = alone(static).view(frames, -1)  # (T, N)
         still = (static.anchors // tokens.shape[1]).bincount(minlength=frames)  # (T,)
         sizes = torch.cat([still, moving.sum(dim=1)])  # (2T,)
-        counts = apportion(keep * sizes.double() / sizes.sum(), sizes, keep).view(2, frames)
+        counts = apportion(keep * widest(sizes) / sizes.sum(), sizes, keep).view(2, frames)
         return self.thin(visual, tokens, segment, static, counts)
 
     def fold(self, tokens: Tensor, keep: int) -> tuple[Tensor, TokenMap]:
