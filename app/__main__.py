@@ -8,6 +8,7 @@ import sys
 
 import models.openmp
 from app.commands import (
+    analyse,
     bench,
     cases,
     compare,
@@ -26,6 +27,7 @@ from app.commands import (
 from app.settings import Settings
 
 COMMANDS = (
+    analyse,
     demo,
     fetch,
     compare,

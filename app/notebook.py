@@ -24,6 +24,8 @@ from app.request import Request
 from app.settings import Settings
 from app.worker.events import ComparisonDone
 from app.worker.local import LocalWorker
+from app.worker.protocol import Job
+from models.analysis.study import Study
 from models.catalog import find
 from models.engine.record import Comparison
 from models.loading import load_card
@@ -61,11 +63,39 @@ class Model:
             The record: `comparison["nuwa"]` has the answer, the boxes, the times and the trace of
             every visual token.
         """
+        return self._run(self._job(upload, question=question, methods=methods, **options))
+
+    def analyse(
+        self,
+        upload: str | Path | Image.Image | np.ndarray,
+        question: str,
+        methods: Sequence[str] | None = None,
+        *,
+        box: tuple[float, float, float, float] | None = None,
+        blocked: Sequence[tuple[str, tuple[int, int]]] = (),
+        **options: Any,
+    ) -> Comparison:
+        """Compare, and measure every layer of every lane: `comparison["nuwa"].analysis`.
+
+        Args:
+            upload: As in `compare`, like `question`, `methods` and `options`.
+            question: What to ask about it.
+            methods: Names of methods.
+            box: The object, xyxy in shares of the last frame; default: the true box, if known.
+            blocked: Edges to block: "visual", "text" or "last", with the first LLM layer and the
+                one after the last, such as `("last", (0, 2))`.
+            **options: Other fields of `app.request.Request`.
+        """
+        job = self._job(upload, question=question, methods=methods, **options)
+        box = box or (job.truth.box if job.truth else None)
+        return self._run(replace(job, study=Study(box, tuple(blocked))))
+
+    def _job(self, upload: str | Path | Image.Image | np.ndarray, **fields: Any) -> Job:
         media = upload if isinstance(upload, (str, Path)) else _media(upload)
-        asked = Request(
-            upload=media, question=question, model=self.name, methods=methods, **options
-        )
-        *_, last = self.worker.run(read_job(asked, self.worker.settings))
+        return read_job(Request(upload=media, model=self.name, **fields), self.worker.settings)
+
+    def _run(self, job: Job) -> Comparison:
+        *_, last = self.worker.run(job)
         assert isinstance(last, ComparisonDone)
         return last.comparison
 

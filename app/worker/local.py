@@ -183,6 +183,7 @@ class LocalWorker:
             temperature=job.temperature,
             seed=job.seed,
             cold=(job.model, method.name) not in self._warm,
+            study=job.study,
         )
 
     @staticmethod

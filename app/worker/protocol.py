@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from app.worker.events import Event
+from models.analysis.study import Study
 from models.engine.record import Truth
 from models.uploads.media import Media
 from pruning.base import CompressionMethod
@@ -32,6 +33,7 @@ class Job:
     temperature: float = 0.0  # 0 is greedy
     seed: int = 0
     truth: Truth | None = None
+    study: Study | None = None  # of every finished lane
     visitor: str = ""  # session, for the limits of the queue; empty: this program itself
     number: str = field(default_factory=new_number)  # in the log
 

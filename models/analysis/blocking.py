@@ -42,20 +42,17 @@ class Edges:
         return closed.fill_diagonal_(False)
 
 
-@dataclass(frozen=True)
-class Blocked:
-    """The answer without some edges."""
+def block(
+    replay: Replay, edges: Edges, end_ids: frozenset[int], most: int
+) -> tuple[float, list[int]]:
+    """Blocks edges in prefill and in every step of the answer.
 
-    probability_ratio: float  # of the lane's own answer, blocked over open
-    answer: list[int]  # greedy ids
-
-
-def block(replay: Replay, edges: Edges, end_ids: frozenset[int], most: int) -> Blocked:
-    """Blocks edges in prefill and in every step of the answer."""
+    Returns the probability of the replay's answer, blocked over open, and the blocked answer's
+    greedy ids, `most` at most.
+    """
     open_score = log_probability(replay.predict(), replay.answer)
     score = log_probability(replay.predict(edges), replay.answer)
-    ratio = float((score - open_score).exp())
-    return Blocked(ratio, replay.answer_again(end_ids, most, edges))
+    return float((score - open_score).exp()), replay.answer_again(end_ids, most, edges)
 
 
 def quarters(num_layers: int) -> list[range]:

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from models.analysis.blocking import SOURCES, Edges, block, quarters
 from models.analysis.measures import (
     attention_flow,
     effective_rank,
@@ -18,63 +19,62 @@ from models.analysis.measures import (
     visual_entropy,
 )
 from models.engine.pipeline import Lane
+from models.engine.record import Blocked, LaneAnalysis
 from models.engine.replay import LayerReading, Replay, log_probability
 from pruning.base import Needs
 from pruning.token_map import TokenMap
 
 FIXED_K = 16  # tokens, beside the object's own count
+SPARE = 8  # tokens that a blocked answer may be longer than the lane's
 CHUNK = 256  # visual rows whose logits are in memory at once
 
 Box = tuple[float, float, float, float]
 
 
-@dataclass(frozen=True, eq=False)
-class LaneAnalysis:
-    """The measures of a lane: by LLM layer (L,), by encoder layer (E,), by answer token (A,).
+@dataclass(frozen=True)
+class Study:
+    """The analysis that a job asks for: call it with a lane that has decoded."""
 
-    NaN where a measure has no value: without an object, or without visual tokens.
-    """
+    box: Box | None = None  # of the object, on the last frame
+    blocked: tuple[tuple[str, tuple[int, int]], ...] = ()  # source, first layer and the one after
 
-    title: str
-    tokens: tuple[str, ...]  # (A,) the answer's, as text
-    log_probability: float  # of the answer, natural logarithm
-    curves: dict[str, np.ndarray]  # name -> (L,)
-    encoder_curves: dict[str, np.ndarray]  # name -> (E,)
-    maps: np.ndarray  # (A, L, N) float32 attention of each answer token, spread over catchments
-    words: np.ndarray  # (L, N) int32 id of the word that each surviving token says; −1 = none
+    def __call__(self, lane: Lane) -> LaneAnalysis:
+        """Raises `UnsupportedError` if the lane changed its cache while decoding."""
+        replay = Replay.of(lane)
+        *layers, predicted = replay.layers(gradients=True, among_visual=True)
+        score = log_probability(predicted, replay.answer)
+        gradients = torch.autograd.grad(score, [each.probe for each in layers])
+        adapter = lane.adapter
+        with torch.inference_mode():
+            inside, stages = object_tokens(lane, self.box), stage_maps(lane)
+            curves = [
+                layer_measures(each, gradient, inside)
+                for each, gradient in zip(layers, gradients, strict=True)
+            ]
+            maps = [spread(answer_attention(each), stages[each.layer]) for each in layers]
+            words = np.stack([said(replay, each, len(inside)) for each in layers])
+            ids, places = np.unique(words, return_inverse=True)
+            return LaneAnalysis(
+                tokens=tuple(adapter.to_text([int(token)]) for token in replay.answer),
+                log_probability=float(score.detach()),
+                curves=columns(curves),
+                encoder_curves=columns(encoder_measures(lane, inside)),
+                maps=np.stack(maps, axis=1).astype(np.float32),
+                words=places.reshape(words.shape) - int(ids[0] < 0),
+                vocabulary=tuple(adapter.to_text([int(each)]) for each in ids if each >= 0),
+                blocked=tuple(self.block(lane, replay, *each) for each in self.blocked),
+            )
 
-    def arrays(self) -> dict[str, np.ndarray]:
-        """Every array by name, to save."""
-        curves = self.curves | {
-            f"encoder_{name}": each for name, each in self.encoder_curves.items()
-        }
-        return curves | {"maps": self.maps, "words": self.words}
+    def block(self, lane: Lane, replay: Replay, source: str, layers: tuple[int, int]) -> Blocked:
+        edges, most = Edges(source, range(*layers)), len(replay.answer) + SPARE
+        ratio, ids = block(replay, edges, lane.adapter.end_ids, most)
+        return Blocked(source, layers, ratio, lane.adapter.to_text(ids))
 
 
-def analyse(lane: Lane, box: Box | None = None) -> LaneAnalysis:
-    """Measure a lane that has decoded. `box` is the object's, on the last frame."""
-    replay = Replay.of(lane)
-    *layers, predicted = replay.layers(gradients=True, among_visual=True)
-    score = log_probability(predicted, replay.answer)
-    gradients = torch.autograd.grad(score, [each.probe for each in layers])
-    with torch.inference_mode():
-        inside, stages = object_tokens(lane, box), stage_maps(lane)
-        rows = [
-            layer_measures(each, gradient, inside)
-            for each, gradient in zip(layers, gradients, strict=True)
-        ]
-        encoder_rows = encoder_measures(lane, inside)
-        maps = [spread(answer_attention(each), stages[each.layer]) for each in layers]
-        words = [said(replay, each, len(inside)) for each in layers]
-    return LaneAnalysis(
-        title=lane.title,
-        tokens=tuple(lane.adapter.to_text([int(token)]) for token in replay.answer),
-        log_probability=float(score.detach()),
-        curves=columns(rows),
-        encoder_curves=columns(encoder_rows),
-        maps=np.stack(maps, axis=1).astype(np.float32),
-        words=np.stack(words),
-    )
+def quarter_cells(num_layers: int) -> tuple[tuple[str, tuple[int, int]], ...]:
+    """Every source in every quarter of the LLM's depth, for `Study.blocked`."""
+    ranges = quarters(num_layers)
+    return tuple((source, (each.start, each.stop)) for source in SOURCES for each in ranges)
 
 
 def layer_measures(reading: LayerReading, gradient: Tensor, inside: Tensor) -> dict[str, float]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 from models.engine.base import Adapter
@@ -10,7 +10,7 @@ from models.engine.checks import check_kind, check_question
 from models.engine.decode import TextStream, decode
 from models.engine.guide import Guidance, run_guide
 from models.engine.prefill import prefill
-from models.engine.record import LaneResult, Phase, Timeline
+from models.engine.record import LaneAnalysis, LaneResult, Phase, Timeline
 from models.engine.resizing import resized
 from models.engine.timeline import Stopwatch
 from models.uploads.media import Media
@@ -32,12 +32,14 @@ def run_lane(
     seed: int = 0,
     cold: bool = False,
     stops: bool = True,
+    study: Callable[[Lane], LaneAnalysis] | None = None,
 ) -> Iterator[Phase | str | LaneResult]:
     """Runs one step per `next` and yields its output: a phase, a text delta, or the result.
 
     Steps are read, encode, compress, prefill, then each decoded token; a scheduler may run other
     lanes' steps between them. Text deltas may be empty; joined, they are the answer. With
-    `stops=False`, generates `max_new_tokens` regardless of end tokens, for timing.
+    `stops=False`, generates `max_new_tokens` regardless of end tokens, for timing. `study` analyses
+    the finished lane, outside of its clock.
     """
     if max_new_tokens < 1 or temperature < 0:
         raise ValueError(
@@ -49,7 +51,8 @@ def run_lane(
         yield step()
     yield from lane.decode(max_new_tokens, temperature, seed, stops)
     yield lane.phases[-1]
-    yield lane.result(cold)
+    result = lane.result(cold)
+    yield replace(result, analysis=study(lane)) if study else result
 
 
 class Lane:

@@ -50,6 +50,33 @@ class Timeline:
         return sum(phase.seconds for phase in self.phases)
 
 
+@dataclass(frozen=True)
+class Blocked:
+    """A lane's answer without some attention edges to visual tokens."""
+
+    source: str  # the rows that no longer see them: "visual" | "text" | "last"
+    layers: tuple[int, int]  # first LLM layer, and the one after the last
+    probability_ratio: float  # of the lane's own answer, blocked over open
+    answer: str  # generated with the edges blocked
+
+
+@dataclass(frozen=True, eq=False)
+class LaneAnalysis:
+    """The measures of a lane: by LLM layer (L,), by encoder layer (E,), by answer token (A,).
+
+    NaN where a measure has no value: without an object, or without visual tokens.
+    """
+
+    tokens: tuple[str, ...]  # (A,) of the answer, as text
+    log_probability: float  # of the answer, natural logarithm
+    curves: Mapping[str, np.ndarray]  # name -> (L,)
+    encoder_curves: Mapping[str, np.ndarray]  # name -> (E,)
+    maps: np.ndarray  # (A, L, N) float32 attention of each answer token, spread over catchments
+    words: np.ndarray  # (L, N) index into `vocabulary` of what each survivor says; −1 = none
+    vocabulary: tuple[str, ...] = ()
+    blocked: tuple[Blocked, ...] = ()
+
+
 @dataclass(frozen=True, eq=False)
 class LaneResult:
     """The result of one method's run."""
@@ -68,6 +95,7 @@ class LaneResult:
     tflops: float  # encode + projector + prefill; formula in models/engine/flops.py
     peak_bytes: int | None  # peak of this lane in the device allocator; None on the CPU
     averages: Averages | None = None  # None in old recordings
+    analysis: LaneAnalysis | None = None  # where the job asked for one; not saved in recordings
 
 
 @dataclass(frozen=True)

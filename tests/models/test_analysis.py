@@ -8,7 +8,7 @@ import torch
 
 from models.analysis.blocking import Edges, block, quarters, windows
 from models.analysis.measures import visual_entropy
-from models.analysis.study import analyse, stage_maps
+from models.analysis.study import Study, stage_maps
 from models.engine.replay import Replay
 from pruning.methods import create
 from tests.tiny import SETTINGS, Setting, prefilled, tiny_llava
@@ -27,7 +27,7 @@ def decoded(setting: Setting, method: str, **knobs: float):
 @EVERY
 def test_every_family_is_measured_in_every_layer(setting: Setting) -> None:
     lane = decoded(setting, "random", retention_ratio=0.5)
-    found = analyse(lane, BOX)
+    found = Study(BOX)(lane)
     count, layers = len(lane.visual), lane.adapter.decoder.num_layers
     assert found.maps.shape == (4, layers, count) and found.words.shape == (layers, count)
     for name, curve in found.curves.items():
@@ -44,7 +44,7 @@ def test_every_family_is_measured_in_every_layer(setting: Setting) -> None:
 
 def test_attention_on_a_merged_survivor_lies_on_its_whole_catchment() -> None:
     lane = decoded(SETTINGS[0], "pooling", retention_ratio=0.25)
-    merged = analyse(lane).maps[0, 0].reshape(6, 6)
+    merged = Study()(lane).maps[0, 0].reshape(6, 6)
     assert (merged.reshape(3, 2, 3, 2).std(axis=(1, 3)) < 1e-6).all()
     assert merged.std() > 1e-4
 
@@ -54,19 +54,22 @@ def test_the_entropy_of_an_encoder_layer_is_that_of_its_stock_attention() -> Non
     tower = tiny_llava(kernel="eager").model.model.vision_tower
     attentions = tower(lane.prompt.pixels, output_attentions=True).attentions
     expected = [visual_entropy(each[0].mean(0), causal=False)[0] for each in attentions[:5]]
-    assert np.allclose(analyse(lane).encoder_curves["entropy"], expected, atol=1e-5)
+    assert np.allclose(Study()(lane).encoder_curves["entropy"], expected, atol=1e-5)
 
 
 def test_blocking_nothing_changes_nothing_and_blocking_all_changes_the_answer() -> None:
     lane = decoded(SETTINGS[0], "vanilla")
     replay, everything = Replay.of(lane), range(8)
     none = torch.zeros(len(lane.visual), dtype=torch.bool)
-    same = block(replay, Edges("last", everything, none), frozenset(), 4)
-    assert same.probability_ratio == pytest.approx(1) and same.answer == lane.stream.ids
-    other = block(replay, Edges("last", everything), frozenset(), 4)
-    assert other.answer != lane.stream.ids and other.probability_ratio != pytest.approx(1)
-    ended = block(replay, Edges("last", everything), frozenset({other.answer[1]}), 4)
-    assert ended.answer == other.answer[: other.answer.index(other.answer[1]) + 1]
+    ratio, same = block(replay, Edges("last", everything, none), frozenset(), 4)
+    assert ratio == pytest.approx(1) and same == lane.stream.ids
+    ratio, other = block(replay, Edges("last", everything), frozenset(), 4)
+    assert other != lane.stream.ids and ratio != pytest.approx(1)
+    end = other[1]
+    _, ended = block(replay, Edges("last", everything), frozenset({end}), 4)
+    assert ended == other[: other.index(end) + 1]
+    (cell,) = Study(blocked=(("last", (0, 8)),))(lane).blocked
+    assert cell.probability_ratio == pytest.approx(ratio)
 
 
 def test_quarters_cover_all_layers_once_and_windows_slide_by_one() -> None:

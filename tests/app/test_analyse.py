@@ -1,0 +1,65 @@
+"""The analysis on the command line and from Python, with a tiny model."""
+
+from __future__ import annotations
+
+import csv
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from app.__main__ import main
+from app.notebook import Model
+from app.render.measures import MEASURES
+from app.settings import Settings
+from app.worker import local
+from app.worker.local import LocalWorker
+from tests.tiny import tiny_llava
+
+MODEL = Settings.model
+
+
+@pytest.fixture
+def tiny(monkeypatch):
+    monkeypatch.setattr(local, "load", lambda name, device, dtype: tiny_llava())
+
+
+@pytest.fixture
+def grey(tmp_path):
+    path = tmp_path / "grey.png"
+    Image.fromarray(np.full((32, 32, 3), 128, np.uint8)).save(path)
+    return str(path)
+
+
+def test_analyse_prints_tables_and_writes_every_curve(tiny, grey, tmp_path, capsys):
+    out = tmp_path / "analysis"
+    asked = ["analyse", grey, "Where?", "--methods", "pooling", "--retention", "0.33"]
+    options = ["--max-new-tokens", "3", "--box", "0.2,0.2,0.8,0.8", "--block", "--out", str(out)]
+    assert main([*asked, *options, "--measures", ",".join(MEASURES)]) == 0
+    printed = capsys.readouterr().out
+    assert all(measure.title in printed for measure in MEASURES.values())
+    assert printed.count("last → visual") == 2 * 4, "two lanes, four quarters of the layers"
+    rows = list(csv.DictReader((out / "curves.csv").open()))
+    flow = [row for row in rows if row["measure"] == "answer_flow" and row["lane"] == "Vanilla"]
+    arrays = np.load(out / "lane0.npz")
+    assert [float(row["value"]) for row in flow] == pytest.approx(arrays["answer_flow"], rel=1e-4)
+    assert {"cohesion.svg", "encoder_cohesion.png"} <= {path.name for path in out.iterdir()}
+
+
+@pytest.mark.parametrize(
+    ("wrong", "sentence"),
+    [(["--box", "0.5,0.2,0.1,0.9"], "left < right"), (["--measures", "flow"], "Measures are")],
+)
+def test_a_bad_request_of_an_analysis_is_one_sentence(grey, wrong, sentence, capsys):
+    assert main(["analyse", grey, "Where?", *wrong]) == 2
+    assert sentence in capsys.readouterr().err
+
+
+def test_an_analysis_from_python_has_the_asked_cells(tiny, grey):
+    model = Model(MODEL, LocalWorker(Settings()))
+    blocked = [("text", (0, 4))]
+    lanes = model.analyse(grey, "Where?", ["random"], blocked=blocked, max_new_tokens=2)
+    (cell,) = lanes["random"].analysis.blocked
+    assert (cell.source, cell.layers) == ("text", (0, 4)) and cell.probability_ratio > 0
+    assert np.isnan(lanes["vanilla"].analysis.curves["cohesion"]).all(), "no object is known"
+    assert model.compare(grey, "Where?", ["random"], max_new_tokens=2)["random"].analysis is None
