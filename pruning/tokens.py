@@ -103,12 +103,16 @@ class LayerView:
     layout: TokenLayout
     hidden: Tensor | None = None  # (V, D) entering this layer
     text: Tensor | None = None  # (Q, D) likewise, of the text after the picture
+    previous: Tensor | None = None  # (V, D) the rows of `hidden` entering the layer before
+    normed: Tensor | None = None  # (V, D) `hidden` after the LLM's last norm
+    text_normed: Tensor | None = None  # (Q, D) `text` after it
     inputs: Tensor | None = None  # (K, D) all visual rows as they entered the LLM
     text_inputs: Tensor | None = None  # (Q, D) likewise, of the text after the picture
     attention: Tensor | None = None  # (H, Q, V) float32, over the visual keys
     ahead: Tensor | None = None  # (H, Q, V) float32, over the visual keys
     queries: Tensor | None = None  # (H, Q, d)
     keys: Tensor | None = None  # (Hkv, V, d)
+    text_keys: Tensor | None = None  # (Hkv, Q, d) of the text after the picture
     values: Tensor | None = None  # (Hkv, V, d)
     text_values: Tensor | None = None  # (Hkv, Q, d) of the text after the picture
     context_values: Tensor | None = None  # (Hkv, C, d) of all other rows

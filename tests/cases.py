@@ -129,6 +129,15 @@ CASES = (
         {"retention_ratio": 0.28, "depth_share": 0.01, "numbering": "rpme"},
         "the guide alone decides, before the second layer",
     ),
+    Case("dart", "dart", {"retention_ratio": 0.5}),
+    Case(
+        "dart-hard",
+        "dart",
+        {"retention_ratio": 0.28, "visual_pivots": 64, "text_pivots": 0},
+        "as many pivots as survivors",
+    ),
+    Case("v2drop", "v2drop", {"retention_ratio": 0.5}),
+    Case("v2drop-hard", "v2drop:qwen2-vl", {"retention_ratio": 0.2}, "one token in the end"),
     Case("nuwa", "nuwa", {"retention_ratio": 0.3}),
     Case(
         "nuwa-hard",

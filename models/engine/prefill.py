@@ -113,6 +113,15 @@ class Boundary:
     def text(self, needs: Needs) -> Tensor:
         return self.sequence.embeds[-self.sequence.num_after :]
 
+    def previous(self, needs: Needs) -> Tensor:
+        return self.previous_input[self.sequence.visual]
+
+    def normed(self, needs: Needs) -> Tensor:
+        return self.decoder.model.norm(self.hidden(needs))
+
+    def text_normed(self, needs: Needs) -> Tensor:
+        return self.decoder.model.norm(self.text(needs))
+
     def inputs(self, needs: Needs) -> Tensor:
         return self.whole.embeds[self.whole.visual]
 
@@ -140,6 +149,11 @@ class Boundary:
 
     def keys(self, needs: Needs) -> Tensor:
         return self.heads("k", needs, self.sequence.visual)
+
+    def text_keys(self, needs: Needs) -> Tensor:
+        length = len(self.previous_input)
+        rows = torch.arange(length - self.sequence.num_after, length)
+        return self.heads("k", needs, rows.to(self.previous_input.device))
 
     def values(self, needs: Needs) -> Tensor:
         return self.cached_values[:, self.sequence.visual]

@@ -8,6 +8,7 @@ from typing import Any
 
 from pruning.base import CompressionMethod, PositionStrategy
 from pruning.methods.composed import PLACES, Composed
+from pruning.methods.dart import DART
 from pruning.methods.divprune import DivPrune
 from pruning.methods.downsample import Downsample
 from pruning.methods.evs import EVS
@@ -32,6 +33,7 @@ from pruning.methods.random import Random
 from pruning.methods.sgl import SGL
 from pruning.methods.sparsevlm import SparseVLM
 from pruning.methods.ttm import TTM
+from pruning.methods.v2drop import V2Drop
 from pruning.methods.vanilla import Vanilla
 from pruning.methods.vidcom2 import VidCom2
 from pruning.methods.visionzip import VisionZip
@@ -56,6 +58,8 @@ METHODS: tuple[type[CompressionMethod], ...] = (
     Feather,
     IVCPrune,
     SGL,
+    DART,
+    V2Drop,
     FastVID,
     PruneVID,
     TTM,

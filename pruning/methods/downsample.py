@@ -20,7 +20,7 @@ class Downsample(BeforeLLM):
     A survivor is a token of the smaller picture. It stands for the block of original places that it
     covers.
 
-    Paper      VTC-Bench, ACL 2026, arXiv 2510.07143
+    Paper      Liao et al., ACL 2026, arXiv 2510.07143
     Code       Chenfei-Liao/VTC-Bench @ 983e443, external/DART, qwen2_vl.py, vision_process.py
     Where      before the LLM, on pixels, before the encoder
     Positions  PERC: those of the smaller picture. It lacks no token, so the other strategies give
