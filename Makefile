@@ -107,9 +107,9 @@ probe: .venv/installed
 curves: .venv/installed
 	$(BIN)/python -m app curves
 
-# The papers' findings on the embedded models; goes on where it was stopped.
+# The papers' findings and tables on the embedded models; goes on where it was stopped. COUNT=5: a trial in out/trial.
 findings: .venv/installed
-	$(BIN)/python -m app findings
+	$(BIN)/python -m app findings $(if $(COUNT),--count $(COUNT) --out out/trial)
 
 # All generated pages and tables of the docs, from stored results; measures nothing.
 docs: .venv/installed

@@ -32,6 +32,31 @@ def holm(values: Sequence[float]) -> list[float]:
     return adjusted
 
 
+def draws(units: int, seed: int = 0) -> np.ndarray:
+    """(DRAWS, units) how often each upload is in each bootstrap draw with replacement."""
+    drawn = np.random.default_rng(seed).integers(units, size=(DRAWS, units))
+    return np.stack([np.bincount(row, minlength=units) for row in drawn])
+
+
+def bounds(drawn: np.ndarray) -> tuple[float, float]:
+    """The 95 % interval of a statistic from its values (DRAWS,) over the draws."""
+    low, high = np.percentile(drawn, [50 * LEVEL, 100 - 50 * LEVEL])
+    return float(low), float(high)
+
+
+def spearman(first: np.ndarray, second: np.ndarray) -> float:
+    """Spearman's rank correlation of two vectors (n,); 0 if all values of one are equal."""
+    one, other = ranks(first), ranks(second)
+    spread = one.std() * other.std()
+    return float(((one - one.mean()) * (other - other.mean())).mean() / spread) if spread else 0.0
+
+
+def ranks(values: np.ndarray) -> np.ndarray:
+    """(n,) ranks from 1; equal values have the mean of their ranks."""
+    _, group, sizes = np.unique(values, return_inverse=True, return_counts=True)
+    return (sizes.cumsum() - (sizes - 1) / 2)[group]
+
+
 def interval(
     statistic: Callable[[np.ndarray], float], units: int, seed: int = 0
 ) -> tuple[float, float]:
@@ -43,6 +68,4 @@ def interval(
         seed: Of the draws.
     """
     rng = np.random.default_rng(seed)
-    drawn = [statistic(rng.integers(units, size=units)) for _ in range(DRAWS)]
-    low, high = np.percentile(drawn, [50 * LEVEL, 100 - 50 * LEVEL])
-    return float(low), float(high)
+    return bounds(np.array([statistic(rng.integers(units, size=units)) for _ in range(DRAWS)]))

@@ -11,8 +11,9 @@ from app.settings import Settings
 
 def add(commands: Any) -> None:
     parser = commands.add_parser("findings", help="test the papers' findings on this machine")
-    parser.add_argument("--pictures", type=int, help="per seed")
-    parser.add_argument("--clips", type=int, help="per seed")
+    parser.add_argument(
+        "--count", type=int, help="pictures and clips of each seed, for a trial; needs --out"
+    )
     parser.add_argument("--jobs", type=int, help="processes of one thread; default: one per core")
     parser.add_argument(
         "--out", type=Path, help="folder of docs and results; default: the checkout"
@@ -23,4 +24,5 @@ def add(commands: Any) -> None:
 def run(options: argparse.Namespace, settings: Settings) -> None:
     from app.measure.findings import write
 
-    print(write.findings(options.pictures, options.clips, options.jobs, options.out, settings))
+    tables, path = write.findings(options.count, options.jobs, options.out, settings)
+    print(f"{tables}\n\n{path}")

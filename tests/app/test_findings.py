@@ -9,18 +9,17 @@ from app.measure.asking import ANSWERING, Answer, Refusal
 from app.measure.findings import answers, page, report, write
 from app.measure.findings.answers import Record
 from app.measure.findings.claims import CLAIMS, Claim, judge_claims
-from app.measure.findings.rates import Rates
-from app.measure.findings.study import (
+from app.measure.findings.lanes import (
     CLIP_METHODS,
     FLOOR,
     PICTURE_METHODS,
     PUBLISHED,
-    SEEDS,
     VANILLA,
     Lane,
     numbered,
-    studies,
 )
+from app.measure.findings.rates import Rates
+from app.measure.findings.study import SEEDS, studies
 from app.settings import ROOT, Settings
 from app.significance import holm, interval, mcnemar
 from models.embedded.world import clip_questions
@@ -196,9 +195,9 @@ def test_random_selection_draws_anew_for_every_upload():
 
 def test_a_trial_does_not_replace_the_page_and_no_count_is_below_one(tmp_path):
     with pytest.raises(ValueError, match="name a folder: --out"):
-        write.findings(2, None, 1, None, Settings())
+        write.findings(2, 1, None, Settings())
     with pytest.raises(ValueError, match="wanted 1 or more"):
-        write.findings(0, None, 1, tmp_path, Settings())
+        write.findings(0, 1, tmp_path, Settings())
 
 
 def test_every_claim_is_about_lanes_that_run():

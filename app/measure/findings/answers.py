@@ -16,7 +16,10 @@ from models.embedded.world.clips import Clip
 from models.embedded.world.questions import Question
 from models.weights import identify
 
-CODE = ("app/drawn.py", "app/measure/findings/study.py", "app/measure/findings/answers.py")
+CODE = (
+    "app/drawn.py",
+    *(f"app/measure/findings/{name}.py" for name in ("lanes", "study", "answers")),
+)
 
 
 @dataclass(frozen=True)

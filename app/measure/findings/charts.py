@@ -8,7 +8,7 @@ from typing import Any
 
 import altair as alt
 
-from app.measure.findings.study import STRATEGIES
+from app.measure.findings.lanes import STRATEGIES
 from app.render.chart import INK, chart_svg, style_chart
 from app.render.palette import LANE_COLOURS, VANILLA_COLOUR
 

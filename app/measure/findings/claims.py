@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
+from app.measure.findings.lanes import FLOOR, PESP_RATIOS, PICTURE_RATIOS, VANILLA, Lane, numbered
 from app.measure.findings.rates import Rates
-from app.measure.findings.study import FLOOR, PESP_RATIOS, PICTURE_RATIOS, VANILLA, Lane, numbered
 from app.significance import LEVEL, holm
 
 

@@ -6,8 +6,9 @@ from pathlib import Path
 from string import Template
 from typing import Any
 
+from app.measure.findings.lanes import STRATEGIES
 from app.measure.findings.report import PAIRS
-from app.measure.findings.study import STRATEGIES
+from app.measure.findings.tables_page import tables_text
 from app.measure.report import describe_conditions
 from app.render.table import markdown_table
 from app.significance import DRAWS, LEVEL
@@ -27,6 +28,7 @@ def markdown(report: dict[str, Any]) -> str:
         scope=_scope(report),
         nuwa=_claims(report["claims"], "Nüwa"),
         flashvid=_claims(report["claims"], "FlashVID"),
+        tables=tables_text(report.get("tables", ())),
         ours=_claims(report["claims"], "ours"),
         drops=_drops(report["drops"]),
         positions=_positions(report["positions"]),

@@ -9,7 +9,8 @@ import numpy as np
 
 from app.measure.asking import Answer, Refusal
 from app.measure.findings.answers import Record
-from app.measure.findings.study import FLOOR, SEEDS, VANILLA, Lane
+from app.measure.findings.lanes import FLOOR, VANILLA, Lane
+from app.measure.findings.study import SEEDS
 from app.significance import interval, mcnemar
 
 
@@ -34,6 +35,16 @@ class Rates:
 
     def measured_ratio(self, lane: Lane) -> float:
         return float(np.mean([round(answer.ratio, 4) for answer in self._answers(lane)]))
+
+    def right_by_upload(self, lane: Lane, questions: np.ndarray) -> np.ndarray:
+        """(U,) how many of `questions` (n,) bool about each upload are answered right."""
+        right = self.right(lane) & questions
+        return np.array([right[of_upload].sum() for of_upload in self._by_upload])
+
+    def tokens(self) -> tuple[int, int]:
+        """Fewest and most visual tokens of an upload."""
+        counts = [round(answer.averages["processed"]) for answer in self._answers(VANILLA)]
+        return min(counts), max(counts)
 
     def rate(self, lane: Lane, questions: np.ndarray) -> dict[str, float]:
         """Share right among `questions` (n,) bool: mean and standard deviation over the seeds."""

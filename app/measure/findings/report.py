@@ -11,21 +11,19 @@ import numpy as np
 
 from app.measure.findings.answers import ask_study, weights_of
 from app.measure.findings.claims import judge_claims
-from app.measure.findings.rates import Rates
-from app.measure.findings.study import (
-    CLIP_LANES,
+from app.measure.findings.lanes import (
     FLOOR,
-    PICTURE_LANES,
     PICTURE_RATIOS,
     PUBLISHED,
-    SEEDS,
     SELECTIONS,
     STRATEGIES,
     VANILLA,
     Lane,
     numbered,
-    studies,
 )
+from app.measure.findings.rates import Rates
+from app.measure.findings.study import CLIP_LANES, PICTURE_LANES, SEEDS, studies
+from app.measure.findings.tables import count_tables
 from app.settings import Settings
 from app.significance import holm
 from pruning.methods import create
@@ -57,6 +55,7 @@ def report(
         "positions": positions(rates["embedded-image"]),
         "clips": on_clips(rates["embedded-video"]),
         "claims": judge_claims(rates),
+        "tables": count_tables(rates),
     }
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from app.measure.findings import charts, page
 from app.measure.findings.report import report
 from app.measure.findings.study import CLIPS, PICTURES
+from app.measure.findings.tables_page import tables_text
 from app.settings import ROOT, Settings
 
 ANSWERS = Path("out", "findings")  # stores of answers, from which a stopped run goes on
@@ -17,28 +18,29 @@ PAGE = Path("docs", "findings.md")
 
 
 def findings(
-    pictures: int | None,
-    clips: int | None,
-    jobs: int | None,
-    out: Path | None,
-    settings: Settings,
-) -> Path:
-    """The path of the page. Counts other than the defaults need a folder `out` of their own."""
-    counts = (PICTURES if pictures is None else pictures, CLIPS if clips is None else clips)
-    if out is None and counts != (PICTURES, CLIPS):
+    count: int | None, jobs: int | None, out: Path | None, settings: Settings
+) -> tuple[str, Path]:
+    """The papers' tables beside ours, and the path of the page.
+
+    Args:
+        count: pictures and clips of each seed; None asks all. Others need an `out` of their own.
+        jobs: processes; None is one per core.
+        out: folder of docs, results and stored answers; None is the checkout.
+        settings: device and number format.
+    """
+    if count is not None and out is None:
         raise ValueError(
-            "Other counts would replace the page of the checkout; name a folder: --out."
+            f"--count {count} would replace the page of the checkout; name a folder: --out."
         )
-    if min(counts) < 1:
-        raise ValueError(
-            f"{counts[0]} pictures and {counts[1]} clips of each seed, wanted 1 or more."
-        )
+    if count is not None and count < 1:
+        raise ValueError(f"{count} pictures and clips of each seed came, wanted 1 or more.")
+    counts = (PICTURES, CLIPS) if count is None else (count, count)
     out = out or ROOT
     found = report(*counts, out / ANSWERS, settings, jobs)
     (out / RESULTS).parent.mkdir(parents=True, exist_ok=True)
     (out / RESULTS).write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
     *_, path = draw(out)
-    return path
+    return tables_text(found["tables"]), path
 
 
 def draw(out: Path = ROOT) -> Iterator[Path]:
