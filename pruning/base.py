@@ -52,7 +52,8 @@ class Positions:
 class Needs:
     """The signals that the adapter computes for a method, and no others."""
 
-    # of {"attention", "keys", "last_attention", "last_keys", "frames", "cls", "text"}
+    # of {"attention", "keys", "last_attention", "last_keys", "shallow_attention", "frames", "cls",
+    # "text"}
     encoder: frozenset[str] = frozenset()
     encoder_span: tuple[float, float] | None = None  # hidden states: layers as shares of depth
     encoder_received: tuple[float, float] | None = None  # received attention, likewise

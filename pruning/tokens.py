@@ -78,6 +78,7 @@ class VisualTokens:
     attention: Tensor | None = None  # (N,) float32 from [CLS], else received; head mean
     keys: Tensor | None = None  # (N, Dk) keys of the same encoder layer, heads concatenated
     key_heads: int = 1  # heads in Dk
+    shallow_attention: Tensor | None = None  # (N,) as above, of a layer at a quarter of the depth
     last_attention: Tensor | None = None  # (N,) as above, last encoder layer as one head
     last_keys: Tensor | None = None  # (N, Dk) keys of that layer
     received: Tensor | None = None  # (j, N) float32 from all tokens, head mean, by layer

@@ -76,6 +76,16 @@ CASES = (
     ),
     Case("divprune", "divprune", {"retention_ratio": 0.4}),
     Case("divprune-hard", "divprune", {"retention_ratio": 0.95}, "nearly all, whatever is left"),
+    Case("cdpruner", "cdpruner", {"retention_ratio": 0.2}),
+    Case(
+        "cdpruner-hard",
+        "cdpruner",
+        {"retention_ratio": 0.7, "relevance": "unlike"},
+        "more tokens than the features span",
+    ),
+    Case("vscan", "vscan", {"retention_ratio": 0.4}),
+    Case("vscan-hard", "vscan", {"retention_ratio": 0.1, "stage_ratio": 16.0}, "windows get none"),
+    Case("vscan-qwen", "vscan:qwen2.5-vl", {"retention_ratio": 0.4, "local_share": 0.9}),
     Case("fastervlm", "fastervlm", {"retention_ratio": 0.3}),
     Case("vispruner", "vispruner", {"retention_ratio": 0.4}),
     Case(

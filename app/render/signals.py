@@ -7,6 +7,7 @@ from pruning.base import Needs
 ENCODER = {
     "attention": "received attention",
     "keys": "keys",
+    "shallow_attention": "received attention at a quarter of its depth",
     "last_attention": "received attention of its last layer, as one head",
     "last_keys": "keys of its last layer",
     "cls": "[CLS]",

@@ -68,7 +68,7 @@ class StockAdapter:
         encoder = self.encoder_of(prompt)
         maps = encoder.maps(prompt.pixels, needs)
         signals = self.tokens(prompt, needs, maps)  # (N, ·) each
-        for name in signals.keys() & {"attention", "last_attention"}:
+        for name in signals.keys() & {"attention", "last_attention", "shallow_attention"}:
             signals[name] = signals[name].squeeze(1)
         if "received" in signals:
             signals["received"] = signals["received"].T

@@ -7,6 +7,7 @@ from dataclasses import fields
 from typing import Any
 
 from pruning.base import CompressionMethod, PositionStrategy
+from pruning.methods.cdpruner import CDPruner
 from pruning.methods.composed import PLACES, Composed
 from pruning.methods.dart import DART
 from pruning.methods.divprune import DivPrune
@@ -38,6 +39,7 @@ from pruning.methods.vanilla import Vanilla
 from pruning.methods.vidcom2 import VidCom2
 from pruning.methods.visionzip import VisionZip
 from pruning.methods.vispruner import VisPruner
+from pruning.methods.vscan import VScan
 
 METHODS: tuple[type[CompressionMethod], ...] = (
     Vanilla,
@@ -50,8 +52,10 @@ METHODS: tuple[type[CompressionMethod], ...] = (
     HoloV,
     HIVTP,
     DivPrune,
+    CDPruner,
     FasterVLM,
     VisPruner,
+    VScan,
     FastV,
     SparseVLM,
     PyramidDrop,

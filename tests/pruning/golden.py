@@ -20,6 +20,7 @@ METHOD = {  # whose outputs they are, where a file is not called as the method i
     "nuwa_stage2": "nuwa",
     "nuwa_stage2_qwen": "nuwa",
     "prumerge_plus": "prumerge-plus",
+    "vscan_qwen": "vscan",
 }
 
 

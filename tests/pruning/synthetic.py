@@ -50,6 +50,7 @@ def visual_tokens(
     signals = {
         "attention": random(n, seed=seed + 1).softmax(0),
         "keys": random(n, HEADS * WIDTH, seed=seed + 2, dtype=dtype),
+        "shallow_attention": random(n, seed=seed + 9).softmax(0),
         "last_attention": random(n, seed=seed + 6).softmax(0),
         "last_keys": random(n, HEADS * WIDTH, seed=seed + 7, dtype=dtype),
         "frames": random(frames, WIDTH, seed=seed + 3, dtype=dtype),

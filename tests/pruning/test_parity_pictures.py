@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 
 from pruning.methods import create
+from pruning.methods.cdpruner import most_volume
 from pruning.methods.dart import least_alike, longest
+from pruning.ops.similarity import cosine
 from pruning.tokens import LayerView, TokenLayout, VisualTokens
 from tests.pruning.golden import assert_as_official, over
 from tests.pruning.synthetic import random
@@ -147,3 +150,83 @@ def test_v2drop_keeps_the_official_tokens_of_each_stage(case) -> None:
 def test_v2drop_at_the_released_ratio_has_the_released_counts() -> None:
     budget = create("v2drop", retention_ratio=202.8 / 576).budget(576, 32)
     assert budget.inner == ((3, 288), (17, 144), (22, 1))
+
+
+def cdpruner_order(case, count: int) -> list[int]:
+    relevance = create("cdpruner", relevance="unlike").weigh(case.image_embeds, case.text_embeds)
+    assert_as_official(relevance, case.expect_relevance)
+    return most_volume(cosine(case.features, case.features), relevance, count).tolist()
+
+
+@over("cdpruner")
+def test_cdpruner_chooses_in_the_official_order(case) -> None:
+    order = cdpruner_order(case, case.knobs["tokens"])
+    assert order == case.expect_order.tolist()
+    assert sorted(order) == case.expect_keep.tolist()
+    assert order[:5] == cdpruner_order(case, 5)
+
+
+def test_cdpruner_leaves_a_copy_of_a_chosen_token_to_the_last() -> None:
+    tokens = random(6, 8, seed=0)
+    copied = torch.cat([tokens, tokens[:1]])  # the last is a copy of the most relevant
+    weight = torch.tensor([1.0, 0.2, 0.3, 0.2, 0.1, 0.2, 1.0])
+    order = most_volume(cosine(copied, copied), weight, 7).tolist()
+    assert order[0] == 0 and order[-1] == 6
+
+
+def test_cdpruner_fills_up_by_relevance_where_tokens_span_no_more() -> None:
+    tokens = torch.eye(2)[[0, 1, 0, 1, 0]]
+    weight = torch.tensor([0.5, 1.0, 0.1, 0.3, 0.2])
+    assert most_volume(cosine(tokens, tokens), weight, 5).tolist() == [1, 0, 3, 4, 2]
+
+
+def vscan(name: str, case):
+    rows, cols = case.knobs["grid"]
+    visual = VisualTokens(
+        case.features,
+        TokenLayout.regular(1, rows, cols),
+        case.attention_global,
+        shallow_attention=case.attention_local,
+    )
+    return create(name).compress(visual, case.knobs["tokens"])
+
+
+def assert_official_scan(token_map, case) -> None:
+    assert token_map.anchors.tolist() == case.expect_anchors.tolist()
+    assert token_map.anchors[token_map.tags["local"]].tolist() == case.expect_local.tolist()
+    assert token_map.anchors[token_map.tags["global"]].tolist() == case.expect_global.tolist()
+    owner = torch.empty(token_map.n, dtype=torch.int64).index_copy(
+        0, token_map.cols, token_map.rows
+    )
+    assert owner.tolist() == case.expect_owner.tolist()
+    assert_as_official(token_map.apply(case.features), case.expect_values)
+
+
+@over("vscan", where=lambda case: len(case.expect_anchors) == case.knobs["tokens"])
+def test_vscan_is_the_official_one(case) -> None:
+    assert_official_scan(vscan("vscan", case), case)
+
+
+@over("vscan", where=lambda case: len(case.expect_anchors) < case.knobs["tokens"])
+def test_vscan_keeps_the_official_tokens_and_those_that_the_release_leaves_out(case) -> None:
+    token_map = vscan("vscan", case)
+    local = token_map.anchors[token_map.tags["local"]]
+    assert local.tolist() == case.expect_local.tolist()
+    assert set(case.expect_anchors.tolist()) < set(token_map.anchors.tolist())
+    assert len(token_map) == case.knobs["tokens"]
+
+
+@over("vscan_qwen")
+def test_vscan_for_qwen_is_the_official_one(case) -> None:
+    assert_official_scan(vscan("vscan:qwen2.5-vl", case), case)
+
+
+def test_vscan_at_the_published_ratio_has_the_published_counts() -> None:
+    budget = create("vscan", retention_ratio=1 / 9).budget(576, 32)
+    assert (budget.before, budget.inner) == (96, ((16, 32),))
+
+
+@pytest.mark.parametrize("name", ["divprune", "cdpruner", "fastervlm", "vispruner"])
+@pytest.mark.parametrize(("ratio", "tokens"), [(1 / 3, 192), (2 / 9, 128), (1 / 9, 64)])
+def test_the_published_budgets_are_met(name: str, ratio: float, tokens: int) -> None:
+    assert create(name, retention_ratio=ratio).budget(576, 32).per_layer(32) == [tokens] * 32
