@@ -97,6 +97,7 @@ accuracy: .venv/installed
 # What every method answers, by ratio; then: make docs.
 bench-methods: .venv/installed
 	$(BIN)/python -m app bench --methods all --scenes 500 --json assets/results/bench-scenes.json
+	$(BIN)/python -m app bench --model embedded-video --methods all --clips 300 --json assets/results/bench-clips.json
 
 # Whether the encoders' features carry place: they should not.
 probe: .venv/installed

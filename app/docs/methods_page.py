@@ -7,6 +7,7 @@ from pathlib import Path
 from string import Template
 from typing import Any
 
+from app.docs.against import against
 from app.docs.answers import Report, answers
 from app.docs.examples import SHOWN
 from app.jobs import NOUNS
@@ -21,14 +22,20 @@ from pruning.methods.sparsevlm import LAYERS, RECYCLING
 TEMPLATE = Path(__file__).with_name("methods_page.md")
 
 
-def markdown(tested: Mapping[str, Any], answered: Report, methods: Sequence[Method]) -> str:
-    """The page. `tested` is the report of tests/methods_report.py, `answered` that of `bench`."""
+def markdown(
+    tested: Mapping[str, Any],
+    answered: Report,
+    methods: Sequence[Method],
+    on_clips: Report | None = None,
+) -> str:
+    """The page. `tested` is the report of tests/methods_report.py, the others those of `bench`."""
     return Template(TEMPLATE.read_text(encoding="utf-8")).substitute(
         overview=_overview(methods),
         counted=_counted(),
         picture_question=SHOWN["image"].question,
         clip_question=SHOWN["video"].question,
         answers=answers(answered, methods),
+        against=against([answered, *([on_clips] if on_clips else [])]),
         sections="\n".join(_section(method, tested["methods"]) for method in methods),
         versions=", ".join(
             f"{name} {value}" for name, value in tested.items() if name != "methods"

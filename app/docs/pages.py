@@ -21,6 +21,7 @@ SETTINGS_PAGE = ROOT / "docs" / "settings.md"
 RESULTS = ROOT / "assets" / "results"
 MATRIX = RESULTS / "matrix.json"
 ANSWERED = RESULTS / "bench-scenes.json"
+ON_CLIPS = RESULTS / "bench-clips.json"  # there once `make bench-methods` has run
 COUNTED = ("llava-1.5-7b", "llava-onevision-7b", "llava-video-7b", "qwen2.5-vl-7b")
 MEASURED = ("embedded-image", "embedded-video")
 BEGIN, END = "<!-- methods: by make docs -->\n", "<!-- end of methods -->\n"
@@ -38,7 +39,9 @@ def draw() -> Iterator[Path]:
 def texts(methods: Sequence[Method] = METHODS) -> dict[Path, str]:
     """The text of each file with `methods`; those without stored results are "not measured"."""
     return {
-        METHODS_PAGE: methods_page.markdown(results(), _read(ANSWERED), methods),
+        METHODS_PAGE: methods_page.markdown(
+            results(), _read(ANSWERED), methods, _read(ON_CLIPS) if ON_CLIPS.exists() else None
+        ),
         README: _readme(methods),
         MODELS_PAGE: models_page.markdown(_read(MATRIX), _costs(), methods),
         SETTINGS_PAGE: settings_page.markdown(),

@@ -10,6 +10,7 @@ from typing import Any
 
 from app.drawn import draw_questions, truth_of
 from app.jobs import first_kind, lanes_at
+from app.measure import foil
 from app.measure.asking import ACCURATE_IOU, Answer, Case, Processes, Refusal, ask_all
 from app.measure.report import NONE, lane_table
 from app.settings import Settings
@@ -21,8 +22,8 @@ from pruning.base import CompressionMethod
 from pruning.methods import METHODS as ALL_METHODS
 
 METHODS = {
-    "scenes": "vanilla,visionzip,nuwa,pooling",
-    "clips": "vanilla,flashvid,fastvid,prunevid,ttm,visionzip,frames,pooling",
+    "scenes": "vanilla,downsample,visionzip,nuwa,pooling",
+    "clips": "vanilla,downsample,flashvid,fastvid,prunevid,ttm,visionzip,frames,pooling",
 }
 EVERY = "all"  # typed for methods
 RATIOS = {"scenes": "0.333,0.222,0.111", "clips": "0.25,0.20,0.15,0.10"}
@@ -79,7 +80,7 @@ def bench(
     ]
     with Processes(model, settings, jobs) as processes:
         conditions = processes.conditions() | {"processes": str(processes.count)}
-        columns = zip(*ask_all(cases, processes.ask), strict=True)
+        columns = list(zip(*ask_all(cases, processes.ask), strict=True))
     return {
         "model": model,
         unit: count,
@@ -89,6 +90,7 @@ def bench(
         "questions": _count(cases),
         "conditions": conditions,
         "rows": [asdict(summarize(*lane, one)) for lane, one in zip(lanes, columns, strict=True)],
+        "against_downsampling": foil.pairs(lanes, columns),
     }
 
 
@@ -150,12 +152,12 @@ def _mean(values: Sequence[float | bool]) -> float | None:
 
 
 def table(report: Mapping[str, Any]) -> str:
-    """The report as fixed-width text."""
+    """The report as fixed-width text; then each method against down-sampling, if it ran."""
 
     def rate(name: str) -> Callable[[Mapping[str, Any]], str]:
         return lambda row: NONE if row[name] is None else f"{row[name]:.3f}"
 
-    return lane_table(
+    lines = lane_table(
         report["rows"],
         {
             "Acc@0.5": rate("grounding"),
@@ -165,3 +167,4 @@ def table(report: Mapping[str, Any]) -> str:
             "total ms": lambda row: f"{row['total_ms']:.1f}",
         },
     )
+    return f"{lines}\n{foil.table(report)}".rstrip()

@@ -8,7 +8,7 @@ import pytest
 from app.__main__ import main
 from app.drawn import draw_questions, truth_of
 from app.jobs import lanes_at
-from app.measure import bench
+from app.measure import bench, foil
 from app.measure.asking import Answer, Case, Refusal, ask
 from app.settings import Settings
 from models.embedded.world.hard import find_split
@@ -139,3 +139,46 @@ def test_all_is_what_the_command_passes_on(monkeypatch, capsys):
     capsys.readouterr()
     assert came[0][3] == list(bench.every_method("embedded-image"))
     assert came[1][3] == bench.METHODS["scenes"].split(",")
+
+
+def columns():
+    """Vanilla, down-sampling and TTM at a quarter, on two questions for boxes and two others."""
+    rights = {"vanilla": "1111", "downsample": "1001", "ttm": "1101", "frames": "0000"}
+    lanes = [
+        ("vanilla", create("vanilla")),
+        *((name, create(name, retention_ratio=0.25)) for name in ("downsample", "ttm", "frames")),
+    ]
+    answers = [
+        [
+            answer(sort="grounding", overlap=float(right), exact=None)
+            if number < 2
+            else answer(exact=right == "1")
+            for number, right in enumerate(rights[name])
+        ]
+        for name, _ in lanes
+    ]
+    answers[-1][0] = Refusal("too low", 0.3)
+    return lanes, answers
+
+
+def test_each_method_is_compared_with_down_sampling_on_the_same_questions():
+    pairs = foil.pairs(*columns())
+    assert {pair["method"] for pair in pairs} == {"ttm"}, "vanilla has no ratio, frames refused"
+    by_sort = {pair["sort"]: foil.Pair(**pair) for pair in pairs}
+    assert list(by_sort) == ["grounding", "last", "all"]
+    boxes, together = by_sort["grounding"], by_sort["all"]
+    assert (boxes.questions, boxes.method_alone, boxes.foil_alone) == (2, 1, 0)
+    assert (boxes.points, boxes.hard_right) == (50, 1.0)
+    assert (together.questions, together.points, together.hard_right) == (4, 25, 0.5)
+    assert boxes.p == together.p == 1.0
+
+
+def test_the_table_against_down_sampling_marks_what_is_significant():
+    right, wrong = answer(), answer(exact=False)
+    lanes = [(name, create(name, retention_ratio=0.25)) for name in ("downsample", "ttm", "grid")]
+    pairs = foil.pairs(lanes, [[wrong] * 20, [right] * 20, [wrong] * 20])
+    *_, head, ttm, grid = foil.table({"against_downsampling": pairs}).splitlines()
+    assert head.split() == ["last", "all", "of", "the", "hard"]
+    assert ttm.split() == ["ttm", "+100.0", "*", "+100.0", "*", "1.00"]
+    assert grid.split() == ["grid", "+0.0", "+0.0", "0.00"]
+    assert foil.table({}) == ""

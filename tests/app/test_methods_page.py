@@ -102,6 +102,17 @@ def test_the_docs_name_broken_laws_and_broken_parity() -> None:
     assert "| stages compose | all but nuwa | nuwa |" in docs
 
 
+def test_methods_are_set_beside_down_sampling_once_both_have_answers() -> None:
+    def docs(pairs: list[dict[str, object]]) -> str:
+        return page.markdown(TESTED, {**ANSWERED, "against_downsampling": pairs}, METHODS)
+
+    counts = {"questions": 10, "foil_right": 5, "method_alone": 3, "foil_alone": 1, "p": 0.6}
+    pair = {"method": "nuwa", "retention_ratio": 0.333, **counts}
+    assert "\nNot measured.\n" in docs([])
+    both = docs([{**pair, "sort": "side"}, {**pair, "sort": "all"}])
+    assert "| `nuwa` | +20.0 | +20.0 | 0.60 |" in both
+
+
 def test_a_method_without_results_is_listed_as_not_measured() -> None:
     tested, answered = deepcopy(TESTED), deepcopy(ANSWERED)
     del tested["methods"]["grid"]
