@@ -1,0 +1,225 @@
+"""Inside the model: Nüwa's blocked attention, and flow, entropy and cohesion over the layers.
+
+Each drawn question is asked once with all tokens and every blocked cell, and once per compressed
+lane for the curves. A run that was stopped goes on where it was stopped.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from itertools import product
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from app.drawn import draw_questions, truth_of
+from app.jobs import first_kind
+from app.measure.asking import ACCURATE_IOU, fingerprint
+from app.measure.findings.study import FIRST
+from app.resume import Lines, ask_missing
+from app.settings import Settings
+from app.significance import LEVEL, holm, mcnemar
+from app.worker.conditions import conditions
+from models.analysis.study import Study, quarter_cells
+from models.catalog import find
+from models.engine.base import Adapter
+from models.engine.pipeline import run_lane
+from models.engine.record import LaneResult, Truth
+from models.grounding import iou, parse_boxes
+from models.loading import load
+from models.uploads.media import Media
+from pruning.methods import create
+
+LANES = {  # the lanes of the curves, after vanilla
+    "image": (("nuwa", 2 / 9), ("visionzip", 2 / 9)),
+    "video": (("flashvid", 0.25), ("visionzip", 0.25)),
+}
+CODE = ("app/drawn.py", "app/measure/findings/inside.py")
+Cell = tuple[str, int]  # the source, and the quarter of the LLM's depth
+# Claims of the paper's blocking table: fewer right under the first cell than under the second;
+# None = nothing blocked. The figures are RefCOCO's for boxes and GQA's for questions.
+CLAIMS: tuple[tuple[str, Cell, Cell | None, tuple[float, float]], ...] = (
+    ("boxes", ("visual", 0), None, (18.17, 58.3)),
+    ("boxes", ("visual", 1), None, (2.64, 58.3)),
+    ("boxes", ("visual", 2), None, (19.27, 58.3)),
+    ("boxes", ("visual", 3), None, (19.31, 58.3)),
+    ("boxes", ("visual", 1), ("visual", 0), (2.64, 18.17)),
+    ("boxes", ("text", 1), ("text", 0), (14.11, 54.75)),
+    ("boxes", ("last", 1), ("last", 0), (2.01, 57.85)),
+    ("questions", ("text", 0), None, (39.38, 61.9)),
+    ("questions", ("text", 0), ("visual", 0), (39.38, 60.5)),
+    ("questions", ("text", 0), ("last", 0), (39.38, 62.55)),
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Asked:
+    """One drawn question."""
+
+    name: str
+    media: Media
+    text: str
+    truth: Truth
+
+
+def right(answer: str, boxes: np.ndarray, truth: Truth) -> bool:
+    if truth.box is None:
+        return answer.strip() == truth.answer
+    return len(boxes) > 0 and float(iou(truth.box, boxes[:1])[0]) >= ACCURATE_IOU
+
+
+def look_inside(adapter: Adapter, asked: Asked) -> dict[str, Any]:
+    """What is stored of a question: verdicts by cell, and the curves of each lane."""
+    truth, cells = asked.truth, quarter_cells(adapter.decoder.num_layers)
+    lanes = [(create("vanilla"), cells)]
+    for name, ratio in LANES[asked.media.kind]:
+        lanes.append((create(name, retention_ratio=ratio), ()))
+    found: dict[str, Any] = {"name": asked.name, "box": truth.box is not None, "curves": {}}
+    for method, blocked in lanes:
+        study = Study(truth.box, blocked)
+        *_, result = run_lane(
+            adapter, asked.media, asked.text, method, max_new_tokens=24, study=study
+        )
+        assert isinstance(result, LaneResult) and result.analysis is not None
+        analysis = result.analysis
+        parts = {"llm": analysis.curves, "encoder": analysis.encoder_curves}
+        found["curves"][method.name] = {
+            part: {name: np.round(values, 5).tolist() for name, values in curves.items()}
+            for part, curves in parts.items()
+        }
+        if blocked:
+            found["right"] = right(result.answer, result.boxes, truth)
+            found["cells"] = [
+                right(cell.answer, parse_boxes(cell.answer), truth) for cell in analysis.blocked
+            ]
+    return found
+
+
+def questions_of(model: str, uploads: int) -> Iterator[Asked]:
+    kind = first_kind(find(model))
+    for number, (media, question, _) in enumerate(draw_questions(kind, uploads, FIRST)):
+        yield Asked(str(number), media, question.text, truth_of(question))
+
+
+def inside(
+    model: str, uploads: int, folder: Path, settings: Settings, jobs: int | None = None
+) -> dict[str, Any]:
+    """The report of one model: rates by cell, claims, and mean curves by lane."""
+    store = folder / f"inside-{model}-{fingerprint(model, settings, code=CODE)}.jsonl"
+    lines = Stored(store)
+    context = get_context("spawn")
+    with ProcessPoolExecutor(jobs or 1, context, _start, (model, settings)) as pool:
+        ask_missing(list(questions_of(model, uploads)), lambda left: pool.map(_look, left), lines)
+        machine = pool.submit(_conditions).result()
+    records = [lines[asked] for asked in map(str, range(len(lines))) if asked in lines]
+    return count(records) | {"model": model, "uploads": uploads, "conditions": machine}
+
+
+class Stored(dict[str, dict]):
+    """Records by the name of their question, each written to a file as it comes."""
+
+    def __init__(self, path: Path) -> None:
+        self._lines = Lines(path)
+        super().__init__({record["name"]: record for record in self._lines.values})
+
+    def __setitem__(self, name: str, record: dict) -> None:
+        super().__setitem__(name, record)
+        self._lines.add(record)
+
+
+def count(records: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Rates of right answers by cell, the paper's claims tested, and curves averaged."""
+    box = np.array([record["box"] for record in records])
+    open_right = np.array([record["right"] for record in records])
+    cells = np.array([record["cells"] for record in records])  # (n, 12)
+    order: list[Cell] = list(product(("visual", "text", "last"), range(4)))
+    by_cell = {cell: cells[:, index] for index, cell in enumerate(order)}
+    groups = {"boxes": box, "questions": ~box}
+    return {
+        "asked": {name: int(group.sum()) for name, group in groups.items()},
+        "open": {name: _mean(open_right[group]) for name, group in groups.items()},
+        "cells": [
+            {"source": source, "quarter": quarter}
+            | {name: _mean(by_cell[source, quarter][group]) for name, group in groups.items()}
+            for source, quarter in order
+        ],
+        "claims": judge(groups, by_cell, open_right),
+        "curves": mean_curves(records),
+    }
+
+
+def judge(
+    groups: dict[str, np.ndarray], by_cell: dict[Cell, np.ndarray], open_right: np.ndarray
+) -> list[dict[str, Any]]:
+    """McNemar's test of each claim, adjusted by Holm, and its verdict."""
+    rows = []
+    for name, first, second, figures in CLAIMS:
+        group = groups[name]
+        fewer = by_cell[first][group]
+        more = (open_right if second is None else by_cell[second])[group]
+        _, _, p = mcnemar(fewer, more)
+        shares = _mean(fewer), _mean(more)
+        rows.append(
+            {
+                "of": name,
+                "first": first,
+                "second": second,
+                "paper": figures,
+                "shares": shares,
+                "p": p,
+            }
+        )
+    for row, p in zip(rows, holm([row["p"] for row in rows]), strict=True):
+        lower = row["shares"][0] < row["shares"][1]
+        decided = p < LEVEL
+        row |= {"p": p, "verdict": "holds" if lower else "the reverse"} if decided else {"p": p}
+        row.setdefault("verdict", "not decided")
+    return rows
+
+
+def mean_curves(records: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """By lane, part and measure, the mean over questions that have a value."""
+    found: dict[str, Any] = {}
+    for lane, parts in records[0]["curves"].items():
+        found[lane] = {
+            part: {
+                name: _means([record["curves"][lane][part][name] for record in records])
+                for name in curves
+            }
+            for part, curves in parts.items()
+        }
+    return found
+
+
+def _means(curves: list[list[float]]) -> list[float]:
+    values = np.array(curves, dtype=float)
+    some = np.isfinite(values).any(0)
+    means = np.full(values.shape[1], np.nan)
+    means[some] = np.nanmean(values[:, some], axis=0)
+    return [round(float(mean), 4) for mean in means]
+
+
+def _mean(values: np.ndarray) -> float:
+    return round(float(values.mean()), 4) if len(values) else float("nan")
+
+
+_adapter: Adapter  # of a child process
+
+
+def _start(model: str, settings: Settings) -> None:
+    global _adapter
+    torch.set_num_threads(1)
+    _adapter = load(model, settings.device or None, settings.dtype or None)
+
+
+def _look(asked: Asked) -> dict[str, Any]:
+    return look_inside(_adapter, asked)
+
+
+def _conditions() -> dict[str, str]:
+    return conditions(_adapter)

@@ -1,0 +1,46 @@
+"""The count of what was seen inside the model, on answers made up for the test."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from app.measure.findings.inside import CLAIMS, count, look_inside, questions_of
+from app.settings import Settings
+from tests.tiny import tiny_llava
+
+
+def made_up(number: int, box: bool, wrong: tuple[int, ...] = ()) -> dict:
+    curves = {"llm": {"flow": [0.5, float(number)], "object": [float("nan"), 1.0]}}
+    cells = [cell not in wrong for cell in range(12)]
+    return {
+        "name": str(number),
+        "box": box,
+        "right": True,
+        "cells": cells,
+        "curves": {"vanilla": curves},
+    }
+
+
+def test_a_claim_holds_where_the_blocked_cell_is_wrong_far_more_often() -> None:
+    records = [made_up(n, True, wrong=(1,)) for n in range(40)] + [
+        made_up(n, False) for n in range(40)
+    ]
+    found = count(records)
+    assert found["asked"] == {"boxes": 40, "questions": 40}
+    assert found["cells"][1] == {"source": "visual", "quarter": 1, "boxes": 0, "questions": 1}
+    verdicts = {(row["of"], row["first"], row["second"]): row["verdict"] for row in found["claims"]}
+    assert len(verdicts) == len(CLAIMS)
+    assert verdicts["boxes", ("visual", 1), ("visual", 0)] == "holds"
+    assert verdicts["boxes", ("last", 1), ("last", 0)] == "not decided"
+    curves = found["curves"]["vanilla"]["llm"]
+    assert curves["flow"] == pytest.approx([0.5, 19.5])
+    assert np.isnan(curves["object"][0]) and curves["object"][1] == 1
+
+
+def test_a_question_is_asked_open_with_each_cell_blocked_and_compressed() -> None:
+    asked = next(questions_of(Settings.model, 1))
+    found = look_inside(tiny_llava(), asked)
+    assert len(found["cells"]) == 12 and found["box"] is (asked.truth.box is not None)
+    assert list(found["curves"]) == ["vanilla", "nuwa", "visionzip"]
+    assert len(found["curves"]["nuwa"]["llm"]["answer_flow"]) == 8
