@@ -14,11 +14,16 @@ from app.settings import Settings
 
 SAVE = "Download recording"
 VIEWS = [
-    ("Tokens at end", "tokens"),
-    ("Tokens into LLM", "into"),
+    ("Tokens", "tokens"),
+    ("What it looked at", "scores"),
     ("Boxes", "boxes"),
     ("Picture", "picture"),
 ]
+# `tokens_follow.js` sets its range and redraws the lanes.
+LAYER = (
+    '<label class="layer" hidden>Tokens that enter <input type="range" min="0" max="1" value="1" '
+    'aria-label="LLM layer"><output></output></label>'
+)
 
 
 @dataclass(frozen=True)
@@ -33,7 +38,6 @@ class Board:
     tools: gr.Row  # further buttons of the bar above the lanes
     columns: list[gr.Column]
     parts: dict[str, gr.HTML]  # "text0", "picture0", …
-    large: gr.Column  # one lane's picture, enlarged
     sweep: gr.Column  # the same question over several ratios
     results: gr.Column
     latency: Chart
@@ -58,7 +62,6 @@ def declare(settings: Settings) -> Board:
             **_bar(),
             **_lanes(settings),
         }
-        parts["large"] = gr.Column(visible=False, elem_id="large")
         parts["sweep"] = gr.Column(visible=False, elem_id="sweep")
         parts |= _results()
     return Board(**parts, comparison=comparison_state())
@@ -80,6 +83,7 @@ def _bar() -> dict:
             interactive=True,
             elem_id="view",
         )
+        gr.HTML(LAYER, elem_id="layer", apply_default_css=False)
         tools = gr.Row(elem_id="tools")
     return {"bar": bar, "view": view, "tools": tools}
 

@@ -40,6 +40,7 @@ PRIVACY = (
 )
 SESSIONS = 2000  # that Gradio keeps, at 20 kB each beside the comparisons
 HERE = Path(__file__).parent
+SCRIPTS = ("page.js", "tokens_draw.js", "tokens.js", "tokens_follow.js")  # each uses those before
 TITLE = "TokenScope"
 LINE = "What visual-token compression does to a picture and to the answer, side by side"
 
@@ -91,8 +92,8 @@ def launch(demo: Blocks, settings: Settings, **options: Any) -> Any:
     return demo.launch(
         **{
             "theme": theme(),
-            "css_paths": HERE / "style.css",
-            "head": f"<script>{(HERE / 'page.js').read_text()}</script>",
+            "css_paths": [HERE / "style.css", HERE / "tokens.css"],
+            "head": "".join(f"<script>{(HERE / name).read_text()}</script>" for name in SCRIPTS),
             "favicon_path": HERE / "favicon.svg",
             "footer_links": ["api"],
             "max_file_size": settings.max_upload_mb * 1_000_000,

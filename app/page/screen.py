@@ -82,8 +82,9 @@ class Screen:
         """
         for index, result in self._results.items():
             if index not in self._pictures:
+                colour, first = self.lanes[index].colour, not self._pictures
                 self._pictures[index] = lane_pictures(
-                    self.media, result, self.truth, self.lanes[index].colour
+                    self.media, result, self.truth, colour, frames=first
                 )
                 yield f"picture{index}"
 

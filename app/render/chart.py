@@ -13,7 +13,7 @@ from typing import Any
 
 Spec = dict[str, Any]
 
-SCHEMA = "https://vega.github.io/schema/vega-lite/v6.4.1.json"
+SCHEMA = "https://vega.github.io/schema/vega-lite/v5.json"  # what Gradio draws
 # On the page, text has the colour of the page's text, in the light and the dark theme.
 INK = "currentColor"
 FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Noto Sans', sans-serif"

@@ -37,7 +37,7 @@ def overlay(
         return picture
     cells = canvas.pixels(trace.layout.box[tokens])  # (n, 4)
     owner = _raster(cells, tokens, (canvas.height, canvas.width))  # (H, W) token, −1 = none
-    groups = _merged_survivors(now)  # (N,)
+    groups = merged_survivors(now)  # (N,)
     pixels = _fill(picture, canvas, owner, now.fate, _tints(now.survivor, colours))
     _outline(pixels, canvas.unit, owner, now, colours, groups)
     marked = Image.fromarray(pixels)
@@ -68,7 +68,7 @@ def legend(trace: TokenTrace) -> str:
     for tag, members in trace.tags.items():
         shape = SHAPES[tag_shape(tag, list(trace.tags))]
         parts.append(f"{shape} {format_tag(tag)} {int(members.sum()):,}")
-    if _merged_survivors(trace)[trace.layout.placed].any() and not trace.tags:
+    if merged_survivors(trace)[trace.layout.placed].any() and not trace.tags:
         parts.append(f"{SHAPES['dot']} survivor with merged tokens")
     return " · ".join([*parts, *badges(trace)])
 
@@ -99,7 +99,7 @@ def _raster(cells: np.ndarray, tokens: np.ndarray, shape: tuple[int, int]) -> np
     return owner
 
 
-def _merged_survivors(trace: TokenTrace) -> np.ndarray:
+def merged_survivors(trace: TokenTrace) -> np.ndarray:
     """(N,) bool: survivors into which other tokens were merged."""
     survivor = trace.survivor[trace.fate == Fate.MERGED]
     groups = np.zeros(len(trace), dtype=bool)

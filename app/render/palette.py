@@ -40,6 +40,19 @@ SURVIVOR_COLOURS = np.array(
     ],
     dtype=np.uint8,
 )
+# Of scores, from the lowest to the highest rank: ten steps of cividis, as bright in grey.
+SCORE_COLOURS = (
+    (0x00, 0x22, 0x4E),
+    (0x12, 0x35, 0x70),
+    (0x3B, 0x49, 0x6C),
+    (0x57, 0x5D, 0x6D),
+    (0x70, 0x71, 0x73),
+    (0x8A, 0x86, 0x78),
+    (0xA5, 0x9C, 0x74),
+    (0xC3, 0xB3, 0x69),
+    (0xE1, 0xCC, 0x55),
+    (0xFE, 0xE8, 0x38),
+)
 
 _colour_cache: WeakKeyDictionary[TokenTrace, np.ndarray] = WeakKeyDictionary()
 _cut_cache: WeakKeyDictionary[TokenTrace, dict[int, TokenTrace]] = WeakKeyDictionary()

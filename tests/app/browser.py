@@ -87,3 +87,12 @@ def compare(page, question: str | None = None) -> None:
         page.locator("#question textarea").fill(question)
     page.locator("#compare").click()
     page.locator("#figures table").wait_for()
+
+
+def wait_for_overlays(page, count: int) -> None:
+    """Wait until that many frames of the chosen view are drawn and visible."""
+    page.wait_for_function(
+        "(count) => [...document.querySelectorAll('#lanes figure[data-drawn] canvas')].filter("
+        "(one) => one.offsetParent && one.width > 100).length === count",
+        arg=count,
+    )

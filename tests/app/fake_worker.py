@@ -103,7 +103,7 @@ class FakeWorker:
             method.label,
             _clip_trace(method.name, len(job.media.frames))
             if job.media.kind == "video"
-            else _trace(method.name, frame),
+            else trace_of(method.name, frame),
             self.answer(method.name),
             asked_ratio=getattr(method, "retention_ratio", None),
             boxes=box,
@@ -116,7 +116,7 @@ def _clip_trace(name: str, frames: int) -> TokenTrace:
     return factory.flash_trace(frames) if name == "flashvid" else factory.video_trace(frames)
 
 
-def _trace(name: str, frame: np.ndarray) -> TokenTrace:
+def trace_of(name: str, frame: np.ndarray) -> TokenTrace:
     makers = {
         "visionzip": lambda: factory.visionzip_trace(frame),
         "nuwa": lambda: factory.nuwa_trace(frame),

@@ -27,9 +27,8 @@ def test_a_clip_gives_a_strip_per_lane_a_timeline_and_a_tree(clip):
     assert set(last) == set(page.outputs())
     for lane in range(4):
         shown = last[page.board.parts[f"picture{lane}"]]
-        assert shown.count("data:image/jpeg;base64,") == 8 + 8 + 1, "tokens, frames, boxes"
-        assert "<b>0.00 s</b>" in shown and "on the last frame, at 0.92 s" in shown
-    assert "4 of 64" in last[page.board.parts["picture1"]]
+        assert shown.count("data:image/jpeg;base64,") == 8 * (lane == 0), "each frame is sent once"
+        assert shown.count("<li>") == 8, "a place for each frame"
     inspector = page.board.inspector
     assert last[inspector.part].visible and last[page.board.over_time].visible
     assert last[inspector.lane].value == 1, "vanilla has no trees"
