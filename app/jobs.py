@@ -17,13 +17,14 @@ from models.grounding import FORMATS
 from models.uploads.media import Media
 from models.weights import is_downloaded
 from pruning.base import CompressionMethod
+from pruning.errors import ExplainedError
 from pruning.methods import METHODS, create, is_composed
 
 LANES = {"image": ("visionzip", "nuwa", "pooling"), "video": ("flashvid", "fastvid", "ttm")}
 NOUNS = {"image": "picture", "video": "clip"}
 
 
-class RequestError(ValueError):
+class RequestError(ExplainedError):
     """A request that cannot run: what came, and what is accepted."""
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 
 from models.embedded.world import scope
 from models.embedded.world.scope import Scope
+from pruning.errors import ExplainedError
 
 RANDOM = "@random"  # suffix of a name: the same shape with random weights
 
@@ -199,20 +200,20 @@ def register(card: ModelCard) -> ModelCard:
 def find(name: str) -> ModelCard:
     """The card of a name or a repository; the suffix `RANDOM` asks for random weights.
 
-    Raises `ValueError` for an unknown name.
+    Raises `ExplainedError` for an unknown name.
     """
     plain = str(name).removesuffix(RANDOM)
     for card in (*CATALOG, *ADOPTED.values()):
         if plain in (card.name, card.source):
             return card if name == plain else without_weights(card)
     names = ", ".join(card.name for card in CATALOG)
-    raise ValueError(f"There is no model {name!r}; choose from {names}.")
+    raise ExplainedError(f"There is no model {name!r}; choose from {names}.")
 
 
 def without_weights(card: ModelCard) -> ModelCard:
     """The card of the same shape with random weights."""
     if not card.revision or card.adopted:
-        raise ValueError(f"{card.title} comes with its weights; choose {card.name} itself.")
+        raise ExplainedError(f"{card.title} comes with its weights; choose {card.name} itself.")
     return replace(
         card, name=f"{card.name}{RANDOM}", title=f"{card.title} (random weights)", random=True
     )

@@ -16,6 +16,7 @@ from models.engine.turns import TURNS
 from models.grounding import FORMATS
 from models.recipes import FAMILIES, Family
 from models.unlisted import adopt, read_config
+from pruning.errors import ExplainedError
 
 log = logging.getLogger(__name__)
 
@@ -28,8 +29,8 @@ READ_ERRORS = OSError, ValueError, KeyError, TypeError, AttributeError, RuntimeE
 def load(name: str, device: str | None = None, dtype: str | None = None) -> Adapter:
     """Loads a model by name: by default on a GPU, in the format that `best_dtype` names.
 
-    Downloads nothing. Raises `ValueError` with one sentence if weights are missing or damaged, or
-    if the model does not fit in free memory.
+    Downloads nothing. Raises `ExplainedError` if weights are missing or damaged, or if the model
+    does not fit in free memory.
     """
     return load_card(adopt(name), device, dtype)
 
@@ -57,12 +58,12 @@ def load_card(card: ModelCard, device: str | None = None, dtype: str | None = No
 def check(
     card: ModelCard, device: str | None = None, dtype: str | None = None
 ) -> tuple[str, str, Family, Path | None]:
-    """Resolves device, dtype, family and folder. Raises `ValueError` if loading would fail."""
+    """Resolves device, dtype, family and folder. Raises `ExplainedError` if loading would fail."""
     device = device or devices.best_device()
     _check_device(device)
     dtype = dtype or devices.best_dtype(device)
     if dtype not in memory.UNITS:
-        raise ValueError(f"The dtype is {dtype!r}; choose one of {', '.join(memory.UNITS)}.")
+        raise ExplainedError(f"The dtype is {dtype!r}; choose one of {', '.join(memory.UNITS)}.")
     family = FAMILIES[card.family](card)
     folder = None if card.random else weights.find_folder(card)
     if folder is not None:
@@ -74,7 +75,7 @@ def check(
 def describe(card: ModelCard, device: str | None = None, dtype: str | None = None) -> Iterator[str]:
     """What will run where, in one line; and why not on CUDA, if a driver is here.
 
-    Raises `ValueError` if loading would fail.
+    Raises `ExplainedError` if loading would fail.
     """
     device, dtype, *_ = check(card, device, dtype)
     if device == "cpu" and (reason := devices.why_no_cuda()):
@@ -89,7 +90,7 @@ def _check_device(device: str) -> None:
     try:
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError):  # an unknown name, or a device that is not available
-        raise ValueError(
+        raise ExplainedError(
             f"There is no device {device!r} here; leave TOKENSCOPE_DEVICE empty, or set it to cpu."
         ) from None
 
@@ -123,7 +124,7 @@ def read_checkpoint(card: ModelCard, folder: Path, family: Family, dtype: str) -
     except READ_ERRORS as error:
         log.exception("%s cannot be read", card.name)
         reason, *_ = f"{error}".strip().replace(f"{folder}", card.source).splitlines() or ["empty"]
-        raise ValueError(
+        raise ExplainedError(
             f"{card.title} cannot be read ({reason[:120]}); {weights.repair_advice(card)}."
         ) from None
     model.name_or_path = f"{folder}"  # a record takes the commit from this path

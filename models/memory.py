@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from models.catalog import ModelCard
 from models.engine.turns import TURNS
+from pruning.errors import ExplainedError
 
 if TYPE_CHECKING:
     from models.engine.base import Adapter
@@ -94,7 +95,7 @@ def free(device: str) -> int | None:
 
 
 def check(card: ModelCard, config: Any, device: str, dtype: str) -> None:
-    """Raises `ValueError` if a model and one question in text do not fit on a device.
+    """Raises `ExplainedError` if a model and one question in text do not fit on a device.
 
     What an upload needs is checked when it comes: see `check_request`.
     """
@@ -102,19 +103,19 @@ def check(card: ModelCard, config: Any, device: str, dtype: str) -> None:
     if available is None or required.total <= available:
         return
     smaller = " or set TOKENSCOPE_DTYPE=bfloat16" if dtype == "float32" else ""
-    raise ValueError(
+    raise ExplainedError(
         f"{card.title} needs {required} in {dtype}, but {_format_gib(available)} is free on "
         f"{device}; choose a smaller model{smaller}."
     )
 
 
 def check_clip(card: ModelCard, adapter: Adapter, frames: int, lanes: int) -> None:
-    """Raises `ValueError` if a clip does not fit on the device beside its loaded model."""
+    """Raises `ExplainedError` if a clip does not fit on the device beside its loaded model."""
     unit, available = adapter.model.dtype.itemsize, free(str(adapter.device))
     tokens = card.tokens * frames // card.frames
     required = unit * sum(count_numbers(adapter.model.config, tokens, lanes))
     if available is not None and required > available:
-        raise ValueError(
+        raise ExplainedError(
             f"{frames} frames need {_format_gib(required)} besides {card.title} itself, but "
             f"{_format_gib(available)} is free on {adapter.device}; choose fewer frames or fewer "
             f"methods."

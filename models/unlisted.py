@@ -16,6 +16,7 @@ from typing import Any
 from models.catalog import ModelCard, find, register
 from models.checkpoints.layers import check_layers
 from models.weights import find_in_cache
+from pruning.errors import ExplainedError
 
 REPOSITORY = re.compile(r"[\w.-]+/[\w.-]+")
 BOTH = frozenset({"image", "video"})
@@ -37,7 +38,7 @@ class Traits:
 def adopt(name: str) -> ModelCard:
     """The card of a listed name, of a folder or of a repository whose files are here.
 
-    Raises `ValueError` with one sentence for an unknown name, another family or a missing file.
+    Raises `ExplainedError` with one sentence for an unknown name, another family or a missing file.
     """
     try:
         return find(name)
@@ -45,7 +46,7 @@ def adopt(name: str) -> ModelCard:
         unknown = error
     card = bare_card(name)
     if card is None:
-        raise ValueError(
+        raise ExplainedError(
             f"{unknown} A folder with a config.json, or org/name, is one too."
         ) from None
     folder = find_in_cache(card) if card.revision else Path(card.source)
@@ -90,17 +91,17 @@ def complete(card: ModelCard, path: Path) -> ModelCard:
 
 
 def traits_of(title: str, path: Path) -> Traits:
-    """The traits of the architecture in config.json. Raises `ValueError` for another one."""
+    """The traits of the architecture in config.json. Raises `ExplainedError` for another one."""
     from models.checkpoints.llava_next import read_json
 
     try:
         names = read_json(path).get("architectures") or ["no architecture"]
     except (ValueError, AttributeError):
-        raise ValueError(f"{path.name} of {title} is damaged: wanted a JSON object.") from None
+        raise ExplainedError(f"{path.name} of {title} is damaged: wanted a JSON object.") from None
     if names[0] not in ARCHITECTURES:
         with suppress(OSError, KeyError):  # an architecture of which transformers knows nothing
             check_layers(title, read_config("", path.parent))
-        raise ValueError(f"{title} is a {names[0]}; known are {', '.join(ARCHITECTURES)}.")
+        raise ExplainedError(f"{title} is a {names[0]}; known are {', '.join(ARCHITECTURES)}.")
     return ARCHITECTURES[names[0]]
 
 

@@ -11,6 +11,7 @@ import json
 from pathlib import Path
 
 from models.catalog import ModelCard
+from pruning.errors import ExplainedError
 
 ROOT = Path(__file__).parents[1]
 INDEX = "model.safetensors.index.json"
@@ -38,13 +39,13 @@ def is_downloaded(card: ModelCard) -> bool:
 
 
 def find_folder(card: ModelCard) -> Path:
-    """The folder of a model's files. Raises `ValueError` with the command to fetch them."""
+    """The folder of a model's files. Raises `ExplainedError` with the command to fetch them."""
     if not card.revision:
         return _find_local(card)
     folder = find_in_cache(card)
     names = (*settings_files(card), *shards(folder))
     if missing := [name for name in names if not (folder / name).is_file()]:
-        raise ValueError(
+        raise ExplainedError(
             f"{card.title} is only partly here, without {missing[0]}; "
             f"fetch the rest with `{fetch_command(card)}`."
         )
@@ -87,7 +88,7 @@ def identify(card: ModelCard) -> str:
 
 
 def check_files(card: ModelCard, folder: Path, architecture: str) -> None:
-    """Raises `ValueError` for a damaged file, or a config of another model class."""
+    """Raises `ExplainedError` for a damaged file, or a config of another model class."""
     from safetensors import SafetensorError, safe_open
 
     advice, contents = repair_advice(card), {}
@@ -95,17 +96,19 @@ def check_files(card: ModelCard, folder: Path, architecture: str) -> None:
         try:
             contents[path.name] = json.loads(path.read_text()) if path.is_file() else {}
         except ValueError:
-            raise ValueError(f"{path.name} of {card.title} is damaged; {advice}.") from None
+            raise ExplainedError(f"{path.name} of {card.title} is damaged; {advice}.") from None
     config = contents["config.json"]
     classes = (config.get("architectures") if isinstance(config, dict) else None) or ["none"]
     if classes != [architecture]:
-        raise ValueError(f"{card.title} is a {classes[0]}, wanted a {architecture}; {advice}.")
+        raise ExplainedError(f"{card.title} is a {classes[0]}, wanted a {architecture}; {advice}.")
     for name in shards(folder):
         try:
             with safe_open(folder / name, framework="numpy"):  # reads the header, checks the size
                 pass
         except (SafetensorError, OSError) as error:
-            raise ValueError(f"{name} of {card.title} is damaged ({error}); {advice}.") from None
+            raise ExplainedError(
+                f"{name} of {card.title} is damaged ({error}); {advice}."
+            ) from None
 
 
 def _find_local(card: ModelCard) -> Path:
@@ -116,12 +119,12 @@ def _find_local(card: ModelCard) -> Path:
             advice = "check them out, or see models/embedded"
         else:
             advice = f"wanted {missing[0]} there"
-        raise ValueError(f"{card.title} has no weights in {card.source}; {advice}.")
+        raise ExplainedError(f"{card.title} has no weights in {card.source}; {advice}.")
     return folder
 
 
 def find_in_cache(card: ModelCard) -> Path:
-    """The snapshot of a repository, which may be incomplete. Raises `ValueError` without one."""
+    """The snapshot of a repository, maybe an incomplete one. Raises `ExplainedError` without."""
     from huggingface_hub import constants, try_to_load_from_cache
     from huggingface_hub.file_download import repo_folder_name
 
@@ -132,7 +135,7 @@ def find_in_cache(card: ModelCard) -> Path:
     others = any((Path(constants.HF_HUB_CACHE) / name / "snapshots").glob("*/config.json"))
     state = f"here at another revision than {card.revision}" if others else "not on this machine"
     first = consent(card) if card.gated else ""
-    raise ValueError(f"{card.title} is {state}; fetch it with `{fetch_command(card)}`{first}.")
+    raise ExplainedError(f"{card.title} is {state}; fetch it with `{fetch_command(card)}`{first}.")
 
 
 def consent(card: ModelCard) -> str:

@@ -18,6 +18,7 @@ from enum import Enum
 from typing import Any, ClassVar
 
 from pruning.budget import Budget, Target, before_llm
+from pruning.errors import ExplainedError
 from pruning.ops.grid import grid_of, smaller
 from pruning.token_map import TokenMap
 from pruning.tokens import LayerView, TokenLayout, VisualTokens
@@ -100,11 +101,11 @@ class CompressionMethod:
             label = f"{self.title}: {knob_field.name}"
             if choices and value not in choices:
                 accepted = ", ".join(map(str, choices))
-                raise ValueError(f"{label} is {value!r}, wanted one of {accepted}")
+                raise ExplainedError(f"{label} is {value!r}, wanted one of {accepted}")
             kind = (int,) if isinstance(knob_field.default, int) else (int, float)
             if low is not None and not (isinstance(value, kind) and low <= value <= high):
                 number = "a number" if float in kind else "a whole number"
-                raise ValueError(f"{label} is {value!r}, wanted {number} from {low} to {high}")
+                raise ExplainedError(f"{label} is {value!r}, wanted {number} from {low} to {high}")
 
     @property
     def label(self) -> str:

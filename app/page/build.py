@@ -106,6 +106,9 @@ def launch(demo: Blocks, settings: Settings, **options: Any) -> Any:
             "run_history": False,
             "show_error": bool(settings.debug),
             "pwa": False,
+            # Without Gradio's check that the page answers within three seconds: a busy machine may
+            # be slower, and Gradio would refuse to start.
+            "_frontend": False,
         }
         | options
     )

@@ -28,6 +28,7 @@ from app.request import Request
 from app.settings import Settings
 from app.worker.events import Event, Queued
 from app.worker.protocol import AdmittingWorker, Job, Run, new_number
+from pruning.errors import ExplainedError
 
 SECONDS_BETWEEN_UPDATES = 0.05
 log = logging.getLogger(__name__)
@@ -177,10 +178,10 @@ def read_as(
 
 
 def describe_error(error: Exception, number: str) -> str:
-    """A `ValueError` in its own sentence; any other error is logged under the job's number."""
+    """An `ExplainedError` in its own sentence; any other error is logged under the job's number."""
     if isinstance(error, gr.Error):  # from ZeroGPU: quotas, and errors of the forked process
         return str(error.message)
-    if isinstance(error, ValueError):
+    if isinstance(error, ExplainedError):
         return str(error)
     log.error("comparison failed", exc_info=error, extra={"job": number})
     return f"The comparison stopped on an internal error. The log has the rest under {number}."

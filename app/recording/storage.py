@@ -20,6 +20,7 @@ from PIL import Image
 from app.recording.lane_format import check, load_lane, pack, pack_lane, unpack
 from models.engine.record import Comparison, Truth
 from models.uploads.media import Media
+from pruning.errors import ExplainedError
 
 FORMAT, VERSION = "tokenscope-recording", 2
 MOST_BYTES = 512 * 2**20  # of arrays, and of frames, unpacked
@@ -27,7 +28,7 @@ MOST_PIXELS = 50_000_000  # of one frame
 MOST_FRAMES = 512
 
 
-class RecordingError(ValueError):
+class RecordingError(ExplainedError):
     """The folder is not a readable recording; the message is one sentence."""
 
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from app.worker.events import Event
+from pruning.errors import ExplainedError
 
 POLL_SECONDS = 0.1  # between two checks for cancellation while no event comes
 
@@ -56,14 +57,14 @@ class EventStream:
         return self._ends >= self.producers
 
     def __iter__(self) -> Iterator[Event]:
-        """The events until the end. Raises `ValueError` with the reason that `failing` returns."""
+        """The events until the end. Raises `ExplainedError` with the reason of `failing`."""
         running = self.producers
         while not self.cancelled.is_set():
             try:
                 event = self._events.get(timeout=POLL_SECONDS)
             except queue.Empty:
                 if reason := self.failing():
-                    raise ValueError(reason) from None
+                    raise ExplainedError(reason) from None
                 continue
             if isinstance(event, _End):
                 if event.error is not None:

@@ -15,6 +15,7 @@ from app.settings import Settings
 from app.worker.event_stream import POLL_SECONDS
 from app.worker.events import Event, Queued
 from app.worker.protocol import Health, Job, Run, Worker
+from pruning.errors import ExplainedError
 
 MEASURED = 16  # last jobs from which the wait is estimated
 
@@ -140,7 +141,7 @@ class QueuedWorker:
         return ahead * sum(took) / len(took) / self.at_once if took else None
 
 
-class RefusedError(ValueError):
+class RefusedError(ExplainedError):
     """The queue refuses a job; the message suggests when to try again."""
 
 

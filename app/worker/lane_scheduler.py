@@ -16,6 +16,7 @@ from app.worker.events import Event, LaneDone, LaneFailed, PhaseDone, TextDelta
 from app.worker.protocol import Job
 from models.engine.record import PHASES, LaneFailure, LaneResult, Phase
 from models.engine.turns import TURNS
+from pruning.errors import ExplainedError
 
 log = logging.getLogger(__name__)
 
@@ -83,7 +84,7 @@ class Watch:
         return step
 
 
-class OverTimeError(ValueError):
+class OverTimeError(ExplainedError):
     """A phase or comparison took longer than its limit."""
 
     def __init__(self, what: str, seconds: float) -> None:
@@ -108,7 +109,7 @@ def _step(watch: Watch, index: int, job: Job) -> Event:
         step = watch.next()
     except Exception as error:
         method = job.methods[index]
-        if not isinstance(error, ValueError):
+        if not isinstance(error, ExplainedError):
             log.exception("lane failed", extra={"job": job.number, "method": method.name})
         return LaneFailed(
             index, LaneFailure(method.name, method.label, describe_failure(error, job.number))
@@ -119,8 +120,8 @@ def _step(watch: Watch, index: int, job: Job) -> Event:
 
 
 def describe_failure(error: Exception, number: str) -> str:
-    """The sentence in the lane's column: our own messages in full, other errors by type."""
-    if isinstance(error, ValueError):
+    """The sentence in the lane's column: an `ExplainedError` in full, other errors by type."""
+    if isinstance(error, ExplainedError):
         return str(error)
     if isinstance(error, MemoryError) or "memory" in str(error).lower():
         return "The device ran out of memory. Ask for fewer tokens or a smaller model."

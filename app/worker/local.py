@@ -31,6 +31,7 @@ from models.engine.record import Comparison, LaneFailure, LaneResult
 from models.loading import load
 from models.uploads.media import Media, drawn
 from pruning.base import CompressionMethod
+from pruning.errors import ExplainedError
 from pruning.methods import METHODS
 
 log = logging.getLogger(__name__)
@@ -90,7 +91,7 @@ class LocalWorker:
                 self._allow(2 * self.limits.phase_seconds)
                 stream.put(event)
         except Exception as error:
-            if not isinstance(error, ValueError):
+            if not isinstance(error, ExplainedError):
                 log.exception("job failed", extra={"job": job.number})
             stream.end(error.with_traceback(None))  # its frames keep the model alive
         else:
@@ -156,18 +157,18 @@ class LocalWorker:
             yield ComparisonDone(self._comparison(adapter, job, finished))
 
     def _loaded(self, job: Job) -> Adapter:
-        """The model of a job. Raises `ValueError` with a sentence when it cannot be loaded."""
+        """The model of a job. Raises `ExplainedError` with a sentence when it cannot be loaded."""
         try:
             adapter = self.model(job.model)
             if job.media.kind == "video":
                 count = len(job.media.frames), len(job.methods)
                 memory.check_clip(find(job.model), adapter, *count)
             return adapter
-        except ValueError:
+        except ExplainedError:
             raise
         except Exception as error:
             log.exception("model not loaded", extra={"job": job.number, "model": job.model})
-            raise ValueError(
+            raise ExplainedError(
                 f"The model {job.model} could not be loaded ({type(error).__name__}). "
                 f"Choose another one; the log has the rest under {job.number}."
             ) from None

@@ -55,8 +55,8 @@ class Worker(Protocol):
 
     The last event of a job that was not cancelled is `ComparisonDone`. A worker with a queue sends
     `Queued` events first, one for each change of position. To cancel a job, set `cancelled` or
-    close the iterator: the device is free within one step. `run` raises `ValueError` with a
-    sentence for the visitor when a job cannot run or finish.
+    close the iterator: the device is free within one step. `run` raises `ExplainedError` when a job
+    cannot run or finish.
     """
 
     def run(self, job: Job, cancelled: threading.Event | None = None) -> Iterator[Event]: ...
@@ -84,5 +84,5 @@ class AdmittingWorker(Worker, Protocol):
             number: Number of the future job.
 
         Raises:
-            ValueError: The queue, or the visitor's share of it, is full.
+            ExplainedError: The queue, or the visitor's share of it, is full.
         """

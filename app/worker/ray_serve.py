@@ -14,6 +14,8 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
+from pruning.errors import ExplainedError
+
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # read when ray is imported
 os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")  # a replica's log is JSON too
 os.environ.setdefault("RAY_worker_niceness", "0")  # default 15; lanes are timed
@@ -140,10 +142,10 @@ def _listen(events: Iterator[Event | Exception], stream: EventStream) -> None:
 def readable_error(error: Exception) -> Exception:
     """Ray's own errors as a sentence for the visitor; other errors unchanged."""
     if isinstance(error, BackPressureError):
-        return ValueError(FULL)
+        return ExplainedError(FULL)
     if isinstance(error, GONE):
         log.warning("replica lost", extra={"error": type(error).__name__})
-        return ValueError(LOST)
+        return ExplainedError(LOST)
     return error
 
 
@@ -159,10 +161,10 @@ def start(settings: Settings) -> Worker:
 def connect(address: str) -> None:
     """Join the cluster that this machine is a node of, or start one without a dashboard.
 
-    Joining sends the code along. Raises `ValueError` for an address of Ray Client.
+    Joining sends the code along. Raises `ExplainedError` for an address of Ray Client.
     """
     if address.startswith("ray://"):
-        raise ValueError(
+        raise ExplainedError(
             f"RAY_ADDRESS is {address}, but answers cannot stream through Ray Client. Make this "
             "machine a node with `ray start --address=HEAD:6379 --num-cpus=0`, where HEAD is the "
             "cluster's head, and set RAY_ADDRESS=auto."

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from app.worker.events import ComparisonDone, Event
 from models.uploads.media import Media
+from pruning.errors import ExplainedError
 
 
 def without_frames(media: Media) -> Media:
@@ -25,10 +26,10 @@ def with_media(event: Event, media: Media) -> Event:
 
 
 def portable_error(error: Exception) -> Exception:
-    """An error to send as the last event: the message of a `ValueError`, else the type only.
+    """An error to send as the last event: that of an `ExplainedError`, else the type only.
 
     Other messages may quote a question, and a platform logs in full what its process raises.
     """
-    if isinstance(error, ValueError):
-        return ValueError(str(error))
+    if isinstance(error, ExplainedError):
+        return ExplainedError(str(error))
     return RuntimeError(type(error).__name__)

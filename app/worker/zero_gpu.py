@@ -21,6 +21,7 @@ from app.worker.events import Event
 from app.worker.local import LocalWorker
 from app.worker.protocol import Health, Job
 from app.worker.serialization import detach_media, portable_error, with_media
+from pruning.errors import ExplainedError
 
 log = logging.getLogger(__name__)
 
@@ -72,7 +73,7 @@ class ZeroGPUWorker:
             for event in self.local.steps(job, threading.Event()):
                 yield detach_media(event, job.media)
         except Exception as error:
-            if not isinstance(error, ValueError):
+            if not isinstance(error, ExplainedError):
                 log.exception("job failed", extra={"job": job.number})
             yield portable_error(error)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pruning.errors import UnsupportedError
+from pruning.errors import ExplainedError, UnsupportedError
 
 MAX_QUESTION = 2_000
 NOUNS = {"image": "a picture", "video": "a clip"}
@@ -19,14 +19,14 @@ def check_kind(title: str, role: str, able: frozenset[str], kind: str) -> None:
 
 
 def check_question(question: str) -> str:
-    """The question without surrounding space. Raises `ValueError` if it cannot be used."""
+    """The question without surrounding space. Raises `ExplainedError` if it cannot be used."""
     question = question.strip()
     if not question:
-        raise ValueError("The question is empty; ask something about the upload.")
+        raise ExplainedError("The question is empty; ask something about the upload.")
     if any("\ud800" <= letter <= "\udfff" for letter in question):
-        raise ValueError("The question contains bytes that are not text; send UTF-8.")
+        raise ExplainedError("The question contains bytes that are not text; send UTF-8.")
     if len(question) > MAX_QUESTION:
-        raise ValueError(
+        raise ExplainedError(
             f"The question has {len(question):,} characters; the limit is {MAX_QUESTION:,}: "
             "shorten it."
         )

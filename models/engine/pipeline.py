@@ -15,6 +15,7 @@ from models.engine.resizing import resized
 from models.engine.timeline import Stopwatch
 from models.uploads.media import Media
 from pruning.base import CompressionMethod, Seam
+from pruning.errors import ExplainedError
 from pruning.step import TraceStep
 from pruning.token_map import TokenMap
 from pruning.tokens import VisualTokens
@@ -42,7 +43,7 @@ def run_lane(
     the finished lane, outside of its clock.
     """
     if max_new_tokens < 1 or temperature < 0:
-        raise ValueError(
+        raise ExplainedError(
             f"Got {max_new_tokens} new tokens at temperature {temperature}; "
             "wanted at least 1 token and a temperature of at least 0."
         )

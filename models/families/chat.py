@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
-from pruning.errors import UnsupportedError
+from pruning.errors import ExplainedError, UnsupportedError
 
 
 def load_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
@@ -32,7 +32,7 @@ def tokenize_turn(
     """Ids before and after the placeholder `marker`, for an upload of `kind`."""
     check_special_tokens(tokenizer, question)
     if tokenizer.chat_template is None:
-        raise ValueError(
+        raise ExplainedError(
             "The checkpoint has no chat template; add one to tokenizer_config.json, "
             "chat_template.jinja or chat_template.json."
         )
@@ -44,7 +44,7 @@ def tokenize_turn(
     ids = torch.tensor(tokenizer(text, add_special_tokens=not starts).input_ids)
     places = (ids == marker).nonzero().flatten().tolist()
     if len(places) != 1:
-        raise ValueError(
+        raise ExplainedError(
             f"The chat template gives {len(places)} placeholders for one {kind}, wanted 1 token "
             f"with id {marker}: template, tokenizer and config.json are from different checkpoints."
         )

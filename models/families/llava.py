@@ -13,6 +13,7 @@ from models.families.encoders import ClipEncoder
 from models.families.llava_base import LlavaBase
 from models.uploads.media import Media
 from pruning.base import Needs
+from pruning.errors import ExplainedError
 from pruning.tokens import TokenLayout
 
 MAX_SIDE = 4096  # pixels of a picture before padding: the padded square must fit in memory
@@ -28,7 +29,7 @@ class LlavaAdapter(LlavaBase):
         layer = self.model.config.vision_feature_layer
         strategy = self.model.config.vision_feature_select_strategy
         if strategy != "default" or not isinstance(layer, int):
-            raise ValueError(
+            raise ExplainedError(
                 f"The config of this LLaVA selects {strategy!r} features of layer {layer}; "
                 "accepted are 'default' features (without [CLS]) of one layer."
             )

@@ -23,6 +23,7 @@ from models.families.llava_base import LlavaBase
 from models.grounding import FORMATS, WHOLE, Format
 from models.uploads.media import Media
 from pruning.base import Needs
+from pruning.errors import ExplainedError
 from pruning.tokens import TokenLayout
 
 
@@ -42,7 +43,7 @@ class LlavaOnevisionAdapter(LlavaBase):
         layer = self.model.config.vision_feature_layer
         strategy = self.model.config.vision_feature_select_strategy
         if strategy != "full" or not isinstance(layer, int):
-            raise ValueError(
+            raise ExplainedError(
                 f"The config of this LLaVA-OneVision selects {strategy!r} features of layer "
                 f"{layer}; accepted are 'full' features of one layer."
             )

@@ -16,6 +16,7 @@ from models.families.qwen_base import QwenBase
 from models.families.qwen_encoder import QwenEncoder
 from models.grounding import FORMATS, Format
 from models.uploads.media import Media
+from pruning.errors import ExplainedError
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -65,7 +66,7 @@ class Qwen25VLAdapter(QwenBase):
     def __post_init__(self) -> None:
         config = self.model.config.vision_config
         if config.depth - 1 not in config.fullatt_block_indexes:
-            raise ValueError(
+            raise ExplainedError(
                 f"The last of this Qwen2.5-VL's {config.depth} encoder blocks has window "
                 f"attention; it must be one of those with full attention, "
                 f"{config.fullatt_block_indexes}."

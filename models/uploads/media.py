@@ -9,6 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
+from pruning.errors import ExplainedError
+
 MAX_NAME = 80  # characters of a file name in an error message
 
 
@@ -25,7 +27,7 @@ class Limits:
 LIMITS = Limits()
 
 
-class MediaError(ValueError):
+class MediaError(ExplainedError):
     """The file cannot be used; the message is one sentence for the visitor."""
 
 

@@ -7,6 +7,7 @@ from dataclasses import fields
 from typing import Any
 
 from pruning.base import CompressionMethod, PositionStrategy
+from pruning.errors import ExplainedError
 from pruning.methods.cdpruner import CDPruner
 from pruning.methods.composed import PLACES, Composed
 from pruning.methods.dart import DART
@@ -114,7 +115,7 @@ def parts_of(name: str, family: str = "") -> dict[str, Any]:
         knob, value = part_of(word.strip(), family)
         if knob in knobs:
             kind = f"{PLACES[knob]} parts" if knob in PLACES else "position strategies"
-            raise ValueError(f"Two {kind} came in {_quoted(name)}, wanted one.")
+            raise ExplainedError(f"Two {kind} came in {_quoted(name)}, wanted one.")
         knobs[knob] = value
     return knobs
 
@@ -126,7 +127,7 @@ def part_of(word: str, family: str) -> tuple[str, Any]:
         return "numbering", word
     method, _, place = word.rpartition(".")
     if place not in PLACES:
-        raise ValueError(
+        raise ExplainedError(
             f"Unknown part {_quoted(word)}. Wanted a method's, such as nuwa.before or fastv.inner, "
             f"or positions: {', '.join(strategies)}."
         )
@@ -137,7 +138,7 @@ def part_of(word: str, family: str) -> tuple[str, Any]:
 
 def one_of(names: Collection[str], name: str, kind: str) -> str:
     if name not in names:
-        raise ValueError(f"Unknown {kind} {_quoted(name)}. Choose one of {', '.join(names)}.")
+        raise ExplainedError(f"Unknown {kind} {_quoted(name)}. Choose one of {', '.join(names)}.")
     return name
 
 

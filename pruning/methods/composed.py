@@ -7,12 +7,12 @@ from typing import Any
 
 from pruning.base import CompressionMethod, Needs, Positions, Seam, knob
 from pruning.budget import Budget, BudgetError, Target, before_llm, staged
+from pruning.errors import ExplainedError
 from pruning.methods.vanilla import Vanilla
 from pruning.token_map import TokenMap
 from pruning.tokens import LayerView, VisualTokens
 
-NOTHING = Vanilla()
-PLACES = {"before": "before-LLM", "inner": "inner-LLM"}  # where a part acts
+NOTHING, PLACES = Vanilla(), {"before": "before-LLM", "inner": "inner-LLM"}  # where a part acts
 
 
 @dataclass(frozen=True)
@@ -40,10 +40,10 @@ class Composed(CompressionMethod):
     def __post_init__(self) -> None:
         super().__post_init__()
         if not self.parts:
-            raise ValueError("A composed method wants a before-LLM or an inner-LLM part.")
+            raise ExplainedError("A composed method wants a before-LLM or an inner-LLM part.")
         for place, method in self.parts.items():
             if not method.acts(place):
-                raise ValueError(f"{method.title} has no {PLACES[place]} part.")
+                raise ExplainedError(f"{method.title} has no {PLACES[place]} part.")
 
     @property
     def parts(self) -> dict[str, CompressionMethod]:

@@ -37,13 +37,10 @@ def launched():
 
 @contextmanager
 def served(worker, settings=None):
-    """The address of a page on `worker`, for as long as the block lasts.
-
-    `_frontend=False` skips Gradio's check that the server answers within three seconds.
-    """
-    settings, quiet = settings or Settings(), {"quiet": True, "_frontend": False}
+    """The address of a page on `worker`, for as long as the block lasts."""
+    settings = settings or Settings()
     demo = build(worker, settings)
-    _, url, _ = launch(demo, settings, prevent_thread_lock=True, server_port=None, **quiet)
+    _, url, _ = launch(demo, settings, prevent_thread_lock=True, server_port=None, quiet=True)
     try:
         yield url
     finally:

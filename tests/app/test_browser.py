@@ -203,7 +203,7 @@ def test_everything_can_be_reached_by_tab_and_the_theme_switches(chromium, url):
 def test_a_page_goes_on_whose_session_the_server_forgets_at_every_step(chromium):
     worker = FakeWorker()
     demo = build(worker, Settings())
-    _, url, _ = launch(demo, Settings(), prevent_thread_lock=True, quiet=True, _frontend=False)
+    _, url, _ = launch(demo, Settings(), prevent_thread_lock=True, quiet=True)
 
     def forget():
         wait_until(lambda: not demo._queue.event_ids_to_events, PATIENCE)

@@ -106,15 +106,17 @@ def test_markup_in_an_answer_a_reason_and_a_figure_stays_text(picture):
     assert not any("<script" in value or "<img src=x" in value for value in shown)
 
 
-def test_a_failing_worker_gives_one_sentence_and_enables_the_buttons(picture):
+@pytest.mark.parametrize("error", [RuntimeError, ValueError])
+def test_a_failing_worker_gives_one_sentence_and_enables_the_buttons(picture, error, caplog):
     class Broken(FakeWorker):
         def run(self, job, cancelled=None):
-            raise RuntimeError("secret path")
+            raise error("secret path")
             yield
 
     page = handlers(Broken())
     last = list(ask(page, picture))[-1]
-    assert "internal error" in last[page.form.status]
+    (logged,) = [record for record in caplog.records if record.message == "comparison failed"]
+    assert f"internal error. The log has the rest under {logged.job}" in last[page.form.status]
     assert "secret" not in last[page.form.status]
     assert last[page.form.compare].interactive and not page.screens
 

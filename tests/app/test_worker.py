@@ -69,14 +69,15 @@ def test_four_lanes_stream_their_phases_and_text_at_once_and_end_in_one_comparis
 
 
 @checkpoint
-def test_the_worker_lives_on_after_a_method_that_raises(worker, job):
+@pytest.mark.parametrize("error", [RuntimeError, ValueError])
+def test_the_worker_lives_on_after_a_method_that_raises(worker, job, error):
     class Broken(type(job.methods[1])):
         def compress(self, visual, keep):
-            raise RuntimeError("a secret path")
+            raise error("a secret path")
 
     broken = replace(job, methods=(job.methods[0], Broken(retention_ratio=0.5)))
     failure = list(worker.run(broken))[-1].comparison.lanes[1]
-    assert "RuntimeError" in failure.reason and "secret" not in failure.reason
+    assert error.__name__ in failure.reason and "secret" not in failure.reason
     assert isinstance(list(worker.run(job))[-1], ComparisonDone)
 
 
