@@ -22,6 +22,7 @@ from app.commands import (
     models,
     space,
     speed,
+    sweep,
     timing,
 )
 from app.settings import Settings
@@ -31,6 +32,7 @@ COMMANDS = (
     demo,
     fetch,
     compare,
+    sweep,
     models,
     bench,
     cases,

@@ -8,7 +8,7 @@ from typing import Any
 
 from app.example_uploads import truth_of
 from app.reading.pool import read_upload
-from app.request import INPUTS, Request
+from app.request import INPUTS, MOST_RATIOS, Request
 from app.settings import Settings
 from app.worker.protocol import Job
 from models.catalog import CATALOG, ModelCard, find
@@ -32,8 +32,12 @@ def read_job(
     request: Request,
     settings: Settings | None = None,
     cancelled: threading.Event | None = None,
+    ratios: Sequence[float] = (),
 ) -> Job:
-    """Check every field and read the upload, unless `cancelled`. Raises `ValueError`s only."""
+    """Check every field and read the upload, unless `cancelled`. Raises `ExplainedError`s only.
+
+    With `ratios` the job is a sweep: vanilla, then every method at each ratio, one lane at a time.
+    """
     settings = settings or Settings()
     question = check_question(str(request.question or request.locate or ""))
     card = None if request.model == "" else _find_offered(request.model, settings)
@@ -41,6 +45,7 @@ def read_job(
         check_number(name, getattr(request, name), settings)
         for name in ("max_new_tokens", "temperature", "seed", "retention_ratio")
     )
+    swept = check_ratios(ratios, settings) if len(ratios) else ()
     frames = request.num_frames
     if frames is None:
         frames = (card or default_card("video", settings)).frames
@@ -58,9 +63,21 @@ def read_job(
     names = request.methods
     if names is None:
         names = LANES[media.kind][: settings.max_lanes - 1]
-    lanes = _lanes(names, ratio, request.positions, card, settings.max_lanes)
-    truth = None if is_read else truth_of(media, upload, question)
-    return Job(card.name, media, question, lanes, max_new_tokens, temperature, seed, truth)
+    names = _check_methods(names, card, settings.max_lanes + bool(swept))
+    lanes = lanes_at(names, swept or (ratio,), card.family, request.positions)
+    methods = (create("vanilla"), *(method for _, method in lanes))
+    return Job(
+        card.name,
+        media,
+        question,
+        methods,
+        max_new_tokens,
+        temperature,
+        seed,
+        truth=None if is_read else truth_of(media, upload, question),
+        at_once=1 if swept else 0,
+        ratios=swept,
+    )
 
 
 def check_number(name: str, value: Any, settings: Settings) -> Any:
@@ -75,6 +92,17 @@ def check_number(name: str, value: Any, settings: Settings) -> Any:
         return value
     wanted = one.wanted or f"a whole number from {low} to {high}"
     raise RequestError(f"{one.label} is {value}, wanted {wanted}.")
+
+
+def check_ratios(ratios: Any, settings: Settings) -> tuple[float, ...]:
+    """The ratios of a sweep, each once, from the largest to the smallest."""
+    if not isinstance(ratios, (list, tuple)) or not 0 < len(ratios) <= MOST_RATIOS:
+        raise RequestError(
+            f"Ratios are {str(ratios)[:80]}, wanted a list of 1 to {MOST_RATIOS} numbers."
+        )
+    return tuple(
+        sorted({check_number("retention_ratio", one, settings) for one in ratios}, reverse=True)
+    )
 
 
 def offered(settings: Settings) -> list[ModelCard]:
@@ -116,9 +144,8 @@ def _misfit(card: ModelCard, kind: str) -> str:
     return f"{card.title} takes {accepted}, and a {noun} came; choose {choice}."
 
 
-def _lanes(
-    names: Sequence[str], ratio: float, positions: str, card: ModelCard, most: int
-) -> tuple[CompressionMethod, ...]:
+def _check_methods(names: Sequence[str], card: ModelCard, most: int) -> list[str]:
+    """The names of the methods beside vanilla; `most` counts vanilla."""
     if not isinstance(names, (list, tuple)) or not all(isinstance(name, str) for name in names):
         raise RequestError(f"Methods are {str(names)[:80]!r}, wanted a list of names.")
     others = [name for name in names if name != "vanilla"]
@@ -129,7 +156,7 @@ def _lanes(
         if not is_composed(name) and name.partition(":")[0] not in listed:
             fitting = ", ".join(m.name for m in METHODS if m.media & card.media)
             raise RequestError(f"Unknown method {name[:80]!r}. Choose one of {fitting}.")
-    return (create("vanilla"), *(method_of(name, ratio, positions, card.family) for name in others))
+    return others
 
 
 def method_of(

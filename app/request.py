@@ -24,6 +24,8 @@ POSITIONS = (  # (title, value)
     ("RPME: stretched over the full range", "rpme"),
     ("RPME, affine (ours): the full range, every gap stretched alike", "rpme_affine"),
 )
+RATIOS = (1 / 2, 1 / 3, 2 / 9, 1 / 9, 1 / 12, 1 / 18)  # of a sweep
+MOST_RATIOS = 12
 LEAST_TEMPERATURE = 0.01  # with a smaller one, scaled logits overflow
 
 

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from html import escape
 from typing import Any
 
+from app.render.summary import HIT
 from app.render.text import format_percent, word_diff
 from app.worker.events import Event, LaneDone, LaneFailed, LaneStarted, PhaseDone, TextDelta
 
-HIT = 0.5  # least IoU of a right box
 NEXT_PHASE = {"read": "encode", "encode": "compress", "compress": "prefill", "prefill": "decode"}
 PILLS = {"decode": "decoding"}  # text of a phase, if it is not the name
 

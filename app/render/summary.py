@@ -20,8 +20,9 @@ from app.render.text import (
     one_line,
     shorten,
 )
-from models.engine.record import PHASES, Comparison, LaneResult
-from models.grounding import iou, parse_boxes
+from models.engine.record import PHASES, Comparison, LaneResult, Truth
+from models.grounding import iou as box_iou
+from models.grounding import parse_boxes
 from models.uploads.media import Media
 
 
@@ -85,6 +86,7 @@ def media_line(media: Media) -> str:
     return one_line(f"{line} · {media.note}" if media.note else line)
 
 
+HIT = 0.5  # least IoU of a right box
 TABLE = {  # key of a row's texts: heading
     "method": "Method",
     "asked_ratio": "asked",
@@ -161,15 +163,23 @@ def _speedups(comparison: Comparison, lane: LaneResult) -> dict[str, float | Non
 
 def _verdict(comparison: Comparison, lane: LaneResult) -> dict[str, Any]:
     truth = comparison.truth
-    overlap = match = None
-    if truth is not None and truth.box is not None:
-        if len(lane.boxes):
-            overlap = float(iou(np.array(truth.box), lane.boxes[:1])[0])
-        elif any(len(other.boxes) for _, other in finished_lanes(comparison)):
-            overlap = 0.0
+    iou = match = None
+    boxed = any(len(other.boxes) for _, other in finished_lanes(comparison))
+    if truth is not None and truth.box is not None and boxed:
+        iou = overlap(truth, lane)
     if truth is not None and truth.answer and not len(parse_boxes(truth.answer)):
-        match = _normalise(lane.answer) == _normalise(truth.answer)
-    return {"iou": overlap, "exact_match": match}
+        match = same_answer(lane.answer, truth.answer)
+    return {"iou": iou, "exact_match": match}
+
+
+def overlap(truth: Truth, lane: LaneResult) -> float:
+    """IoU of the true box and the first box of the answer; 0 for an answer without a box."""
+    return float(box_iou(np.array(truth.box), lane.boxes[:1])[0]) if len(lane.boxes) else 0.0
+
+
+def same_answer(one: str, other: str) -> bool:
+    """Whether two answers agree but for case, spaces and punctuation at their ends."""
+    return _normalise(one) == _normalise(other)
 
 
 def _normalise(answer: str) -> str:

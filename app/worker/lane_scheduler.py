@@ -36,13 +36,14 @@ def advance(
 ) -> Iterator[Event]:
     """Run the lanes to their ends or until cancelled; a lane that fails does not stop the others.
 
-    At the end every lane is closed, and the memory of failed lanes is free.
+    The first `job.at_once` lanes take turns; when one ends, the next begins. At the end every lane
+    is closed, and the memory of failed lanes is free.
     """
     watches = [Watch(lane, limits) for lane in lanes]
     running = dict(enumerate(watches))
     try:
         while running and not cancelled.is_set():
-            for index in list(running):
+            for index in list(running)[: job.at_once or None]:
                 if cancelled.is_set():
                     break
                 event = _step(watches[index], index, job)

@@ -161,7 +161,8 @@ class LocalWorker:
         try:
             adapter = self.model(job.model)
             if job.media.kind == "video":
-                count = len(job.media.frames), len(job.methods)
+                lanes = min(len(job.methods), job.at_once or len(job.methods))
+                count = len(job.media.frames), lanes
                 memory.check_clip(find(job.model), adapter, *count)
             return adapter
         except ExplainedError:
@@ -202,6 +203,7 @@ class LocalWorker:
                 "max_new_tokens": job.max_new_tokens,
                 "temperature": job.temperature,
                 "seed": job.seed,
+                **({"ratios": job.ratios} if job.ratios else {}),
             },
         )
 

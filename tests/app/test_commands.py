@@ -41,6 +41,23 @@ def test_compare_prints_a_table_and_writes_a_record_and_pictures(tmp_path, capsy
     json.loads((out / "record.json").read_text())
 
 
+def test_sweep_prints_verdicts_and_writes_a_record_a_chart_and_a_sheet(
+    tmp_path, capsys, monkeypatch
+):
+    monkeypatch.setattr(local, "load", lambda name, device, dtype: tiny_llava())
+    path, out = tmp_path / "grey.png", tmp_path / "case"
+    Image.fromarray(np.full((32, 32, 3), 128, np.uint8)).save(path)
+    options = ["--methods", "nuwa,fastv", "--retention", "0.5,0.1", "--max-new-tokens", "2"]
+    assert main(["sweep", str(path), "Where?", *options, "--out", str(out)]) == 0
+    head, *lines = capsys.readouterr().out.splitlines()
+    assert head.split() == ["method", "50", "%", "10", "%"]
+    assert [line.split()[0] for line in lines[:3]] == ["Vanilla", "Nüwa", "FastV"]
+    points = json.loads(lines[-1])["points"]
+    assert [point["ratio"] for point in points] == [1, 0.5, 0.1, 0.5, 0.1]
+    assert {path.name for path in out.iterdir()} >= {"record.json", "sweep.svg", "sheet.png"}
+    assert storage.load(out).options["ratios"] == (0.5, 0.1)
+
+
 def test_compare_of_a_clip_writes_its_strips_trees_and_clip(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(local, "load", lambda name, device, dtype: tiny_onevision())
     clip, out = factory.clip_file(tmp_path / "ball.mp4"), tmp_path / "case"
@@ -200,7 +217,17 @@ def test_answers_of_random_weights_have_a_warning(tmp_path, monkeypatch, capsys)
     assert first.startswith("LLaVA-1.5 7B (random weights): its answers are noise")
 
 
-COMMANDS = ("demo", "compare", "models", "bench", "speed", "compression", "findings", *DRAWN)
+COMMANDS = (
+    "demo",
+    "compare",
+    "sweep",
+    "models",
+    "bench",
+    "speed",
+    "compression",
+    "findings",
+    *DRAWN,
+)
 
 
 @pytest.mark.parametrize("command", COMMANDS)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import weakref
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
@@ -185,3 +186,9 @@ def test_a_model_that_never_loads_is_given_up_and_the_worker_reports_itself_stuc
         list(worker.run(job()))
     free.set()
     wait_until(lambda: worker.health().fit)
+
+
+def test_lanes_that_share_the_device_one_at_a_time_end_one_after_the_other():
+    asked = replace(job(*["vanilla"] * 3), at_once=1)
+    events = list(advance([lane(), lane(), lane()], asked, threading.Event(), Limits()))
+    assert [event.lane for event in events] == sorted(event.lane for event in events)

@@ -6,6 +6,7 @@ from app import example_uploads
 from app.jobs import LANES, default_card, read_job
 from app.request import Request
 from app.settings import EXAMPLES, Settings
+from pruning.errors import ExplainedError
 from tests.app import factory
 
 PICTURE = EXAMPLES / "scene-1.png"
@@ -176,3 +177,17 @@ def test_what_cannot_be_run_is_refused_in_one_short_sentence(sent, sentence):
     with pytest.raises(ValueError, match=sentence) as refusal:
         read(**sent)
     assert "\n" not in str(refusal.value) and len(str(refusal.value)) < 200
+
+
+def test_a_sweep_asks_vanilla_once_and_every_method_at_every_ratio(picture):
+    settings = Settings()
+    request = Request(upload=picture, question="Where?", methods=["nuwa", "fastv"])
+    job = read_job(request, settings, ratios=[0.2, 0.5, 0.2])
+    ran = [(one.name, getattr(one, "retention_ratio", None)) for one in job.methods]
+    assert job.ratios == (0.5, 0.2) and job.at_once == 1
+    assert ran == [
+        ("vanilla", None), ("nuwa", 0.5), ("nuwa", 0.2), ("fastv", 0.5), ("fastv", 0.2)
+    ]  # fmt: skip
+    for wrong in (["a"], [0.5, 2], [0.5] * 13, "0.5"):
+        with pytest.raises(ExplainedError, match=r"Retention ratio is|Ratios are"):
+            read_job(request, settings, ratios=wrong)
