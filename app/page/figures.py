@@ -22,10 +22,20 @@ COLUMNS = {  # key of a row's texts: heading, definition
     "tokens": ("Visual tokens", "All, then those left after each stage"),
     "ttft_ms": (
         "First token",
-        "Time to first token: read, encode, compress, prefill and the choice of the first token",
+        "Time to first token: read, encode, compress, prefill and the choice of the first token; "
+        "of repeated runs the median, and between which times half of them lie",
     ),
-    "speedup_ttft": ("Against vanilla", "Vanilla's time to first token over this lane's"),
-    "total_ms": ("Total", "Time to the last token, on the lane's own clock"),
+    "compress_ms": (
+        "Compression",
+        "Time of the compression before the LLM, a part of the time to first token; pruning inside "
+        "the LLM is a part of prefill",
+    ),
+    "total_ms": ("Whole answer", "Time to the last token, on the lane's own clock"),
+    "speedup_ttft": (
+        "Against vanilla",
+        "Vanilla's time to first token over this lane's; “one run”: its spread is unknown; “too "
+        "noisy here”: the machine was busy, or repeated runs differ by more than 20 %",
+    ),
     "kv_mb": ("KV cache", "Keys and values of all LLM layers at the end of the answer"),
     "tflops": ("Compute", "Encoder, projector and prefill, calculated by formula"),
     "peak_mb": ("Peak memory", "Peak memory of the device while this lane ran alone"),

@@ -15,6 +15,7 @@ from pruning.tokens import TokenLayout
 from pruning.trace import TokenTrace
 
 MOST_LAYERS = 1024
+MOST_REPEATS = 1000
 MOST_TOKENS = 16_384  # a trace's weights may be their square: 1 GiB
 
 
@@ -44,11 +45,8 @@ def pack_lane(lane: LaneResult | LaneFailure, key: str, arrays: dict[str, np.nda
         "grid": None if layout.grid is None else [int(side) for side in layout.grid],
         "num_layers": int(lane.trace.num_layers),
         "steps": steps,
-        "phases": [
-            [p.name, float(p.seconds), int(p.tokens_in), int(p.tokens_out)] for p in timeline.phases
-        ],
-        "first_token": float(timeline.first_token),
-        "cold": bool(timeline.cold),
+        **_pack_timeline(timeline),
+        "repeats": [_pack_timeline(run) for run in lane.repeats],
         "text_tokens": int(lane.text_tokens),
         "kv_bytes": int(lane.kv_bytes),
         "tflops": float(lane.tflops),
@@ -64,11 +62,8 @@ def load_lane(
     method, title = str(lane["method"]), str(lane["title"])
     if "reason" in lane:
         return LaneFailure(method, title, str(lane["reason"]))
-    phases = tuple(
-        Phase(str(name), float(seconds), int(tokens_in), int(tokens_out))
-        for name, seconds, tokens_in, tokens_out in lane["phases"]
-    )
-    check(all(phase.name in PHASES for phase in phases), "a phase has an unknown name")
+    repeats = lane.get("repeats", [])
+    check(isinstance(repeats, list) and len(repeats) <= MOST_REPEATS, "its repeats are odd")
     boxes = arrays[f"{key}.boxes"]
     check(_is_float(boxes) and boxes.ndim == 2 and boxes.shape[1] == 4, "boxes are not (M, 4)")
     return LaneResult(
@@ -80,13 +75,33 @@ def load_lane(
         new_tokens=int(lane["new_tokens"]),
         boxes=boxes,
         trace=_load_trace(lane, key, arrays, num_frames),
-        timeline=Timeline(phases, float(lane["first_token"]), bool(lane["cold"])),
+        timeline=_load_timeline(lane),
         text_tokens=int(lane["text_tokens"]),
         kv_bytes=int(lane["kv_bytes"]),
         tflops=float(lane["tflops"]),
         peak_bytes=None if lane["peak_bytes"] is None else int(lane["peak_bytes"]),
         averages=_load_averages(lane["averages"]),
+        repeats=tuple(map(_load_timeline, repeats)),
     )
+
+
+def _pack_timeline(timeline: Timeline) -> dict[str, Any]:
+    return {
+        "phases": [
+            [p.name, float(p.seconds), int(p.tokens_in), int(p.tokens_out)] for p in timeline.phases
+        ],
+        "first_token": float(timeline.first_token),
+        "cold": bool(timeline.cold),
+    }
+
+
+def _load_timeline(run: Any) -> Timeline:
+    phases = tuple(
+        Phase(str(name), float(seconds), int(tokens_in), int(tokens_out))
+        for name, seconds, tokens_in, tokens_out in run["phases"]
+    )
+    check(all(phase.name in PHASES for phase in phases), "a phase has an unknown name")
+    return Timeline(phases, float(run["first_token"]), bool(run["cold"]))
 
 
 def _load_averages(averages: Any) -> Averages | None:

@@ -11,11 +11,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from app.render.summary import lane_rows
+from app.render.summary import HIT, lane_rows
 from app.render.text import format_number, one_line, shorten
 from models.engine.record import Comparison
 
-HIT = 0.5  # least IoU of a right box
 SOONER = 1.1  # least speed-up that is worth a sentence
 LONGEST = 60  # characters of an answer that is quoted
 PLACE = re.compile(
@@ -34,6 +33,7 @@ class Outcome:
     pruned: bool  # the count changes inside the LLM
     answer: str
     speedup: float | None  # of the first token, against vanilla
+    runs: int  # of which it is the median
 
     @property
     def count(self) -> str:
@@ -87,6 +87,7 @@ def _outcome(row: Mapping[str, Any], vanilla: Mapping[str, Any], known: bool) ->
         or (len(row["stages"]) == 2 and row["tokens_before_llm"] == total),
         answer=row["answer"],
         speedup=row["speedup_ttft"],
+        runs=row["runs"],
     )
 
 
@@ -175,7 +176,8 @@ def _sooner(outcomes: Sequence[Outcome]) -> str:
     if best is None or best.speedup is None or best.speedup < SOONER:
         return ""
     factor = format_number(best.speedup, 2)
-    return f"{best.name} gives its first token {factor} times as soon, in this one run."
+    run = "in this one run" if best.runs == 1 else f"the median of {best.runs} runs"
+    return f"{best.name} gives its first token {factor} times as soon, {run}."
 
 
 def quoted(text: str) -> str:

@@ -11,8 +11,9 @@ from app.render.text import format_milliseconds, shorten
 from models.engine.record import PHASES, Comparison
 
 ROW = 54  # pixels per lane
-BESIDE_NOTE = {"expr": "max(130, width - 205)"}  # pixels for a lane's name
+BESIDE_NOTE = {"expr": "max(110, width - 235)"}  # pixels for a lane's name
 CLOCK = "ms on the lane's own clock, tick at the first token"
+REPEATED = "ms, typical of {} runs; tick: first token, grey: half of the runs"
 TEXT = {"fontSize": 12, "color": INK}
 
 
@@ -36,7 +37,7 @@ def latency_chart(comparison: Comparison) -> Spec:
         "encoding": {"y": lane, "x": {"value": 0}, "text": field("lane:N")},
     }
     note = {
-        **mark("text", align="right", dy=-12, limit=230, **TEXT),
+        **mark("text", align="right", dy=-12, limit=260, **TEXT),
         "encoding": {
             "y": lane,
             "x": {"value": "width"},
@@ -44,19 +45,29 @@ def latency_chart(comparison: Comparison) -> Spec:
             "tooltip": fields("lane:N", why="note"),
         },
     }
-    marks = {**data(latency_notes(rows)), "layer": [tick, name, note]}
+    half = {
+        "transform": [{"filter": "isValid(datum.low)"}],
+        **mark("rule", strokeWidth=5, opacity=0.55, yOffset=9, color=INK),
+        "encoding": {"y": lane, "x": field("low:Q"), "x2": {"field": "high"}},
+    }
+    marks = {**data(latency_notes(rows)), "layer": [half, tick, name, note]}
     chart = {"layer": [_bars(rows, lane), marks]}
     return style_chart(chart, conditions_line(comparison), ROW * len(order))
 
 
 def _bars(rows: list[dict[str, Any]], lane: Spec) -> Spec:
+    runs = max((row.get("runs", 1) for row in rows), default=1)
     colours = [PHASE_COLOURS[name] for name in PHASES]
     return {
         **data(latency_bars(rows)),
         **mark("bar", height=16, yOffset=9, stroke=INK, strokeOpacity=0.45, strokeWidth=0.6),
         "encoding": {
             "y": lane,
-            "x": field("start:Q", title=CLOCK, axis={"tickCount": 5}),
+            "x": field(
+                "start:Q",
+                title=CLOCK if runs == 1 else REPEATED.format(runs),
+                axis={"tickCount": 5},
+            ),
             "x2": {"field": "end"},
             "color": field(
                 "phase:N",
@@ -74,6 +85,8 @@ def latency_bars(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     for row in rows:
         start = 0.0
         for phase, value in row.get("phase_ms", {}).items():
+            if phase == "compress" and row["method"] == "vanilla":
+                continue  # the call that compresses nothing
             end = start + value
             bars.append(
                 {
@@ -103,6 +116,10 @@ def latency_notes(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
             elif row["cold"]:
                 note += " · cold run"
             why = f"{note}, {row['text']['total_ms']} in all"
+            if row["text"]["compress_ms"]:
+                why += f", {row['text']['compress_ms']} of it compression"
         why = shorten(why, 160)
-        notes.append({"lane": row["label"], "note": note, "ttft": ttft, "first": first, "why": why})
+        low, high = row.get("ttft_quartiles_ms") or (None, None)
+        times = {"ttft": ttft, "low": low, "high": high, "first": first}
+        notes.append({"lane": row["label"], "note": note, "why": why, **times})
     return notes

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from typing import Any
@@ -45,11 +46,12 @@ def finished_lanes(comparison: Comparison) -> list[tuple[str, LaneResult]]:
 def lane_rows(comparison: Comparison) -> list[dict[str, Any]]:
     """The figures of each lane, as numbers and, under `text`, formatted.
 
-    A failed lane has `failure` and no numbers. A speed-up is vanilla's time over the lane's; it is
-    None if either lane was cold, because a first run also pays for warming up. `iou` compares the
-    first box of the answer with the true one; an answer without a box has 0 if another lane gave a
-    box, and None otherwise. `exact_match` is None if the true answer is a box: two boxes that
-    differ in a decimal may both be right.
+    A failed lane has `failure` and no numbers. Times are those of the typical run. A speed-up is
+    vanilla's time over the lane's; it is None if either lane was cold, because a first run also
+    pays for warming up, or if `noisy`: the machine was busy, or repeated runs lie far apart. `iou`
+    compares the first box of the answer with the true one; an answer without a box has 0 if another
+    lane gave a box, and None otherwise. `exact_match` is None if the true answer is a box: two
+    boxes that differ in a decimal may both be right.
     """
     rows: list[dict[str, Any]] = []
     for label, lane in zip(lane_labels(comparison), comparison.lanes, strict=True):
@@ -86,6 +88,8 @@ def media_line(media: Media) -> str:
     return one_line(f"{line} · {media.note}" if media.note else line)
 
 
+NOISY = 0.2  # most distance of the quartiles of repeated runs, over their median
+LOAD = re.compile(r"(?P<load>\d+(\.\d+)?) on (?P<cores>\d+) cores")
 HIT = 0.5  # least IoU of a right box
 TABLE = {  # key of a row's texts: heading
     "method": "Method",
@@ -94,7 +98,8 @@ TABLE = {  # key of a row's texts: heading
     "averages": "processed · cached · handed on",
     "tokens": "visual tokens",
     "ttft_ms": "first token",
-    "total_ms": "total",
+    "compress_ms": "compression",
+    "total_ms": "whole answer",
     "speedup_ttft": "speed-up",
     "kv_mb": "KV cache",
     "iou": "IoU",
@@ -122,7 +127,7 @@ def table(comparison: Comparison, answer_width: int = 48) -> str:
 
 
 def _numbers(comparison: Comparison, lane: LaneResult) -> dict[str, Any]:
-    timeline, trace = lane.timeline, lane.trace
+    timeline, trace = lane.typical, lane.trace
     per_layer = trace.per_layer.tolist()
     before = [trace.layout.num_placed, *per_layer]
     stages = [before[0]] + [
@@ -134,7 +139,9 @@ def _numbers(comparison: Comparison, lane: LaneResult) -> dict[str, Any]:
         "averages": None if lane.averages is None else asdict(lane.averages),
         "tokens_before_llm": per_layer[0],
         "stages": stages,
+        "runs": len(lane.repeats) or 1,
         "ttft_ms": 1e3 * timeline.ttft,
+        "ttft_quartiles_ms": lane.ttft_quartiles and [1e3 * time for time in lane.ttft_quartiles],
         "total_ms": 1e3 * timeline.total,
         "phase_ms": {name: 1e3 * timeline.seconds(name) for name in PHASES},
         "cold": timeline.cold,
@@ -149,16 +156,27 @@ def _numbers(comparison: Comparison, lane: LaneResult) -> dict[str, Any]:
     }
 
 
-def _speedups(comparison: Comparison, lane: LaneResult) -> dict[str, float | None]:
+def _speedups(comparison: Comparison, lane: LaneResult) -> dict[str, Any]:
+    """Vanilla's times over the lane's, and whether they are too noisy to be given."""
     finished = finished_lanes(comparison)
     vanilla = next((other for _, other in finished if other.method == "vanilla"), None)
-    if vanilla is None or vanilla is lane or vanilla.timeline.cold or lane.timeline.cold:
-        return {"speedup_ttft": None, "speedup_total": None}
-    ours, theirs = lane.timeline, vanilla.timeline
+    unknown = {"speedup_ttft": None, "speedup_total": None, "noisy": False}
+    if vanilla is None or vanilla is lane or vanilla.typical.cold or lane.typical.cold:
+        return unknown
+    if is_busy(comparison) or max(lane.spread or 0, vanilla.spread or 0) > NOISY:
+        return unknown | {"noisy": True}
+    ours, theirs = lane.typical, vanilla.typical
     return {
         "speedup_ttft": theirs.ttft / ours.ttft if ours.ttft else None,
         "speedup_total": theirs.total / ours.total if ours.total else None,
+        "noisy": False,
     }
+
+
+def is_busy(comparison: Comparison) -> bool:
+    """Whether more processes than cores ran or waited on the machine when the lanes began."""
+    load = LOAD.match(comparison.conditions.get("load", ""))
+    return load is not None and float(load["load"]) > int(load["cores"])
 
 
 def _verdict(comparison: Comparison, lane: LaneResult) -> dict[str, Any]:
@@ -186,6 +204,31 @@ def _normalise(answer: str) -> str:
     return one_line(answer).casefold().strip(" .,;:!?\"'")
 
 
+def _ttft_text(row: Mapping[str, Any]) -> str:
+    """ "41.2 ms", "41.2 ms (cold)", "41.2 ms (38.9 to 44 ms)"."""
+    text = format_milliseconds(row["ttft_ms"] / 1e3)
+    if row["cold"]:
+        return f"{text} (cold)"
+    if row["ttft_quartiles_ms"] is None:
+        return text
+    low, high = row["ttft_quartiles_ms"]
+    return f"{text} ({format_number(low)} to {format_milliseconds(high / 1e3)})"
+
+
+def _speedup_text(row: Mapping[str, Any]) -> str:
+    if row["noisy"]:
+        return "too noisy here"
+    if row["speedup_ttft"] is None:
+        return ""
+    return format_factor(row["speedup_ttft"]) + (", one run" if row["runs"] == 1 else "")
+
+
+def _compress_text(row: Mapping[str, Any]) -> str:
+    """Empty for vanilla, which compresses nothing."""
+    seconds = row["phase_ms"]["compress"] / 1e3
+    return format_milliseconds(seconds) if row["method"] != "vanilla" else ""
+
+
 def _texts(row: Mapping[str, Any]) -> dict[str, str]:
     """The numbers of a row, formatted; an empty text stands for a number that is None."""
 
@@ -202,14 +245,15 @@ def _texts(row: Mapping[str, Any]) -> dict[str, str]:
             "averages", lambda counts: " · ".join(map(format_number, counts.values()))
         ),
         "tokens": " → ".join(f"{count:,}" for count in row["stages"]),
-        "ttft_ms": format_milliseconds(row["ttft_ms"] / 1e3) + (" (cold)" if row["cold"] else ""),
+        "ttft_ms": _ttft_text(row),
+        "compress_ms": _compress_text(row),
         "total_ms": format_milliseconds(row["total_ms"] / 1e3),
         "phase_ms": " · ".join(
             f"{name} {format_milliseconds(value / 1e3)}"
             for name, value in row["phase_ms"].items()
             if value
         ),
-        "speedup_ttft": text("speedup_ttft", format_factor),
+        "speedup_ttft": _speedup_text(row),
         "speedup_total": text("speedup_total", format_factor),
         "kv_mb": format_megabytes(1e6 * row["kv_mb"]),
         "tflops": format_compute(row["tflops"]),

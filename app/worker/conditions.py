@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import platform
 from importlib.metadata import version
 
@@ -24,3 +25,12 @@ def conditions(adapter: Adapter) -> dict[str, str]:
         "transformers": version("transformers"),
         "python": platform.python_version(),
     }
+
+
+def load_text() -> str:
+    """Processes that run or wait, a mean of the last minute: "1.2 on 2 cores"; "" if unknown."""
+    if not hasattr(os, "getloadavg"):
+        return ""
+    own = hasattr(os, "sched_getaffinity")
+    cores = len(os.sched_getaffinity(0)) if own else os.cpu_count() or 1
+    return f"{os.getloadavg()[0]:.1f} on {cores} cores"

@@ -18,7 +18,7 @@ import numpy as np
 import torch
 
 from app.settings import Settings
-from app.worker.conditions import conditions
+from app.worker.conditions import conditions, load_text
 from app.worker.event_stream import EventStream
 from app.worker.events import ComparisonDone, Event, LaneDone, LaneFailed, LaneStarted
 from app.worker.lane_scheduler import Lane, Limits, advance, stepped
@@ -142,6 +142,7 @@ class LocalWorker:
         """Run the job on the calling thread, which must own the device."""
         if cancelled.is_set():
             return
+        load = load_text()  # before the lanes add theirs
         adapter = self._loaded(job)
         self._warm_up(job.model, job.media, job.methods, cancelled)
         yield from (LaneStarted(index) for index in range(len(job.methods)))
@@ -154,7 +155,8 @@ class LocalWorker:
                 finished[event.lane] = event.failure
             yield event
         if len(finished) == len(lanes):
-            yield ComparisonDone(self._comparison(adapter, job, finished))
+            where = conditions(adapter) | ({"load": load} if load else {})
+            yield ComparisonDone(self._comparison(where, job, finished))
 
     def _loaded(self, job: Job) -> Adapter:
         """The model of a job. Raises `ExplainedError` with a sentence when it cannot be loaded."""
@@ -190,14 +192,14 @@ class LocalWorker:
 
     @staticmethod
     def _comparison(
-        adapter: Adapter, job: Job, finished: dict[int, LaneResult | LaneFailure]
+        where: dict[str, str], job: Job, finished: dict[int, LaneResult | LaneFailure]
     ) -> Comparison:
         return Comparison(
             model=job.model,
             question=job.question,
             media=job.media,
             lanes=tuple(finished[lane] for lane in sorted(finished)),
-            conditions=conditions(adapter),
+            conditions=where,
             truth=job.truth,
             options={
                 "max_new_tokens": job.max_new_tokens,

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import statistics
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -77,6 +78,11 @@ class LaneAnalysis:
     blocked: tuple[Blocked, ...] = ()
 
 
+def median_run(runs: Sequence[Timeline]) -> Timeline:
+    """The run whose time to first token is the median; of two in the middle, the shorter."""
+    return sorted(runs, key=lambda run: run.ttft)[(len(runs) - 1) // 2]
+
+
 @dataclass(frozen=True, eq=False)
 class LaneResult:
     """The result of one method's run."""
@@ -96,6 +102,28 @@ class LaneResult:
     peak_bytes: int | None  # peak of this lane in the device allocator; None on the CPU
     averages: Averages | None = None  # None in old recordings
     analysis: LaneAnalysis | None = None  # where the job asked for one; not saved in recordings
+    repeats: tuple[Timeline, ...] = ()  # of runs in turns with the other lanes; empty: ran once
+
+    @property
+    def typical(self) -> Timeline:
+        """The run with the median time to first token, or the only run."""
+        return median_run(self.repeats) if self.repeats else self.timeline
+
+    @property
+    def ttft_quartiles(self) -> tuple[float, float] | None:
+        """Half of the runs lie between these times to first token; None if the lane ran once."""
+        if len(self.repeats) < 2:
+            return None
+        low, _, high = statistics.quantiles((run.ttft for run in self.repeats), method="inclusive")
+        return low, high
+
+    @property
+    def spread(self) -> float | None:
+        """Distance of the quartiles as a share of the median; None if the lane ran once."""
+        if self.ttft_quartiles is None:
+            return None
+        low, high = self.ttft_quartiles
+        return (high - low) / self.typical.ttft if self.typical.ttft else 0.0
 
 
 @dataclass(frozen=True)

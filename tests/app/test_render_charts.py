@@ -54,8 +54,52 @@ def test_the_tick_is_at_the_first_token_and_the_note_has_the_speed_up(comparison
     factor = format_factor(vanilla.timeline.ttft / visionzip.timeline.ttft)
     assert (
         notes[1]["note"]
-        == f"{format_milliseconds(visionzip.timeline.ttft)} to first token · {factor}"
+        == f"{format_milliseconds(visionzip.timeline.ttft)} to first token · {factor}, one run"
     )
+
+
+def repeated(comparison, *scales):
+    """Every lane has run again, once at each of these shares of its time."""
+    lanes = []
+    for lane in comparison.lanes[:2]:
+        runs = [replace(lane.timeline, phases=scaled(lane, scale)) for scale in scales]
+        lanes.append(replace(lane, repeats=tuple(runs)))
+    return replace(comparison, lanes=tuple(lanes))
+
+
+def scaled(lane, scale):
+    return tuple(replace(one, seconds=scale * one.seconds) for one in lane.timeline.phases)
+
+
+def test_repeated_runs_give_the_median_and_the_times_between_which_half_of_them_lie(comparison):
+    ran = repeated(comparison, 1.04, 0.98, 1, 1.02, 3)
+    vanilla, row = lane_rows(ran)
+    typical = ran.lanes[1].repeats[3]
+    assert row["ttft_ms"] == pytest.approx(1e3 * typical.ttft) and row["runs"] == 5
+    low, high = row["ttft_quartiles_ms"]
+    assert low < row["ttft_ms"] < high < 1.1 * row["ttft_ms"]
+    assert row["text"]["ttft_ms"].startswith(f"{format_milliseconds(typical.ttft)} (")
+    assert row["text"]["speedup_ttft"] == format_factor(vanilla["ttft_ms"] / row["ttft_ms"])
+    assert "half of the runs" in json.dumps(latency_chart(ran))
+
+
+@pytest.mark.parametrize(
+    ("scales", "load"), [((1, 0.6, 0.7, 1.3, 1.4), "0.3"), ((1, 1, 1, 1, 1), "2.1"), ((), "2.1")]
+)
+def test_no_speed_up_is_given_where_runs_differ_or_the_machine_is_busy(comparison, scales, load):
+    ran = repeated(comparison, *scales)
+    where = {**comparison.conditions, "load": f"{load} on 2 cores"}
+    row = lane_rows(replace(ran, conditions=where))[1]
+    assert row["speedup_ttft"] is None and row["text"]["speedup_ttft"] == "too noisy here"
+
+
+def test_vanilla_has_no_time_of_compression(comparison):
+    ran = replace(comparison.lanes[1], method="vanilla", title="Vanilla")
+    rows = lane_rows(replace(comparison, lanes=(ran, comparison.lanes[1])))
+    assert [bar["lane"] for bar in latency_bars(rows) if bar["phase"] == "compress"] == [
+        "VisionZip"
+    ]
+    assert not rows[0]["text"]["compress_ms"] and rows[1]["text"]["compress_ms"] == "3.70 ms"
 
 
 def test_a_cold_lane_is_marked_and_gives_no_speed_up(comparison):
