@@ -1,4 +1,4 @@
-"""The uploads that ship with the project, with questions, answers and boxes."""
+"""The project's own uploads, shipped or drawn for a visitor, with questions, answers and boxes."""
 
 from __future__ import annotations
 
@@ -10,6 +10,9 @@ from pathlib import Path
 from app.settings import EXAMPLES
 from models.engine.record import Truth
 from models.uploads.media import Media
+
+MOST_DRAWN = 1000  # for visitors, that the page recognises
+_drawn: dict[str, dict] = {}  # by digest, oldest first
 
 
 @lru_cache(maxsize=1)
@@ -24,21 +27,40 @@ def examples_of(kind: str) -> list[dict]:
     return [one for one in examples() if one["file"].endswith(".mp4") == (kind == "video")]
 
 
-def truth_of(media: Media, path: str | Path, question: str) -> Truth | None:
-    """The right answer, if the upload is an example and the question is one of its questions.
+@lru_cache(maxsize=1)
+def photographs() -> tuple[dict, ...]:
+    """File, title and questions of each; no drawing of this project, and without a known answer."""
+    return tuple(json.loads((EXAMPLES / "photographs.json").read_text()))
 
-    The pixels identify a picture, the file identifies a clip, because decoders differ. A box lies
-    on the last sampled frame, so it holds only for the number of frames that the index names.
+
+def remember(entry: dict) -> None:
+    """Recognise an upload that was drawn for a visitor; the oldest are forgotten."""
+    _drawn[entry["digest"]] = entry
+    while len(_drawn) > MOST_DRAWN:
+        _drawn.pop(next(iter(_drawn)), None)
+
+
+def entry_of(media: Media, path: str | Path) -> dict | None:
+    """The entry of an upload that this project has drawn.
+
+    The pixels identify a picture, the file identifies a clip, because decoders differ.
     """
     digest = media.digest if media.kind == "image" else file_digest(path)
-    for example in examples_of(media.kind):
-        if example["digest"] != digest:
-            continue
-        for entry in example["questions"]:
-            if entry["question"].casefold() == question.casefold():
-                box = entry.get("box")
-                sampled = example.get("frames", 1) == len(media.frames)
-                return Truth(entry["answer"], tuple(box) if box and sampled else None)
+    shipped = (one for one in examples_of(media.kind) if one["digest"] == digest)
+    return next(shipped, None) or _drawn.get(digest)
+
+
+def truth_of(entry: dict, media: Media, question: str) -> Truth | None:
+    """The right answer to one of the questions of an upload that this project has drawn.
+
+    A box lies on the last sampled frame, so it holds only for the number of frames that the index
+    names.
+    """
+    for known in entry["questions"]:
+        if known["question"].casefold() == question.casefold():
+            box = known.get("box")
+            sampled = entry.get("frames", 1) == len(media.frames)
+            return Truth(known["answer"], tuple(box) if box and sampled else None)
     return None
 
 

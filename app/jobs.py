@@ -6,7 +6,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from app.example_uploads import truth_of
+from app.example_uploads import entry_of, truth_of
 from app.reading.pool import read_upload
 from app.request import INPUTS, MOST_RATIOS, Request
 from app.settings import Settings
@@ -46,15 +46,7 @@ def read_job(
         for name in ("max_new_tokens", "temperature", "seed", "retention_ratio")
     )
     swept = check_ratios(ratios, settings) if len(ratios) else ()
-    frames = request.num_frames
-    if frames is None:
-        frames = (card or default_card("video", settings)).frames
-    frames = check_number("num_frames", frames, settings)
-    upload = request.upload
-    if upload is None or upload == "":
-        raise RequestError("No picture or clip came. Upload one or choose an example first.")
-    is_read = isinstance(upload, Media)
-    media = upload if is_read else read_upload(upload, frames, settings, cancelled)
+    media, entry = _read(request, card, settings, cancelled)
     card = card or default_card(media.kind, settings)
     if media.kind not in card.media:
         raise RequestError(_misfit(card, media.kind))
@@ -74,10 +66,30 @@ def read_job(
         max_new_tokens,
         temperature,
         seed,
-        truth=None if is_read else truth_of(media, upload, question),
+        truth=None if entry is None else truth_of(entry, media, question),
+        drawn=entry is not None,
         at_once=1 if swept else 0,
         ratios=swept,
     )
+
+
+def _read(
+    request: Request,
+    card: ModelCard | None,
+    settings: Settings,
+    cancelled: threading.Event | None,
+) -> tuple[Media, dict | None]:
+    """The upload, and its entry if it is a file that this project has drawn."""
+    frames, upload = request.num_frames, request.upload
+    if frames is None:
+        frames = (card or default_card("video", settings)).frames
+    frames = check_number("num_frames", frames, settings)
+    if upload is None or upload == "":
+        raise RequestError("No picture or clip came. Upload one or choose an example first.")
+    if isinstance(upload, Media):
+        return upload, None
+    media = read_upload(upload, frames, settings, cancelled)
+    return media, entry_of(media, upload)
 
 
 def check_number(name: str, value: Any, settings: Settings) -> Any:

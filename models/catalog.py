@@ -13,6 +13,11 @@ from models.embedded.world import scope
 from models.embedded.world.scope import Scope
 from pruning.errors import ExplainedError
 
+FOREIGN = (
+    "This upload was not drawn by this project. The tokens show what each method does to it; do "
+    "not trust this model's answers on it. For answers on your own pictures run LLaVA or Qwen: "
+    "python -m app fetch llava-1.5-7b, then TOKENSCOPE_MODEL=llava-1.5-7b make demo."
+)
 RANDOM = "@random"  # suffix of a name: the same shape with random weights
 
 
@@ -44,17 +49,25 @@ class ModelCard:
         """Whether the project ships the weights."""
         return self.source.startswith("assets/")
 
-    def note_on(self, question: str) -> str:
-        """A warning about the answer to expect; "" if there is none."""
+    def note_on(self, question: str, drawn: bool = True) -> str:
+        """Warnings about the answer to expect, one a line; "" if there is none.
+
+        Args:
+            question: About the upload.
+            drawn: Whether this project has drawn the upload; the embedded models know no other.
+        """
         if self.random:
             return f"{self.title}: its answers are noise; only times and sizes are meaningful."
-        return self.scope.note(self.title, question) if self.scope else ""
+        if self.scope is None:
+            return ""
+        note = self.scope.note(self.title, question)
+        return note if drawn else f"{FOREIGN}\n{note}".rstrip()
 
 
 EMBEDDED = (
     ModelCard(
         name="embedded-image",
-        title="Embedded LLaVA",
+        title="Drawn-scenes model",
         family="llava",
         source="assets/embedded/image",
         media=frozenset({"image"}),
@@ -73,7 +86,7 @@ EMBEDDED = (
     ),
     ModelCard(
         name="embedded-video",
-        title="Embedded LLaVA-OneVision",
+        title="Drawn-clips model",
         family="llava-onevision",
         source="assets/embedded/video",
         media=frozenset({"video"}),

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
+from functools import lru_cache
 from pathlib import Path
 
 from models.catalog import ModelCard
@@ -65,6 +67,19 @@ def shards(folder: Path) -> list[str]:
         return sorted(set(json.loads((folder / INDEX).read_text())["weight_map"].values()))
     except (ValueError, KeyError, AttributeError):
         return [INDEX.removesuffix(".index.json")]  # does not exist: asks for a new download
+
+
+@lru_cache
+def count_parameters(card: ModelCard) -> int:
+    """Numbers in the weight files, from their headers. Raises `ExplainedError` without files."""
+    from safetensors import safe_open
+
+    folder, total = find_folder(card), 0
+    for name in shards(folder):
+        with safe_open(folder / name, framework="numpy") as file:
+            names = list(file.keys())  # the file itself cannot be iterated
+            total += sum(math.prod(file.get_slice(name).get_shape()) for name in names)
+    return total
 
 
 def snapshot_commit(path: str) -> str:

@@ -45,7 +45,7 @@ def run(options: argparse.Namespace, settings: Settings) -> None:
     job = read_job(Request(**sent), settings)
     if options.locate:
         print(job.question)
-    if note := find(job.model).note_on(job.question):
+    if note := find(job.model).note_on(job.question, job.drawn):
         print(note)
     _report(_run(local_worker(settings), job, options.repeats), options.out)
 

@@ -17,7 +17,8 @@ from app.settings import ROOT, Settings
 RUNS = ("app", "models", "pruning", "assets", "main.py", "requirements.txt", "README.md", "LICENSE")
 LINKED = ("docs",)  # from the README
 IGNORED = shutil.ignore_patterns("__pycache__", ".*_cache", "*.pyc")
-LARGE = ("*.safetensors", "*.mp4", "*.png")  # a Space accepts binary files only through git LFS
+# A Space accepts binary files only through git LFS.
+LARGE = ("*.safetensors", "*.mp4", "*.png", "*.jpg")
 ZERO_TORCH = "torch==2.11.0"  # the newest version on ZeroGPU
 
 

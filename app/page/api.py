@@ -104,7 +104,7 @@ class Endpoint:
         return {
             "lanes": lane_rows(last.comparison),
             "conditions": conditions_line(last.comparison),
-            "note": find(job.model).note_on(job.question),
+            "note": find(job.model).note_on(job.question, job.drawn),
         }
 
     def _run(

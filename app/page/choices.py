@@ -6,11 +6,11 @@ from functools import lru_cache
 from html import escape
 
 from app.jobs import LANES, NOUNS, offered
-from app.render.text import format_percent
+from app.render.text import format_number, format_percent
 from app.settings import Settings
-from models.catalog import CATALOG, find
+from models.catalog import CATALOG, ModelCard, find
 from models.grounding import FORMATS
-from models.weights import fetch_command, is_downloaded
+from models.weights import count_parameters, fetch_command, is_downloaded
 from pruning.base import CompressionMethod
 from pruning.methods import METHODS, create
 
@@ -83,7 +83,15 @@ def answers_note(model: str) -> str:
 
 def model_choices(chosen: str) -> list[tuple[str, str]]:
     """(title, name) of the models on offer."""
-    return [(card.title, card.name) for card in offered(Settings(model=chosen))]
+    return [(model_label(card), card.name) for card in offered(Settings(model=chosen))]
+
+
+def model_label(card: ModelCard) -> str:
+    """The title; of the project's own models also the size, and who trained them."""
+    if not card.ships:
+        return card.title
+    size = format_number(count_parameters(card) / 1e6, 2)
+    return f"{card.title}, {size} M parameters, trained by this project"
 
 
 def absent_note() -> str:

@@ -18,9 +18,16 @@ class Screen:
     """The state of one comparison. Its parts are named "text0" … and "picture0" …."""
 
     def __init__(
-        self, model: str, question: str, media: Media, truth: Truth | None, lanes: Sequence[Lane]
+        self,
+        model: str,
+        question: str,
+        media: Media,
+        truth: Truth | None,
+        lanes: Sequence[Lane],
+        drawn: bool,
     ) -> None:
         self.model, self.question, self.media, self.truth = model, question, media, truth
+        self.drawn = drawn  # whether this project has drawn the upload
         self.comparison: Comparison | None = None
         self.lanes = lanes
         colours = lane_colours([lane.method for lane in lanes])
@@ -36,7 +43,7 @@ class Screen:
         lanes = [
             Lane(one.name, one.label, getattr(one, "retention_ratio", None)) for one in job.methods
         ]
-        return cls(job.model, job.question, job.media, job.truth, lanes)
+        return cls(job.model, job.question, job.media, job.truth, lanes, job.drawn)
 
     @classmethod
     def of_recording(cls, comparison: Comparison) -> Screen:
@@ -49,7 +56,8 @@ class Screen:
                 lane = Lane(one.method, one.title, None, "failed", failure=one.reason)
             lanes.append(lane)
         model, question = comparison.model, comparison.question
-        screen = cls(model, question, comparison.media, comparison.truth, lanes)
+        drawn = bool(comparison.options.get("drawn", comparison.truth is not None))
+        screen = cls(model, question, comparison.media, comparison.truth, lanes, drawn)
         screen.take(ComparisonDone(comparison))
         for _ in screen.draw():
             pass

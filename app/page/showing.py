@@ -119,7 +119,7 @@ def _title(model: str) -> str:
 
 def _note(screen: Screen) -> str:
     card = find_or_none(screen.model)
-    return card.note_on(screen.question) if card else ""
+    return card.note_on(screen.question, screen.drawn) if card else ""
 
 
 def find_or_none(model: str) -> ModelCard | None:

@@ -205,6 +205,7 @@ class LocalWorker:
                 "max_new_tokens": job.max_new_tokens,
                 "temperature": job.temperature,
                 "seed": job.seed,
+                "drawn": job.drawn,
                 **({"ratios": job.ratios} if job.ratios else {}),
             },
         )

@@ -34,6 +34,7 @@ class Job:
     seed: int = 0
     truth: Truth | None = None
     study: Study | None = None  # of every finished lane
+    drawn: bool = False  # the upload is a scene or clip that this project has drawn
     at_once: int = 0  # lanes that take turns on the device; 0: all of them
     ratios: tuple[float, ...] = ()  # of a sweep: vanilla's lane, then each method at each of them
     visitor: str = ""  # session, for the limits of the queue; empty: this program itself

@@ -5,10 +5,12 @@ import json
 import numpy as np
 import pytest
 
-from app import example_uploads
+from app import drawn_uploads, example_uploads
 from app.docs import examples
 from app.jobs import read_job
 from app.request import Request
+from app.settings import EXAMPLES
+from models.catalog import find
 from models.uploads.read import read_media
 
 
@@ -28,8 +30,8 @@ def drawn(tmp_path_factory):
 
 def test_a_clip_has_the_duration_of_the_world_and_all_frames(drawn):
     clip = read_media(drawn[1]["file"], 64)
-    assert clip.frames.shape == (examples.DRAWN_FRAMES, 96, 96, 3), "square, as it was drawn"
-    assert clip.times[-1] == pytest.approx(examples.SECONDS, rel=0.05)
+    assert clip.frames.shape == (drawn_uploads.DRAWN_FRAMES, 96, 96, 3), "square, as it was drawn"
+    assert clip.times[-1] == pytest.approx(drawn_uploads.SECONDS, rel=0.05)
 
 
 def test_every_example_has_questions_with_known_answers(drawn, monkeypatch):
@@ -51,4 +53,28 @@ def test_the_last_sampled_frame_is_the_last_frame(drawn):
 
 def test_training_draws_none_of_the_seeds():
     for seed in (*examples.SEEDS, *examples.CLIP_SEEDS):
-        assert examples.evaluation_seed(seed) == seed
+        assert drawn_uploads.evaluation_seed(seed) == seed
+
+
+@pytest.mark.parametrize("kind", ["image", "video"])
+def test_a_new_upload_is_recognised_with_its_true_answers(kind, tmp_path, monkeypatch):
+    monkeypatch.setattr(drawn_uploads.draw_upload, "__defaults__", (96,))
+    path, entry = drawn_uploads.draw_new(kind, tmp_path)
+    for known in entry["questions"]:
+        job = read_job(Request(upload=path, question=known["question"]))
+        assert job.drawn and job.truth.answer == known["answer"]
+    assert not read_job(Request(upload=path, question="Why?")).truth
+
+
+def test_photographs_have_no_true_answer_and_a_note_against_the_answers():
+    for entry in example_uploads.photographs():
+        for known in entry["questions"]:
+            job = read_job(Request(upload=EXAMPLES / entry["file"], question=known["question"]))
+            card = find(job.model)
+            assert not job.drawn and job.truth is None
+            assert "not drawn by this project" in card.note_on(job.question, job.drawn)
+            assert "not drawn" not in card.note_on(job.question)
+    sources = (EXAMPLES / "SOURCES.md").read_text()
+    for path in EXAMPLES.glob("photo*.jpg"):
+        (line,) = (line for line in sources.splitlines() if f"`{path.name}`" in line)
+        assert line.endswith("| CC0 |")

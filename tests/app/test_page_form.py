@@ -14,6 +14,8 @@ from app.page.following import Following
 from app.settings import Settings
 from models.catalog import CATALOG, find
 from models.grounding import FORMATS
+from models.loading import config_of
+from models.memory import estimate
 from pruning.methods import create
 
 
@@ -97,11 +99,19 @@ def test_models_whose_weights_are_here_are_offered_and_of_the_others_what_fetche
     assert offered == ["embedded-image", "embedded-video"]
     note = choices.absent_note()
     assert "<code>python -m app fetch llava-1.5-7b</code>" in note
-    assert "Embedded" not in note
+    assert "Drawn" not in note
     for module in (choices, jobs):
         monkeypatch.setattr(module, "is_downloaded", lambda card: True)
     assert choices.absent_note() == ""
     assert len(choices.model_choices("embedded-image")) == len(CATALOG)
+
+
+def test_the_project_s_own_models_are_named_by_what_they_are():
+    (label, _), *_ = choices.model_choices("embedded-image")
+    title, size, trained = label.split(", ")
+    assert (title, trained) == ("Drawn-scenes model", "trained by this project")
+    counted = estimate(config_of(find("embedded-image")), 144, "float32").weights / 4e6
+    assert float(size.removesuffix(" M parameters")) == pytest.approx(counted, abs=0.05)
 
 
 def test_the_model_that_is_set_is_offered_whether_its_weights_are_here_or_not(monkeypatch):

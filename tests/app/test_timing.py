@@ -91,7 +91,7 @@ def test_a_model_too_large_for_this_machine_can_be_counted(capsys):
     [
         (["--repeats", "0"], "Repeats: 0 came, wanted 1 to 1,000."),
         (["--size", "0x20"], "Height: 0 came, wanted 1 to 4,096."),
-        (["--frames", "4"], "Embedded LLaVA takes a picture, and a clip came"),
+        (["--frames", "4"], "Drawn-scenes model takes a picture, and a clip came"),
         (["--size", "wide"], "wanted height x width such as 336x336"),
         (["--new-tokens", "1"], "1 new tokens came, wanted 2 to 128."),
         (["--retention", "half"], "wanted numbers such as"),
