@@ -39,7 +39,7 @@ class Rates:
     def right_by_upload(self, lane: Lane, questions: np.ndarray) -> np.ndarray:
         """(U,) how many of `questions` (n,) bool about each upload are answered right."""
         right = self.right(lane) & questions
-        return np.array([right[of_upload].sum() for of_upload in self._by_upload])
+        return np.bincount(self._upload, weights=right)
 
     def tokens(self) -> tuple[int, int]:
         """Fewest and most visual tokens of an upload."""
@@ -84,10 +84,15 @@ class Rates:
         return [answer for answer in answers if isinstance(answer, Answer)]
 
     @cached_property
+    def _upload(self) -> np.ndarray:
+        """(n,) number of each record's upload, from 0."""
+        index = [record.index for record in self.records]
+        return np.unique(index, return_inverse=True)[1]
+
+    @cached_property
     def _by_upload(self) -> list[np.ndarray]:
         """Indices of the records of each upload."""
-        index = np.array([record.index for record in self.records])
-        return [np.flatnonzero(index == upload) for upload in np.unique(index)]
+        return [np.flatnonzero(self._upload == unit) for unit in range(self._upload.max() + 1)]
 
 
 def _loss(rights: Sequence[np.ndarray], chosen: np.ndarray) -> float:
