@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from app.measure.findings.inside import CLAIMS, count, look_inside, questions_of
+from app.measure.findings.inside_page import blocking_text
 from app.settings import Settings
 from tests.tiny import tiny_llava
 
@@ -36,6 +37,14 @@ def test_a_claim_holds_where_the_blocked_cell_is_wrong_far_more_often() -> None:
     curves = found["curves"]["vanilla"]["llm"]
     assert curves["flow"] == pytest.approx([0.5, 19.5])
     assert np.isnan(curves["object"][0]) and curves["object"][1] == 1
+
+
+def test_the_page_names_what_is_not_measured_yet_and_shares_of_what_is() -> None:
+    assert "not measured yet" in blocking_text({}).lower()
+    found = count([made_up(n, n < 9, wrong=(1,)) for n in range(20)]) | {"model": "a-model"}
+    page = blocking_text({"a-model": found})
+    assert "| visual tokens | second | 0 % | 0 % | 5 % | 89 % |" in page
+    assert "**a-model**: 9 boxes and 11 questions." in page
 
 
 def test_a_question_is_asked_open_with_each_cell_blocked_and_compressed() -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 from string import Template
 from typing import Any
 
+from app.measure.findings.inside_page import blocking_text, curves_text
 from app.measure.findings.lanes import STRATEGIES
 from app.measure.findings.report import PAIRS
 from app.measure.findings.tables_page import tables_text
@@ -33,6 +34,8 @@ def markdown(report: dict[str, Any]) -> str:
         drops=_drops(report["drops"]),
         positions=_positions(report["positions"]),
         clips=_clips(report["clips"]),
+        blocking=blocking_text(report.get("inside", {})),
+        curves=curves_text(report.get("inside", {})),
         level=LEVEL,
         draws=f"{DRAWS:,}",
     )

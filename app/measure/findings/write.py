@@ -7,11 +7,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from app.measure.findings import charts, page
+from app.measure.findings.inside import inside
 from app.measure.findings.report import report
 from app.measure.findings.study import CLIPS, PICTURES
 from app.measure.findings.tables_page import tables_text
 from app.settings import ROOT, Settings
 
+INSIDE = 300  # uploads of each model whose questions are asked with blocked attention
 ANSWERS = Path("out", "findings")  # stores of answers, from which a stopped run goes on
 RESULTS = Path("assets", "results", "findings.json")
 PAGE = Path("docs", "findings.md")
@@ -37,6 +39,10 @@ def findings(
     counts = (PICTURES, CLIPS) if count is None else (count, count)
     out = out or ROOT
     found = report(*counts, out / ANSWERS, settings, jobs)
+    found["inside"] = {
+        model: inside(model, count or INSIDE, out / ANSWERS, settings, jobs)
+        for model in found["models"]
+    }
     (out / RESULTS).parent.mkdir(parents=True, exist_ok=True)
     (out / RESULTS).write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
     *_, path = draw(out)

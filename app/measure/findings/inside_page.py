@@ -1,0 +1,84 @@
+"""What was seen inside the models, as text: a part of `docs/findings.md`."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from app.measure.findings.published import FIGURES
+from app.render.measures import MEASURES
+from app.render.table import markdown_table
+
+NOT_MEASURED = "Not measured yet: `make findings` asks the questions."
+SOURCES = {"visual": "visual tokens", "text": "the question", "last": "the answering row"}
+QUARTERS = ("first", "second", "third", "last")
+SHOWN = ("answer_flow", "text_flow", "entropy_share", "cohesion")
+
+
+def blocking_text(found: dict[str, Any]) -> str:
+    """Blocked attention by model: our shares of right answers beside the paper's, and claims."""
+    return "\n\n".join(map(_blocked, found.values())) or NOT_MEASURED
+
+
+def curves_text(found: dict[str, Any]) -> str:
+    """Mean curves over the layers by model and lane."""
+    return "\n\n".join(map(_curves, found.values())) or NOT_MEASURED
+
+
+def _blocked(report: dict[str, Any]) -> str:
+    paper = json.loads(FIGURES.read_text(encoding="utf-8"))["blocking"]
+    asked, opened, original = report["asked"], report["open"], paper["original"]
+    rows = [["nothing", "", *_cells(opened, opened), *_cells(original, original)]]
+    for cell in report["cells"]:
+        source, quarter = cell["source"], cell["quarter"]
+        theirs = {name: paper[source][name][quarter] for name in original}
+        ours, papers = _cells(cell, opened), _cells(theirs, original)
+        rows.append([SOURCES[source], QUARTERS[quarter], *ours, *papers])
+    head = ["sees no visual tokens", "quarter of the LLM", "boxes", "questions"]
+    table = markdown_table([*head, "paper, RefCOCO", "paper, GQA"], rows)
+    scope = f"**{report['model']}**: {asked['boxes']} boxes and {asked['questions']} questions."
+    return "\n\n".join([scope, table, _claims(report["claims"], paper)])
+
+
+def _cells(rates: dict[str, float], whole: dict[str, float]) -> list[str]:
+    """Boxes and questions right, in per cent of those right with nothing blocked."""
+    shares = ((rates[name], whole[name]) for name in ("boxes", "questions"))
+    return [f"{100 * part / of:.0f} %" if of else "–" for part, of in shares]
+
+
+def _claims(claims: list[dict[str, Any]], paper: dict[str, Any]) -> str:
+    rows = []
+    for row in claims:
+        name, cells = row["of"], (row["first"], row["second"])
+        figures = [
+            paper["original"][name] if cell is None else paper[cell[0]][name][cell[1]]
+            for cell in cells
+        ]
+        ours = " against ".join(f"{share:.3f}" for share in row["shares"])
+        theirs = " against ".join(f"{figure:.1f}" for figure in figures)
+        claim = f"fewer {name} right with {_named(cells[0])} blocked than {_with(cells[1])}"
+        p = "< 0.001" if row["p"] < 0.001 else f"{row['p']:.3f}"
+        rows.append([claim, theirs, ours, p, f"**{row['verdict']}**"])
+    return markdown_table(["claim of the paper", "its figures", "ours", "p", "verdict"], rows)
+
+
+def _named(cell: tuple[str, int]) -> str:
+    return f"{SOURCES[cell[0]]} → visual, {QUARTERS[cell[1]]} quarter,"
+
+
+def _with(cell: tuple[str, int] | None) -> str:
+    return "with nothing blocked" if cell is None else f"with {_named(cell).rstrip(',')}"
+
+
+def _curves(report: dict[str, Any]) -> str:
+    rows, depth = [], 0
+    for lane, parts in report["curves"].items():
+        for part, curves in parts.items():
+            for name in (name for name in SHOWN if name in curves):
+                depth = max(depth, len(curves[name]))
+                where = MEASURES[name].title + (", encoder" if part == "encoder" else "")
+                rows.append([where, lane, *(f"{value:.2f}" for value in curves[name])])
+    rows.sort(key=lambda row: row[0])
+    filled = [row + ["–"] * (depth + 2 - len(row)) for row in rows]
+    table = markdown_table(["measure", "lane", *map(str, range(depth))], filled)
+    return f"**{report['model']}**, mean over all questions:\n\n{table}"
