@@ -32,7 +32,7 @@ def read_job(
     request: Request,
     settings: Settings | None = None,
     cancelled: threading.Event | None = None,
-    ratios: Sequence[float] = (),
+    ratios: Sequence[float] | None = None,
 ) -> Job:
     """Check every field and read the upload, unless `cancelled`. Raises `ExplainedError`s only.
 
@@ -45,7 +45,7 @@ def read_job(
         check_number(name, getattr(request, name), settings)
         for name in ("max_new_tokens", "temperature", "seed", "retention_ratio")
     )
-    swept = check_ratios(ratios, settings) if len(ratios) else ()
+    swept = () if ratios is None else check_ratios(ratios, settings)
     media, entry = _read(request, card, settings, cancelled)
     card = card or default_card(media.kind, settings)
     if media.kind not in card.media:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +12,14 @@ from pydantic import ConfigDict
 
 from app.guard.blocks import refusal
 from app.guard.gradio_internals import is_web_address, save_data_url, upload_folder
-from app.settings import Settings
+from app.settings import EXAMPLES, Settings
 from models.uploads.container import CONTAINERS
 from models.uploads.read import FORMATS
 
 NO_ADDRESS = "A web address came where a file is wanted. Upload the file instead."
 NO_FILE = "What came is not an uploaded file. Upload the file, then send what the upload returns."
 NO_DATA = "The file came as data that cannot be decoded. Upload the file instead."
+EXAMPLE = re.compile(r"^https?://[^?#]*/examples/(?P<name>[\w-]+\.(png|jpg|mp4))$")
 DESCRIPTION = "A picture or clip file, no web address."
 
 
@@ -62,6 +64,18 @@ def uploaded(path: str) -> str:
     return path
 
 
+def example_address(name: str) -> str:
+    """An address that stands for a shipped example in the API's snippets; nothing fetches it."""
+    return f"https://tokenscope.example/examples/{name}"
+
+
+def example_file(address: str | Path | None) -> Path | None:
+    """The shipped example that an address names at its end, on whatever host."""
+    named = EXAMPLE.search(str(address or ""))
+    path = EXAMPLES / named["name"] if named else None
+    return path if path is not None and path.is_file() else None
+
+
 def refuse_address(file: str | Path | None) -> None:
     """Called before `preprocess`, where Gradio would download an address of any size."""
     if file is not None and is_web_address(str(file)):
@@ -77,6 +91,8 @@ class PictureInput(gr.Image):
     async def async_move_resource_to_block_cache(
         self, url_or_file_path: str | Path | None
     ) -> str | None:
+        if example := example_file(url_or_file_path):
+            url_or_file_path = str(example)
         refuse_address(url_or_file_path)
         return await super().async_move_resource_to_block_cache(url_or_file_path)
 

@@ -1,87 +1,94 @@
-"""The public endpoint `/compare`: the comparison of the page, for programs."""
+"""The public endpoints `/compare` and `/sweep`: what the page shows, for programs."""
 
 from __future__ import annotations
 
-import inspect
-from dataclasses import MISSING, replace
+import tempfile
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import gradio as gr
+import numpy as np
+from PIL import Image
 
 from app.guard.blocks import refusal
-from app.guard.uploads import PictureInput
+from app.guard.gradio_internals import upload_folder
 from app.guard.visitors import Visitors, client_key
+from app.page import api_inputs
 from app.page.handlers import describe_error, read_as
-from app.page.inputs import NumberInput
+from app.recording.drawings import named_pictures
+from app.recording.storage import record_of
+from app.render.headline import headline
 from app.render.summary import conditions_line, lane_rows
-from app.request import DEFAULTS, INPUTS, OPTIONS, Request
+from app.render.sweep import Sweep, records, sentences
+from app.request import DEFAULTS, OPTIONS, Request
 from app.settings import Settings
-from app.worker.events import ComparisonDone, Event
+from app.worker.events import ComparisonDone
 from app.worker.protocol import AdmittingWorker, Job, new_number
 from models.catalog import find
+from models.engine.record import Comparison
 
 FIELDS = ("upload", "question", *OPTIONS)  # of the request, that programs may send
-DESCRIPTION = """Ask a model one question about a picture or clip: vanilla, then with each method.
+EXTRAS = ("overlays", "arrays")
+COMPARE = """Ask a model one question about a picture or clip: vanilla, then with each method.
 
 Args:
 {arguments}
 
 Returns:
+    `headline`: the outcome in one sentence.
     `lanes`: a row of figures with the answer for each lane, vanilla first.
     `conditions`: device, number format and versions of the measured times.
-    `note`: a warning if the model was not trained on such a question, or "".
+    `note`: a warning about the answers, or "".
+    `record`: the record.json of the recording.
+    `overlays`: for each lane the pictures by kind, if asked for.
+    `arrays`: the arrays.npz of the recording by name, if asked for. Step `s` of lane `l` has
+        `lanel.steps.anchors`, `rows`, `cols` and `weights`: new[row] += weight × old[col].
+"""
+SWEEP = """Ask one question with each method at each retention ratio; vanilla runs once.
+
+Args:
+{arguments}
+
+Returns:
+    `sentences`: down to which ratio each method holds.
+    `points`: method, ratio, verdict, IoU and answer of each run, vanilla first.
+    `conditions`, `note`, `record`, `overlays` and `arrays`: as `/compare` returns them.
 """
 
 
-def compare_endpoint(
+def endpoints(
     worker: AdmittingWorker, settings: Settings, visitors: Visitors, **device: Any
 ) -> None:
-    """Declare `/compare`. Its hidden components give the arguments their types."""
+    """Declare both. Their hidden components give the arguments their types."""
     endpoint = Endpoint(worker, settings, visitors)
+    swept = [name for name in FIELDS if name != "retention_ratio"]
+    _declare("compare", endpoint.compare, [*FIELDS, *EXTRAS], COMPARE, **device)
+    _declare("sweep", endpoint.sweep, [*swept, "ratios", *EXTRAS], SWEEP, **device)
 
-    def compare(request: gr.Request, **values: Any) -> dict[str, Any]:
-        return endpoint.compare(Request(**values), request)
 
-    # Gradio publishes names and defaults of arguments from the signature, their help from the
-    # docstring. Both are made from the fields of `Request`, instead of a list of ten arguments.
-    compare.__signature__ = _signature()  # type: ignore[attr-defined]
-    lines = (f"    {name}: {INPUTS[name].help}." for name in FIELDS)
-    compare.__doc__ = DESCRIPTION.format(arguments="\n".join(lines))
+def _declare(name: str, handler: Any, arguments: list[str], text: str, **device: Any) -> None:
+    def call(request: gr.Request, **values: Any) -> dict[str, Any]:
+        extras = {extra: values.pop(extra) for extra in api_inputs.EXTRAS if extra in values}
+        return handler(Request(**values), request, **extras)
+
     with gr.Column(visible=False):
-        inputs = {name: _component(name) for name in FIELDS}
-        result = gr.JSON(label="comparison")
+        inputs = api_inputs.declare(arguments)
+        result = gr.JSON(label=name)
         trigger = gr.Button()
     trigger.click(
-        compare,
+        api_inputs.signed(call, arguments, text),
         inputs_kwargs=inputs,
         outputs=result,
-        api_name="compare",
+        api_name=name,
         show_progress="hidden",
         **device,
     )
 
 
-def _signature() -> inspect.Signature:
-    """`(request, *, upload, question, model="", …)`, with the defaults of `Request`."""
-    connection = inspect.Parameter("request", inspect.Parameter.POSITIONAL_OR_KEYWORD)
-    fields = inspect.signature(Request).parameters
-    return inspect.Signature([connection, *(fields[name] for name in FIELDS)])
-
-
-def _component(name: str) -> gr.components.Component:
-    """The component whose type is that of a field."""
-    default = None if DEFAULTS[name] is MISSING else DEFAULTS[name]
-    if name == "upload":
-        return PictureInput(type="filepath", label=name)
-    if name == "methods":
-        return gr.JSON(default, label=name)
-    if step := INPUTS[name].step:
-        return NumberInput(default, precision=0 if step == 1 else None, label=name)
-    return gr.Textbox(default, label=name)
-
-
 class Endpoint:
-    """The handler of `/compare`."""
+    """The handlers of `/compare` and `/sweep`. They raise `gr.Error` with one sentence."""
 
     def __init__(
         self, worker: AdmittingWorker, settings: Settings, visitors: Visitors | None = None
@@ -89,33 +96,88 @@ class Endpoint:
         self.worker, self.settings = worker, settings
         self.visitors = visitors or Visitors()
 
-    def compare(self, asked: Request, request: gr.Request | None = None) -> dict[str, Any]:
-        """Rows, conditions and note of a comparison. Raises `gr.Error` with one sentence."""
+    def compare(
+        self,
+        asked: Request,
+        request: gr.Request | None = None,
+        overlays: bool = False,
+        arrays: bool = False,
+    ) -> dict[str, Any]:
+        job, comparison = self._run(asked, request)
+        return {
+            "headline": headline(comparison),
+            "lanes": lane_rows(comparison),
+            **_common(job, comparison, overlays, arrays),
+        }
+
+    def sweep(
+        self,
+        asked: Request,
+        request: gr.Request | None = None,
+        ratios: Any = (),
+        overlays: bool = False,
+        arrays: bool = False,
+    ) -> dict[str, Any]:
+        job, comparison = self._run(asked, request, ratios)
+        swept = Sweep(comparison, job.ratios)
+        return {
+            "sentences": sentences(swept),
+            "points": records(swept),
+            **_common(job, comparison, overlays, arrays),
+        }
+
+    def _run(
+        self, asked: Request, request: gr.Request | None, ratios: Any = None
+    ) -> tuple[Job, Comparison]:
+        """The job and its comparison."""
         if isinstance(asked.methods, str):
             asked = replace(asked, methods=[asked.methods])
         asked = replace(asked, positions=asked.positions or DEFAULTS["positions"])
-        number = new_number()
+        number, visitor = new_number(), request.session_hash if request else ""
         try:
-            job, last = self._run(asked, number, request)
+            with (
+                self.visitors.job(visitor) as cancelled,
+                self.worker.admit(visitor, client_key(request), number) as run,
+            ):
+                job = read_as(visitor, number, asked, self.settings, cancelled, ratios)
+                *_, last = (None, *run(job, cancelled))
         except Exception as error:
             raise refusal(describe_error(error, number)) from error
         if not isinstance(last, ComparisonDone):
             raise refusal("The comparison was stopped, because its caller has left.")
-        return {
-            "lanes": lane_rows(last.comparison),
-            "conditions": conditions_line(last.comparison),
-            "note": find(job.model).note_on(job.question, job.drawn),
-        }
+        return job, last.comparison
 
-    def _run(
-        self, asked: Request, number: str, request: gr.Request | None
-    ) -> tuple[Job, Event | None]:
-        """The job and its last event."""
-        visitor = request.session_hash if request else ""
-        with (
-            self.visitors.job(visitor) as cancelled,
-            self.worker.admit(visitor, client_key(request), number) as run,
-        ):
-            job = read_as(visitor, number, asked, self.settings, cancelled)
-            *_, last = (None, *run(job, cancelled))
-        return job, last
+
+def _common(job: Job, comparison: Comparison, overlays: bool, arrays: bool) -> dict[str, Any]:
+    record, found = record_of(comparison)
+    result = {
+        "conditions": conditions_line(comparison),
+        "note": find(job.model).note_on(job.question, job.drawn),
+        "record": record,
+    }
+    if overlays:
+        result["overlays"] = _files(named_pictures(comparison))
+    if arrays:
+        result["arrays"] = {name: _plain(values) for name, values in found.items()}
+    return result
+
+
+def _files(lanes: Iterable[dict[str, Image.Image]]) -> list[dict[str, Any]]:
+    """For each lane its pictures as files that the client downloads; none for a failed lane."""
+    upload_folder().mkdir(parents=True, exist_ok=True)
+    folder = Path(tempfile.mkdtemp(dir=upload_folder()))
+    files: list[dict[str, Any]] = []
+    for number, pictures in enumerate(lanes):
+        files.append({})
+        for kind, picture in pictures.items():
+            path = folder / f"{kind}-{number}.png"
+            picture.save(path)
+            files[-1][kind] = {"path": str(path), "meta": {"_type": "gradio.FileData"}}
+    return files
+
+
+def _plain(values: np.ndarray) -> list[Any]:
+    """An array as JSON, where a number that is not finite is null."""
+    if values.dtype.kind != "f":
+        return values.tolist()
+    return np.where(np.isfinite(values), values, None).tolist()

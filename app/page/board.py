@@ -36,6 +36,7 @@ class Board:
     bar: gr.Row
     view: gr.Radio
     tools: gr.Row  # further buttons of the bar above the lanes
+    measure: gr.Button
     columns: list[gr.Column]
     parts: dict[str, gr.HTML]  # "text0", "picture0", …
     sweep: gr.Column  # the same question over several ratios
@@ -84,8 +85,9 @@ def _bar() -> dict:
             elem_id="view",
         )
         gr.HTML(LAYER, elem_id="layer", apply_default_css=False)
-        tools = gr.Row(elem_id="tools")
-    return {"bar": bar, "view": view, "tools": tools}
+        with gr.Row(elem_id="tools") as tools:
+            measure = gr.Button("Measure", size="sm", elem_id="measure", elem_classes="quiet")
+    return {"bar": bar, "view": view, "tools": tools, "measure": measure}
 
 
 def _lanes(settings: Settings) -> dict:

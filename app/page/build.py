@@ -25,7 +25,7 @@ from app.guard.middleware import GuardMiddleware
 from app.guard.sessions import HOUR, session_cleanup
 from app.guard.visitors import Visitors
 from app.logs import log_as_json
-from app.page.api import compare_endpoint
+from app.page.api import endpoints
 from app.page.choices import model_choices
 from app.page.compare import compare_view
 from app.page.inputs import ChoiceInput
@@ -62,7 +62,7 @@ def build(worker: Worker, settings: Settings) -> Blocks:
             )
             theme = gr.Button("Light or dark", size="sm", elem_id="theme", min_width=60)
         compare_view(worker, settings, model, visitors, **device)
-        compare_endpoint(worker, settings, visitors, **device)
+        endpoints(worker, settings, visitors, **device)
         gr.HTML(f"<p>{PRIVACY}</p>", elem_id="privacy", apply_default_css=False)
         demo.unload(visitors.on_unload)
         theme.click(None, js="() => window.tokenscope.switchTheme()", api_visibility="private")
@@ -92,7 +92,7 @@ def launch(demo: Blocks, settings: Settings, **options: Any) -> Any:
     return demo.launch(
         **{
             "theme": theme(),
-            "css_paths": [HERE / "style.css", HERE / "tokens.css"],
+            "css_paths": [HERE / "style.css", HERE / "tokens.css", HERE / "sweep.css"],
             "head": "".join(f"<script>{(HERE / name).read_text()}</script>" for name in SCRIPTS),
             "favicon_path": HERE / "favicon.svg",
             "footer_links": ["api"],

@@ -9,7 +9,7 @@ from typing import Any
 import gradio as gr
 
 from app.guard.visitors import Visitors
-from app.page import board, form
+from app.page import board, form, wiring
 from app.page.following import Following
 from app.page.form import Form
 from app.page.handlers import Handlers
@@ -37,6 +37,8 @@ def compare_view(
     _wire_form(asked, settings)
     handlers = Handlers(worker, settings, asked, shown, visitors)
     _wire_job(handlers, asked, **device)
+    wiring.wire_uploads(asked)
+    wiring.wire_jobs(worker, settings, asked, shown, visitors, **device)
     _wire_inspector(shown.inspector, shown.comparison)
     shown.save.click(
         handlers.save_recording,

@@ -10,7 +10,7 @@ import gradio as gr
 from app.example_uploads import examples_of
 from app.guard.uploads import ClipInput, PictureInput, limits_note
 from app.jobs import NOUNS, first_kind
-from app.page import lab
+from app.page import fresh, lab
 from app.page.choices import (
     absent_note,
     answers_note,
@@ -19,6 +19,7 @@ from app.page.choices import (
     placeholder,
     retention_note,
 )
+from app.page.fresh import Fresh
 from app.page.inputs import ChoiceInput, ChoicesInput, NumberInput, declared, slider
 from app.page.lab import Lab, composed_names
 from app.page.notes import methods_note
@@ -39,6 +40,7 @@ class Form:
     tab: dict[str, gr.Tab]
     uploads: dict[str, PictureInput | ClipInput]
     galleries: dict[str, gr.Gallery]
+    fresh: dict[str, Fresh]
     question: gr.Textbox
     chips: gr.Dataset
     way: gr.Radio  # "methods" | "lab": which of the two tabs defines the lanes
@@ -54,6 +56,7 @@ class Form:
     temperature: gr.Slider
     seed: gr.Number
     compare: gr.Button
+    sweep: gr.Button
     stop: gr.Button
     status: gr.HTML
 
@@ -120,14 +123,16 @@ def _open_tab(tabs: list[str], first: str) -> gr.Radio:
 
 def _upload_parts(kind: str, settings: Settings) -> dict[str, Any]:
     """A tab for each kind, with its input and examples."""
-    tab, uploads, galleries = {}, {}, {}
+    tab, uploads, galleries, further = {}, {}, {}, {}
     with gr.Tabs(selected=kind, elem_id="kind") as tabs:
         for name, heading in (("image", "Image"), ("video", "Video")):
             with gr.Tab(heading, id=name) as tab[name]:
                 uploads[name] = _picture() if name == "image" else _clip()
                 gr.HTML(limits_note(name, settings), elem_classes="most", apply_default_css=False)
                 galleries[name] = _gallery(name)
-    return {"tabs": tabs, "tab": tab, "uploads": uploads, "galleries": galleries}
+                further[name] = fresh.declare(name)
+    parts = {"tabs": tabs, "tab": tab, "uploads": uploads, "galleries": galleries}
+    return parts | {"fresh": further}
 
 
 def _picture() -> PictureInput:
@@ -234,9 +239,10 @@ def _actions() -> dict[str, Any]:
     with gr.Column(elem_id="act"):
         with gr.Row(elem_id="buttons"):
             compare = gr.Button("Compare", variant="primary", elem_id="compare", min_width=80)
+            sweep = gr.Button("Sweep", elem_id="sweep-start", min_width=60)
             stop = gr.Button("Stop", interactive=False, elem_id="stop", min_width=60)
         status = gr.HTML(elem_id="status", apply_default_css=False)
-    return {"compare": compare, "stop": stop, "status": status}
+    return {"compare": compare, "sweep": sweep, "stop": stop, "status": status}
 
 
 def _caption(example: dict) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from html import escape
@@ -169,11 +169,16 @@ class Handlers:
 
 
 def read_as(
-    visitor: str, number: str, request: Request, settings: Settings, cancelled: threading.Event
+    visitor: str,
+    number: str,
+    request: Request,
+    settings: Settings,
+    cancelled: threading.Event,
+    ratios: Sequence[float] | None = None,
 ) -> Job:
     """Read a visitor's request. Log lines of the reading bear the job's number."""
     with at_job(number):
-        job = read_job(request, settings, cancelled)
+        job = read_job(request, settings, cancelled, ratios)
     return replace(job, visitor=visitor, number=number)
 
 

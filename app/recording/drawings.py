@@ -51,6 +51,14 @@ def draw(comparison: Comparison, folder: str | Path) -> list[Path]:
     return written
 
 
+def named_pictures(comparison: Comparison) -> Iterator[dict[str, Image.Image]]:
+    """The pictures of each lane by kind; none of a failed lane."""
+    colours = lane_colours([lane.method for lane in comparison.lanes])
+    for lane, colour in zip(comparison.lanes, colours, strict=True):
+        failed = isinstance(lane, LaneFailure)
+        yield {} if failed else dict(_lane_pictures(comparison, lane, colour))
+
+
 def _lane_pictures(
     comparison: Comparison, lane: LaneResult, colour: str
 ) -> Iterator[tuple[str, Image.Image]]:

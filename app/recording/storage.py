@@ -41,20 +41,7 @@ def save(comparison: Comparison, folder: str | Path) -> Path:
     folder.parent.mkdir(parents=True, exist_ok=True)
     fresh = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
     try:
-        arrays: dict[str, np.ndarray] = {}
-        lanes = [pack_lane(lane, f"lane{i}", arrays) for i, lane in enumerate(comparison.lanes)]
-        record = {
-            "format": FORMAT,
-            "version": VERSION,
-            "model": comparison.model,
-            "question": comparison.question,
-            "frames": len(comparison.media.frames),
-            "media": _pack_media(comparison.media),
-            "conditions": dict(comparison.conditions),
-            "options": pack(comparison.options),
-            "truth": _pack_truth(comparison.truth),
-            "lanes": lanes,
-        }
+        record, arrays = record_of(comparison)
         for index, frame in enumerate(comparison.media.frames):
             Image.fromarray(frame).save(fresh / _frame_name(index))
         np.savez_compressed(fresh / "arrays.npz", **arrays)  # type: ignore[arg-type]
@@ -65,6 +52,25 @@ def save(comparison: Comparison, folder: str | Path) -> Path:
     finally:
         shutil.rmtree(fresh, ignore_errors=True)
     return folder
+
+
+def record_of(comparison: Comparison) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """The contents of record.json, and the arrays by name."""
+    arrays: dict[str, np.ndarray] = {}
+    lanes = [pack_lane(lane, f"lane{i}", arrays) for i, lane in enumerate(comparison.lanes)]
+    record = {
+        "format": FORMAT,
+        "version": VERSION,
+        "model": comparison.model,
+        "question": comparison.question,
+        "frames": len(comparison.media.frames),
+        "media": _pack_media(comparison.media),
+        "conditions": dict(comparison.conditions),
+        "options": pack(comparison.options),
+        "truth": _pack_truth(comparison.truth),
+        "lanes": lanes,
+    }
+    return record, arrays
 
 
 def load(folder: str | Path) -> Comparison:

@@ -58,11 +58,47 @@ def test_it_takes_a_clip_as_well(client, worker, tmp_path):
         client.predict(handle_file(clip), QUESTION, model="embedded-image", api_name="/compare")
 
 
-def test_it_is_the_only_public_endpoint_and_it_is_described(client):
+def test_two_public_endpoints_are_described_with_types_and_meanings(client):
     described = client.view_api(return_format="dict")["named_endpoints"]
-    assert list(described) == ["/compare"]
-    names = [parameter["parameter_name"] for parameter in described["/compare"]["parameters"]]
-    assert names[:5] == ["upload", "question", "model", "methods", "retention_ratio"]
+    assert list(described) == ["/compare", "/sweep"]
+    types = {}
+    for endpoint in described.values():
+        for one in endpoint["parameters"]:
+            assert one["python_type"]["description"].endswith("."), one["parameter_name"]
+            types[one["parameter_name"]] = one["python_type"]["type"]
+    assert list(types)[:5] == ["upload", "question", "model", "methods", "retention_ratio"]
+    assert types["upload"] == "filepath" and types["methods"] == "list[str]"
+    assert types["retention_ratio"] == "float" and types["seed"] == "int"
+    assert types["overlays"] == "bool" and types["ratios"] == "list[float]"
+
+
+def test_record_pictures_and_token_maps_come_if_they_are_asked_for(client, picture):
+    asked = {"upload": handle_file(picture), "question": QUESTION, "methods": ["nuwa"]}
+    plain = client.predict(**asked, api_name="/compare")
+    assert plain["record"]["question"] == QUESTION and not {"overlays", "arrays"} & plain.keys()
+    full = client.predict(**asked, overlays=True, arrays=True, api_name="/compare")
+    vanilla, nuwa = full["overlays"]
+    assert vanilla.keys() == nuwa.keys() == {"overlay", "boxes"}
+    with Image.open(nuwa["overlay"]) as drawn:
+        assert drawn.size == (960, 720)
+    step = {name: full["arrays"][f"lane1.step0.{name}"] for name in ("rows", "cols", "weights")}
+    assert len(step["rows"]) == len(step["cols"]) == len(step["weights"]) > 112
+
+
+def test_a_sweep_returns_every_point_and_a_sentence_for_each_method(client, worker, picture):
+    result = client.predict(
+        upload=handle_file(picture),
+        question=QUESTION,
+        methods=["nuwa", "fastv"],
+        ratios=[0.5, 0.1],
+        api_name="/sweep",
+    )
+    assert [(one["method"], one["ratio"]) for one in result["points"]] == [
+        ("Vanilla", 1), ("Nüwa", 0.5), ("Nüwa", 0.1), ("FastV", 0.5), ("FastV", 0.1)
+    ]  # fmt: skip
+    assert len(result["sentences"]) == 3 and worker.jobs[-1].at_once == 1
+    with pytest.raises(Exception, match="Ratios are"):
+        client.predict(handle_file(picture), QUESTION, ratios=[], api_name="/sweep")
 
 
 @pytest.mark.parametrize(

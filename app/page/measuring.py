@@ -1,0 +1,119 @@
+"""The Measure button: repeats the lanes of the board, so that their times come with a spread."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterator
+from dataclasses import replace
+from typing import Any
+
+import gradio as gr
+
+from app.guard.visitors import Visitors, client_key
+from app.page import showing
+from app.page.board import Board
+from app.page.figures import figures_table
+from app.page.form import Form
+from app.page.handlers import alert, describe_error, describe_position, note, read_as
+from app.page.held import HeldComparison, comparison_of
+from app.render.headline import headline
+from app.render.latency import latency_chart
+from app.render.summary import conditions_line, media_line
+from app.repeats import repeated, repeats_for, with_repeats
+from app.settings import Settings
+from app.worker.events import ComparisonDone, LaneDone, LaneFailed, Queued
+from app.worker.protocol import AdmittingWorker, Job, Run, new_number
+from models.engine.record import Comparison
+
+RECORDED = "This comparison is a recording. Press Compare to run it here, then Measure."
+
+Update = dict[Any, Any]
+
+
+class Measuring:
+    """The handler of the Measure button."""
+
+    def __init__(
+        self,
+        worker: AdmittingWorker,
+        settings: Settings,
+        form: Form,
+        board: Board,
+        visitors: Visitors,
+    ) -> None:
+        self.worker, self.settings, self.form, self.board = worker, settings, form, board
+        self.visitors = visitors
+
+    def outputs(self) -> list[Any]:
+        board, form = self.board, self.form
+        shown = [board.headline, board.latency, board.figures, board.conditions, board.comparison]
+        return [*shown, form.compare, form.sweep, board.measure, form.stop, form.status]
+
+    def run(self, request: gr.Request, held: HeldComparison | None) -> Iterator[Update]:
+        """Run the lanes again and redraw their times. Ignored while this page runs a job."""
+        visitor, number = request.session_hash, new_number()
+        comparison = comparison_of(held)
+        if self.visitors.busy(visitor):
+            return
+        if held.request is None:
+            yield {self.form.status: alert(RECORDED)}
+            return
+        asked = replace(held.request, upload=comparison.media)
+        with self.visitors.job(visitor) as cancelled:
+            try:
+                with self.worker.admit(visitor, client_key(request), number) as run:
+                    job = read_as(visitor, number, asked, self.settings, cancelled)
+                    runs = yield from self._measure(job, comparison, run, cancelled)
+            except Exception as error:
+                text = describe_error(error, number)
+                status = note("Stopped.") if cancelled.is_set() else alert(text)
+                yield self._buttons(False) | {self.form.status: status}
+                return
+        yield self._buttons(False) | self._shown(held, comparison, runs)
+
+    def _measure(
+        self, job: Job, comparison: Comparison, run: Run, cancelled: Any
+    ) -> Generator[Update, None, Comparison | None]:
+        """The repeated runs; None if they were stopped."""
+        count, ran = repeats_for(comparison), 0
+        again = repeated(job, comparison, count)
+        yield self._buttons(True) | {
+            self.form.status: note(f"Measuring: {count} runs of each lane.")
+        }
+        lanes, runs = len(again.methods) // count, None
+        for event in run(again, cancelled):
+            if isinstance(event, Queued) and event.ahead:
+                yield {self.form.status: note(describe_position(event))}
+            elif isinstance(event, LaneDone | LaneFailed):
+                ran += 1
+                if ran % lanes == 0:
+                    yield {self.form.status: note(f"Measured {ran // lanes} of {count} runs.")}
+            elif isinstance(event, ComparisonDone):
+                runs = event.comparison
+        return runs
+
+    def _shown(
+        self, held: HeldComparison, comparison: Comparison, runs: Comparison | None
+    ) -> Update:
+        """Times, headline and conditions of what was measured, which replaces what was held."""
+        if runs is None:
+            return {self.form.status: note("Stopped.")}
+        board = self.board
+        measured = held.comparison = with_repeats(comparison, runs)
+        return {
+            board.headline: showing.paragraphs(headline(measured)),
+            board.latency: latency_chart(measured),
+            board.figures: figures_table(measured),
+            board.conditions: showing.paragraphs(
+                conditions_line(measured), media_line(measured.media)
+            ),
+            board.comparison: held,
+            self.form.status: note("Measured."),
+        }
+
+    def _buttons(self, running: bool) -> Update:
+        form = self.form
+        started = (form.compare, form.sweep, self.board.measure)
+        return {
+            **{button: gr.Button(interactive=not running) for button in started},
+            form.stop: gr.Button(interactive=running),
+        }
