@@ -6,7 +6,8 @@ What a lane does with a method:
  2. The adapter computes exactly the signals named in `needs`, so that times are comparable.
  3. `compress(visual, keep)` runs before the LLM, at the method's `seam`.
  4. `prune(view, keep)` runs just before each LLM layer that the budget names.
- 5. `positions` numbers the survivors for rotary embedding, before the LLM and inside it.
+ 5. `recall(view, keep)` runs in each decode step before the layer that `budget.reads` names.
+ 6. `positions` numbers the survivors for rotary embedding, before the LLM and inside it.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from pruning.budget import Budget, Target, before_llm
 from pruning.errors import ExplainedError
 from pruning.ops.grid import grid_of, smaller
 from pruning.token_map import TokenMap
-from pruning.tokens import LayerView, TokenLayout, VisualTokens
+from pruning.tokens import LayerView, StepView, TokenLayout, VisualTokens
 
 
 class Seam(Enum):
@@ -139,8 +140,8 @@ class CompressionMethod:
 
     @classmethod
     def acts(cls, place: str) -> bool:
-        """Whether the method acts "before" the LLM or in its "inner" layers."""
-        verb = {"before": "compress", "inner": "prune"}[place]
+        """Whether the method acts "before" the LLM, in its "inner" layers or in "decode"."""
+        verb = {"before": "compress", "inner": "prune", "decode": "recall"}[place]
         return getattr(cls, verb) is not getattr(CompressionMethod, verb)
 
     @property
@@ -171,6 +172,13 @@ class CompressionMethod:
 
     def prune(self, view: LayerView, keep: int) -> TokenMap:
         """Keep `keep` of the visual rows that are alive just before LLM layer `view.layer`."""
+        return TokenMap.identity(len(view), view.anchors.device)
+
+    def recall(self, view: StepView, keep: int) -> TokenMap:
+        """Select the cached visual rows that layers from `view.layer` on read in a decode step.
+
+        `keep` of them, or all. The caches do not change.
+        """
         return TokenMap.identity(len(view), view.anchors.device)
 
 

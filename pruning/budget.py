@@ -38,6 +38,8 @@ class Budget:
     inner: tuple[tuple[int, int], ...] = ()  # (LLM layer, tokens from that layer on), ascending
     trims_from: int | None = None  # caches from this layer on end with the last survivors only
     first_stage: int = 0  # index of the method's pruning layer that `inner` begins with
+    # (LLM layer, cached tokens that it and later layers read in a decode step, if not all of them)
+    reads: tuple[int, int] | None = None
 
     def entering(self, count: int) -> Budget:
         """The same budget if `count` tokens enter the LLM; no stage keeps more."""

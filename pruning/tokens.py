@@ -123,3 +123,20 @@ class LayerView:
 
     def __len__(self) -> int:
         return self.anchors.shape[0]
+
+
+@dataclass(frozen=True, eq=False)
+class StepView:
+    """The input of `recall` just before LLM layer `layer`, in each decode step.
+
+    Attention is that of the layer before, from the new token; softmax runs over all cached keys.
+    """
+
+    layer: int
+    anchors: Tensor  # (V,) int64 original token of each cached visual row, −1 = placeless
+    layout: TokenLayout
+    attention: Tensor  # (H, 1, V) float32
+    previous: Tensor | None = None  # (H, 1, V) float32 that of the step before; None in the first
+
+    def __len__(self) -> int:
+        return self.anchors.shape[0]

@@ -210,6 +210,14 @@ CASES = (
         {"retention_ratio": 0.1, "static_threshold": -1.0, "stage_ratio": 8.0},
         "the whole clip is one still segment",
     ),
+    Case("dycoke", "dycoke", {"retention_ratio": 0.55}, least_frames=2),
+    Case(
+        "dycoke-hard",
+        "dycoke:qwen2.5-vl",
+        {"retention_ratio": 0.5, "decode_drop": 0.99, "layer": 1, "numbering": "rpme"},
+        "first frames alone in a short clip, and a token in decode",
+        least_frames=2,
+    ),
     Case("framefusion", "framefusion", {"retention_ratio": 0.4}),
     Case(
         "framefusion-hard",

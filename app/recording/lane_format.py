@@ -52,6 +52,7 @@ def pack_lane(lane: LaneResult | LaneFailure, key: str, arrays: dict[str, np.nda
         "tflops": float(lane.tflops),
         "peak_bytes": None if lane.peak_bytes is None else int(lane.peak_bytes),
         "averages": None if lane.averages is None else asdict(lane.averages),
+        "reads": None if lane.reads is None else list(lane.reads),
     }
 
 
@@ -81,6 +82,7 @@ def load_lane(
         tflops=float(lane["tflops"]),
         peak_bytes=None if lane["peak_bytes"] is None else int(lane["peak_bytes"]),
         averages=_load_averages(lane["averages"]),
+        reads=_load_reads(lane.get("reads"), int(lane["num_layers"])),
         repeats=tuple(map(_load_timeline, repeats)),
     )
 
@@ -110,6 +112,15 @@ def _load_averages(averages: Any) -> Averages | None:
     counts = [float(averages[field.name]) for field in fields(Averages)]
     check(all(0 <= count <= MOST_TOKENS for count in counts), "its averages are odd")
     return Averages(*counts)
+
+
+def _load_reads(reads: Any, num_layers: int) -> tuple[float, ...] | None:
+    if reads is None:
+        return None
+    counts = tuple(map(float, reads))
+    check(len(counts) == num_layers, "it has not one count a layer of what decode reads")
+    check(all(0 <= count <= MOST_TOKENS for count in counts), "its counts of decode are odd")
+    return counts
 
 
 def _load_trace(lane: Any, key: str, arrays: dict[str, np.ndarray], num_frames: int) -> TokenTrace:

@@ -50,14 +50,9 @@ def rows(method: Method, tested: Mapping[str, Any]) -> tuple[Row, ...]:
 
 def place(method: Method) -> str:
     """Where a method acts, as text."""
-    match method.acts("before"), method.acts("inner"):
-        case True, True:
-            return "before the LLM and inside it"
-        case True, False:
-            return "before the LLM"
-        case False, True:
-            return "inside the LLM"
-    return "nowhere"
+    words = {"before": "before the LLM", "inner": "inside the LLM", "decode": "in decode"}
+    acting = [text for name, text in words.items() if method.acts(name)]
+    return " and ".join(acting).replace("and inside the LLM", "and inside it") or "nowhere"
 
 
 def positions(method: Method) -> str:

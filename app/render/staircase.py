@@ -1,4 +1,7 @@
-"""Chart of the visual tokens in each LLM layer: one descending line per lane."""
+"""Chart of the visual tokens in each LLM layer: one descending line per lane.
+
+If decode reads fewer tokens than prefill in any lane, the lines go on over the layers of decode.
+"""
 
 from __future__ import annotations
 
@@ -61,8 +64,11 @@ def _label(end: Spec, height: float, looks: Spec) -> Spec:
 def staircase_points(comparison: Comparison) -> list[dict[str, Any]]:
     """One record per lane and layer, and one more that draws the last layer as a step."""
     points: list[dict[str, Any]] = []
-    for label, lane in finished_lanes(comparison):
-        counts, total = lane.trace.per_layer.tolist(), max(1, lane.trace.layout.num_placed)
+    lanes = finished_lanes(comparison)
+    goes_on = any(lane.reads is not None for _, lane in lanes)
+    for label, lane in lanes:
+        prefill, total = lane.trace.per_layer.tolist(), max(1, lane.trace.layout.num_placed)
+        counts = [*prefill, *(lane.reads or prefill)] if goes_on else prefill
         for layer, tokens in enumerate([*counts, counts[-1]]):
             changed = layer == 0 or (layer < len(counts) and tokens != counts[layer - 1])
             points.append(
@@ -71,22 +77,33 @@ def staircase_points(comparison: Comparison) -> list[dict[str, Any]]:
                     "layer": layer,
                     "tokens": tokens,
                     "share": f"{format_percent(tokens / total)} of all",
-                    "from": f"layer {layer}",
+                    "from": _name(layer, len(prefill)),
+                    "decode": len(prefill) if goes_on else None,
                     "changed": changed,
                     "end": layer == len(counts),
-                    "label": f"{tokens:,} {shorten_middle(label, NAME)}",
+                    "label": f"{tokens:,.0f} {shorten_middle(label, NAME)}",
                 }
             )
     return points
 
 
+def _name(layer: int, num_layers: int) -> str:
+    """Of a layer of prefill, or behind those of decode."""
+    return f"layer {layer}" if layer < num_layers else f"layer {layer - num_layers} in decode"
+
+
 def _axes(steps: list[dict[str, Any]]) -> Spec:
     layers = max((step["layer"] for step in steps), default=1)
+    axis: Spec = {"tickMinStep": 1, "tickCount": 8, "format": "d", "grid": False}
+    title = "LLM layer"
+    if steps and (first := steps[0]["decode"]):
+        title = "LLM layer of prefill, then of decode (mean of its steps)"
+        axis["labelExpr"] = f"datum.value < {first} ? datum.value : datum.value - {first}"
     return {
         "x": field(
             "layer:Q",
-            title="LLM layer",
-            axis={"tickMinStep": 1, "tickCount": 8, "format": "d", "grid": False},
+            title=title,
+            axis=axis,
             scale={"domain": [0, layers], "nice": False},
         ),
         "y": field(

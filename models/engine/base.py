@@ -81,6 +81,7 @@ class DecodeState:
     cache: DynamicCache
     positions: Tensor  # (L,) int64 id of the next token, by layer, the same on every axis
     rows_per_layer: tuple[int, ...]  # S of each layer
+    last: Sequence  # the rows of the last layer
 
     @property
     def kv_bytes(self) -> int:

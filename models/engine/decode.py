@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from models.engine.base import DecodeState
-from models.engine.decoder import Decoder
+from models.engine.decoder import Decoder, Narrowing
 
 
 def decode(
@@ -18,6 +18,7 @@ def decode(
     max_new_tokens: int,
     temperature: float = 0.0,
     seed: int = 0,
+    narrowing: Narrowing | None = None,
 ) -> Iterator[int]:
     """Token ids up to the first of `end_ids`, which is included; greedy at temperature 0."""
     generator = torch.Generator().manual_seed(seed)
@@ -27,7 +28,7 @@ def decode(
         yield token
         if token in end_ids or not remaining:
             return
-        logits = decoder.step(token, positions, state.cache)
+        logits = decoder.step(token, positions, state.cache, narrowing)
         positions = positions + 1
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -12,6 +13,15 @@ from transformers.masking_utils import create_causal_mask
 from models.engine.flops import LayerShape, matmul_flops
 
 Rope = tuple[Tensor, Tensor]  # cos and sin, (1, S, d) each
+
+
+class Narrowing(Protocol):
+    """From `layer` on, a decode step reads the cache that `narrow` returns."""
+
+    layer: int  # not the first
+
+    def narrow(self, cache: DynamicCache, entered: Tensor, rope: Rope) -> Any:
+        """A cache, given the whole one, and the layer before's input (1, D) and rotary tables."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -70,13 +80,18 @@ class Decoder:
         """Logits (vocabulary,) float32 of the last row (1, D)."""
         return self.head(self.model.norm(row[None]))[0, 0].float()
 
-    def step(self, token: int, positions: Tensor, cache: DynamicCache) -> Tensor:
+    def step(
+        self, token: int, positions: Tensor, cache: Any, narrowing: Narrowing | None = None
+    ) -> Tensor:
         """Logits after one more token. `positions` (L,): layers may number it differently."""
-        cos, sin = self.rope(positions)  # (1, L, d)
-        hidden = self.embed(torch.tensor([token], device=positions.device))  # (1, D)
+        tables = (table.split(1, dim=1) for table in self.rope(positions))
+        ropes = list(zip(*tables, strict=True))  # one a layer
+        hidden = entered = self.embed(torch.tensor([token], device=positions.device))  # (1, D)
         for index in range(self.num_layers):
-            rope = cos[:, index : index + 1], sin[:, index : index + 1]
-            hidden = self.layer(index, hidden, rope, None, cache)  # one row sees all that is cached
+            if narrowing is not None and index == narrowing.layer:
+                cache = narrowing.narrow(cache, entered, ropes[index - 1])
+            entered = hidden
+            hidden = self.layer(index, hidden, ropes[index], None, cache)  # it sees all it reads
         return self.logits(hidden)
 
     def flops(self, rows_per_layer: tuple[int, ...]) -> int:

@@ -10,6 +10,7 @@ from models.engine.checks import check_kind, check_question
 from models.engine.decode import TextStream, decode
 from models.engine.guide import Guidance, run_guide
 from models.engine.prefill import prefill
+from models.engine.recall import Recall
 from models.engine.record import LaneAnalysis, LaneResult, Phase, Timeline
 from models.engine.resizing import resized
 from models.engine.timeline import Stopwatch
@@ -73,6 +74,7 @@ class Lane:
         self.watch = Stopwatch(adapter.device)
         self.phases: list[Phase] = []
         self.guidance: Guidance | None = None
+        self.recall: Recall | None = None
 
     def read(self) -> Phase:
         with self.watch.running("read"):
@@ -131,6 +133,9 @@ class Lane:
             self.state, self.inner_maps = prefill(
                 self.adapter.decoder, self.sequence, self.method, self.budget
             )
+            if self.budget.reads is not None:
+                decoder, last = self.adapter.decoder, self.state.last
+                self.recall = Recall(decoder, self.method, self.budget, last)
         self.kv_bytes = self.state.kv_bytes
         rows = self.state.rows_per_layer
         return self.end_phase("prefill", rows[0], rows[-1])
@@ -147,6 +152,7 @@ class Lane:
             max_new_tokens,
             temperature,
             seed,
+            self.recall,
         )
         while (token := self.next_token(ids)) is not None:
             yield self.stream.push(token)
@@ -169,6 +175,13 @@ class Lane:
         maps = [(0, self.token_map), *self.inner_maps]
         steps = tuple(TraceStep.of(layer, token_map) for layer, token_map in maps)
         return TokenTrace(self.places, steps, self.adapter.decoder.num_layers)
+
+    def reads(self) -> tuple[float, ...] | None:
+        """Visual rows that a decode step reads in each layer, on average, if not as in prefill."""
+        cached = self.budget.in_cache(self.adapter.decoder.num_layers)
+        if self.recall is not None and self.recall.counts:
+            return self.recall.reads(cached)
+        return None if self.budget.trims_from is None else tuple(map(float, cached))
 
     @property
     def title(self) -> str:
@@ -197,6 +210,7 @@ class Lane:
             boxes=self.adapter.boxes(self.prompt, self.stream.text),
             trace=self.trace(),
             averages=self.budget.averages(self.adapter.decoder.num_layers),
+            reads=self.reads(),
             timeline=Timeline(tuple(self.phases), self.first_token, cold),
             text_tokens=self.prompt.num_text,
             kv_bytes=self.kv_bytes,

@@ -42,7 +42,8 @@ def prefill(
         next_positions.append(sequence.positions[..., -1].max() + 1)
         rows_per_layer.append(len(previous_input))
     logits = decoder.logits(sequence.embeds[-1:])
-    return DecodeState(logits, cache, torch.stack(next_positions), tuple(rows_per_layer)), maps
+    positions, rows = torch.stack(next_positions), tuple(rows_per_layer)
+    return DecodeState(logits, cache, positions, rows, sequence), maps
 
 
 def shrink(sequence: Sequence, token_map: TokenMap, strategy: PositionStrategy) -> Sequence:

@@ -102,6 +102,8 @@ class LaneResult:
     peak_bytes: int | None  # peak of this lane in the device allocator; None on the CPU
     averages: Averages | None = None  # None in old recordings
     analysis: LaneAnalysis | None = None  # where the job asked for one; not saved in recordings
+    # (L,) visual rows that a decode step reads in each layer, on average; None: as many as prefill
+    reads: tuple[float, ...] | None = None
     repeats: tuple[Timeline, ...] = ()  # of runs in turns with the other lanes; empty: ran once
 
     @property

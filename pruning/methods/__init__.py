@@ -13,6 +13,7 @@ from pruning.methods.composed import PLACES, Composed
 from pruning.methods.dart import DART
 from pruning.methods.divprune import DivPrune
 from pruning.methods.downsample import Downsample
+from pruning.methods.dycoke import DyCoke
 from pruning.methods.evs import EVS
 from pruning.methods.fastervlm import FasterVLM
 from pruning.methods.fastv import FastV
@@ -71,6 +72,7 @@ METHODS: tuple[type[CompressionMethod], ...] = (
     EVS,
     VidCom2,
     HoliTom,
+    DyCoke,
     FrameFusion,
     Pooling,
     Frames,

@@ -145,6 +145,7 @@ def test_only_a_recording_is_replaced(tmp_path, comparison):
         (lambda r: r["lanes"][0]["phases"].append(["nap", 1, 1, 1]), "unknown name"),
         (lambda r: r.update(lanes=[7]), "damaged"),
         (lambda r: r["lanes"][1]["averages"].update(cached=-1), "averages are odd"),
+        (lambda r: r["lanes"][1].update(reads=[1.0]), "one count a layer of what decode reads"),
     ],
 )
 def test_a_damaged_record_is_refused_with_one_sentence(copy, change, complaint):

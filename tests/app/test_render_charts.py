@@ -131,6 +131,21 @@ def test_the_staircase_is_the_trace(comparison):
         assert points[-1]["label"] == f"{lane.trace.per_layer[-1]} {lane.title}"
 
 
+def test_the_staircase_goes_on_into_decode_if_a_lane_reads_less_there(comparison):
+    first, second, *rest = comparison.lanes
+    num_layers = second.trace.num_layers
+    reads = (64.0,) + (12.5,) * (num_layers - 1)
+    longer = replace(comparison, lanes=(first, replace(second, reads=reads), *rest))
+    points = staircase_points(longer)
+    lane = [point for point in points if point["lane"] == second.title]
+    assert [point["tokens"] for point in lane[num_layers:-1]] == list(reads)
+    assert lane[num_layers + 1]["from"] == "layer 1 in decode" and lane[-1]["end"]
+    others = [point["tokens"] for point in points if point["lane"] == first.title]
+    assert others == [*first.trace.per_layer.tolist() * 2, first.trace.per_layer[-1]]
+    axis = staircase_chart(longer)["layer"][0]["encoding"]["x"]["axis"]
+    assert f"datum.value - {num_layers}" in axis["labelExpr"]
+
+
 def test_lanes_of_a_staircase_differ_beyond_colour(comparison):
     spec = staircase_chart(comparison)
     line, mark = spec["layer"][0]["encoding"], spec["layer"][1]["encoding"]

@@ -58,11 +58,11 @@ def cases(name: str) -> Iterator[SimpleNamespace]:
         yield SimpleNamespace(id=case, knobs=knobs, **tensors)
 
 
-def stages(case: SimpleNamespace) -> list[dict[str, Tensor]]:
-    """The arrays of each stage, by name."""
+def stages(case: SimpleNamespace, kind: str = "stage") -> list[dict[str, Tensor]]:
+    """The arrays of each stage or decode step, by name."""
     found: dict[str, dict[str, Tensor]] = {}
     for name, array in vars(case).items():
-        if name.startswith("stage"):
+        if name.startswith(kind):
             stage, _, field = name.partition("_")
             found.setdefault(stage, {})[field] = array
     return [found[stage] for stage in sorted(found)]

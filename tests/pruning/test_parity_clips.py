@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
 
 from pruning.axes import place_on_axes
 from pruning.base import CompressionMethod, PositionStrategy
+from pruning.budget import ROUNDING
 from pruning.methods import create
+from pruning.methods.dycoke import thin
 from pruning.methods.evs import NEW, difference
 from pruning.methods.holitom import alone
 from pruning.ops.grid import coordinates
 from pruning.ops.select import rank_within
 from pruning.token_map import TokenMap
-from pruning.tokens import LayerView, TokenLayout, VisualTokens
+from pruning.tokens import LayerView, StepView, TokenLayout, VisualTokens
 from tests.pruning.golden import assert_as_official, over, stages
 
 # Its two densest tokens are each other's nearest: of equals, the earlier one is denser here. The
@@ -77,6 +81,31 @@ def test_vidcom2_ranks_and_shares_out_as_the_official_one(case) -> None:
     assert kept.nonzero().squeeze(1).tolist() == case.expect_anchors.tolist()
     counts = (shares * of_clip.shape[1]).round().clamp_min(1)
     assert counts.tolist() == case.expect_counts.tolist()
+
+
+@over("dycoke")
+def test_dycoke_thins_groups_of_frames_as_the_official_one(case) -> None:
+    """With the official counts, which are other ones at the end of a clip."""
+    token_map = thin(case.features, case.expect_per_frame)
+    assert token_map.anchors.tolist() == case.expect_anchors.sort().values.tolist()
+
+
+@over("dycoke")
+def test_dycoke_reads_in_decode_what_the_official_one_does(case) -> None:
+    knobs, previous = case.knobs, None
+    start, n = knobs["decode_visual_start"], knobs["decode_visual_tokens"]
+    method = create("dycoke", decode_threshold=knobs["decode_threshold"])
+    count = math.floor(n * (1 - knobs["decode_drop"]) + ROUNDING)
+    for step in stages(case, "decode"):
+        attention = step["attention"][:, None, start : start + n]  # (H, 1, V)
+        view = StepView(3, torch.arange(n), TokenLayout.regular(1, 1, n), attention, previous)
+        kept = method.recall(view, count)
+        columns = torch.arange(step["attention"].shape[1])
+        text = columns[(columns < start) | (columns >= start + n)]
+        read = torch.cat([text, kept.anchors + start]).sort().values
+        assert read.tolist() == step["expect_keep"].tolist()
+        assert (len(kept) < n) == bool(step["expect_pruned"])
+        previous = attention
 
 
 @over("holitom")

@@ -135,6 +135,24 @@ def test_vidcom2_gives_an_unusual_frame_more_and_like_frames_the_same() -> None:
     assert counts.bincount().tolist() == [4, 4, 4, 4, 3, 7, 3, 3]
 
 
+def test_dycoke_keeps_one_frame_in_four_whole_and_thins_the_others_evenly() -> None:
+    visual = seen(clip())
+    counts = (create("dycoke").compress(visual, 2 * N + 6 * 7 + 2).anchors // N).bincount()
+    assert counts.tolist() == [N, 8, 8, 7, N, 7, 7, 7]
+    longer = seen(random(9, N, WIDTH, seed=3))
+    counts = (create("dycoke").compress(longer, 3 * N + 1).anchors // N).bincount(minlength=9)
+    assert counts.tolist() == [N, 1, 0, 0, N, 0, 0, 0, N]
+
+
+def test_dycoke_compares_a_third_frame_with_the_first_of_its_group() -> None:
+    tokens = clip(noise=0.0)
+    tokens[1, 3], tokens[2, 9] = -tokens[1, 3], -tokens[2, 9]
+    anchors = create("dycoke").compress(seen(tokens), 2 * N + 3).anchors
+    assert {N + 3, 2 * N + 9} < set(anchors.tolist())
+    with pytest.raises(BudgetError, match=r"keeps 2 of 8 frames whole.* is 25\.0 %"):
+        create("dycoke").compress(seen(tokens), 2 * N - 1)
+
+
 def saving(alike: torch.Tensor, cuts: tuple[int, ...]) -> int:
     """Tokens saved by the segments between `cuts`, if each place alike all through is kept once."""
     bounds = zip((0, *cuts), (*cuts, len(alike) + 1), strict=True)
