@@ -70,7 +70,10 @@ class Handlers:
             try:
                 with self.worker.admit(visitor, client_key(request), number) as run:
                     read = partial(read_as, visitor, number, asked, self.settings)
-                    yield from self._admitted(visitor, read, run, cancelled)
+                    for update in self._admitted(visitor, read, run, cancelled):
+                        if held := update.get(self.board.comparison):
+                            held.request = asked  # which Measure repeats
+                        yield update
             except Exception as error:
                 stopped = cancelled.is_set()
                 yield self._stopped() if stopped else self._refusal(describe_error(error, number))
