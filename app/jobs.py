@@ -18,7 +18,8 @@ from models.uploads.media import Media
 from models.weights import is_downloaded
 from pruning.base import CompressionMethod
 from pruning.errors import ExplainedError
-from pruning.methods import METHODS, create, is_composed
+from pruning.methods import METHODS, create
+from pruning.methods.composition import is_composed
 
 LANES = {"image": ("visionzip", "nuwa", "pooling"), "video": ("flashvid", "fastvid", "ttm")}
 NOUNS = {"image": "picture", "video": "clip"}

@@ -124,6 +124,14 @@ class CompressionMethod:
         first, *_ = self.PRESETS
         return self.name if self.preset == first else f"{self.name}:{self.preset}"
 
+    def name_at(self, place: str) -> str:
+        """The name as a part of a composed method: "nuwa:paper.before"."""
+        return f"{self.typed}.{place}"
+
+    def label_at(self, place: str) -> str:
+        """The label as a part of a composed method."""
+        return f"{self.label} {place}"
+
     def _agreement(self, preset: str) -> int:
         other = type(self)(**self.PRESETS[preset])
         return sum(getattr(self, knob.name) == getattr(other, knob.name) for knob in fields(self))
@@ -154,6 +162,10 @@ class CompressionMethod:
             return self.published
         strategy = PositionStrategy(self.numbering)
         return Positions(before=strategy, inner=strategy)
+
+    def at(self, stage: int) -> CompressionMethod:
+        """The method whose signals and positions a stage inside the LLM uses: itself, mostly."""
+        return self
 
     def budget(self, num_tokens: int, num_layers: int) -> Budget:
         """Counts for N tokens and an LLM of `num_layers`; BudgetError if the ratio is too low."""

@@ -264,6 +264,18 @@ CASES = (
         {"retention_ratio": 0.4},
         "FastV prunes the tokens of a smaller picture",
     ),
+    Case(
+        "composed-mixed",
+        "dart.inner@2+fastv.inner@12",
+        {"retention_ratio": 0.4},
+        "two methods that need other signals, at layers of their own",
+    ),
+    Case(
+        "composed-mixed-hard",
+        "visionzip.before+feather.inner@8+sparsevlm.inner@12+feather.inner@24",
+        {"retention_ratio": 0.2, "stage_ratio": 16.0},
+        "queries with and without rotation, other numbers at each stage, clusters in between",
+    ),
     Case("composed-before", "nuwa:paper.before+rpme_affine", {"retention_ratio": 0.13}),
     Case("composed-inner", "nuwa.inner", {"retention_ratio": 0.6}, "all tokens up to halfway"),
 )

@@ -30,12 +30,13 @@ def prefill(
     for layer in range(decoder.num_layers):
         if layer in keep:
             boundary = Boundary(decoder, layer, whole, sequence, previous_input, rope, cache)
-            view = boundary.view(method.needs, budget.first_stage + len(maps))
+            stage = budget.first_stage + len(maps)
+            view = boundary.view(method.at(stage).needs, stage)
             token_map = method.prune(view, keep[layer])
             maps.append((layer, token_map))
             if budget.trims_from is not None:
                 trim_cache(cache, range(budget.trims_from, layer), sequence, token_map)
-            sequence = shrink(sequence, token_map, method.positions.inner)
+            sequence = shrink(sequence, token_map, method.at(stage).positions.inner)
             rope, mask = decoder.rope(sequence.positions), decoder.causal_mask(sequence.embeds)
         previous_input = sequence.embeds
         sequence = sequence.after(layer, decoder.layer(layer, previous_input, rope, mask, cache))

@@ -64,7 +64,7 @@ class Replay:
     decoder: Decoder
     sequence: Sequence
     maps: dict[int, TokenMap]
-    positions: PositionStrategy  # of the stages inside the LLM
+    positions: dict[int, PositionStrategy]  # of each layer that has a map
     trims_from: int | None  # first layer whose cache the inner stages trimmed
     answer: Tensor  # (A,) int64 ids, at least one
 
@@ -77,7 +77,10 @@ class Replay:
                 decoder=lane.adapter.decoder,
                 sequence=cloned(sequence),
                 maps={layer: cloned(token_map) for layer, token_map in lane.inner_maps},
-                positions=lane.method.positions.inner,
+                positions={
+                    layer: lane.method.at(stage).positions.inner
+                    for stage, (layer, _) in enumerate(lane.inner_maps, lane.budget.first_stage)
+                },
                 trims_from=lane.budget.trims_from,
                 answer=torch.tensor(lane.stream.ids, device=sequence.embeds.device),
             )
@@ -95,7 +98,7 @@ class Replay:
         answer = decoder.embed(self.answer[:fed]).detach()  # the last token predicts nothing
         for layer in range(decoder.num_layers):
             if layer in self.maps:
-                sequence = shrink(sequence, self.maps[layer], self.positions)
+                sequence = shrink(sequence, self.maps[layer], self.positions[layer])
             rows, hidden = roles(sequence, fed), torch.cat([sequence.embeds, answer])
             closed = self.closed(layer, rows)
             if block is not None and (blocked := block(layer, rows)) is not None:
@@ -139,7 +142,7 @@ class Replay:
                 rows = torch.cat(surviving_rows(sequence, self.maps[layer])).sort().values
                 for earlier in range(self.trims_from, layer):
                     kept[earlier] = kept[earlier][rows]
-                sequence = shrink(sequence, self.maps[layer], self.positions)
+                sequence = shrink(sequence, self.maps[layer], self.positions[layer])
             kept[layer] = torch.arange(len(sequence.embeds), device=sequence.embeds.device)
         return {layer: kept[layer] for layer in range(self.trims_from, max(self.maps, default=0))}
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import fields
+from functools import partial
 from typing import Any
 
-from pruning.base import CompressionMethod, PositionStrategy
+from pruning.base import CompressionMethod
 from pruning.errors import ExplainedError
 from pruning.methods.cdpruner import CDPruner
 from pruning.methods.composed import PLACES, Composed
+from pruning.methods.composition import is_composed, parts_of, quoted
 from pruning.methods.dart import DART
 from pruning.methods.divprune import DivPrune
 from pruning.methods.downsample import Downsample
@@ -92,7 +94,7 @@ def create(
     method: type[CompressionMethod]
     defaults: Mapping[str, Any]
     if is_composed(name):
-        method, defaults = Composed, parts_of(name, family)
+        method, defaults = Composed, parts_of(name, partial(part, family=family))
     else:
         name, _, suffix = name.partition(":")
         by_name = {method.name: method for method in METHODS}
@@ -105,44 +107,14 @@ def create(
     return method(**{**defaults, **knobs})
 
 
-def is_composed(name: str) -> bool:
-    """Whether a name is composed of parts."""
-    return "+" in name or name.rpartition(".")[2] in PLACES
-
-
-def parts_of(name: str, family: str = "") -> dict[str, Any]:
-    """The knobs of `Composed` for a name; its parts may come in any order."""
-    knobs: dict[str, Any] = {}
-    for word in name.split("+"):
-        knob, value = part_of(word.strip(), family)
-        if knob in knobs:
-            kind = f"{PLACES[knob]} parts" if knob in PLACES else "position strategies"
-            raise ExplainedError(f"Two {kind} came in {_quoted(name)}, wanted one.")
-        knobs[knob] = value
-    return knobs
-
-
-def part_of(word: str, family: str) -> tuple[str, Any]:
-    """A knob of `Composed` and its value, for "rpme", "nuwa:paper.before" or "fastv.inner"."""
-    strategies = [strategy.value for strategy in PositionStrategy]
-    if word in strategies:
-        return "numbering", word
-    method, _, place = word.rpartition(".")
-    if place not in PLACES:
-        raise ExplainedError(
-            f"Unknown part {_quoted(word)}. Wanted a method's, such as nuwa.before or fastv.inner, "
-            f"or positions: {', '.join(strategies)}."
-        )
+def part(name: str, place: str, family: str) -> CompressionMethod:
+    """A method that acts at a place, for a composed one."""
     acting = [method.name for method in METHODS if method.acts(place)]
-    one_of(acting, method.partition(":")[0], f"{PLACES[place]} part")
-    return place, create(method, family=family)
+    one_of(acting, name.partition(":")[0], f"{PLACES[place]} part")
+    return create(name, family=family)
 
 
 def one_of(names: Collection[str], name: str, kind: str) -> str:
     if name not in names:
-        raise ExplainedError(f"Unknown {kind} {_quoted(name)}. Choose one of {', '.join(names)}.")
+        raise ExplainedError(f"Unknown {kind} {quoted(name)}. Choose one of {', '.join(names)}.")
     return name
-
-
-def _quoted(name: str) -> str:
-    return repr(name[:80])

@@ -6,8 +6,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from pruning.base import CompressionMethod, Needs, Positions, Seam, knob
-from pruning.budget import Budget, BudgetError, Target, before_llm, staged
+from pruning.budget import Budget, BudgetError, Target, before_llm
 from pruning.errors import ExplainedError
+from pruning.methods.mixed import inside
 from pruning.methods.vanilla import Vanilla
 from pruning.token_map import TokenMap
 from pruning.tokens import LayerView, VisualTokens
@@ -53,13 +54,13 @@ class Composed(CompressionMethod):
     # Class attributes in other methods; here they follow from the parts.
     @property
     def name(self) -> str:  # type: ignore[override]
-        words = [f"{method.typed}.{place}" for place, method in self.parts.items()]
+        words = [method.name_at(place) for place, method in self.parts.items()]
         return "+".join(words if self.numbering == "published" else [*words, self.numbering])
 
     @property
     def label(self) -> str:
         """As displayed: "Nüwa paper before + FastV inside, RPME"."""
-        words = [f"{part.label} {place}" for place, part in self.parts.items()]
+        words = [part.label_at(place) for place, part in self.parts.items()]
         strategy, _, variant = self.numbering.partition("_")
         numbered = "" if strategy == "published" else f", {strategy.upper()} {variant}".rstrip()
         return " + ".join(words).replace(",", "").replace(" inner", " inside") + numbered
@@ -104,6 +105,11 @@ class Composed(CompressionMethod):
             return Positions(self.before.positions.before, self.inner.positions.inner)
         return super().positions
 
+    def at(self, stage: int) -> CompressionMethod:
+        method = self.inner.at(stage)
+        own = self.numbering == "published"
+        return method if own else replace(method, numbering=self.numbering)
+
     def budget(self, num_tokens: int, num_layers: int) -> Budget:
         """The most tokens before the LLM that `stage_ratio` and the average allow."""
         if self.before == NOTHING:
@@ -133,18 +139,3 @@ class Composed(CompressionMethod):
 
     def prune(self, view: LayerView, keep: int) -> TokenMap:
         return self.inner.prune(view, keep)
-
-
-def inside(method: CompressionMethod, num_tokens: int, num_layers: int, ratio: float) -> Budget:
-    """The budget of the pruning layers of a method alone, if all `num_tokens` enter the LLM."""
-    both = method.acts("before")  # if so, only the layers and proportions of its budget are used
-    reachable = max(ratio, 1 / num_tokens) if both else ratio
-    own = replace(method, retention_ratio=reachable)  # type: ignore[call-arg]
-    budget = own.budget(num_tokens, num_layers)
-    if not both:
-        return budget
-    target = Target(method.title, num_tokens, num_layers, ratio)
-    if not budget.inner:  # all tokens stay, or there is only one
-        return before_llm(target)
-    layers, counts = zip(*budget.inner, strict=True)
-    return replace(staged(target, layers, counts), trims_from=budget.trims_from)

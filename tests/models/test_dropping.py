@@ -160,14 +160,15 @@ def inner_oracle(lane: Lane) -> Tensor:
     ids = answered(entered.positions)  # (…, R)
     size = ids.shape[-1]
     order, left = list(range(size)), entered.visual  # of the living rows
-    visual, layers = set(left.tolist()), []
+    visual, layers, stage = set(left.tolist()), [], lane.budget.first_stage
     for layer in range(decoder.num_layers):
         merged = None
         if layer in maps:
             before, left = left, left[maps[layer].anchors]
             merged = None if maps[layer].is_selection else (before, maps[layer], left)
             fixed = [row for row in order if row not in visual]
-            order, ids = renumbered(ids, lane.method.positions.inner, fixed, left, entered)
+            strategy, stage = lane.method.at(stage).positions.inner, stage + 1
+            order, ids = renumbered(ids, strategy, fixed, left, entered)
         stood = torch.arange(len(order))
         rank = torch.full((size,), size).index_copy(0, torch.tensor(order), stood)
         layers.append(Standing(rank < size, ids, rank=rank, merged=merged))

@@ -127,7 +127,7 @@ def run(
     token_map = method.compress(visual, budget.before)
     maps, anchors = [(0, token_map)], token_map.anchors
     for stage, (layer, keep) in enumerate(budget.inner, budget.first_stage):
-        view = layer_view(layer, stage, anchors, visual.layout, method.needs, dtype)
+        view = layer_view(layer, stage, anchors, visual.layout, method.at(stage).needs, dtype)
         token_map = method.prune(view, keep)
         maps.append((layer, token_map))
         anchors = anchors[token_map.anchors]

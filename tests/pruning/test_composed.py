@@ -29,6 +29,7 @@ def test_the_order_of_parts_does_not_matter() -> None:
         ("nuwa:paper.before+sparsevlm:plus.inner", "Nüwa paper before + SparseVLM plus inside"),
         ("flashvid:qwen2.5-vl.before", "FlashVID qwen2.5-vl before"),
         ("fastv.inner+rpme_affine", "FastV inside, RPME affine"),
+        ("dart.inner@2+fastv:fix.inner@12+perc", "DART inside at 2 + FastV fix inside at 12, PERC"),
     ],
 )
 def test_a_composed_method_has_a_name_that_creates_it_and_a_title(name, title) -> None:
@@ -44,15 +45,29 @@ def test_a_composed_method_has_a_name_that_creates_it_and_a_title(name, title) -
             "fastv.before",
             r"Unknown before-LLM part 'fastv'\. Choose one of downsample, flashvid, nuwa, vis",
         ),
-        ("pooling.inner", r"Unknown inner-LLM part 'pooling'\. Choose one of flashvid, nuwa, fas"),
+        (
+            "pooling.inner",
+            r"Unknown inner-LLM part 'pooling'\. Choose one of flashvid, nuwa, vs",
+        ),
         ("vanilla.before", r"Unknown before-LLM part 'vanilla'"),
         ("zip.before+fastv.inner", r"Unknown before-LLM part 'zip'"),
         ("nuwa:x.before", r"Unknown Nüwa preset 'x'"),
-        ("nuwa+fastv", r"Unknown part 'nuwa'\. Wanted .* nuwa\.before or fastv\.inner, .*: perc, "),
+        (
+            "nuwa+fastv",
+            r"Unknown part 'nuwa'\. Wanted .* or fastv\.inner@2, .*: perc, ",
+        ),
         ("nuwa.before+", r"Unknown part ''"),
         ("nuwa.before+grid.before", r"Two before-LLM parts came in 'nuwa\.before\+grid\.before'"),
         ("perc+nuwa.before+pesp", r"Two position strategies came"),
         ("perc+", r"Unknown part ''"),
+        (
+            "fastv.inner@x",
+            r"Unknown part 'fastv\.inner@x'\. Wanted .* fastv\.inner@2, or pos",
+        ),
+        ("nuwa.before@2", r"Unknown part 'nuwa\.before@2'"),
+        ("fastv.inner+dart.inner@2", r"name a layer for every inner-LLM part, or for none"),
+        ("fastv.inner@2+dart.inner@2", r"Two parts at layer 2 came"),
+        ("fastv.inner@2+dart.inner@40", r"layers are 2, 40, wanted different ones from 1 to 31"),
     ],
 )
 def test_an_invalid_composition_is_refused_with_the_choices(name: str, sentence: str) -> None:
@@ -106,6 +121,29 @@ def test_a_record_of_its_knobs_is_json_and_has_one_ratio() -> None:
     assert knobs["before"]["reach"] == 0.26 and "retention_ratio" not in knobs["before"]
     assert knobs["inner"] == {"numbering": "published", "layer": 2}
     assert "before" not in create("fastv.inner").knobs
+
+
+def test_each_stage_of_a_mixture_has_the_signals_and_positions_of_its_method() -> None:
+    name = "visionzip.before+fastv:fix.inner@12+pyramiddrop.inner@20"
+    mixed, numbered = create(name), create(f"{name}+pesp")
+    assert mixed.at(0).needs == create("fastv").needs and mixed.at(1).needs.llm == {"ahead"}
+    assert [mixed.at(stage).positions.inner.value for stage in (0, 1)] == ["rpme", "perc"]
+    assert [numbered.at(stage).positions.inner.value for stage in (0, 1)] == ["pesp", "pesp"]
+    assert mixed.needs.llm == {"attention", "ahead"}
+
+
+def test_a_mixture_keeps_the_same_share_at_each_of_its_layers() -> None:
+    budget = create("dart.inner@2+fastv.inner@12", retention_ratio=0.4).budget(576, 32)
+    assert [layer for layer, _ in budget.inner] == [2, 12]
+    first, second = (count for _, count in budget.inner)
+    assert second / first == pytest.approx(first / 576, abs=0.01)
+    assert budget.average(32) == pytest.approx(0.4 * 576, abs=0.5)
+
+
+def test_a_record_of_a_mixture_names_its_stages() -> None:
+    knobs = create("dart.inner@2+fastv.inner@12").knobs
+    assert json.loads(json.dumps(knobs)) == knobs
+    assert knobs["inner"]["fastv@12"] == {"numbering": "published", "layer": 2}
 
 
 @pytest.mark.parametrize("inner", INNER, ids=lambda method: method.name)

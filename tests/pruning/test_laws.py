@@ -118,9 +118,10 @@ def test_a_method_does_not_modify_its_inputs(case: Case, picture: Picture) -> No
     for name, before in tensors_of(visual_tokens(picture, method.needs)).items():
         assert torch.equal(before, tensors_of(visual)[name]), name
     for stage, (layer, keep) in enumerate(budget.inner, budget.first_stage):
-        view = layer_view(layer, stage, anchors.clone(), visual.layout, method.needs)
+        needs = method.at(stage).needs
+        view = layer_view(layer, stage, anchors.clone(), visual.layout, needs)
         method.prune(view, keep)
-        untouched = layer_view(layer, stage, anchors, visual.layout, method.needs)
+        untouched = layer_view(layer, stage, anchors, visual.layout, needs)
         for name, before in tensors_of(untouched).items():
             assert torch.equal(before, tensors_of(view)[name]), name
 
@@ -160,8 +161,9 @@ def test_equal_tokens_and_zeros_give_valid_maps(case: Case, picture: Picture) ->
     check_sound(token_map, budget.before)
     for fill in (torch.zeros_like, torch.ones_like):
         anchors = token_map.anchors
-        for stage, (layer, keep) in enumerate(budget.inner):
-            view = layer_view(layer, stage, anchors, visual.layout, method.needs)
+        for stage, (layer, keep) in enumerate(budget.inner, budget.first_stage):
+            needs = method.at(stage).needs
+            view = layer_view(layer, stage, anchors, visual.layout, needs)
             flat = {name: fill(tensor) for name, tensor in tensors_of(view).items()}
             pruned = method.prune(replace(view, **{**flat, "anchors": anchors}), keep)
             check_sound(pruned, keep)
