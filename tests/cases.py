@@ -19,6 +19,7 @@ class Case:
     knobs: Mapping[str, Any] = field(default_factory=dict)
     notes: str = ""
     least_frames: int = 1  # of a clip for which the ratio is large enough
+    wide: bool = True  # False: on all models but the first in `make test-rest` alone
 
     def create(self, **overrides: Any) -> CompressionMethod:
         return create(self.name, **{**self.knobs, **overrides})
@@ -75,24 +76,32 @@ CASES = (
         "windows only, larger ones",
     ),
     Case("divprune", "divprune", {"retention_ratio": 0.4}),
-    Case("divprune-hard", "divprune", {"retention_ratio": 0.95}, "nearly all, whatever is left"),
+    Case(
+        "divprune-hard",
+        "divprune",
+        {"retention_ratio": 0.95},
+        "nearly all, whatever is left",
+        wide=False,
+    ),
     Case("cdpruner", "cdpruner", {"retention_ratio": 0.2}),
     Case(
         "cdpruner-hard",
         "cdpruner",
         {"retention_ratio": 0.7, "relevance": "unlike"},
         "more tokens than the features span",
+        wide=False,
     ),
     Case("vscan", "vscan", {"retention_ratio": 0.4}),
     Case("vscan-hard", "vscan", {"retention_ratio": 0.1, "stage_ratio": 16.0}, "windows get none"),
     Case("vscan-qwen", "vscan:qwen2.5-vl", {"retention_ratio": 0.4, "local_share": 0.9}),
-    Case("fastervlm", "fastervlm", {"retention_ratio": 0.3}),
+    Case("fastervlm", "fastervlm", {"retention_ratio": 0.3}, wide=False),
     Case("vispruner", "vispruner", {"retention_ratio": 0.4}),
     Case(
         "vispruner-hard",
         "vispruner",
         {"retention_ratio": 0.13, "important_share": 0.0, "per_round": 64},
         "a round would drop more than the half that it compares",
+        wide=False,
     ),
     Case("fastv", "fastv", {"retention_ratio": 0.6}),
     Case("fastv-hard", "fastv", {"retention_ratio": 0.3}, "few are left after the pruning layer"),
@@ -263,18 +272,21 @@ CASES = (
         "downsample.before+fastv.inner",
         {"retention_ratio": 0.4},
         "FastV prunes the tokens of a smaller picture",
+        wide=False,
     ),
     Case(
         "composed-mixed",
         "dart.inner@2+fastv.inner@12",
         {"retention_ratio": 0.4},
         "two methods that need other signals, at layers of their own",
+        wide=False,
     ),
     Case(
         "composed-mixed-hard",
         "visionzip.before+feather.inner@8+sparsevlm.inner@12+feather.inner@24",
         {"retention_ratio": 0.2, "stage_ratio": 16.0},
         "queries with and without rotation, other numbers at each stage, clusters in between",
+        wide=False,
     ),
     Case("composed-before", "nuwa:paper.before+rpme_affine", {"retention_ratio": 0.13}),
     Case("composed-inner", "nuwa.inner", {"retention_ratio": 0.6}, "all tokens up to halfway"),

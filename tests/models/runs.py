@@ -16,7 +16,8 @@ QUICK = "llava"  # the setting on which `make test` runs every case of a method
 
 def marks(setting: Setting, case: Case) -> list[pytest.MarkDecorator]:
     """`grid` for what `make test` leaves to `make test-all`: further cases on further models."""
-    return [] if setting.id == QUICK or case in ONE_EACH else [pytest.mark.grid]
+    quick = setting.id == QUICK or (case in ONE_EACH and case.wide)
+    return [] if quick else [pytest.mark.grid]
 
 
 RUNS = [
@@ -31,7 +32,8 @@ RUNS_BY_NUMBERING = [  # with its own numbering; with every one if it prunes ins
     for run in RUNS
     for every in (False, True)
     if not every or type(run.values[1].create()).prune is not CompressionMethod.prune
-    for grid in [[pytest.mark.grid] if every and run.values[0].id != QUICK else []]
+    for quick in [run.values[0].id == QUICK and run.values[1] in ONE_EACH]
+    for grid in [[pytest.mark.grid] if every and not quick else []]
 ]
 each_run = pytest.mark.parametrize(("setting", "case"), RUNS)
 each_run_by_numbering = pytest.mark.parametrize(
