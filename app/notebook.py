@@ -26,9 +26,9 @@ from app.worker.events import ComparisonDone
 from app.worker.local import LocalWorker
 from app.worker.protocol import Job
 from models.analysis.study import Study
-from models.catalog import find
 from models.engine.record import Comparison
 from models.loading import load_card
+from models.unlisted import adopt
 from models.uploads.media import Media, drawn
 from models.uploads.read import to_rgb
 
@@ -114,7 +114,7 @@ def load(
         device: Default: CUDA if there is one, otherwise the CPU.
         dtype: Default: bfloat16 on CUDA, float32 on the CPU.
     """
-    card = find(name)
+    card = adopt(name)
     if folder is not None:
         card = replace(card, source=str(Path(folder).absolute()), revision="")
     settings = Settings(model=name, device=device or "", dtype=dtype or "", **FREE)

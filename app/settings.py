@@ -51,6 +51,12 @@ class Settings:
     max_lanes: int = setting(4, "lanes of a comparison, vanilla included", least=1)
     max_cases: int = setting(20_000, "cases of one set", least=1)
     max_frames: int = setting(64, "frames that a person may have sampled from a clip", least=1)
+    max_pixels: int = setting(
+        1_605_632,
+        "pixels of a picture for models that take any size (Qwen), as in lmms-eval: a larger "
+        "picture is resized; 0: the checkpoint's own limit",
+        least=0,
+    )
     phase_seconds: int = setting(120, "time limit of one phase of a lane", least=1)
     job_seconds: int = setting(600, "time limit of a comparison, once it runs", least=1)
     load_seconds: int = setting(

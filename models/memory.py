@@ -97,7 +97,7 @@ def free(device: str) -> int | None:
 def check(card: ModelCard, config: Any, device: str, dtype: str) -> None:
     """Raises `ExplainedError` if a model and one question in text do not fit on a device.
 
-    What an upload needs is checked when it comes: see `check_request`.
+    What an upload needs is checked when it comes: see `lanes_at_once`.
     """
     required, available = estimate(config, 0, dtype, lanes=1), free(device)
     if available is None or required.total <= available:
@@ -109,17 +109,22 @@ def check(card: ModelCard, config: Any, device: str, dtype: str) -> None:
     )
 
 
-def check_clip(card: ModelCard, adapter: Adapter, frames: int, lanes: int) -> None:
-    """Raises `ExplainedError` if a clip does not fit on the device beside its loaded model."""
+def lanes_at_once(name: str, adapter: Adapter, tokens: int, lanes: int) -> int:
+    """Number of lanes, at most `lanes`, that fit beside the loaded model at the same time.
+
+    Raises `ExplainedError` if a single lane on an upload of `tokens` visual tokens does not fit.
+    """
     unit, available = adapter.model.dtype.itemsize, free(str(adapter.device))
-    tokens = card.tokens * frames // card.frames
-    required = unit * sum(count_numbers(adapter.model.config, tokens, lanes))
-    if available is not None and required > available:
+    cache, work = (unit * count for count in count_numbers(adapter.model.config, tokens, 1))
+    if available is None:
+        return lanes
+    if cache + work > available:
         raise ExplainedError(
-            f"{frames} frames need {_format_gib(required)} besides {card.title} itself, but "
-            f"{_format_gib(available)} is free on {adapter.device}; choose fewer frames or fewer "
-            f"methods."
+            f"{tokens:,} visual tokens need {_format_gib(cache + work)} besides {name} "
+            f"itself, but {_format_gib(available)} is free on {adapter.device}; choose a smaller "
+            "picture, fewer frames or a smaller model."
         )
+    return min(lanes, (available - work) // cache)
 
 
 def share(needed: Memory, device: str) -> str:

@@ -26,7 +26,7 @@ from app.page.screen import Screen
 from app.recording.export import zip_recording
 from app.request import Request
 from app.settings import Settings
-from app.worker.events import Event, Queued
+from app.worker.events import Event, Notice, Queued
 from app.worker.protocol import AdmittingWorker, Job, Run, new_number
 from pruning.errors import ExplainedError
 
@@ -116,8 +116,8 @@ class Handlers:
         pending, sent = set(), 0.0
         try:
             for event in events:
-                if isinstance(event, Queued):
-                    yield {self.form.status: note(describe_position(event))}
+                if isinstance(event, Queued | Notice):
+                    yield {self.form.status: note(describe_wait(event))}
                     continue
                 pending |= screen.take(event)
                 if time.monotonic() - sent >= SECONDS_BETWEEN_UPDATES:
@@ -195,8 +195,10 @@ def describe_error(error: Exception, number: str) -> str:
     return f"The comparison stopped on an internal error. The log has the rest under {number}."
 
 
-def describe_position(queued: Queued) -> str:
-    """The place of a job in the queue, for the status line."""
+def describe_wait(queued: Queued | Notice) -> str:
+    """What a job waits for, for the status line: its place in the queue, or its model."""
+    if isinstance(queued, Notice):
+        return queued.text
     if not queued.ahead:
         return "Comparing."
     seconds = "" if queued.seconds is None else f", about {max(1, ceil(queued.seconds))} s"

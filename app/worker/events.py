@@ -16,6 +16,13 @@ class Queued:
 
 
 @dataclass(frozen=True)
+class Notice:
+    """A sentence for the status line: what a job waits for, or how its lanes run."""
+
+    text: str
+
+
+@dataclass(frozen=True)
 class LaneStarted:
     lane: int
 
@@ -49,4 +56,6 @@ class ComparisonDone:
     comparison: Comparison
 
 
-Event = Queued | LaneStarted | PhaseDone | TextDelta | LaneDone | LaneFailed | ComparisonDone
+Event = (
+    Queued | Notice | LaneStarted | PhaseDone | TextDelta | LaneDone | LaneFailed | ComparisonDone
+)

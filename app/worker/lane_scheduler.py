@@ -6,13 +6,14 @@ import gc
 import logging
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from math import inf
 
 import torch
 
-from app.worker.events import Event, LaneDone, LaneFailed, PhaseDone, TextDelta
+from app.worker.events import Event, LaneDone, LaneFailed, Notice, PhaseDone, TextDelta
 from app.worker.protocol import Job
 from models.engine.record import PHASES, LaneFailure, LaneResult, Phase
 from models.engine.turns import TURNS
@@ -32,31 +33,61 @@ class Limits:
 
 
 def advance(
-    lanes: Sequence[Lane], job: Job, cancelled: threading.Event, limits: Limits
+    lanes: Sequence[Lane],
+    job: Job,
+    cancelled: threading.Event,
+    limits: Limits,
+    fit: Callable[[int], int] | None = None,
 ) -> Iterator[Event]:
     """Run the lanes to their ends or until cancelled; a lane that fails does not stop the others.
 
     The first `job.at_once` lanes take turns; when one ends, the next begins. At the end every lane
     is closed, and the memory of failed lanes is free.
+
+    Args:
+        lanes: One for each method of the job.
+        job: Their job.
+        cancelled: Stops after the present step.
+        limits: Of time.
+        fit: Number of lanes that fit in memory, for the visual tokens that the first lane has
+            read. May refuse the job by an `ExplainedError`.
     """
     watches = [Watch(lane, limits) for lane in lanes]
-    running = dict(enumerate(watches))
+    waiting, running = deque(range(len(lanes))), list[int]()
+    asked = job.at_once or len(lanes)
+    most = 1 if fit else asked
     try:
-        while running and not cancelled.is_set():
-            for index in list(running)[: job.at_once or None]:
+        while (waiting or running) and not cancelled.is_set():
+            turn = [*running, *_admit(waiting, running, most)]
+            for index in turn:
                 if cancelled.is_set():
                     break
                 event = _step(watches[index], index, job)
                 if isinstance(event, LaneDone | LaneFailed):
-                    running.pop(index).lane.close()
+                    running.remove(index)
+                    watches[index].lane.close()
                 if isinstance(event, LaneFailed):
                     free_memory()
                 yield event
+                if fit:  # the first lane has read the upload, or failed
+                    read = isinstance(event, PhaseDone)
+                    most, fit = min(asked, fit(event.phase.tokens_out) if read else asked), None
+                    if most < asked:
+                        yield Notice(f"{most} of {len(lanes)} lanes run at once: no more fit.")
+                    turn += _admit(waiting, running, most)
     finally:
-        for watch in running.values():
+        for watch in watches:
             watch.lane.close()
         if running:
             free_memory()
+
+
+def _admit(waiting: deque[int], running: list[int], most: int) -> list[int]:
+    """Move lanes from `waiting` to `running`, of which there are at most `most`; the moved ones."""
+    count = min(len(waiting), most - len(running))
+    moved = [waiting.popleft() for _ in range(count)]
+    running += moved
+    return moved
 
 
 class Watch:

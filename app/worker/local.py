@@ -11,7 +11,8 @@ import logging
 import queue
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from math import inf
 
 import numpy as np
@@ -20,7 +21,7 @@ import torch
 from app.settings import Settings
 from app.worker.conditions import conditions, load_text
 from app.worker.event_stream import EventStream
-from app.worker.events import ComparisonDone, Event, LaneDone, LaneFailed, LaneStarted
+from app.worker.events import ComparisonDone, Event, LaneDone, LaneFailed, LaneStarted, Notice
 from app.worker.lane_scheduler import Lane, Limits, advance, stepped
 from app.worker.protocol import Health, Job
 from models import memory
@@ -33,9 +34,11 @@ from models.uploads.media import Media, drawn
 from pruning.base import CompressionMethod
 from pruning.errors import ExplainedError
 from pruning.methods import METHODS
+from pruning.methods.vanilla import Vanilla
 
 log = logging.getLogger(__name__)
 
+SMALL = 10**8  # parameters of a model that answers on a CPU within a second
 STUCK = (
     "A step on the device has taken more than {:.0f} s and was given up. "
     "Try again in some minutes, with fewer frames or a smaller model."
@@ -50,8 +53,8 @@ class LocalWorker:
         self.settings = settings or Settings()
         self.limits = Limits(self.settings.phase_seconds, self.settings.job_seconds)
         self._jobs: queue.Queue[tuple[Job, EventStream] | None] = queue.Queue()
-        self._adapter = (self.settings.model, adapter) if adapter else None
-        self._warm: set[tuple] = set()
+        self._adapter = (self.settings.model, adapter) if adapter else None  # as it is
+        self._warm: set[tuple[str, str]] = set()  # models and methods that have run
         self._step: tuple[float, float] | None = None  # its start and its time limit
         threading.Thread(target=self._own_device, name="device", daemon=True).start()
 
@@ -63,7 +66,7 @@ class LocalWorker:
             yield from stream
 
     def preload(self) -> None:
-        """Load the default model and warm up every method in the background."""
+        """Load the default model in the background, and run it once if nobody waits."""
         self._jobs.put(None)
 
     def health(self) -> Health:
@@ -79,7 +82,7 @@ class LocalWorker:
             task = self._jobs.get()
             if task is None:
                 with contextlib.suppress(Exception):  # the first job reports it
-                    self._preload(threading.Event())
+                    self._preload()
                 self._step = None
             else:
                 self._run(*task)
@@ -88,7 +91,8 @@ class LocalWorker:
         try:
             self._allow(self.settings.load_seconds)  # loading may take longer than a step
             for event in self.steps(job, stream.cancelled):
-                self._allow(2 * self.limits.phase_seconds)
+                waits = isinstance(event, Notice)  # for a model, or for the first run of a method
+                self._allow(self.settings.load_seconds if waits else 2 * self.limits.phase_seconds)
                 stream.put(event)
         except Exception as error:
             if not isinstance(error, ExplainedError):
@@ -103,28 +107,28 @@ class LocalWorker:
         """Start a step; after `seconds` the worker reports itself stuck."""
         self._step = time.monotonic(), seconds
 
-    def _preload(self, cancelled: threading.Event) -> None:
+    def _preload(self) -> None:
         name = self.settings.model
         self._allow(self.settings.load_seconds)
-        self.model(name)
-        self._warm_up(name, blank(find(name)), [method() for method in METHODS], cancelled)
+        if warms_up(self.model(name)):
+            list(self._warm_up(name, blank(find(name)), [Vanilla()], self._jobs.qsize))
 
     def _warm_up(
         self,
         model: str,
         upload: Media,
         methods: Iterable[CompressionMethod],
-        cancelled: threading.Event,
-    ) -> None:
-        """Run methods that have not run on the model yet: a first run also pays for set-up."""
-        for method in methods:
-            if (model, method.name) in self._warm:
-                continue
+        stops: Callable[[], object],
+    ) -> Iterator[Notice]:
+        """Run methods that have not run on the model yet, until `stops` is true."""
+        cold = [one for one in methods if (model, one.name) not in self._warm]
+        for number, method in enumerate(cold, 1):
+            yield Notice(f"First run of {method.label}, {number} of {len(cold)}, not measured.")
             self._allow(self.settings.load_seconds)
             with contextlib.suppress(Exception):  # its lane reports it
                 lane = run_lane(self.model(model), upload, "?", method, max_new_tokens=2)
                 for _ in stepped(lane):
-                    if cancelled.is_set():
+                    if stops():
                         return
                 self._warm.add((model, method.name))
 
@@ -135,7 +139,8 @@ class LocalWorker:
             self._warm.clear()
             memory.release()
             settings = self.settings
-            self._adapter = (name, load(name, settings.device or None, settings.dtype or None))
+            adapter = load(name, settings.device or None, settings.dtype or None)
+            self._adapter = (name, adapter.limited(settings.max_pixels))
         return self._adapter[1]
 
     def steps(self, job: Job, cancelled: threading.Event) -> Iterator[Event]:
@@ -143,30 +148,31 @@ class LocalWorker:
         if cancelled.is_set():
             return
         load = load_text()  # before the lanes add theirs
+        if self._adapter is None or self._adapter[0] != job.model:
+            yield Notice(f"Loading {job.model}.")
         adapter = self._loaded(job)
-        self._warm_up(job.model, job.media, job.methods, cancelled)
+        if warms_up(adapter):
+            yield from self._warm_up(job.model, job.media, job.methods, cancelled.is_set)
         yield from (LaneStarted(index) for index in range(len(job.methods)))
         lanes = [self._lane(adapter, job, index) for index in range(len(job.methods))]
+        fit = partial(memory.lanes_at_once, job.model, adapter, lanes=len(lanes))
         finished: dict[int, LaneResult | LaneFailure] = {}
-        for event in advance(lanes, job, cancelled, self.limits):
+        for event in advance(lanes, job, cancelled, self.limits, fit):
             if isinstance(event, LaneDone):
                 finished[event.lane] = event.result
             elif isinstance(event, LaneFailed):
                 finished[event.lane] = event.failure
             yield event
         if len(finished) == len(lanes):
+            if not warms_up(adapter):  # now all weights have been read once
+                self._warm |= {(job.model, method.name) for method in METHODS}
             where = conditions(adapter) | ({"load": load} if load else {})
             yield ComparisonDone(self._comparison(where, job, finished))
 
     def _loaded(self, job: Job) -> Adapter:
         """The model of a job. Raises `ExplainedError` with a sentence when it cannot be loaded."""
         try:
-            adapter = self.model(job.model)
-            if job.media.kind == "video":
-                lanes = min(len(job.methods), job.at_once or len(job.methods))
-                count = len(job.media.frames), lanes
-                memory.check_clip(find(job.model), adapter, *count)
-            return adapter
+            return self.model(job.model)
         except ExplainedError:
             raise
         except Exception as error:
@@ -209,6 +215,14 @@ class LocalWorker:
                 **({"ratios": job.ratios} if job.ratios else {}),
             },
         )
+
+
+def warms_up(adapter: Adapter) -> bool:
+    """Whether a method's first run is slower than the next by a share that a person would see.
+
+    Of a large model on a CPU it is not, and one more pass of every lane would take minutes.
+    """
+    return adapter.device.type != "cpu" or adapter.model.num_parameters() < SMALL
 
 
 def blank(card: ModelCard) -> Media:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from app.worker.event_stream import EventStream
-from app.worker.events import ComparisonDone, Event, Queued
+from app.worker.events import ComparisonDone, Event, Notice, Queued
 from app.worker.protocol import Health, Job, Worker
 from models.engine.record import Comparison, LaneFailure, LaneResult
 
@@ -57,6 +57,8 @@ class Part:
             for event in worker.run(self.job, stream.cancelled):
                 if isinstance(event, ComparisonDone):
                     self.comparison = event.comparison
+                elif isinstance(event, Notice):
+                    stream.put(event)
                 elif not isinstance(event, Queued):
                     stream.put(replace(event, lane=self.lanes[event.lane]))
         except Exception as error:

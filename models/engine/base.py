@@ -121,6 +121,9 @@ class Adapter(Protocol):
     def end_ids(self) -> frozenset[int]:
         """Token ids that end an answer."""
 
+    def limited(self, max_pixels: int) -> Adapter:
+        """The same model, which resizes larger pictures; 0 = the checkpoint's own limit."""
+
     def prepare(
         self, media: Media, question: str, grid: tuple[int, int, int] | None = None
     ) -> Prompt:

@@ -7,6 +7,7 @@ after it. Signals of patches are averaged over a group.
 from __future__ import annotations
 
 from dataclasses import KW_ONLY, dataclass, replace
+from typing import Self
 
 import torch
 from torch import Tensor
@@ -41,6 +42,14 @@ class QwenBase(StockAdapter):
     @property
     def decoder(self) -> Decoder:
         return replace(super().decoder, axes=3)
+
+    @property
+    def conditions(self) -> dict[str, str]:
+        limit = {"pixels": f"at most {self.max_pixels:,}"} if self.max_pixels else {}
+        return super().conditions | limit
+
+    def limited(self, max_pixels: int) -> Self:
+        return replace(self, max_pixels=max_pixels or None)
 
     def encoder_of(self, prompt: Prompt) -> QwenEncoder:
         raise NotImplementedError

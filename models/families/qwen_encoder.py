@@ -23,6 +23,8 @@ from models.engine.flops import LayerShape, matmul_flops
 from pruning.base import Needs
 from pruning.ops.attention import attend
 
+MAX_ATTENTION = 2**28  # bytes: a picture of 12 megapixels has 61,000 patches in one window
+
 
 @dataclass(frozen=True, eq=False, repr=False)
 class QwenEncoder(VisionEncoder):
@@ -150,8 +152,9 @@ class QwenEncoder(VisionEncoder):
         received = keys.new_zeros(len(queries), dtype=torch.float32)  # (P,)
         for window in self.windows(index):
             heads = (x[window].split(head_dim, -1) for x in (queries, rotated_keys))
-            for pair in zip(*heads, strict=True):  # (W, l, d) each: (H, W, l, l) is too large
-                received[window] += attend(*pair, head_dim**-0.5).sum(dim=1)
+            for queried, keyed in zip(*heads, strict=True):  # (W, l, d) each
+                for part in queried.split(rows_at_once(keyed), dim=1):  # (W, at most l, d)
+                    received[window] += attend(part, keyed, head_dim**-0.5).sum(dim=1)
         num_heads, patches = keys.shape[-1] // head_dim, keys.shape[1]
         return (received / (num_heads * patches)).view(*keys.shape[:2], 1)
 
@@ -182,3 +185,8 @@ class QwenEncoder(VisionEncoder):
             for rows in self.windows(index)
         )
         return matmul_flops(patches, pixels, width) + blocks
+
+
+def rows_at_once(keys: Tensor) -> int:
+    """Query rows whose attention to `keys` (W, l, d) in float32 stays below `MAX_ATTENTION`."""
+    return max(1, MAX_ATTENTION // (4 * keys.shape[0] * keys.shape[1]))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import KW_ONLY, dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import torch
@@ -46,6 +46,10 @@ class StockAdapter:
             "dtype": str(self.model.dtype).removeprefix("torch."),
             "attention": self.model.config.text_config._attn_implementation,
         }
+
+    def limited(self, max_pixels: int) -> Self:
+        """Itself: most families resize every picture to sizes of their own."""
+        return self
 
     def encoder_of(self, prompt: Prompt) -> VisionEncoder:
         """The encoder for the prompt's upload."""

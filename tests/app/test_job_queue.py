@@ -7,7 +7,7 @@ from contextlib import ExitStack, closing
 
 import pytest
 
-from app.page.handlers import describe_position
+from app.page.handlers import describe_wait
 from app.settings import Settings
 from app.worker.events import ComparisonDone, Queued
 from app.worker.job_queue import QueuedWorker, RefusedError
@@ -218,7 +218,7 @@ def test_a_stopped_job_does_not_change_the_estimate():
     ],
 )
 def test_the_status_line_has_the_position(queued, sentence):
-    assert describe_position(queued) == sentence
+    assert describe_wait(queued) == sentence
 
 
 def _last(worker, held):

@@ -12,7 +12,7 @@ import torch
 
 from app.settings import Settings
 from app.worker import lane_scheduler, local
-from app.worker.events import ComparisonDone, LaneFailed
+from app.worker.events import ComparisonDone, LaneDone, LaneFailed, Notice, PhaseDone
 from app.worker.lane_scheduler import Limits, advance
 from app.worker.local import LocalWorker
 from app.worker.protocol import Job
@@ -192,3 +192,32 @@ def test_lanes_that_share_the_device_one_at_a_time_end_one_after_the_other():
     asked = replace(job(*["vanilla"] * 3), at_once=1)
     events = list(advance([lane(), lane(), lane()], asked, threading.Event(), Limits()))
     assert [event.lane for event in events] == sorted(event.lane for event in events)
+
+
+def test_lanes_that_do_not_fit_together_run_one_after_another_and_the_status_says_so(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(local, "load", lambda *_: tiny_llava())
+    asked = []
+
+    def fit(name: str, adapter: object, tokens: int, lanes: int) -> int:
+        asked.append((tokens, lanes))
+        return 1
+
+    monkeypatch.setattr(local.memory, "lanes_at_once", fit)
+    events = list(LocalWorker().run(job("vanilla", "random")))
+    assert asked == [(36, 2)], "for this upload, before any lane is encoded"
+    notes = [event.text for event in events if isinstance(event, Notice)]
+    assert notes[0] == "Loading a." and notes[-1] == "1 of 2 lanes run at once: no more fit."
+    steps = [event.lane for event in events if isinstance(event, PhaseDone | LaneDone)]
+    assert steps == sorted(steps) and set(steps) == {0, 1}
+    assert isinstance(events[-1], ComparisonDone)
+
+
+def test_a_job_of_which_no_lane_fits_is_refused_in_one_sentence(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(local, "load", lambda *_: tiny_llava())
+    monkeypatch.setattr(local.memory, "free", lambda device: 1000)
+    with pytest.raises(ValueError, match=r"36 visual tokens need .* choose a smaller picture"):
+        list(LocalWorker().run(job("vanilla", "random")))

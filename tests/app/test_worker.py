@@ -59,7 +59,10 @@ def test_four_lanes_stream_their_phases_and_text_at_once_and_end_in_one_comparis
     speaking = {event.lane for event in events[:first_done] if isinstance(event, TextDelta)}
     assert speaking == {0, 1, 2, 3}, "every lane has text before the first one ends"
     for event in done:
-        own, result = [one for one in events[:-1] if one.lane == event.lane], event.result
+        own, result = (
+            [one for one in events[:-1] if getattr(one, "lane", None) == event.lane],
+            event.result,
+        )
         assert result.answer == "".join(e.text for e in own if isinstance(e, TextDelta))
         assert result.timeline.phases == tuple(e.phase for e in own if isinstance(e, PhaseDone))
     comparison = events[-1].comparison
@@ -161,6 +164,21 @@ def test_a_job_that_is_cancelled_while_it_warms_up_takes_no_further_step(tiny, m
     assert len(steps) == 1
 
 
+def test_a_large_model_on_a_cpu_runs_every_lane_once(tiny, runs, monkeypatch):
+    monkeypatch.setattr(local, "SMALL", 0)
+    worker, _ = tiny
+    jobs = [tiny_job(create("vanilla"), create("random")), tiny_job(create("pooling"))]
+    cold = [[lane.timeline.cold for lane in lanes(worker, job)] for job in jobs]
+    assert runs == ["vanilla", "random", "pooling"]
+    assert cold == [[True, True], [False]], "the first comparison reads the weights"
+
+
+def test_the_warm_up_of_the_page_ends_when_a_visitor_waits(tiny):
+    worker, _ = tiny
+    list(worker._warm_up("a", picture(), [create("vanilla")], stops=lambda: True))
+    assert not worker._warm
+
+
 def test_a_model_of_clips_is_warmed_up_on_a_clip(monkeypatch):
     monkeypatch.setattr(local, "load", lambda name, device, dtype: tiny_onevision())
     worker = LocalWorker(Settings(model="embedded-video"))
@@ -228,7 +246,7 @@ def test_a_job_that_was_refused_keeps_no_model_alive(counted, monkeypatch):
     worker, loaded = counted
     monkeypatch.setattr(memory, "free", lambda device: 2**20)
     job = Job("embedded-video", clip(), "?", (create("vanilla"),), 2)
-    with pytest.raises(ValueError, match=r"8 frames need .* fewer frames") as refusal:
+    with pytest.raises(ValueError, match=r"72 visual tokens need .* fewer frames") as refusal:
         list(worker.run(job))
     lanes(worker, tiny_job(create("vanilla")))
     assert loaded == [("embedded-video", 0), ("a", 0)] and refusal.value is not None

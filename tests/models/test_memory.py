@@ -10,7 +10,7 @@ import torch
 from models import memory
 from models.catalog import CATALOG, find
 from models.loading import load
-from models.memory import GIB, check_clip, estimate, free, parameters
+from models.memory import GIB, estimate, free, lanes_at_once, parameters
 from models.shapes import SHAPES
 from pruning.methods import create
 from tests.tiny import SETTINGS, Setting, prefilled, tiny_llava, tiny_onevision
@@ -94,12 +94,25 @@ def test_a_model_is_not_refused_if_free_memory_is_unknown(monkeypatch: pytest.Mo
     memory.check(find("llava-1.5-13b"), SHAPES["llava-1.5-13b"](), "cpu", "float32")
 
 
-def test_a_clip_of_too_many_frames_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    card, adapter = find("embedded-video"), tiny_onevision()
-    monkeypatch.setattr(memory, "free", lambda device: 64 * 2**20)
-    check_clip(card, adapter, frames=8, lanes=4)
-    with pytest.raises(ValueError, match=r"512 frames need .* choose fewer frames or fewer met"):
-        check_clip(card, adapter, frames=512, lanes=4)
+def test_a_request_is_refused_only_if_not_even_one_lane_of_it_fits(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    adapter = tiny_onevision()
+    cache, work = (4 * each for each in memory.count_numbers(adapter.model.config, 72, 1))
+    for lanes in (1, 2, 3, 4, 5):
+        monkeypatch.setattr(memory, "free", lambda device, lanes=lanes: work + lanes * cache)
+        assert lanes_at_once("a", adapter, 72, lanes=4) == min(lanes, 4)
+    with pytest.raises(ValueError, match=r"40,000 visual tokens need .* GiB besides a itself, but"):
+        lanes_at_once("a", adapter, 40_000, lanes=4)
+    monkeypatch.setattr(memory, "free", lambda device: None)
+    assert lanes_at_once("a", adapter, 40_000, lanes=4) == 4
+
+
+def test_llava_7b_in_bfloat16_is_not_refused_on_a_card_of_16_gib(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(memory, "free", lambda device: int(15.6 * GIB))
+    memory.check(find("llava-1.5-7b"), SHAPES["llava-1.5-7b"](), "cuda", "bfloat16")
 
 
 def test_tied_parameters_are_counted_once_as_the_model_does() -> None:

@@ -16,6 +16,7 @@ from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLIm
 
 from models.engine.base import Prompt
 from models.engine.pipeline import run_lane
+from models.families import qwen_encoder
 from models.families.qwen2_5_vl import Qwen25VLAdapter
 from models.families.qwen_pixels import to_patches
 from models.uploads.media import Media
@@ -276,3 +277,20 @@ def test_an_encoder_that_ends_in_windows_is_refused() -> None:
     model = SimpleNamespace(config=SimpleNamespace(vision_config=vision))
     with pytest.raises(ValueError, match="has window attention"):
         Qwen25VLAdapter(model, None, None)
+
+
+@torch.inference_mode()
+def test_attention_in_parts_of_the_rows_is_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    adapter, needs = tiny_qwen2_5_vl(), Needs(encoder=frozenset({"attention"}))
+    prompt = adapter.prepare(picture(), "?")
+    whole = adapter.encode(prompt, needs).attention
+    monkeypatch.setattr(qwen_encoder, "MAX_ATTENTION", 1000)
+    assert qwen_encoder.rows_at_once(torch.empty(1, 60, 8)) == 4
+    torch.testing.assert_close(adapter.encode(prompt, needs).attention, whole)
+
+
+def test_a_limit_of_pixels_resizes_larger_pictures_and_stands_in_the_conditions() -> None:
+    limited = tiny_qwen2_5_vl().limited(2048)
+    assert len(limited.prepare(picture(120, 120), "?").layout) <= 2048 // 16**2
+    assert limited.conditions["pixels"] == "at most 2,048"
+    assert "pixels" not in limited.limited(0).conditions
