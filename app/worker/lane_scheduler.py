@@ -65,9 +65,7 @@ def advance(
                 event = _step(watches[index], index, job)
                 if isinstance(event, LaneDone | LaneFailed):
                     running.remove(index)
-                    watches[index].lane.close()
-                if isinstance(event, LaneFailed):
-                    free_memory()
+                    _close(watches[index], event)
                 yield event
                 if fit:  # the first lane has read the upload, or failed
                     read = isinstance(event, PhaseDone)
@@ -80,6 +78,13 @@ def advance(
             watch.lane.close()
         if running:
             free_memory()
+
+
+def _close(watch: Watch, event: LaneDone | LaneFailed) -> None:
+    """Close a lane that has ended; free the memory that a failed one left."""
+    watch.lane.close()
+    if isinstance(event, LaneFailed):
+        free_memory()
 
 
 def _admit(waiting: deque[int], running: list[int], most: int) -> list[int]:
