@@ -24,6 +24,7 @@ from app.commands import (
     speed,
     sweep,
     timing,
+    verify,
 )
 from app.settings import Settings
 
@@ -31,6 +32,7 @@ COMMANDS = (
     analyse,
     demo,
     fetch,
+    verify,
     compare,
     sweep,
     models,

@@ -44,13 +44,8 @@ def advance(
     The first `job.at_once` lanes take turns; when one ends, the next begins. At the end every lane
     is closed, and the memory of failed lanes is free.
 
-    Args:
-        lanes: One for each method of the job.
-        job: Their job.
-        cancelled: Stops after the present step.
-        limits: Of time.
-        fit: Number of lanes that fit in memory, for the visual tokens that the first lane has
-            read. May refuse the job by an `ExplainedError`.
+    `fit` gives the number of lanes that fit in memory, for the visual tokens that the first lane
+    has read; it may refuse the job by an `ExplainedError`.
     """
     watches = [Watch(lane, limits) for lane in lanes]
     waiting, running = deque(range(len(lanes))), list[int]()
