@@ -244,9 +244,12 @@ def test_a_model_is_freed_before_the_next_one_is_loaded(counted):
 
 def test_a_job_that_was_refused_keeps_no_model_alive(counted, monkeypatch):
     worker, loaded = counted
-    monkeypatch.setattr(memory, "free", lambda device: 2**20)
     job = Job("embedded-video", clip(), "?", (create("vanilla"),), 2)
-    with pytest.raises(ValueError, match=r"72 visual tokens need .* fewer frames") as refusal:
+    with (
+        monkeypatch.context() as little,
+        pytest.raises(ValueError, match=r"72 visual tokens need .* fewer frames") as refusal,
+    ):
+        little.setattr(memory, "free", lambda device: 2**20)
         list(worker.run(job))
     lanes(worker, tiny_job(create("vanilla")))
     assert loaded == [("embedded-video", 0), ("a", 0)] and refusal.value is not None
