@@ -1,14 +1,15 @@
-"""Paired tests: two methods answer the same questions."""
+"""Paired tests of two methods on the same questions, and intervals of rates and means."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from math import comb
+from math import comb, sqrt
 
 import numpy as np
 
 DRAWS = 2000
 LEVEL = 0.05
+NORMAL = 1.959964  # 97.5th percentile
 
 
 def mcnemar(first: np.ndarray, second: np.ndarray) -> tuple[int, int, float]:
@@ -69,3 +70,13 @@ def interval(
     """
     rng = np.random.default_rng(seed)
     return bounds(np.array([statistic(rng.integers(units, size=units)) for _ in range(DRAWS)]))
+
+
+def wilson(right: int, of: int) -> tuple[float, float]:
+    """95 % interval of a share, after Wilson (1927); (0, 1) for no observation."""
+    if not of:
+        return 0.0, 1.0
+    share, spread = right / of, NORMAL**2 / of
+    centre = (share + spread / 2) / (1 + spread)
+    half = NORMAL / (1 + spread) * sqrt(share * (1 - share) / of + spread / (4 * of))
+    return max(0.0, centre - half), min(1.0, centre + half)

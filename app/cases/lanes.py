@@ -120,7 +120,9 @@ def _figures(case: Case, result: LaneResult, strategy: PositionStrategy | None) 
     if timeline.phases:
         row |= {"ttft_ms": 1e3 * timeline.ttft, "total_ms": 1e3 * timeline.total}
     fate = object_fate(case.box, trace, strategy) if case.box is not None else None
-    return row if fate is None else row | asdict(fate) | {"reason": fate.reason}
+    if fate is None:
+        return row
+    return row | asdict(fate) | ({"reason": fate.reason} if trace.steps else {})
 
 
 def _narrow(array: np.ndarray) -> np.ndarray:

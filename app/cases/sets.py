@@ -54,7 +54,7 @@ def read_set(
         raise ValueError(f"There is no case set {source}; wanted {FORMS}.")
     root = (pictures or (path if path.is_dir() else path.parent)).resolve()
     rows = _examples() if source == "examples" else _rows(path, settings.max_cases)
-    return _collect(source, _Pictures(root, extracted), rows)
+    return _collect(source, Pictures(root, extracted), rows)
 
 
 def media_of(picture: str, root: Path, extracted: Path, frames: int, settings: Settings) -> Media:
@@ -87,7 +87,7 @@ def _examples() -> Iterator[Row]:
             yield f"{example['file']}, question {number}", {"file": example["file"], **row}
 
 
-def _collect(source: str, pictures: _Pictures, rows: Iterator[Row]) -> CaseSet:
+def _collect(source: str, pictures: Pictures, rows: Iterator[Row]) -> CaseSet:
     cases: dict[str, Case] = {}
     bad = []
     for number, (place, row) in enumerate(rows):
@@ -107,7 +107,7 @@ def _collect(source: str, pictures: _Pictures, rows: Iterator[Row]) -> CaseSet:
     return CaseSet(source, pictures.root, pictures.extracted, tuple(cases.values()), tuple(bad))
 
 
-class _Pictures:
+class Pictures:
     """Finds, checks and identifies the pictures of a set."""
 
     def __init__(self, root: Path, extracted: Path) -> None:

@@ -29,6 +29,7 @@ from models.uploads.media import Media
 
 FORMAT, VERSION = "tokenscope-run", 1
 OWN = ("lock", "pictures", "results", "journal.jsonl", "journal.new")
+KEYS = ("model", "lanes", "imported", "options", "prompt", "root", "sessions", "bad")
 PART = 200  # cases in one file of results
 PACKING = {"compression": "zstd", "compression_level": 9}
 
@@ -104,7 +105,7 @@ def begin(folder: Path, case_set: CaseSet, about: Mapping[str, Any]) -> None:
     Raises `RunError` where the folder holds another run: other weights, lanes, options or cases.
     """
     about = json.loads(json.dumps(about))
-    sessions: list[Any] = []
+    kept: dict[str, Any] = {"sessions": [], "imported": []}
     if (folder / "run.json").exists():
         old = read_about(folder)
         for key, value in about.items():
@@ -117,13 +118,13 @@ def begin(folder: Path, case_set: CaseSet, about: Mapping[str, Any]) -> None:
             raise RunError(
                 f"{folder.name} holds other cases than {case_set.source}; choose another folder."
             )
-        sessions = old["sessions"]
+        kept = {name: old[name] for name in kept}
     elif any(path.name not in OWN for path in folder.iterdir()):
         raise RunError(f"{folder.name} has files and is no run; choose another folder.")
     else:
         write_cases(folder, case_set.cases)
     whole = {"format": FORMAT, "version": VERSION, "source": case_set.source}
-    whole |= {"root": str(case_set.root), **about, "sessions": sessions}
+    whole |= {"root": str(case_set.root), **about, **kept}
     whole["bad"] = [[bad.place, bad.reason] for bad in case_set.bad]
     _write_about(folder, whole)
 
@@ -136,6 +137,18 @@ def add_session(folder: Path, conditions: Mapping[str, str]) -> int:
     return len(about["sessions"]) - 1
 
 
+def add_lane(folder: Path, lane: Mapping[str, str], rows: Sequence[Row]) -> None:
+    """Add a lane that another program ran. Raises `RunError` for a name that is taken."""
+    about = read_about(folder)
+    taken = [one["name"] for one in (*about["lanes"], *about["imported"])]
+    if lane["name"] in taken:
+        raise RunError(f"{folder.name} has a lane {lane['name']}; give another name with --lane.")
+    (folder / "imported").mkdir(exist_ok=True)
+    write_rows(folder / "imported" / f"{len(about['imported']):05d}.parquet", rows)
+    about["imported"].append(dict(lane))
+    _write_about(folder, about)
+
+
 def _write_about(folder: Path, about: Mapping[str, Any]) -> None:
     text = json.dumps(about, ensure_ascii=False, indent=1)
     (folder / "run.new").write_text(text + "\n", encoding="utf-8")
@@ -144,12 +157,18 @@ def _write_about(folder: Path, about: Mapping[str, Any]) -> None:
 
 def read_about(folder: Path) -> dict[str, Any]:
     try:
-        about = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+        about: Any = json.loads((folder / "run.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
         raise RunError(f"{folder.name} has no readable run.json: not a run.") from None
-    if about.get("format") != FORMAT or about.get("version") != VERSION:
+    if (
+        not isinstance(about, dict)
+        or about.get("format") != FORMAT
+        or about.get("version") != VERSION
+    ):
         raise RunError(f"{folder.name} is no run of this version; run the set again.")
-    return dict(about)
+    if missing := ", ".join(sorted(set(KEYS) - about.keys())):
+        raise RunError(f"{folder.name} is damaged: run.json has no {missing}.")
+    return about
 
 
 def read_cases(folder: Path) -> tuple[Case, ...]:
@@ -183,7 +202,12 @@ class Run:
 
     @property
     def lanes(self) -> list[str]:
-        return [lane["name"] for lane in self.about["lanes"]]
+        return [lane["name"] for lane in (*self.about["lanes"], *self.imported)]
+
+    @property
+    def imported(self) -> list[dict[str, str]]:
+        """Name, title and source of the lanes that another program ran."""
+        return list(self.about["imported"])
 
     @property
     def bad(self) -> list[BadRow]:
@@ -191,7 +215,8 @@ class Run:
 
     @cached_property
     def _parts(self) -> list[Path]:
-        return sorted((self.folder / "results").glob("*.parquet"))
+        folders = (self.folder / name for name in ("results", "imported"))
+        return [path for folder in folders for path in sorted(folder.glob("*.parquet"))]
 
     @cached_property
     def _journal(self) -> list[Row]:
@@ -218,23 +243,28 @@ class Run:
         order = {lane: place for place, lane in enumerate(self.lanes)}
         return sorted(found, key=lambda row: order[row["lane"]])
 
-    def comparison(self, case_id: str) -> Comparison:
-        """The comparison of one case, equal to the one that ran but for the methods' scores.
+    def open(self, case_id: str) -> tuple[list[str], Comparison]:
+        """The comparison of a case, and the names of its lanes.
 
-        Lanes that were imported without tokens are left out. Raises `ValueError` without any lane.
+        It equals the one that ran, without the methods' scores. Lanes that were imported without
+        tokens are left out. Raises `ValueError` if no lane is left, or the picture is gone.
         """
         case = self.cases[case_id]
         media = self.media(case)
         rows = [row for row in self.rows(case_id) if row.get("record")]
         lanes = tuple(lane_of(row, len(media.frames)) for row in rows)
         if not lanes:
-            raise ValueError("No lane of this case has tokens: its answers were imported.")
+            raise ValueError("The answers of this case were imported, without tokens.")
         sessions = self.about["sessions"]
-        conditions = sessions[rows[0]["session"]] if sessions else {}
+        conditions = sessions[rows[0]["session"] or 0] if sessions else {}
         question = self.about["prompt"].format(case.question) if case.locate else case.question
         options = {k: v for k, v in self.about["options"].items() if k != "frames"}
         model = self.about["model"]
-        return Comparison(model, question, media, lanes, conditions, case.truth, options)
+        compared = Comparison(model, question, media, lanes, conditions, case.truth, options)
+        return [row["lane"] for row in rows], compared
+
+    def comparison(self, case_id: str) -> Comparison:
+        return self.open(case_id)[1]
 
 
 def write_cases(folder: Path, cases: Iterable[Case]) -> None:

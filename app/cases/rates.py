@@ -1,0 +1,185 @@
+"""Rates of the lanes over chosen cases: scores by name, 95 % intervals and paired tests."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from app.cases.filters import SIZES, VANILLA, Table
+from app.cases.scores import THRESHOLDS, yes_no
+from app.render.table import text_table
+from app.significance import holm, mcnemar, wilson
+
+SHARES = (0.0, 1e-9, 0.25, 0.5, 0.75, 1.0 + 1e-9)  # bounds of the share kept
+SHARE_NAMES = ("none", "to 25 %", "to 50 %", "to 75 %", "to all")
+
+
+def summarize(table: Table, chosen: Sequence[str]) -> dict[str, Any]:
+    """All rates over the chosen cases, JSON-able; a rate is None where no case has its metric."""
+    cases, right = table.cases.loc[list(chosen)], table.figure("right").loc[list(chosen)]
+    return {
+        "cases": len(cases),
+        "lanes": [_lane(table, cases, lane) for lane in table.lanes],
+        "pairs": _pairs(right, table.lanes),
+        "kinds": _groups(right, cases.kind),
+        "sizes": _groups(right, _named(cases["size"], SIZES), tuple(SIZES)),
+        "kept": _by_share(table, cases, right),
+    }
+
+
+def _lane(table: Table, cases: pd.DataFrame, lane: str) -> dict[str, Any]:
+    def of(name: str) -> pd.Series:
+        return table.figure(name)[lane].loc[cases.index]
+
+    scores, iou, failed = of("score"), of("iou").dropna(), of("failure").notna()
+    by_metric = {
+        str(metric): float(scores[cases.metric == metric].mean())
+        for metric in sorted(set(cases.metric[scores.notna()]) - {"iou", ""})
+    }
+    boxes = {f"acc@{limit}": float((iou >= limit).mean()) for limit in THRESHOLDS}
+    inside = of("centre")[iou.index] == True  # noqa: E712
+    boxes |= {"iou": float(iou.mean()), "center_acc": float(inside.mean())}
+    return {
+        "lane": lane,
+        "failed": int(failed.sum()),
+        **_rate(of("right")),
+        **by_metric,
+        **(boxes if len(iou) else {}),
+        **_pope(cases, of("answer")),
+        "retention": _mean(of("ratio")),
+        "ttft_ms": _median(of("ttft_ms")),
+        "total_ms": _median(of("total_ms")),
+    }
+
+
+def _rate(right: pd.Series) -> dict[str, Any]:
+    known = right.dropna()
+    count, of = int((known == True).sum()), len(known)  # noqa: E712
+    low, high = wilson(count, of)
+    rate = count / of if of else None
+    return {"scored": of, "right": rate, "low": low if of else None, "high": high if of else None}
+
+
+def _pope(cases: pd.DataFrame, answers: pd.Series) -> dict[str, float]:
+    """Precision, recall and F1 of "yes", and how often the lane says it, as POPE reports them."""
+    asked = cases.index[cases.metric == "yes_no"]
+    if not len(asked):
+        return {}
+    true = cases.answers[asked].map(yes_no) == "yes"
+    said = answers[asked].fillna("").map(yes_no) == "yes"
+    hits = int((true & said).sum())
+    precision, recall = hits / max(1, said.sum()), hits / max(1, true.sum())
+    f1 = 2 * precision * recall / max(1e-9, precision + recall)
+    shares = {"precision": precision, "recall": recall, "f1": f1, "yes": float(said.mean())}
+    return {name: float(value) for name, value in shares.items()}
+
+
+def _pairs(right: pd.DataFrame, lanes: Sequence[str]) -> list[dict[str, Any]]:
+    """Vanilla × each lane: both right, one alone, none; McNemar's exact p, adjusted by Holm."""
+    pairs = []
+    for lane in lanes if VANILLA in lanes else ():
+        both = right[[VANILLA, lane]].dropna().astype(bool)
+        if lane == VANILLA or not len(both):
+            continue
+        one, other = both[VANILLA].to_numpy(), both[lane].to_numpy()
+        vanilla_alone, lane_alone, p = mcnemar(one, other)
+        pairs.append(
+            {
+                "lane": lane,
+                "both": int((one & other).sum()),
+                "vanilla_alone": vanilla_alone,
+                "lane_alone": lane_alone,
+                "none": int((~one & ~other).sum()),
+                "p": p,
+            }
+        )
+    for pair, p in zip(pairs, holm([pair["p"] for pair in pairs]), strict=True):
+        pair["p_holm"] = p
+    return pairs
+
+
+def _groups(
+    right: pd.DataFrame, group: pd.Series, names: Sequence[str] = ()
+) -> list[dict[str, Any]]:
+    """The rate of each lane in each group of cases."""
+    return [
+        {"group": str(name), "lane": lane, **_rate(right.loc[group.index[group == name], lane])}
+        for name in names or sorted(group[group.notna() & (group != "")].unique())
+        for lane in right
+        if (group == name).any()
+    ]
+
+
+def _by_share(table: Table, cases: pd.DataFrame, right: pd.DataFrame) -> list[dict[str, Any]]:
+    """The rate of each lane by the share of the object's tokens that it keeps."""
+    kept, rows = table.figure("object_kept").loc[cases.index], []
+    for lane in (one for one in table.lanes if one != VANILLA):
+        for name, (low, high) in zip(SHARE_NAMES, pairwise(SHARES), strict=True):
+            within = kept.index[(kept[lane] >= low) & (kept[lane] < high)]
+            if len(within):
+                rows.append({"group": name, "lane": lane, **_rate(right.loc[within, lane])})
+    return rows
+
+
+def _named(values: pd.Series, bounds: dict[str, tuple[float, float]]) -> pd.Series:
+    named = pd.Series("", index=values.index)
+    for name, (low, high) in bounds.items():
+        named[(values >= low) & (values < high)] = name
+    return named
+
+
+def _mean(values: pd.Series) -> float | None:
+    return float(values.mean()) if values.notna().any() else None
+
+
+def _median(values: pd.Series) -> float | None:
+    return float(np.nanmedian(values)) if values.notna().any() else None
+
+
+def text_of(summary: dict[str, Any]) -> str:
+    """The rates as fixed-width tables."""
+    names = {name: None for lane in summary["lanes"] for name in lane}
+    skipped = ("lane", "low", "high", "right", "scored", "failed")
+    columns = [name for name in names if name not in skipped]
+    rows = [
+        [lane["lane"], interval_text(lane), *(_figure(name, lane.get(name)) for name in columns)]
+        for lane in summary["lanes"]
+    ]
+    parts = [
+        f"{summary['cases']:,} cases",
+        text_table(["lane", "right (95 %)", *columns], rows),
+    ]
+    counts = ("both", "vanilla_alone", "lane_alone", "none")
+    pairs = [
+        [pair["lane"], *(str(pair[name]) for name in counts), f"{pair['p_holm']:.2g}"]
+        for pair in summary["pairs"]
+    ]
+    if pairs:
+        parts.append("Against vanilla: McNemar's exact test, p adjusted by Holm.")
+        parts.append(text_table([*PAIR_HEAD], pairs))
+    for name, title in TITLES.items():
+        table = [[g["group"], g["lane"], str(g["scored"]), interval_text(g)] for g in summary[name]]
+        if table:
+            parts.append(text_table([title, "lane", "cases", "right (95 %)"], table))
+    return "\n\n".join(parts)
+
+
+PAIR_HEAD = ("lane", "both right", "vanilla alone", "lane alone", "none", "p")
+TITLES = {"kinds": "kind", "sizes": "object's size", "kept": "object's tokens kept"}
+
+
+def interval_text(rate: dict[str, Any]) -> str:
+    """ "0.825 (0.68–0.91)"."""
+    if rate["right"] is None:
+        return "–"
+    return f"{rate['right']:.3f} ({rate['low']:.2f}–{rate['high']:.2f})"
+
+
+def _figure(name: str, value: float | None) -> str:
+    if value is None:
+        return "–"
+    return f"{value:.1f}" if name.endswith("_ms") else f"{value:.3f}"

@@ -1,0 +1,168 @@
+"""Size of a run's store, and times to open, filter and page it, on synthetic cases."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from app.cases.filters import Filter, Table
+from app.cases.lanes import Row, row_of
+from app.cases.people import VERDICTS, People
+from app.cases.rates import summarize
+from app.cases.record import Case, CaseSet, case_id
+from app.cases.store import Results, Run, begin, write_rows
+from app.worker.conditions import processor
+from models.engine.record import LaneResult, Phase, Timeline
+from pruning.base import PositionStrategy
+from pruning.step import TraceStep
+from pruning.tokens import TokenLayout
+from pruning.trace import TokenTrace
+
+SIDE, LAYERS, KEPT = 24, 32, 64  # tokens and layers of LLaVA-1.5 7B, at 11.1 %
+LANES = ("vanilla", "selection@0.111", "merging@0.111", "weighted@0.111")
+PAGES = 20  # opened one after the other
+REMARKS = 200
+QUERY = Filter(right=("vanilla",), wrong=("merging@0.111",), sort="iou_drop", lane="merging@0.111")
+
+
+def measure_store(folder: Path, count: int) -> dict[str, Any]:
+    """Writes `count` synthetic cases × 4 lanes of 576 tokens, and times what the page does.
+
+    Returns sizes in bytes and times in seconds.
+    """
+    cases = [_case(index) for index in range(count)]
+    rng, layout = np.random.default_rng(0), TokenLayout.regular(1, SIDE, SIDE)
+    written = _timed(lambda: _write(folder, cases, rng, layout))[0]
+    opening, run = _timed(lambda: Run(folder))
+    tabling, table = _timed(lambda: Table(run, People(folder).all()))
+    filtering, chosen = _timed(lambda: table.choose(QUERY))
+    again, _ = _timed(lambda: table.choose(Filter(text="object 77", kind="colour")))
+    summing, _ = _timed(lambda: summarize(table, chosen))
+    pages = [_timed(lambda case=case: run.rows(case))[0] for case in chosen[:PAGES]]  # type: ignore[misc]
+    remark, _ = _timed(lambda: People(folder).judge(chosen[0], VERDICTS["1"]))
+    size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+    return {
+        "cases": count,
+        "lanes": len(LANES),
+        "tokens": SIDE * SIDE,
+        "machine": processor(),
+        "bytes": size,
+        "write_s": written,
+        "open_s": opening + tabling,
+        "filter_s": filtering,
+        "chosen": len(chosen),
+        "search_s": again,
+        "summary_s": summing,
+        "page_s": float(np.median(pages)),
+        "remark_s": remark,
+    }
+
+
+def table_of(report: dict[str, Any]) -> str:
+    return "\n".join(
+        [
+            f"{report['cases']:,} cases × {report['lanes']} lanes of {report['tokens']} tokens",
+            f"store      {report['bytes'] / 1e6:,.0f} MB without pictures",
+            f"open       {report['open_s']:.2f} s",
+            f"filter     {1e3 * report['filter_s']:.0f} ms, {report['chosen']:,} cases chosen",
+            f"search     {1e3 * report['search_s']:.0f} ms",
+            f"summary    {1e3 * report['summary_s']:.0f} ms",
+            f"next case  {1e3 * report['page_s']:.0f} ms, with its tokens, without its picture",
+            f"verdict    {1e3 * report['remark_s']:.0f} ms",
+        ]
+    )
+
+
+def _case(index: int) -> Case:
+    left, top = 0.1 + 0.05 * (index % 9), 0.1 + 0.05 * (index // 9 % 9)
+    side = 0.1 + 0.04 * (index % 10)
+    kind = ("grounding", "colour", "place")[index % 3]
+    return Case(
+        id=case_id(f"synthetic {index}", "Where?"),
+        picture=f"drawn:image:plain:{index}",
+        question=f"Where is object {index}?",
+        answers=("red",),
+        box=(left, top, left + side, top + side),
+        kind=kind,
+        metric="iou" if kind == "grounding" else "exact_match",
+        index=str(index),
+    )
+
+
+def _write(folder: Path, cases: list[Case], rng: np.random.Generator, layout: TokenLayout) -> None:
+    folder.mkdir(parents=True)
+    results = Results(folder)
+    lanes = [{"name": name, "title": name, "knobs": {}} for name in LANES]
+    options = {"max_new_tokens": 64, "temperature": 0.0, "seed": 0, "frames": 1}
+    about = {"model": "embedded-image", "weights": "none", "prompt": "{}", "lanes": lanes}
+    case_set = CaseSet("synthetic", folder, folder, tuple(cases))
+    begin(folder, case_set, about | {"options": options})
+    for part, first in enumerate(range(0, len(cases), 200)):
+        rows = [row for case in cases[first : first + 200] for row in _rows(case, rng, layout)]
+        write_rows(results.folder / f"{part:05d}.parquet", rows)
+    people = People(folder)
+    for case in cases[:REMARKS]:
+        people.note(case.id, "seen")
+
+
+def _rows(case: Case, rng: np.random.Generator, layout: TokenLayout) -> Iterator[Row]:
+    for lane, steps in zip(LANES, _steps(rng, len(layout)), strict=True):
+        yield row_of(case, lane, _result(lane, case, layout, steps, rng), PositionStrategy.PERC)
+
+
+def _steps(rng: np.random.Generator, n: int) -> list[tuple[TraceStep, ...]]:
+    """Vanilla; a selection in two stages; merging with equal weights; merging with any weights."""
+    anchors, every = np.sort(rng.permutation(n)[: 2 * KEPT]), np.arange(n)
+    ones, half = np.ones(2 * KEPT, np.float32), np.sort(rng.permutation(2 * KEPT)[:KEPT])
+    own, kept = np.arange(2 * KEPT), np.arange(KEPT)
+    owner = rng.integers(KEPT, size=n)
+    owner[anchors[:KEPT]] = kept
+    equal = (1 / np.bincount(owner, minlength=KEPT))[owner].astype(np.float32)
+    selected = (
+        TraceStep(0, n, anchors, own, anchors, ones),
+        TraceStep(16, 2 * KEPT, half, kept, half, ones[:KEPT]),
+    )
+    merged = TraceStep(0, n, anchors[:KEPT], owner, every, equal)
+    weights = rng.random(n, dtype=np.float32)
+    weighted = TraceStep(0, n, anchors[:KEPT], owner, every, weights)
+    return [(), selected, (merged,), (weighted,)]
+
+
+def _result(
+    lane: str,
+    case: Case,
+    layout: TokenLayout,
+    steps: tuple[TraceStep, ...],
+    rng: np.random.Generator,
+) -> LaneResult:
+    seconds = rng.random(5) / 10
+    names = ("read", "encode", "compress", "prefill", "decode")
+    phases = tuple(Phase(*phase, 576, 64) for phase in zip(names, seconds.tolist(), strict=True))
+    moved = rng.random(4) * (0.02 if lane == "vanilla" else 0.3)
+    boxes = (np.array([case.box]) + moved).astype(np.float32)
+    answer = str(rng.choice(["red", "blue" if lane != "vanilla" else "red"]))
+    return LaneResult(
+        method=lane.partition("@")[0],
+        title=lane,
+        knobs={},
+        asked_ratio=None,
+        answer=answer,
+        new_tokens=3,
+        boxes=boxes,
+        trace=TokenTrace(layout, steps, LAYERS),
+        timeline=Timeline(phases, 0.01),
+        text_tokens=30,
+        kv_bytes=10_000_000,
+        tflops=3.2,
+        peak_bytes=None,
+    )
+
+
+def _timed(do: Callable[[], Any]) -> tuple[float, Any]:
+    began = time.perf_counter()
+    result = do()
+    return time.perf_counter() - began, result

@@ -1,0 +1,141 @@
+"""Lanes from logs of other programs, and cases in files for other programs."""
+
+import csv
+import json
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from openpyxl import Workbook
+from PIL import Image
+
+from app.cases.exports import escape_cell, export
+from app.cases.filters import Filter
+from app.cases.imports import import_file
+from app.cases.people import People
+from app.cases.store import Run, RunError
+from app.recording import storage
+from app.render.overlay import overlay
+from tests.app.cases import NUWA, SETTINGS, ZIPPED, make_run, table_of
+
+HASH = "9f86d081884c7d659a2feaa0c55ad015"
+
+
+def sample(doc_id, answer, **metrics):
+    """A line of lmms-eval 0.7 with --log_samples."""
+    question = f"Is there a dog number {doc_id}?"
+    return {
+        "doc_id": doc_id,
+        "doc": {
+            "question_id": doc_id,
+            "question": question,
+            "answer": "yes",
+            "category": "popular",
+        },
+        "target": "yes",
+        "arguments": [question + "\nAnswer the question using a single word or phrase."],
+        "resps": [[answer]],
+        "filtered_resps": [answer],
+        "doc_hash": HASH,
+        "prompt_hash": HASH,
+        "target_hash": HASH,
+        **metrics,
+    }
+
+
+def lines(path, rows):
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return path
+
+
+def test_samples_of_lmms_eval_become_lanes_without_pictures(tmp_path):
+    run = tmp_path / "run"
+    first = [sample(0, "Yes"), sample(1, "No"), {"doc_id": 2, "filtered_resps": []}, sample(0, "x")]
+    bad = import_file(lines(tmp_path / "20260101_samples_pope.jsonl", first), run, SETTINGS, "a")
+    assert [one.place.rsplit(" ")[-1] for one in bad] == ["3", "4"]
+    second = [sample(0, "a dog", pope_accuracy=1.0), sample(1, "a dog", pope_accuracy=0.0)]
+    import_file(lines(tmp_path / "b.jsonl", second), run, SETTINGS)
+    opened = Run(run)
+    assert opened.lanes == ["a", "b"]
+    assert {one["source"] for one in opened.imported} == {"lmms-eval"}
+    right = table_of(opened).figure("right")
+    assert right["a"].tolist() == [True, False] and right["b"].tolist() == [True, False]
+    with pytest.raises(ValueError, match="not known here"):
+        opened.comparison(next(iter(opened.cases)))
+    with pytest.raises(RunError, match="--lane"):
+        import_file(tmp_path / "b.jsonl", run, SETTINGS)
+
+
+def test_predictions_of_vlmevalkit_join_a_run_by_index(tmp_path):
+    run = make_run(tmp_path / "run")
+    cases = list(run.cases.values())
+    sheet = Workbook()
+    sheet.active.append(["index", "question", "answer", "prediction", "category"])
+    for case in cases[:5]:
+        sheet.active.append([int(case.index), case.question, "yes", "yes", "k"])
+    sheet.active.append([5, "Quite another question?", "yes", "no", "k"])
+    sheet.save(tmp_path / "LLaVA_MME.xlsx")
+    bad = import_file(tmp_path / "LLaVA_MME.xlsx", run.folder, SETTINGS)
+    assert len(bad) == 1 and "quite another" in bad[0].reason
+    answers = table_of(Run(run.folder)).figure("answer")["LLaVA_MME"]
+    assert answers.notna().sum() == 5
+    opened = Run(run.folder).comparison(cases[0].id)
+    assert len(opened.lanes) == 3  # the imported lane has no tokens
+    table = {"index": ["0"], "question": [cases[0].question], "prediction": ["no"]}
+    text = "\n".join("\t".join(cells) for cells in ([*table], [c[0] for c in table.values()]))
+    (tmp_path / "again.tsv").write_text(text)
+    assert import_file(tmp_path / "again.tsv", run.folder, SETTINGS) == []
+
+
+def test_a_list_of_kept_tokens_is_drawn_by_our_overlay(tmp_path):
+    Image.new("RGB", (48, 48), "white").save(tmp_path / "a.png")
+    row = {"file": "a.png", "question": "Where?", "prediction": "there", "grid": [4, 4]}
+    good = row | {"layers": 8, "kept": {"0": [0, 1, 5, 9], "4": [5]}, "bbox": [0, 0, 12, 12]}
+    twice = good | {"question": "What?", "kept": {"0": [0, 0]}}
+    outside = good | {"question": "Who?", "kept": {"0": [3], "4": [2]}}
+    path = lines(tmp_path / "vllm.jsonl", [good, twice, outside])
+    bad = import_file(path, tmp_path / "run", SETTINGS)
+    assert len(bad) == 2 and "not different ones" in bad[0].reason
+    run = Run(tmp_path / "run")
+    (lane,) = run.comparison(next(iter(run.cases))).lanes
+    assert lane.trace.per_layer.tolist() == [4] * 4 + [1] * 4
+    assert run.results.iloc[0].reason == "object dropped"
+    drawn = np.asarray(overlay(np.full((48, 48, 3), 255, np.uint8), lane.trace, size=96))
+    assert drawn[36, 36].min() > 240 > drawn[84, 84].min()  # token 5 is kept, token 15 is dropped
+
+
+@pytest.fixture(scope="module")
+def table(tmp_path_factory):
+    run = make_run(tmp_path_factory.mktemp("runs") / "run")
+    people, case = People(run.folder), next(iter(run.cases))
+    people.note(case, "=HYPERLINK(1)<script>")
+    people.tag(case, "@odd")
+    return table_of(run)
+
+
+def test_cases_are_written_for_other_programs(table, tmp_path):
+    chosen = table.choose(Filter())
+    rows = [json.loads(line) for line in export(table, chosen, tmp_path / "a.jsonl").open()]
+    assert len(rows) == 20 and rows[0]["lanes"][ZIPPED]["answer"] == "no"
+    written = list(csv.reader(export(table, chosen, tmp_path / "a.csv").open(encoding="utf-8-sig")))
+    assert len(written) == 21 and "'=HYPERLINK(1)<script>" in written[1] and "'@odd" in written[1]
+    flat = pq.read_table(export(table, chosen, tmp_path / "a.parquet"))
+    assert len(flat) == 60 and set(flat["lane"].to_pylist()) == {"vanilla", ZIPPED, NUWA}
+    compared = json.loads(export(table, chosen, tmp_path / "a.json").read_text())
+    assert [model["name"] for model in compared["models"]] == ["vanilla", ZIPPED]
+    assert {-1.5, 1.5} >= {one["score"] for one in compared["examples"]} - {0.0}
+    folder = export(table, chosen[:2], tmp_path / "recordings")
+    assert len(storage.load(folder / chosen[0]).lanes) == 3
+    with pytest.raises(ValueError, match="unknown ending"):
+        export(table, chosen, tmp_path / "a.docx")
+    with pytest.raises(ValueError, match="No case"):
+        export(table, [], tmp_path / "a.csv")
+
+
+@pytest.mark.security
+def test_no_cell_is_a_formula_and_no_text_is_html(table, tmp_path):
+    assert escape_cell("=1+1") == "'=1+1" and escape_cell(["-a", "b"]) == "'-a, b"
+    assert escape_cell(-1.5) == -1.5
+    page = export(table, table.choose(Filter()), tmp_path / "a.html").read_text()
+    assert "&lt;script&gt;" in page and page.count("<script") == 1
+    assert len(page) < 30e6 * 20 / 100 and page.count("data:image/webp") == 60

@@ -1,0 +1,100 @@
+"""Filters, rates and remarks of a run, and why answers changed."""
+
+import json
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+
+from app.cases.filters import Filter, parse_filter
+from app.cases.people import People, Remark
+from app.cases.rates import summarize, text_of
+from app.cases.why import object_fate, tokens_within
+from app.significance import wilson
+from pruning.base import PositionStrategy
+from pruning.step import TraceStep
+from pruning.tokens import TokenLayout
+from pruning.trace import TokenTrace
+from tests.app.cases import NUWA, ZIPPED, make_run, table_of
+
+
+@pytest.fixture(scope="module")
+def table(tmp_path_factory):
+    return table_of(make_run(tmp_path_factory.mktemp("runs") / "run"))
+
+
+def test_filters_combine_and_an_address_holds_all_of_them(table):
+    asked = Filter(right=("vanilla", NUWA), wrong=(ZIPPED,), kind="existence", sort="size")
+    assert parse_filter("?" + asked.query + "&case=abc") == asked
+    chosen = table.choose(asked)
+    right = table.figure("right").loc[chosen]
+    assert chosen and right["vanilla"].all() and not right[ZIPPED].any()
+    assert set(table.cases.kind[chosen]) == {"existence"}
+    assert set(table.choose(Filter(show="differ"))) == set(table.cases.index)
+    assert set(table.choose(Filter(show="all_wrong"))) < set(table.cases.index)
+    found = table.choose(Filter(text="HOW MANY"))
+    assert found and all("how many" in table.cases.question[one].lower() for one in found)
+
+
+@pytest.mark.parametrize(
+    ("query", "wanted"),
+    [("right=fastv", "there are vanilla"), ("size=huge", "small"), ("iou_drop=a", "a number")],
+)
+def test_a_wrong_filter_names_what_is_accepted(table, query, wanted):
+    with pytest.raises(ValueError, match=wanted):
+        table.choose(parse_filter(query))
+
+
+def test_rates_count_what_the_filter_shows_with_intervals_and_paired_tests(table):
+    chosen = table.choose(Filter(kind="existence"))
+    summary = summarize(table, chosen)
+    vanilla, zipped, _ = summary["lanes"]
+    of = len(chosen)
+    assert vanilla["scored"] == of and vanilla["right"] + zipped["right"] == pytest.approx(1)
+    assert (vanilla["low"], vanilla["high"]) == wilson(round(vanilla["right"] * of), of)
+    assert vanilla["yes"] == 1 and zipped["yes"] == 0 and vanilla["recall"] == 1
+    pair = summary["pairs"][0]
+    assert pair["both"] == pair["none"] == 0 and pair["vanilla_alone"] + pair["lane_alone"] == of
+    assert summary["pairs"][1]["p"] == 1.0
+    json.dumps(summarize(table, list(table.cases.index)), allow_nan=False)
+    assert "McNemar" in text_of(summary)
+
+
+def test_wilson_is_the_published_interval():
+    assert wilson(8, 10) == pytest.approx((0.4902, 0.9433), abs=1e-4)
+    assert wilson(0, 0) == (0.0, 1.0)
+
+
+def test_what_people_say_is_kept_with_two_writers_at_once(tmp_path):
+    folder = tmp_path
+    People(folder).judge("a", "label wrong")
+    with ThreadPoolExecutor(2) as two:
+        list(two.map(lambda tag: People(folder).tag("a", f"tag {tag}"), range(20)))
+    People(folder).tag("a", "tag 3", on=False)
+    People(folder).note("b", "<b>seen</b>")
+    said = People(folder).all()
+    assert said["a"].verdict == "label wrong" and len(said["a"].tags) == 19
+    assert said["b"] == Remark(note="<b>seen</b>")
+    with pytest.raises(ValueError, match="label wrong"):
+        People(folder).judge("a", "bad")
+
+
+def traced(anchors, n=16):
+    own = np.arange(len(anchors))
+    ones = np.ones(len(anchors), np.float32)
+    step = TraceStep(0, n, anchors, own, anchors, ones)
+    return TokenTrace(TokenLayout.regular(1, 4, 4), (step,), 4)
+
+
+def test_the_object_of_a_box_is_counted_token_by_token():
+    box = (0.5, 0.5, 1.0, 1.0)  # cells 10, 11, 14, 15 of 4 × 4
+    assert tokens_within(box, TokenLayout.regular(1, 4, 4)).tolist() == [10, 11, 14, 15]
+    assert tokens_within((0.3, 0.3, 0.31, 0.31), TokenLayout.regular(1, 4, 4)).tolist() == [5]
+    gone = object_fate(box, traced(np.array([0, 1])))
+    assert gone.object_dropped == 1 and gone.on_object is None and gone.reason == "object dropped"
+    kept = traced(np.array([0, 10]))
+    there = object_fate(box, kept, PositionStrategy.PESP)
+    assert there.object_kept == 0.25 and there.shift == 0
+    assert there.reason == "object kept, answer changed"
+    moved = object_fate(box, kept, PositionStrategy.PERC)  # token 10 gets id 1: 2 rows, 1 column
+    assert moved.shift == pytest.approx(np.hypot(2, 1)) and "place lost" in moved.reason
