@@ -190,8 +190,13 @@ class Run:
             self.cases = {case.id: case for case in read_cases(self.folder)}
             tables = [pq.read_table(path, columns=FIGURES.names) for path in self._parts]
             journal = [{key: row.get(key) for key in FIGURES.names} for row in self._journal]
-            tables.append(pa.Table.from_pylist(journal, FIGURES))
-            self.results: pd.DataFrame = pa.concat_tables(tables).to_pandas()
+            self._parts_of: dict[str, list[Path]] = {}
+            for path, table in zip(self._parts, tables, strict=True):
+                for case in table.column("case").unique().to_pylist():
+                    self._parts_of.setdefault(case, []).append(path)
+            self.results: pd.DataFrame = pa.concat_tables(
+                [*tables, pa.Table.from_pylist(journal, FIGURES)]
+            ).to_pandas()
         except (OSError, KeyError, TypeError, pa.ArrowException) as error:
             reason = str(error).splitlines()[0][:160]
             raise RunError(f"{self.folder.name} is damaged: {reason}") from None
@@ -238,7 +243,7 @@ class Run:
     def rows(self, case_id: str) -> list[Row]:
         """The rows of one case with all their details, in the order of the lanes."""
         found = [row for row in self._journal if row["case"] == case_id]
-        for path in self._parts:
+        for path in self._parts_of.get(case_id, ()):
             found += pq.read_table(path, filters=[("case", "=", case_id)]).to_pylist()
         order = {lane: place for place, lane in enumerate(self.lanes)}
         return sorted(found, key=lambda row: order[row["lane"]])
