@@ -49,7 +49,6 @@ class Settings:
     # One comparison
     max_new_tokens: int = setting(128, "longest answer that a person may ask for", least=1)
     max_lanes: int = setting(4, "lanes of a comparison, vanilla included", least=1)
-    max_cases: int = setting(20_000, "cases of one set", least=1)
     max_frames: int = setting(64, "frames that a person may have sampled from a clip", least=1)
     max_pixels: int = setting(
         1_605_632,
@@ -88,6 +87,12 @@ class Settings:
         "are dropped first",
         least=1,
     )
+
+    # Cases
+    cases: str = setting(
+        "", "folder of runs of cases, where remarks last; empty: remarks last for an hour at most"
+    )
+    max_cases: int = setting(20_000, "cases of one set", least=1)
 
     # Visitors
     queue_size: int = setting(

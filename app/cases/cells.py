@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import contextlib
 import json
 import math
 from collections.abc import Iterable, Mapping
@@ -106,11 +107,9 @@ def _texts(value: Any, split: bool = False) -> tuple[str, ...]:
     """A list, a list in JSON, or one text; `split` at commas."""
     if value is None:
         return ()
-    if isinstance(value, str) and value.strip().startswith("["):
-        try:
+    if isinstance(value, str) and value.strip().startswith('["'):  # numbers are a box in words
+        with contextlib.suppress(ValueError):
             value = json.loads(value)
-        except ValueError:
-            value = [value]
     if isinstance(value, str) and split:
         value = value.split(",")
     if isinstance(value, Mapping):

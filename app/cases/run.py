@@ -11,8 +11,9 @@ from typing import Any
 
 from app.cases.lanes import Row, row_of
 from app.cases.record import Case, CaseSet
+from app.cases.results import Results
 from app.cases.sets import media_of
-from app.cases.store import Results, add_session, begin, writing
+from app.cases.store import add_session, begin, writing
 from app.jobs import RequestError, check_number, lanes_at
 from app.resume import ask_missing
 from app.settings import Settings

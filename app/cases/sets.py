@@ -14,7 +14,7 @@ from app.cases.record import BadRow, Box, Case, CaseSet, case_id
 from app.cases.scores import metric_for
 from app.cases.tables import ENDINGS, Row, read_json, read_rows
 from app.drawn import draw_questions
-from app.example_uploads import examples, file_digest
+from app.example_uploads import examples, examples_of, file_digest
 from app.reading.pool import read_upload
 from app.settings import EXAMPLES, Settings
 from models.embedded.world.hard import find_split, hard_scene
@@ -24,13 +24,14 @@ from models.uploads.container import is_clip
 from models.uploads.media import LIMITS, Media, MediaError
 from models.uploads.read import local_file, open_picture
 
+SHIPPED = "examples"
 DRAWN, KINDS = "drawn", ("image", "video")
 EXTRACTED = "bytes:"  # before the name of a file that was written for a picture's bytes
 NAMES = tuple(f"cases{ending}" for ending in ENDINGS)
 ORIENTATION, TURNED = 0x0112, (5, 6, 7, 8)  # EXIF, and its values that swap width and height
 FORMS = (
     "a folder with cases.jsonl or cases.csv, a .jsonl, .csv, .tsv, .json or .parquet file, "
-    "examples, or drawn:image:300:7"
+    "examples (or examples:image), or drawn:image:300:7"
 )
 
 
@@ -49,11 +50,12 @@ def read_set(
     """
     if source.split(":")[0] == DRAWN:
         return _drawn(source, settings.max_cases)
-    path = EXAMPLES / "examples.json" if source == "examples" else Path(source)
+    shipped = source.split(":")[0] == SHIPPED
+    path = EXAMPLES / "examples.json" if shipped else Path(source)
     if not path.exists():
         raise ValueError(f"There is no case set {source}; wanted {FORMS}.")
     root = (pictures or (path if path.is_dir() else path.parent)).resolve()
-    rows = _examples() if source == "examples" else _rows(path, settings.max_cases)
+    rows = _examples(source.partition(":")[2]) if shipped else _rows(path, settings.max_cases)
     return _collect(source, Pictures(root, extracted), rows)
 
 
@@ -80,8 +82,9 @@ def _rows(path: Path, most: int) -> Iterator[Row]:
         yield from read_coco(file, content) if is_coco(content) else read_rows(file, most)
 
 
-def _examples() -> Iterator[Row]:
-    for example in examples():
+def _examples(kind: str) -> Iterator[Row]:
+    """Of one kind of upload, or of all for ""."""
+    for example in examples_of(kind) if kind else examples():
         for number, entry in enumerate(example["questions"], start=1):
             row = {key: value for key, value in entry.items() if value is not None}
             yield f"{example['file']}, question {number}", {"file": example["file"], **row}

@@ -5,7 +5,6 @@ pandas and DuckDB read the Parquet files: `SELECT * FROM 'runs/NAME/results/*.pa
 
 from __future__ import annotations
 
-import base64
 import json
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -19,68 +18,21 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from app.cases.lanes import FIGURES, SCHEMA, Row, lane_of
+from app.cases.lanes import FIGURES, Row, lane_of
 from app.cases.record import BadRow, Case, CaseSet
+from app.cases.results import PACKING, column, decode, write_rows
 from app.cases.sets import media_of
-from app.resume import Lines
-from app.settings import Settings
+from app.settings import ROOT, Settings
 from models.engine.record import Comparison
 from models.uploads.media import Media
 
 FORMAT, VERSION = "tokenscope-run", 1
 OWN = ("lock", "pictures", "results", "journal.jsonl", "journal.new")
 KEYS = ("model", "lanes", "imported", "options", "prompt", "root", "sessions", "bad")
-PART = 200  # cases in one file of results
-PACKING = {"compression": "zstd", "compression_level": 9}
 
 
 class RunError(ValueError):
     """The folder is not a readable run; the message is one sentence."""
-
-
-class Results:
-    """Rows of lanes by case, on the disk as they come: kill -9 loses only what was not whole."""
-
-    def __init__(self, folder: Path) -> None:
-        """Reads which cases are asked; a journal that a packed part repeats is cleared."""
-        self.folder = folder / "results"
-        self.folder.mkdir(parents=True, exist_ok=True)
-        self.asked = set(_column(self.folder, "case"))
-        self._journal = Lines(folder / "journal.jsonl")
-        self._rows = [_decode(row) for row in journal_rows(self._journal, self.asked)]
-        self._packed, self.asked = self.asked, self.asked | {row["case"] for row in self._rows}
-
-    def __contains__(self, case: object) -> bool:
-        return case in self.asked
-
-    def __setitem__(self, case: str, rows: Sequence[Row]) -> None:
-        self._journal.add([_encode(row) for row in rows])
-        self._rows += rows
-        self.asked.add(case)
-        if len(self.asked) - len(self._packed) >= PART:
-            self.pack()
-
-    def pack(self) -> None:
-        """Move the journal into a Parquet file."""
-        if not self._rows:
-            return
-        number = 1 + max((int(path.stem) for path in self.folder.glob("*.parquet")), default=-1)
-        write_rows(self.folder / f"{number:05d}.parquet", self._rows)
-        self._journal.clear()
-        self._rows, self._packed = [], set(self.asked)
-
-
-def journal_rows(journal: Lines, packed: set[str]) -> Iterator[Row]:
-    for rows in journal.values:
-        yield from (row for row in rows if row["case"] not in packed)
-
-
-def write_rows(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Write a file of results whole or not at all."""
-    table = pa.Table.from_pylist(list(rows), SCHEMA)
-    fresh = path.with_suffix(".new")
-    pq.write_table(table, fresh, row_group_size=PART, **PACKING)
-    os.replace(fresh, path)
 
 
 @contextmanager
@@ -124,9 +76,14 @@ def begin(folder: Path, case_set: CaseSet, about: Mapping[str, Any]) -> None:
     else:
         write_cases(folder, case_set.cases)
     whole = {"format": FORMAT, "version": VERSION, "source": case_set.source}
-    whole |= {"root": str(case_set.root), **about, **kept}
+    whole |= {"root": _portable(case_set.root), **about, **kept}
     whole["bad"] = [[bad.place, bad.reason] for bad in case_set.bad]
     _write_about(folder, whole)
+
+
+def _portable(root: Path) -> str:
+    """Relative to the checkout for what ships with it, so that a shipped run opens anywhere."""
+    return str(root.relative_to(ROOT) if root.is_relative_to(ROOT) else root)
 
 
 def add_session(folder: Path, conditions: Mapping[str, str]) -> int:
@@ -205,6 +162,11 @@ class Run:
     def name(self) -> str:
         return self.folder.name
 
+    @cached_property
+    def asked(self) -> frozenset[str]:
+        """Ids of the cases that have answers: not yet all of a run that goes on."""
+        return frozenset(self.results.case)
+
     @property
     def lanes(self) -> list[str]:
         return [lane["name"] for lane in (*self.about["lanes"], *self.imported)]
@@ -228,14 +190,14 @@ class Run:
         """Rows that are not packed yet: of a run that goes on, or was killed."""
         if not (path := self.folder / "journal.jsonl").exists():
             return []
-        packed = set(_column(self.folder / "results", "case"))
+        packed = set(column(self.folder / "results", "case"))
         whole = (line for line in path.read_text().splitlines(keepends=True) if line[-1:] == "\n")
         rows = (row for line in whole for row in json.loads(line))
-        return [_decode(row) for row in rows if row["case"] not in packed]
+        return [decode(row) for row in rows if row["case"] not in packed]
 
     def media(self, case: Case) -> Media:
         """Raises `ValueError` with one sentence."""
-        root, extracted = Path(self.about["root"]), self.folder / "pictures"
+        root, extracted = ROOT / self.about["root"], self.folder / "pictures"
         return media_of(
             case.picture, root, extracted, self.about["options"]["frames"], self.settings
         )
@@ -278,23 +240,6 @@ def write_cases(folder: Path, cases: Iterable[Case]) -> None:
     schema = pa.schema([(one.name, types.get(one.name, text)) for one in fields(Case)])
     table = pa.Table.from_pylist([asdict(case) for case in cases], schema)
     pq.write_table(table, folder / "cases.parquet", **PACKING)
-
-
-def _column(folder: Path, name: str) -> Iterator[str]:
-    for path in sorted(folder.glob("*.parquet")):
-        yield from pq.read_table(path, columns=[name]).column(name).unique().to_pylist()
-
-
-def _encode(row: Row) -> Row:
-    """The row as JSON."""
-    arrays = row.get("arrays") or []
-    coded = [one | {"data": base64.b64encode(one["data"]).decode()} for one in arrays]
-    return row | {"arrays": coded}
-
-
-def _decode(row: Row) -> Row:
-    arrays = [one | {"data": base64.b64decode(one["data"])} for one in row["arrays"]]
-    return row | {"arrays": arrays}
 
 
 def _short(value: Any) -> str:

@@ -14,7 +14,8 @@ from app.cases.lanes import Row, row_of
 from app.cases.people import VERDICTS, People
 from app.cases.rates import summarize
 from app.cases.record import Case, CaseSet, case_id
-from app.cases.store import Results, Run, begin, write_rows
+from app.cases.results import Results, write_rows
+from app.cases.store import Run, begin
 from app.worker.conditions import processor
 from models.engine.record import LaneResult, Phase, Timeline
 from pruning.base import PositionStrategy

@@ -17,6 +17,7 @@ os.environ.setdefault("GRADIO_TEMP_DIR", str(default_folder()))
 import gradio as gr
 from starlette.middleware import Middleware
 
+from app.cases.library import Library
 from app.guard.allocator import limit_arenas
 from app.guard.blocks import Blocks
 from app.guard.expiry import SCAN_SECONDS, start_expiry
@@ -26,6 +27,8 @@ from app.guard.sessions import HOUR, session_cleanup
 from app.guard.visitors import Visitors
 from app.logs import log_as_json
 from app.page.api import endpoints
+from app.page.cases import cases_view
+from app.page.cases_api import cases_endpoints
 from app.page.choices import model_choices
 from app.page.compare import compare_view
 from app.page.inputs import ChoiceInput
@@ -41,6 +44,7 @@ PRIVACY = (
 SESSIONS = 2000  # that Gradio keeps, at 20 kB each beside the comparisons
 HERE = Path(__file__).parent
 SCRIPTS = ("page.js", "tokens_draw.js", "tokens.js", "tokens_follow.js")  # each uses those before
+STYLES = ("style.css", "tokens.css", "sweep.css", "cases.css")
 TITLE = "TokenScope"
 LINE = "What visual-token compression does to a picture and to the answer, side by side"
 
@@ -66,6 +70,9 @@ def build(worker: Worker, settings: Settings) -> Blocks:
         gr.HTML(f"<p>{PRIVACY}</p>", elem_id="privacy", apply_default_css=False)
         demo.unload(visitors.on_unload)
         theme.click(None, js="() => window.tokenscope.switchTheme()", api_visibility="private")
+    with demo.route("Cases", "/cases"):
+        cases_view(demo, worker, settings, visitors, **device)
+        cases_endpoints(Library(settings))
     demo.queue(max_size=4 * _held(settings), api_open=False)  # nothing runs beside the queue
     return demo
 
@@ -92,7 +99,7 @@ def launch(demo: Blocks, settings: Settings, **options: Any) -> Any:
     return demo.launch(
         **{
             "theme": theme(),
-            "css_paths": [HERE / "style.css", HERE / "tokens.css", HERE / "sweep.css"],
+            "css_paths": [HERE / name for name in STYLES],
             "head": "".join(f"<script>{(HERE / name).read_text()}</script>" for name in SCRIPTS),
             "favicon_path": HERE / "favicon.svg",
             "footer_links": ["api"],

@@ -39,7 +39,7 @@ def compare_view(
     _wire_job(handlers, asked, **device)
     wiring.wire_uploads(asked)
     wiring.wire_jobs(worker, settings, asked, shown, visitors, **device)
-    _wire_inspector(shown.inspector, shown.comparison)
+    wire_inspector(shown.inspector, shown.comparison)
     shown.save.click(
         handlers.save_recording,
         shown.comparison,
@@ -103,7 +103,7 @@ def chosen_question(event: gr.SelectData) -> str:
     return str(event.value[0])
 
 
-def _wire_inspector(part: Inspector, comparison: gr.State) -> None:
+def wire_inspector(part: Inspector, comparison: gr.State) -> None:
     view = [part.survivor, part.picture, part.words]
     part.lane.input(part.choose_lane, [part.lane, comparison], view, **QUIET)
     chosen = [part.survivor, part.lane, comparison]

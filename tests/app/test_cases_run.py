@@ -10,9 +10,10 @@ import time
 import numpy as np
 import pytest
 
+from app.cases.results import Results
 from app.cases.run import plan, run_cases
 from app.cases.sets import read_set
-from app.cases.store import Results, Run, RunError, writing
+from app.cases.store import Run, RunError, writing
 from app.settings import ROOT, Settings
 from models.engine.record import LaneFailure
 from pruning.trace import Fate

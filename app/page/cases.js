@@ -1,0 +1,49 @@
+// The Cases page: the address names run, filter and case; every change of it asks the server.
+const query = () => location.search.slice(1);
+const send = (more = {}) => trigger("click", {query: query(), ...more});
+const go = (next) => {
+  history.pushState(null, "", location.pathname + "?" + next);  // "?" alone means the base
+  send();
+};
+const typing = (target) => target.matches("input, textarea, select");
+
+const onClick = (event) => {
+  const link = event.target.closest("#cases a[data-query], #case a[data-query]");
+  if (link && !event.ctrlKey && !event.metaKey && !event.shiftKey) {
+    event.preventDefault();
+    go(link.dataset.query);
+  }
+  const act = event.target.closest("#case button[data-act]");
+  if (act) send({act: act.dataset.act, value: act.dataset.value});
+};
+const onChange = (event) => {
+  const form = event.target.closest("#cases form");
+  if (form) {
+    const filled = [...new FormData(form)].filter(([name, value]) => value);
+    go(new URLSearchParams(filled).toString());
+  }
+};
+const onSubmit = (event) => {
+  event.preventDefault();
+  const tag = event.target.querySelector("#tag");
+  if (tag && tag.value.trim()) send({act: "tag", value: tag.value});
+};
+let waiting;
+const onInput = (event) => {
+  if (event.target.id !== "note") return;
+  clearTimeout(waiting);  // saved while it is typed, not for every letter
+  waiting = setTimeout(() => send({act: "note", value: event.target.value}), 300);
+};
+const onKey = (event) => {
+  if (event.ctrlKey || event.metaKey || event.altKey || typing(event.target)) return;
+  const part = {t: "#tag", n: "#note"}[event.key.toLowerCase()];
+  const found = document.querySelector(part || `#case [data-key="${CSS.escape(event.key)}"]`);
+  if (!found) return;
+  event.preventDefault();
+  part ? found.focus() : found.click();
+};
+const root = document.querySelector("gradio-app") || document.body;
+const listen = {click: onClick, change: onChange, submit: onSubmit, input: onInput};
+for (const [name, act] of Object.entries(listen)) root.addEventListener(name, act);
+addEventListener("keydown", onKey);
+addEventListener("popstate", () => send());

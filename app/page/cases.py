@@ -1,0 +1,230 @@
+"""The Cases page: pages through the cases of a run, and takes verdicts, tags and notes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+from PIL import Image
+
+from app.cases.filters import VANILLA, Filter
+from app.cases.library import Library
+from app.cases.rates import summarize
+from app.cases.store import Run
+from app.guard.visitors import Visitors, client_key
+from app.jobs import read_job
+from app.page import board as boards
+from app.page import cases_html as html
+from app.page import showing
+from app.page.board import Board
+from app.page.cases_remarks import Asked, asked_again, own_folder, remark, sources
+from app.page.compare import QUIET, wire_inspector
+from app.page.handlers import describe_error
+from app.page.held import ComparisonStore, HeldComparison
+from app.page.pictures import data_uri
+from app.page.screen import Screen
+from app.request import Request
+from app.settings import Settings
+from app.worker.events import ComparisonDone
+from app.worker.protocol import AdmittingWorker, new_number
+from models.engine.record import Comparison
+
+HERE = Path(__file__).parent
+PAGE = 24  # cases of one page of the list
+THUMB = 144  # pixels
+MOST_THUMBS = 2000  # that stay drawn
+AGAIN = "Run this case here"
+ADDRESS = "() => location.search.slice(1)"
+
+Update = dict[Any, Any]
+
+
+def cases_view(
+    page: gr.Blocks,
+    worker: AdmittingWorker,
+    settings: Settings,
+    visitors: Visitors,
+    **device: Any,
+) -> None:
+    """Build the view inside the current route of `page` and connect it to `worker`."""
+    library = Library(settings)
+    with gr.Column(elem_id="cases-page"):
+        told = gr.HTML("", elem_id="cases-told", apply_default_css=False)
+        head = gr.HTML("", elem_id="case", apply_default_css=False)
+        again = gr.Button(AGAIN, visible=False, size="sm", elem_id="again")
+        shown = boards.declare(settings)
+        script = (HERE / "cases.js").read_text()
+        listed = gr.HTML("", elem_id="cases", apply_default_css=False, js_on_load=script)
+        asked = gr.Textbox(visible=False)  # the query of the open case
+    parts = Parts(told, head, again, shown, listed, asked)
+    handlers = CaseHandlers(library, parts, worker, settings, visitors)
+    page.load(handlers.arrive, asked, parts.outputs(), js=ADDRESS, **QUIET)
+    # "once" would ignore a remark that comes while a case is being drawn.
+    listed.click(handlers.act, None, parts.outputs(), trigger_mode="multiple", **QUIET)
+    again.click(handlers.run_again, asked, parts.outputs(), api_visibility="private", **device)
+    wire_inspector(shown.inspector, shown.comparison)
+
+
+@dataclass(frozen=True)
+class Parts:
+    """The components of the page."""
+
+    told: gr.HTML
+    head: gr.HTML
+    again: gr.Button
+    board: Board
+    listed: gr.HTML
+    asked: gr.Textbox
+
+    def outputs(self) -> list[Any]:
+        own = [self.told, self.head, self.again, self.listed, self.asked]
+        return [*own, *showing.outputs(self.board)]
+
+    def close(self) -> Update:
+        """No case is open."""
+        board = self.board
+        columns = {column: gr.Column(visible=False) for column in board.columns}
+        empty = {part: "" for part in (board.caption, board.headline, board.outside)}
+        return {
+            **columns,
+            **empty,
+            board.bar: gr.Row(visible=False),
+            board.results: gr.Column(visible=False),
+            self.head: "",
+            self.again: gr.Button(visible=False),
+        }
+
+
+class CaseHandlers:
+    """Answers what the browser asks: an address, or a remark on its case."""
+
+    def __init__(
+        self,
+        library: Library,
+        parts: Parts,
+        worker: AdmittingWorker,
+        settings: Settings,
+        visitors: Visitors,
+    ) -> None:
+        self.library, self.parts, self.worker = library, parts, worker
+        self.settings, self.visitors = settings, visitors
+        self.store = ComparisonStore(settings.max_held_mb * 1_000_000)
+        self.thumbnail = lru_cache(MOST_THUMBS)(self._thumbnail)
+
+    def arrive(self, query: Any, request: gr.Request) -> Update:
+        """Show what the address of a loaded page names."""
+        return self._answer({"query": query}, request)
+
+    def act(self, event: gr.EventData, request: gr.Request) -> Update:
+        """Save the remark, if one came, and show what the address names."""
+        return self._answer(event._data if isinstance(event._data, dict) else {}, request)
+
+    def _answer(self, data: dict[str, Any], request: gr.Request) -> Update:
+        try:
+            asked = Asked.parse(str(data.get("query", "")), self.library)
+            own = own_folder(request)
+            if act := str(data.get("act", "")):
+                people = self.library.people(asked.run, own)
+                remark(people, asked.case, act, str(data.get("value", "")))
+                if act == "note":  # the text is on the page already
+                    return {self.parts.told: said("Note saved.")}
+            return self._show(asked, own, remarked=bool(act))
+        except ValueError as error:
+            return {self.parts.told: said(str(error))}
+
+    def _show(self, asked: Asked, own: Path, remarked: bool) -> Update:
+        table = self.library.table(asked.run, own)
+        chosen = table.choose(asked.filter)
+        page = chosen.index(asked.case) // PAGE if asked.case in chosen else asked.page
+        shown = chosen[page * PAGE : (page + 1) * PAGE]
+        run, thumbnails = table.run, {case: self.thumbnail(asked.run, case) for case in shown}
+        listed = (
+            html.controls(self.library.names(), table, asked.filter),
+            html.summary_html(summarize(table, chosen)) if chosen else "",
+            html.pages(run.name, asked.filter, page, len(chosen), PAGE),
+            html.cards(table, asked.filter, shown, thumbnails, asked.case),
+        )
+        update = {self.parts.listed: "".join(listed), self.parts.told: said(sources(run))}
+        if remarked:
+            update[self.parts.told] = said("Saved.")
+        if not asked.case:
+            return update | self.parts.close()
+        update[self.parts.head] = html.case_head(table, asked.filter, asked.case, chosen)
+        return update if remarked else update | self._open(run, asked)
+
+    def _open(self, run: Run, asked: Asked) -> Update:
+        """The board of a case; its answers alone where no lane has tokens."""
+        head = self.parts.head
+        try:
+            names, comparison = run.open(asked.case)
+        except ValueError as error:
+            closed = {key: value for key, value in self.parts.close().items() if key is not head}
+            told = (
+                f"{error} {AGAIN} to see tokens." if run.cases[asked.case].picture else f"{error}"
+            )
+            return closed | {self.parts.told: said(told), **self._offer(run, asked)}
+        lanes = [comparison.lanes[one] for one in self._fitting(names, asked.filter)]
+        return self._draw(replace(comparison, lanes=tuple(lanes))) | self._offer(run, asked)
+
+    def _fitting(self, names: Sequence[str], asked: Filter) -> list[int]:
+        """Indices of the lanes that the board has room for: those of the filter first."""
+        first = [VANILLA, asked.lane, *asked.wrong, *asked.right]
+        order = sorted(range(len(names)), key=lambda index: names[index] not in first)
+        return sorted(order[: self.settings.max_lanes])
+
+    def _offer(self, run: Run, asked: Asked) -> Update:
+        picture = bool(run.cases[asked.case].picture)
+        return {self.parts.again: gr.Button(visible=picture), self.parts.asked: asked.query}
+
+    def _draw(self, comparison: Comparison) -> Update:
+        screen = Screen.of_recording(comparison)
+        held = self.store.hold(HeldComparison(comparison, screen))
+        return showing.finish(self.parts.board, held)
+
+    def run_again(self, query: str, request: gr.Request) -> Update:
+        """Ask the open case again, on this machine and now."""
+        number, visitor = new_number(), request.session_hash
+        try:
+            asked = Asked.parse(query, self.library)
+            run = self.library.run(asked.run)
+            case, lanes = run.cases[asked.case], run.about["lanes"]
+            names, ratio = asked_again(lanes, asked.filter.lane, self.settings.max_lanes)
+            options = {k: v for k, v in run.about["options"].items() if k != "frames"}
+            media, model = run.media(case), run.about["model"]
+            sent = Request(
+                upload=media,
+                question=None if case.locate else case.question,
+                locate=case.question if case.locate else "",
+                model=model,
+                methods=names or None,
+                retention_ratio=ratio,
+                **options,
+            )
+            job = replace(read_job(sent, self.settings), truth=case.truth, visitor=visitor)
+            with (
+                self.visitors.job(visitor) as cancelled,
+                self.worker.admit(visitor, client_key(request), number) as start,
+            ):
+                *_, last = (None, *start(job, cancelled))
+            if not isinstance(last, ComparisonDone):
+                return {self.parts.told: said("The run was stopped.")}
+            return self._draw(last.comparison) | {self.parts.told: said("Ran here, just now.")}
+        except Exception as error:
+            return {self.parts.told: said(describe_error(error, number))}
+
+    def _thumbnail(self, name: str, case_id: str) -> str:
+        """A small picture of a case, "" if it is not there."""
+        run = self.library.run(name)
+        try:
+            media = run.media(run.cases[case_id])
+        except ValueError:
+            return ""
+        return data_uri(Image.fromarray(media.frames[-1]), THUMB)
+
+
+def said(text: str) -> str:
+    return showing.paragraphs(text)

@@ -1,0 +1,62 @@
+"""The endpoints `/cases` and `/case`: runs of cases for programs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gradio as gr
+
+from app.cases.exports import rows
+from app.cases.filters import parse_filter
+from app.cases.library import Library
+from app.guard.blocks import refusal
+from app.page.cases_remarks import own_folder
+
+MOST_LISTED = 1000
+
+
+def cases_endpoints(library: Library) -> None:
+    """Declare both endpoints inside the current `gr.Blocks`."""
+
+    def cases(
+        request: gr.Request, run: str = "", filter: str = "", limit: int = 50
+    ) -> dict[str, Any]:
+        """List the cases of a run that pass a filter, with the figures of their lanes.
+
+        Args:
+            run: Name of a run; empty: names of all runs, no case.
+            filter: As in the address of the Cases page, such as "right=vanilla&kind=colour".
+            limit: Most cases to list.
+
+        Returns:
+            `runs`: names of the runs.
+            `count`: number of cases that pass.
+            `cases`: up to `limit` of them.
+        """
+        try:
+            if not run:
+                return {"runs": library.names(), "count": 0, "cases": []}
+            table = library.table(run, own_folder(request))
+            chosen = table.choose(parse_filter(filter))
+        except ValueError as error:
+            raise refusal(str(error)) from error
+        listed = rows(table, chosen[: max(0, min(int(limit), MOST_LISTED))])
+        return {"runs": library.names(), "count": len(chosen), "cases": list(listed)}
+
+    def case(request: gr.Request, run: str, case: str) -> dict[str, Any]:
+        """One case of a run: question, right answer, remarks, and the figures of its lanes.
+
+        Args:
+            run: Name of a run.
+            case: Id of a case, as `/cases` lists it.
+        """
+        try:
+            table = library.table(run, own_folder(request))
+            if case not in table.cases.index:
+                raise ValueError(f"The run {run[:60]} has no case {case[:40]!r}.")
+        except ValueError as error:
+            raise refusal(str(error)) from error
+        return next(rows(table, [case]))
+
+    gr.api(cases, api_name="cases", queue=False)
+    gr.api(case, api_name="case", queue=False)

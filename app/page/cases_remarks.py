@@ -1,0 +1,78 @@
+"""What the browser asks of the Cases page: an address, a remark, a live run."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs
+
+import gradio as gr
+
+from app.cases.filters import VANILLA, Filter, parse_filter
+from app.cases.library import Library
+from app.cases.people import People
+from app.cases.store import Run
+from app.guard.gradio_internals import upload_folder
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What an address of the page names."""
+
+    run: str
+    filter: Filter
+    case: str = ""
+    page: int = 0
+    query: str = ""
+
+    @classmethod
+    def parse(cls, query: str, library: Library) -> Asked:
+        """Raises `ValueError` with one sentence for a run or case that is not there."""
+        given = {name: values[-1] for name, values in parse_qs(query, max_num_fields=50).items()}
+        names = library.names()
+        if not names:
+            raise ValueError("There is no run of cases here: see docs/cases.md.")
+        name, case = given.get("run", names[0]), given.get("case", "")
+        if case not in ("", *library.run(name).asked):
+            raise ValueError(f"The run {name[:60]} has no case {case[:40]}.")
+        page = given.get("page", "0")
+        number = int(page) if page.isdecimal() and len(page) < 7 else 0
+        return cls(name, parse_filter(query), case, number, query)
+
+
+def remark(people: People, case: str, act: str, value: str) -> None:
+    """Save what a person says about a case; a verdict that is given again is taken back."""
+    if not case:
+        raise ValueError("No case is open.")
+    if act == "verdict":
+        people.judge(case, "" if people.of(case).verdict == value else value)
+    elif act in ("tag", "untag"):
+        people.tag(case, value, on=act == "tag")
+    elif act == "note":
+        people.note(case, value)
+    else:
+        raise ValueError(f"The act is {act[:20]!r}, wanted verdict, tag, untag or note.")
+
+
+def asked_again(lanes: Sequence[dict[str, Any]], lane: str, most: int) -> tuple[list[str], float]:
+    """Names of methods and the ratio of a live run: that of `lane`, or of the first method."""
+    others = [one["name"].rpartition("@") for one in lanes if one["name"] != VANILLA]
+    ratios = {f"{name}@{ratio}": ratio for name, _, ratio in others}
+    ratio = ratios.get(lane) or next(iter(ratios.values()), "0.222")
+    return [name for name, _, at in others if at == ratio][: most - 1], float(ratio)
+
+
+def own_folder(request: gr.Request) -> Path:
+    """The folder of one visitor's remarks; it expires with other uploads."""
+    session = "".join(letter for letter in str(request.session_hash) if letter.isalnum())[:40]
+    return upload_folder() / "cases" / (session or "nobody")
+
+
+def sources(run: Run) -> str:
+    """A sentence on where the lanes come from."""
+    imported = ", ".join(f"{lane['name']} from {lane['source']}" for lane in run.imported)
+    left = f" {len(run.bad)} rows were left out." if run.bad else ""
+    sentence = f"{run.name}: {len(run.cases):,} cases of {run.about['source']}.{left}"
+    return f"{sentence} Imported, without overlays: {imported}." if imported else sentence

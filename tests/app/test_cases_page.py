@@ -1,0 +1,146 @@
+"""The Cases page: addresses, filters, keys, and remarks that survive a restart."""
+
+from dataclasses import replace
+from types import SimpleNamespace
+
+import pytest
+
+from app.cases.filters import Filter, parse_filter
+from app.cases.library import Library
+from app.cases.people import People
+from app.page.cases_remarks import Asked, asked_again, remark
+from app.settings import Settings
+from tests.app.browser import launched, served, tab
+from tests.app.cases import NUWA, ZIPPED, make_run, table_of
+from tests.app.fake_worker import FakeWorker, wait_until
+
+
+@pytest.fixture(scope="module")
+def chromium():
+    with launched() as browser:
+        yield browser
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("runs")
+    make_run(folder / "pope", "drawn:image:40:3")
+    return folder
+
+
+def settings_of(folder):
+    return replace(Settings(), cases=str(folder))
+
+
+def test_the_shipped_run_is_offered_and_remarks_on_it_stay_with_one_visitor(tmp_path):
+    library = Library(Settings())
+    assert library.names() == ["examples"]
+    case = next(iter(library.run("examples").cases))
+    library.people("examples", tmp_path / "one").note(case, "mine")
+    assert library.table("examples", tmp_path / "one").cases.note[case] == "mine"
+    assert library.table("examples", tmp_path / "other").cases.note[case] == ""
+    comparison = library.run("examples").comparison(case)
+    assert [lane.method for lane in comparison.lanes] == ["vanilla", "visionzip", "nuwa", "pooling"]
+
+
+def test_an_address_names_run_filter_and_case_or_what_there_is(folder):
+    library = Library(settings_of(folder))
+    asked = Asked.parse("run=pope&right=vanilla&page=1", library)
+    assert (asked.run, asked.filter, asked.page) == ("pope", Filter(right=("vanilla",)), 1)
+    for query, wanted in (
+        ("run=../etc", "there is examples, pope"),
+        ("run=pope&case=x", "no case"),
+    ):
+        with pytest.raises(ValueError, match=wanted):
+            Asked.parse(query, library)
+
+
+def test_a_live_run_asks_the_methods_of_the_chosen_ratio():
+    lanes = [{"name": name} for name in ("vanilla", "nuwa@0.1", "nuwa@0.2", "a.before+b.inner@0.2")]
+    assert asked_again(lanes, "nuwa@0.2", 4) == (["nuwa", "a.before+b.inner"], 0.2)
+    assert asked_again(lanes, "", 4) == (["nuwa"], 0.1)
+
+
+def test_a_verdict_given_again_is_taken_back(tmp_path):
+    people = People(tmp_path)
+    for verdict in ("unclear", ""):
+        remark(people, "a", "verdict", "unclear")
+        assert people.of("a").verdict == verdict
+    with pytest.raises(ValueError, match="wanted verdict"):
+        remark(people, "a", "drop", "table")
+
+
+@pytest.mark.browser
+@pytest.mark.slow
+def test_a_person_filters_pages_by_keys_and_finds_remarks_after_a_restart(chromium, folder):
+    table = table_of(run_in(folder))
+    chosen = table.choose(Filter(right=("vanilla",), wrong=(ZIPPED,)))
+    assert len(chosen) > 2
+    with served(FakeWorker(), settings_of(folder)) as url, tab(chromium) as page:
+        page.goto(f"{url}cases?run=pope")
+        page.get_by_text(f"vanilla ✓, {ZIPPED} ✗").click()
+        page.get_by_text(f"{len(chosen)} cases, page 1").wait_for()
+        page.locator("#cases .cards a").first.click()
+        page.locator("#case h2").wait_for()
+        assert parse_filter(page.url.partition("?")[2]).wrong == (ZIPPED,)
+        assert f"case={chosen[0]}" in page.url
+        page.keyboard.press("ArrowRight")
+        page.wait_for_url(f"**case={chosen[1]}*")
+        page.locator(f"#case nav >> text=2 of {len(chosen)}").wait_for()
+        page.keyboard.press("3")
+        page.locator("#case button[aria-pressed=true]").wait_for()
+        page.keyboard.press("t")
+        page.locator("#tag").fill("<b>odd</b>")
+        page.locator("#tag").press("Enter")
+        page.get_by_role("button", name="<b>odd</b> ×").wait_for()
+        page.keyboard.press("n")
+        page.locator("#note").fill("look again")
+        wait_until(lambda: People(folder / "pope").of(chosen[1]).note == "look again")
+        address = page.url.replace(url, "")
+    with served(FakeWorker(), settings_of(folder)) as url, tab(chromium) as page:
+        page.goto(url + address)
+        page.locator("#case button[aria-pressed=true]").wait_for()
+        assert page.locator("#case button[aria-pressed=true]").inner_text() == "3 label wrong"
+        assert page.locator("#note").input_value() == "look again"
+        page.get_by_role("button", name="<b>odd</b> ×").wait_for()
+        page.locator("#board .lane-picture img").first.wait_for(state="attached")
+        page.locator("#again").click()
+        page.locator("#cases-told >> text=Ran here").wait_for()
+
+
+def run_in(folder):
+    """The run that is there."""
+    return Library(settings_of(folder)).run("pope")
+
+
+@pytest.mark.browser
+def test_the_exported_page_opens_without_a_server(chromium, folder, tmp_path):
+    from app.cases.exports import export
+
+    table = table_of(run_in(folder))
+    chosen = table.choose(Filter())[:5]
+    file = export(table, chosen, tmp_path / "cases.html")
+    with tab(chromium) as page:
+        page.goto(file.as_uri())
+        assert page.locator("article img").count() == 15
+        page.keyboard.press("ArrowRight")
+        page.keyboard.press("ArrowRight")
+        assert page.url.endswith(f"#{chosen[1]}")
+
+
+def test_programs_list_filter_and_open_cases(folder):
+    import gradio as gr
+
+    from app.page.cases_api import cases_endpoints
+
+    with gr.Blocks() as demo:
+        cases_endpoints(Library(settings_of(folder)))
+    listing, opening = (fn.fn for fn in demo.fns.values())
+    visitor = SimpleNamespace(session_hash="a tab")
+    assert listing(visitor)["runs"] == ["examples", "pope"]
+    found = listing(visitor, "pope", f"right=vanilla&right={NUWA}", 2)
+    assert found["count"] > 2 and len(found["cases"]) == 2
+    opened = opening(visitor, "pope", found["cases"][0]["id"])
+    assert opened["lanes"]["vanilla"]["right"] is True
+    with pytest.raises(gr.Error, match="no case"):
+        opening(visitor, "pope", "x")
