@@ -174,10 +174,31 @@ def qwen_3_vl(card: ModelCard) -> Family:
     return qwen(Qwen3VLForConditionalGeneration, Qwen3VLAdapter, **pixels)
 
 
+def internvl(card: ModelCard) -> Family:
+    from transformers import InternVLForConditionalGeneration
+    from transformers.models.got_ocr2.image_processing_pil_got_ocr2 import GotOcr2ImageProcessorPil
+
+    from models.families.internvl import InternVLAdapter
+
+    def new_processor(config: Any) -> Any:
+        height, width = config.vision_config.image_size
+        return GotOcr2ImageProcessorPil(size={"height": height, "width": width})
+
+    return Family(
+        architecture=InternVLForConditionalGeneration.__name__,
+        read=stock(InternVLForConditionalGeneration),
+        adapter=InternVLAdapter,
+        new_processor=new_processor,
+        read_processor=partial(GotOcr2ImageProcessorPil.from_pretrained, **LOCAL),
+        special_tokens={"image_token_id": "<image>", "start": "<img>", "end": "</img>"},
+    )
+
+
 FAMILIES: dict[str, Callable[[ModelCard], Family]] = {
     "llava": llava,
     "llava-onevision": onevision,
     "llava-video": llava_video,
     "qwen2.5-vl": qwen_2_5_vl,
     "qwen3-vl": qwen_3_vl,
+    "internvl": internvl,
 }

@@ -138,6 +138,11 @@ def _tokens_of_frames(config: Any) -> int:
     return 64 * side * (side + 1)
 
 
+def _tokens_of_tiles(config: Any) -> int:
+    """12 tiles and the thumbnail, as many as InternVL's own processor makes."""
+    return 13 * config.image_seq_length
+
+
 def _tokens_of_pixels(config: Any) -> int:
     return 16_384  # the largest picture of Qwen's own processors
 
@@ -154,4 +159,5 @@ ARCHITECTURES = {
     ),
     "Qwen2_5_VLForConditionalGeneration": Traits("qwen2.5-vl", grounding="pixels", **_QWEN),
     "Qwen3VLForConditionalGeneration": Traits("qwen3-vl", _PICTURES, "thousand", _tokens_of_pixels),
+    "InternVLForConditionalGeneration": Traits("internvl", _PICTURES, "thousand", _tokens_of_tiles),
 }
