@@ -106,7 +106,11 @@ class Table:
         """A figure of `FIGURES`: a row for each case, a column for each lane."""
         if name not in self._figures:
             wide = self._wide[name].unstack("lane")
-            self._figures[name] = wide.reindex(index=self.cases.index, columns=self.lanes)
+            wide = wide.reindex(index=self.cases.index, columns=self.lanes)
+            if name == "reason":  # explains wrong answers of methods
+                wide = wide.where(self.figure("right") == False)  # noqa: E712
+                wide[[lane for lane in self.lanes if lane == VANILLA]] = None
+            self._figures[name] = wide
         return self._figures[name]
 
     def choose(self, asked: Filter) -> list[str]:

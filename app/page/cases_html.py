@@ -181,14 +181,14 @@ def case_head(table: Table, asked: Filter, case_id: str, chosen: Sequence[str]) 
         f'title="Remove this tag">{escape(tag)} ×</button>'
         for tag in about.tags
     )
-    true = escape(" | ".join(case.answers)) or "not known"
+    true = f"True answer: {' | '.join(case.answers) or 'not known'}"
+    facts = escape(" · ".join(filter(None, (true, case.kind, case.place))))
     back = _step(table, asked, chosen, at - 1, "←", "ArrowLeft")
     onward = _step(table, asked, chosen, at + 1, "→", "ArrowRight")
     return (
         f'<nav aria-label="Cases of the filter">{back}<span>{at + 1:,} of {len(chosen):,}</span>'
         f"{onward}{anchor(own, 'Link to this case', id='permalink')}</nav>"
-        f"<h2>{escape(case.question)}</h2><p>True answer: {true} · {escape(case.kind)} · "
-        f"{escape(case.place)}</p>{_answers(table, case_id)}"
+        f"<h2>{escape(case.question)}</h2><p>{facts}</p>{_answers(table, case_id)}"
         f'<div class="remarks">{verdicts}<form data-act="tag">{tags}<label>'
         '<span><kbd>T</kbd> tag</span><input id="tag" maxlength="60"></label></form>'
         "<label><span><kbd>N</kbd> note</span>"
