@@ -13,14 +13,14 @@ from app.page import showing
 from app.page.board import Board
 from app.page.figures import figures_table
 from app.page.form import Form
-from app.page.handlers import alert, describe_error, describe_position, note, read_as
+from app.page.handlers import alert, describe_error, describe_wait, note, read_as
 from app.page.held import HeldComparison, comparison_of
 from app.render.headline import headline
 from app.render.latency import latency_chart
 from app.render.summary import conditions_line, media_line
 from app.repeats import repeated, repeats_for, with_repeats
 from app.settings import Settings
-from app.worker.events import ComparisonDone, LaneDone, LaneFailed, Queued
+from app.worker.events import ComparisonDone, LaneDone, LaneFailed, Notice, Queued
 from app.worker.protocol import AdmittingWorker, Job, Run, new_number
 from models.engine.record import Comparison
 
@@ -81,8 +81,8 @@ class Measuring:
         }
         lanes, runs = len(again.methods) // count, None
         for event in run(again, cancelled):
-            if isinstance(event, Queued) and event.ahead:
-                yield {self.form.status: note(describe_position(event))}
+            if isinstance(event, Notice) or (isinstance(event, Queued) and event.ahead):
+                yield {self.form.status: note(describe_wait(event))}
             elif isinstance(event, LaneDone | LaneFailed):
                 ran += 1
                 if ran % lanes == 0:

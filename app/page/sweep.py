@@ -13,7 +13,7 @@ import gradio as gr
 from app.guard.visitors import Visitors, client_key
 from app.page.chart import Chart
 from app.page.form import Form
-from app.page.handlers import alert, describe_error, describe_position, note, read_as
+from app.page.handlers import alert, describe_error, describe_wait, note, read_as
 from app.page.pictures import data_uri
 from app.render.palette import VANILLA_COLOUR
 from app.render.summary import conditions_line
@@ -22,7 +22,7 @@ from app.render.sweep_sheet import lane_picture
 from app.render.text import one_line
 from app.request import RATIOS
 from app.settings import Settings
-from app.worker.events import ComparisonDone, Event, LaneDone, LaneFailed, Queued
+from app.worker.events import ComparisonDone, Event, LaneDone, LaneFailed, Notice, Queued
 from app.worker.protocol import AdmittingWorker, Job, new_number
 from models.catalog import find
 from models.engine.record import Comparison, LaneFailure, LaneResult
@@ -114,8 +114,8 @@ class Sweeping:
         yield self._opening(job, lanes)
         finished = None
         for event in events:  # to their end, after which the job counts as done
-            if isinstance(event, Queued):
-                yield {self.form.status: note(describe_position(event))}
+            if isinstance(event, Queued | Notice):
+                yield {self.form.status: note(describe_wait(event))}
             elif isinstance(event, LaneDone | LaneFailed):
                 done = isinstance(event, LaneDone)
                 lanes[event.lane] = event.result if done else event.failure
