@@ -13,6 +13,16 @@ from models.uploads.media import Media
 
 MOST_DRAWN = 1000  # for visitors, that the page recognises
 _drawn: dict[str, dict] = {}  # by digest, oldest first
+STORIES = EXAMPLES / "stories.json"  # what each example shows, by `python -m app stories`
+STORY = EXAMPLES / "story"  # the recording that the page opens with
+THUMBS = EXAMPLES / "thumbs"
+
+
+@lru_cache(maxsize=1)
+def stories() -> dict[str, dict]:
+    """By file: the question, ratio and methods of a comparison, and its headline."""
+    index = json.loads(STORIES.read_text(encoding="utf-8")) if STORIES.exists() else ()
+    return {one["file"]: one for one in index}
 
 
 @lru_cache(maxsize=1)

@@ -146,6 +146,6 @@ class TokenMap:
         place = later.rows[mine] * self.n + self.cols[theirs]
         place, index = torch.unique(place, return_inverse=True)
         entries = later.weights[mine] * self.weights[theirs]
-        weights = torch.zeros(len(place), device=entries.device).index_add(0, index, entries)
+        weights = entries.new_zeros(len(place)).index_add(0, index, entries)
         place, weights = place[weights != 0], weights[weights != 0]
         return place // self.n, place % self.n, weights

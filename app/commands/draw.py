@@ -11,6 +11,7 @@ from app.settings import Settings
 
 DRAWN = {  # command: the module that draws, and the help text
     "examples": ("app.docs.examples", "draw the example pictures and clips"),
+    "stories": ("app.docs.stories", "choose what each example shows; record the first view"),
     "curves": ("app.docs.curves", "draw the training curves of the embedded models"),
     "docs": ("app.docs.pages", "write the generated pages and tables of the docs"),
     "gallery": ("app.docs.gallery", "draw every method on one upload"),

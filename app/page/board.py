@@ -6,12 +6,13 @@ from dataclasses import dataclass
 
 import gradio as gr
 
-from app.page import inspector
+from app.page import history, inspector
 from app.page.chart import Chart
 from app.page.held import comparison_state
 from app.page.inspector import Inspector
 from app.settings import Settings
 
+STALE = '<p role="status">Shows the previous comparison. The form has changed: press Compare.</p>'
 SAVE = "Download recording"
 VIEWS = [
     ("Tokens", "tokens"),
@@ -51,12 +52,17 @@ class Board:
     save: gr.Button
     file: gr.DownloadButton
     comparison: gr.State  # the HeldComparison of the lanes on the page
+    address: gr.Textbox  # of that comparison, for links
+    past: gr.Textbox  # addresses of this tab's comparisons, newest first
+    history: gr.HTML  # a thumbnail of each
 
 
 def declare(settings: Settings) -> Board:
     """Declare the components, top to bottom in the order of reading."""
     with gr.Column(elem_id="board", min_width=280):
+        gr.HTML(STALE, elem_id="stale", apply_default_css=False)
         parts = {
+            "history": gr.HTML(elem_id="history", apply_default_css=False, js_on_load=history.JS),
             "caption": gr.HTML(elem_id="caption", apply_default_css=False),
             "headline": _announced("headline"),
             "outside": _announced("outside"),
@@ -65,7 +71,9 @@ def declare(settings: Settings) -> Board:
         }
         parts["sweep"] = gr.Column(visible=False, elem_id="sweep")
         parts |= _results()
-    return Board(**parts, comparison=comparison_state())
+        # Hidden: the page keeps them, because the server may forget a `gr.State`.
+        hidden = {name: gr.Textbox(visible=False) for name in ("address", "past")}
+    return Board(**parts, **hidden, comparison=comparison_state())
 
 
 def _announced(name: str) -> gr.HTML:

@@ -32,6 +32,7 @@ from app.page.cases_api import cases_endpoints
 from app.page.choices import model_choices
 from app.page.compare import compare_view
 from app.page.inputs import ChoiceInput
+from app.page.opening import story
 from app.reading.pool import pool
 from app.settings import Settings
 from app.worker.protocol import Worker
@@ -65,7 +66,7 @@ def build(worker: Worker, settings: Settings) -> Blocks:
                 min_width=160,
             )
             theme = gr.Button("Light or dark", size="sm", elem_id="theme", min_width=60)
-        compare_view(worker, settings, model, visitors, **device)
+        compare_view(demo, worker, settings, model, visitors, **device)
         endpoints(worker, settings, visitors, **device)
         gr.HTML(f"<p>{PRIVACY}</p>", elem_id="privacy", apply_default_css=False)
         demo.unload(visitors.on_unload)
@@ -125,6 +126,7 @@ def serve(settings: Settings, *, host: str = "127.0.0.1", port: int = 7860) -> N
     """Serve the page until interrupted."""
     log_as_json()
     worker = start_worker(settings)
+    story()  # drawn before the first visitor comes
     worker.preload()
     stay(build(worker, settings), settings, server_name=host, server_port=port)
 

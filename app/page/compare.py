@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
 
@@ -10,11 +10,13 @@ import gradio as gr
 
 from app.guard.visitors import Visitors
 from app.page import board, form, wiring
+from app.page.board import Board
 from app.page.following import Following
 from app.page.form import Form
 from app.page.handlers import Handlers
 from app.page.inputs import ChoiceInput
 from app.page.inspector import Inspector
+from app.page.opening import Opening
 from app.settings import Settings
 from app.worker.protocol import Worker
 
@@ -24,21 +26,24 @@ QUIET = {"show_progress": "hidden", "api_visibility": "private", "queue": False}
 
 
 def compare_view(
+    page: gr.Blocks,
     worker: Worker,
     settings: Settings,
     model: ChoiceInput,
     visitors: Visitors,
     **device: Any,
 ) -> None:
-    """Build the view inside the current `gr.Blocks` and connect it to `worker`."""
+    """Build the view inside `page` and connect it to `worker`."""
     with gr.Row(elem_id="main", equal_height=False):
         asked = form.declare(settings, model)
         shown = board.declare(settings)
-    _wire_form(asked, settings)
+    follow = Following(asked, settings)
+    _wire_form(asked, follow)
     handlers = Handlers(worker, settings, asked, shown, visitors)
     _wire_job(handlers, asked, **device)
     wiring.wire_uploads(asked)
     wiring.wire_jobs(worker, settings, asked, shown, visitors, **device)
+    _wire_opening(page, Opening(follow, shown, handlers.store))
     wire_inspector(shown.inspector, shown.comparison)
     shown.save.click(
         handlers.save_recording,
@@ -50,8 +55,7 @@ def compare_view(
     ).then(None, js="() => window.tokenscope.press('file')", api_visibility="private")
 
 
-def _wire_form(asked: Form, settings: Settings) -> None:
-    follow = Following(asked, settings)
+def _wire_form(asked: Form, follow: Following) -> None:
     inputs, outputs = follow.inputs(), follow.outputs()
     for kind, tab in asked.tab.items():
         tab.select(partial(follow.open_tab, kind), inputs, outputs, **QUIET)
@@ -103,6 +107,27 @@ def chosen_question(event: gr.SelectData) -> str:
     return str(event.value[0])
 
 
+def _wire_opening(page: gr.Blocks, opening: Opening) -> None:
+    """A loaded page, and the history; then the browser learns what the form and board hold."""
+    board, outputs = opening.board, opening.outputs()
+    address = _address(board)
+    loaded = page.load(opening.arrive, address, outputs, js=js("arrived"), **QUIET)
+    chosen = board.history.click(opening.choose, board.past, outputs, **QUIET)
+    for event in (loaded, chosen):
+        event.then(None, address, js=js("shown"), api_visibility="private").then(
+            None, opening.form.values(), js=js("restored"), api_visibility="private"
+        )
+
+
+def _address(board: Board) -> list[gr.Textbox]:
+    return [board.address, board.past]
+
+
+def js(name: str) -> str:
+    """A call of a function of page.js with the inputs of the event."""
+    return f"(...values) => window.tokenscope.{name}(...values)"
+
+
 def wire_inspector(part: Inspector, comparison: gr.State) -> None:
     view = [part.survivor, part.picture, part.words]
     part.lane.input(part.choose_lane, [part.lane, comparison], view, **QUIET)
@@ -120,18 +145,26 @@ def wire_inspector(part: Inspector, comparison: gr.State) -> None:
 
 
 def _wire_job(handlers: Handlers, asked: Form, **device: Any) -> None:
-    outputs = handlers.outputs()
+    outputs, sent = handlers.outputs(), [*asked.values(), handlers.board.past]
+
+    def run(request: gr.Request, *values: Any) -> Iterator[dict[Any, Any]]:
+        yield from handlers.run(request, dict(zip(sent, values, strict=True)))
+
     job = gr.on(
         [asked.compare.click, asked.question.submit],
-        handlers.run,
-        asked.inputs(),
+        run,
+        sent,  # a list, because the browser compares the values in this order
         outputs,
+        js=js("asked"),
         show_progress="minimal",
         show_progress_on=asked.status,
         trigger_mode="multiple",  # "once" ignores Enter just after Stop; the handler decides
         api_visibility="private",
         **device,
     )
+    job.then(None, _address(handlers.board), js=js("shown"), api_visibility="private")
+    changed = [part.change for part in asked.values()]
+    gr.on(changed, None, asked.values(), js=js("changed"), api_visibility="private")
     asked.stop.click(
         handlers.stop,
         None,

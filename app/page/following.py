@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import gradio as gr
@@ -19,6 +20,7 @@ from app.page.form import Form, chips_of
 from app.page.handlers import alert
 from app.page.lab import describe
 from app.page.notes import methods_note
+from app.request import Request
 from app.settings import EXAMPLES, Settings
 from models.catalog import ModelCard, find
 
@@ -101,6 +103,29 @@ class Following:
         return retention_note(
             values[form.retention_ratio], values[form.model], values[form.num_frames]
         )
+
+    def request_outputs(self) -> list[Any]:
+        """What `restore` writes."""
+        form = self.form
+        return list({*self.outputs(), *form.by_field.values(), *form.uploads.values()})
+
+    def restore(self, request: Request) -> Update:
+        """Fill the form with a request; without its upload if the file is deleted."""
+        form, card = self.form, find(request.model)
+        kind = "video" if request.num_frames is not None else "image"
+        sent = {
+            form.kind: kind,
+            form.methods: request.methods,
+            form.retention_ratio: request.retention_ratio,
+        }
+        update = self._change(card, kind, sent)
+        path = Path(str(request.upload))
+        update[form.uploads[kind]] = str(path) if path.is_file() else None
+        fields = {"question", "retention_ratio", "max_new_tokens", "temperature", "seed"}
+        update |= {form.by_field[name]: getattr(request, name) for name in fields}
+        if kind == "video":
+            update[form.num_frames] = gr.Slider(value=request.num_frames, visible=True)
+        return update
 
     def _change(self, card: ModelCard, kind: str, values: Values) -> Update:
         form, offered = self.form, method_choices(card.name)

@@ -66,13 +66,13 @@ class Form:
         names = [one.name for one in fields(Request)]
         return {name: getattr(self, name) for name in names if hasattr(self, name)}
 
-    def inputs(self) -> set[Any]:
+    def values(self) -> list[Any]:
         """The components that `request` reads."""
-        uploads, parts = self.uploads.values(), self.lab.selectors
-        return {self.kind, self.way, *self.by_field.values(), *uploads, *parts}
+        parts = [*self.by_field.values(), *self.uploads.values(), *self.lab.selectors]
+        return [self.kind, self.way, *parts]
 
     def request(self, values: dict[Any, Any]) -> Request:
-        """The request of a person; `values` are those of `inputs()`."""
+        """The request of a person; `values` are those of `values()`, by component."""
         sent = {name: values[part] for name, part in self.by_field.items()}
         if values[self.way] == "lab":  # its lanes name their positions
             sent["methods"] = composed_names(self.lab.chosen(values))

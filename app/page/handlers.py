@@ -66,14 +66,13 @@ class Handlers:
         if self.visitors.busy(visitor):
             return
         asked = self.form.request(values)
+        past = values[self.board.past]
         with self.visitors.job(visitor) as cancelled:
             try:
                 with self.worker.admit(visitor, client_key(request), number) as run:
                     read = partial(read_as, visitor, number, asked, self.settings)
                     for update in self._admitted(visitor, read, run, cancelled):
-                        if held := update.get(self.board.comparison):
-                            held.request = asked  # which Measure repeats
-                        yield update
+                        yield update | self._remember(update, asked, past)
             except Exception as error:
                 stopped = cancelled.is_set()
                 yield self._stopped() if stopped else self._refusal(describe_error(error, number))
@@ -156,6 +155,14 @@ class Handlers:
         update = showing.finish(self.board, held) | self._closing(screen)
         self.store.hold(held)  # last: this may drop older comparisons, or this one
         return update
+
+    def _remember(self, update: Update, asked: Request, past: Any) -> Update:
+        """The history with the comparison of the last update; nothing for an earlier update."""
+        held = update.get(self.board.comparison)
+        if held is None:
+            return {}
+        held.request = asked
+        return showing.remember(self.board, self.store, held, past)
 
     def _closing(self, screen: Screen) -> Update:
         status = {self.form.status: note(screen.status())}

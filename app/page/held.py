@@ -6,11 +6,13 @@ import secrets
 import threading
 import time
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import gradio as gr
 
 from app.guard.blocks import refusal
 from app.guard.sessions import HOUR
+from app.page.pictures import thumbnail
 from app.page.screen import Screen
 from app.request import Request
 from models.engine.record import Comparison
@@ -39,6 +41,11 @@ class HeldComparison:
         """The size of the frames and of the drawn pictures, which take nearly all memory."""
         frames = self.comparison.media.frames.nbytes if self.comparison else 0
         return frames + (self.screen.num_bytes if self.screen else 0)
+
+    @cached_property
+    def thumbnail(self) -> str:
+        """A picture of what was asked about, as a data URI."""
+        return thumbnail(self.comparison.media) if self.comparison else ""
 
     def drop(self) -> None:
         self.comparison = self.screen = None

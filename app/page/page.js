@@ -27,7 +27,42 @@
 
   const show = (theme) => document.body.classList.toggle("dark", theme === "dark");
 
+  // The form of the comparison on the board: what differs from it makes the board outdated.
+  let clicked = null, current = null, onBoard = null;
+  const key = (values) => JSON.stringify(values.map((one) => one?.path ?? one?.video?.path ?? one));
+  const compareForms = () => {
+    document.body.classList.toggle("outdated", onBoard !== null && current !== onBoard);
+  };
+  const HISTORY = "tokenscope-history";
+
+  // A new caption means that the server accepted what was asked, and shows it.
+  const accepted = new MutationObserver(() => {
+    onBoard = clicked ?? onBoard;
+    accepted.disconnect();
+    compareForms();
+  });
+
   window.tokenscope = {
+    // Inputs of the page's load: the comparison that its address names, and this tab's history.
+    arrived() {
+      const address = new URLSearchParams(location.search).get("id") ?? "";
+      return [address, sessionStorage.getItem(HISTORY) ?? ""];
+    },
+    // The address bar names the comparison on the board, so that a refresh restores it.
+    shown(address, past) {
+      const url = new URL(location);
+      if (address) url.searchParams.set("id", address); else url.searchParams.delete("id");
+      history.replaceState(history.state, "", url);
+      sessionStorage.setItem(HISTORY, past);
+    },
+    asked(...values) {
+      clicked = key(values.slice(0, -1));  // without the history
+      const parts = {childList: true, subtree: true, attributes: true, characterData: true};
+      accepted.observe(document.getElementById("caption"), parts);
+      return values;
+    },
+    changed(...values) { current = key(values); compareForms(); },
+    restored(...values) { current = onBoard = key(values); compareForms(); },
     // The new file's address reaches the button a moment after the answer does.
     press(id) { setTimeout(() => press(id), 200); },
     switchTheme() {

@@ -23,6 +23,7 @@ from models.uploads.media import Media
 LONG_SIDE = 768  # pixels: sharp in a lane of 500 on a high-resolution screen
 FRAME_SIDE = 384  # of a frame in a strip
 QUALITY = 84
+THUMB = 96  # pixels of the picture beside a question
 
 
 def lane_pictures(
@@ -67,6 +68,11 @@ def pack(data: dict) -> str:
     """JSON, deflated and in base64: an attribute that needs no escape."""
     text = json.dumps(data, separators=(",", ":"), allow_nan=False)
     return base64.b64encode(zlib.compress(text.encode())).decode()
+
+
+def thumbnail(media: Media) -> str:
+    """The first frame as a small data URI."""
+    return data_uri(Image.fromarray(media.frames[0]), THUMB)
 
 
 def data_uri(picture: Image.Image, most: int) -> str:

@@ -25,9 +25,11 @@ class Screen:
         truth: Truth | None,
         lanes: Sequence[Lane],
         drawn: bool,
+        number: str = "",
     ) -> None:
         self.model, self.question, self.media, self.truth = model, question, media, truth
         self.drawn = drawn  # whether this project has drawn the upload
+        self.number = number  # of the job, "" for a recording
         self.comparison: Comparison | None = None
         self.lanes = lanes
         colours = lane_colours([lane.method for lane in lanes])
@@ -43,7 +45,8 @@ class Screen:
         lanes = [
             Lane(one.name, one.label, getattr(one, "retention_ratio", None)) for one in job.methods
         ]
-        return cls(job.model, job.question, job.media, job.truth, lanes, job.drawn)
+        number, drawn = job.number, job.drawn
+        return cls(job.model, job.question, job.media, job.truth, lanes, drawn, number)
 
     @classmethod
     def of_recording(cls, comparison: Comparison) -> Screen:

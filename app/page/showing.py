@@ -6,12 +6,13 @@ from html import escape
 from typing import Any
 
 import gradio as gr
-from PIL import Image
 
+from app.jobs import NOUNS
+from app.page import history
 from app.page.board import Board
 from app.page.figures import figures_table
-from app.page.held import HeldComparison
-from app.page.pictures import data_uri
+from app.page.held import ComparisonStore, HeldComparison
+from app.page.pictures import thumbnail
 from app.page.screen import Screen
 from app.render.clip_timeline import clip_timeline_chart
 from app.render.headline import headline
@@ -23,7 +24,6 @@ from models.catalog import ModelCard, find
 from models.engine.record import Comparison
 
 Update = dict[Any, Any]
-THUMB = 96  # pixels of the picture beside the question
 
 
 def outputs(board: Board) -> list[Any]:
@@ -44,6 +44,9 @@ def outputs(board: Board) -> list[Any]:
         board.figures,
         board.conditions,
         board.comparison,
+        board.address,
+        board.past,
+        board.history,
     ]
 
 
@@ -91,6 +94,16 @@ def finish(board: Board, held: HeldComparison) -> Update:
     }
 
 
+def remember(board: Board, store: ComparisonStore, held: HeldComparison, past: Any) -> Update:
+    """The address of what the board shows, and the history with it."""
+    held_past = history.remember(past, store, held.address)
+    return {
+        board.address: held.address,
+        board.past: history.addresses(held_past),
+        board.history: history.thumbnails(held_past, held.address),
+    }
+
+
 def _over_time(board: Board, comparison: Comparison) -> Update:
     """The charts that only a clip has."""
     moving = comparison.media.kind == "video"
@@ -102,14 +115,25 @@ def _over_time(board: Board, comparison: Comparison) -> Update:
 
 def caption(screen: Screen) -> str:
     """Picture, question, model and retention ratio of the lanes on the board."""
-    picture = data_uri(Image.fromarray(screen.media.frames[0]), THUMB)
     asked = sorted({lane.asked_ratio for lane in screen.lanes if lane.asked_ratio is not None})
     ratios = [f"{' and '.join(map(format_percent, asked))} of the visual tokens"] if asked else []
-    facts = " · ".join([_title(screen.model), *ratios])
+    facts = escape(" · ".join([_title(screen.model), *ratios])) + _recorded(screen)
+    alt = f"The {NOUNS[screen.media.kind]} of the question"
     return (
-        f'<div class="caption"><img src="{picture}" alt="The {screen.media.kind} asked about">'
-        f'<p class="asked">{escape(screen.question)}</p><p class="facts">{escape(facts)}</p></div>'
+        f'<div class="caption" data-number="{screen.number}">'
+        f'<img src="{thumbnail(screen.media)}" alt="{alt}">'
+        f'<p class="asked">{escape(screen.question)}</p><p class="facts">{facts}</p></div>'
     )
+
+
+def _recorded(screen: Screen) -> str:
+    """The date and the machine of a comparison that did not run for this page."""
+    conditions = screen.comparison.conditions if screen.comparison else {}
+    if "recorded" not in conditions:
+        return ""
+    machine = conditions.get("machine") or conditions.get("device", "")
+    facts = escape(f"on {conditions['recorded']}, {shorten(machine, 60)}")
+    return f' · <b class="recorded">Recorded</b> {facts}'
 
 
 def _title(model: str) -> str:

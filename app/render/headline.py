@@ -35,10 +35,6 @@ class Outcome:
     speedup: float | None  # of the first token, against vanilla
     runs: int  # of which it is the median
 
-    @property
-    def count(self) -> str:
-        return f"{self.kept:,}{' (on average over layers)' if self.pruned else ''}"
-
 
 def is_right(row: Mapping[str, Any]) -> bool | None:
     """Whether a row of `lane_rows` is right; None if the truth is not known or the lane failed."""
@@ -49,8 +45,8 @@ def is_right(row: Mapping[str, Any]) -> bool | None:
     return exact if overlap is None else overlap >= HIT
 
 
-def headline(comparison: Comparison) -> str:
-    """One to three sentences; "" if vanilla or all other lanes failed."""
+def headline(comparison: Comparison, timed: bool = True) -> str:
+    """One to three sentences, the last about time; "" if vanilla or all other lanes failed."""
     first, *others = lane_rows(comparison)
     if first["failure"] is not None or all(row["failure"] is not None for row in others):
         return ""
@@ -58,22 +54,8 @@ def headline(comparison: Comparison) -> str:
     known = is_right(first) is not None
     outcomes = [_outcome(row, first, known) for row in ran]
     words = _Words(comparison, first, known)
-    sentences = [words.sentence(first, outcomes), _sooner(outcomes)]
+    sentences = [words.sentence(first, outcomes), _sooner(outcomes) if timed else ""]
     return " ".join(filter(None, sentences))
-
-
-def verdict(comparison: Comparison) -> str:
-    """How the methods fared, in a few words, for a list of comparisons."""
-    first, *others = lane_rows(comparison)
-    known = is_right(first) is not None
-    if first["failure"] is not None:
-        return "vanilla failed"
-    outcomes = [_outcome(row, first, known) for row in others if row["failure"] is None]
-    right = sum(one.right for one in outcomes)
-    if known and not is_right(first):
-        return f"vanilla is wrong; {right} of {len(outcomes)} methods are right"
-    word = "right" if known else "the same as vanilla"
-    return f"{right} of {len(outcomes)} methods {'is' if right == 1 else 'are'} {word}"
 
 
 def _outcome(row: Mapping[str, Any], vanilla: Mapping[str, Any], known: bool) -> Outcome:
@@ -164,7 +146,7 @@ def _keep(outcomes: Sequence[Outcome], other: Sequence[Outcome] = ()) -> str:
     span = f"{counts[0]:,}" if len(counts) == 1 else f"{counts[0]:,} to {counts[-1]:,}"
     if other:
         return f"{verb} {span}"
-    average = ", averaged over LLM layers," if any(one.pruned for one in outcomes) else ""
+    average = " on average" if any(one.pruned for one in outcomes) else ""
     return f"{verb} {span} of {outcomes[0].total:,} visual tokens{average}"
 
 

@@ -42,6 +42,7 @@ def ask(page: Handlers, picture, question=QUESTION, kind="image", clip=None, par
         {
             asked.kind: kind,
             asked.way: "lab" if parts else "methods",
+            page.board.past: "",
             asked.uploads["image"]: picture,
             asked.uploads["video"]: clip,
             **{part: fields[name] for name, part in asked.by_field.items()},

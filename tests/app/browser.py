@@ -59,14 +59,21 @@ def tab(chromium, width=1440, height=1000, **options):
     assert not errors, errors
 
 
+def await_story(page) -> None:
+    """Wait until the page shows its first view."""
+    page.locator("#figures table").wait_for()
+
+
 def upload_picture(page, path) -> None:
     """Upload a picture and wait until the page shows it."""
+    await_story(page)
     page.locator("#picture input[type=file]").first.set_input_files(path)
     page.locator("#picture img").wait_for()
 
 
 def upload_clip(page, path) -> None:
     """Open the clip tab, upload a clip and wait until the page shows it and its methods."""
+    await_story(page)
     page.locator("#kind [role=tab]").nth(1).click()
     page.locator("#clip input[type=file]").first.set_input_files(path)
     page.locator("#clip video").first.wait_for(state="attached")
@@ -74,15 +81,18 @@ def upload_clip(page, path) -> None:
 
 
 def choose_example(page) -> None:
+    await_story(page)
     page.locator("#examples button").first.click()
-    page.wait_for_function("document.querySelector('#question textarea').value.length > 0")
+    page.locator("#chips button").first.wait_for()
 
 
 def compare(page, question: str | None = None) -> None:
-    """Press Compare and wait for the table of figures."""
+    """Press Compare and wait until the address names the finished comparison."""
+    before = page.url
     if question is not None:
         page.locator("#question textarea").fill(question)
     page.locator("#compare").click()
+    page.wait_for_function("(url) => location.href !== url", arg=before)
     page.locator("#figures table").wait_for()
 
 

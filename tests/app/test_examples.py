@@ -1,6 +1,7 @@
 """The example uploads: their index matches the files, and the page recognises them."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -78,3 +79,10 @@ def test_photographs_have_no_true_answer_and_a_note_against_the_answers():
     for path in EXAMPLES.glob("photo*.jpg"):
         (line,) = (line for line in sources.splitlines() if f"`{path.name}`" in line)
         assert line.endswith("| CC0 |")
+
+
+def test_every_example_has_a_story_about_one_of_its_questions():
+    for example in example_uploads.examples():
+        told = example_uploads.stories()[example["file"]]
+        assert told["question"] in [one["question"] for one in example["questions"]]
+        assert told["says"] and (example_uploads.THUMBS / f"{Path(told['file']).stem}.jpg").exists()
