@@ -60,12 +60,12 @@ class Board:
 def declare(settings: Settings) -> Board:
     """Declare the components, top to bottom in the order of reading."""
     with gr.Column(elem_id="board", min_width=280):
+        parts = {"caption": gr.HTML(elem_id="caption", apply_default_css=False)}
         gr.HTML(STALE, elem_id="stale", apply_default_css=False)
-        parts = {
-            "history": gr.HTML(elem_id="history", apply_default_css=False, js_on_load=history.JS),
-            "caption": gr.HTML(elem_id="caption", apply_default_css=False),
+        parts |= {
             "headline": _announced("headline"),
             "outside": _announced("outside"),
+            "history": gr.HTML(elem_id="history", apply_default_css=False, js_on_load=history.JS),
             **_bar(),
             **_lanes(settings),
         }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from typing import Any
 
@@ -59,12 +59,8 @@ def _wire_form(asked: Form, follow: Following) -> None:
     inputs, outputs = follow.inputs(), follow.outputs()
     for kind, tab in asked.tab.items():
         tab.select(partial(follow.open_tab, kind), inputs, outputs, **QUIET)
-        asked.galleries[kind].select(
-            choosing(follow, kind),
-            None,
-            [asked.uploads[kind], asked.question, asked.chips],
-            **QUIET,
-        )
+        chosen = [asked.uploads[kind], asked.question, asked.chips, asked.retention_ratio]
+        asked.galleries[kind].click(choosing(follow, kind), None, chosen, **QUIET)
         asked.uploads[kind].upload(lambda: form.chips_of(None), None, asked.chips, **QUIET)
     for way, tab in asked.ways.items():
         notes = [asked.way, asked.methods_note, asked.lab.note]
@@ -79,26 +75,34 @@ def _wire_form(asked: Form, follow: Following) -> None:
     )
     asked.model.input(follow.choose_model, inputs, outputs, **QUIET)
     asked.chips.select(chosen_question, None, asked.question, **QUIET)
-    asked.methods.input(
-        follow.choose_methods,
-        asked.methods,
-        [asked.methods, asked.methods_note, asked.status],
+    counted = [asked.retention_ratio, asked.model, asked.num_frames, asked.methods]
+    notes = [asked.retention_note, asked.menu]
+    asked.menu.click(
+        choosing_methods(follow, counted),
+        counted,
+        [*notes, asked.methods, asked.methods_note, asked.status, asked.retention_ratio],
+        trigger_mode="multiple",
         **QUIET,
     )
-    gr.on(
-        [asked.retention_ratio.change, asked.num_frames.change],
-        follow.count_tokens,
-        {asked.retention_ratio, asked.model, asked.num_frames},
-        asked.retention_note,
-        **QUIET,
-    )
+    changed = [asked.retention_ratio.change, asked.num_frames.change]
+    gr.on(changed, follow.count_tokens, set(counted), notes, **QUIET)
 
 
-def choosing(follow: Following, kind: str) -> Callable[[gr.SelectData], dict[Any, Any]]:
+def choosing(follow: Following, kind: str) -> Callable[[gr.EventData], dict[Any, Any]]:
     """A handler with the annotation by which Gradio passes the event."""
 
-    def choose(event: gr.SelectData) -> dict[Any, Any]:
-        return follow.choose_example(kind, event.index)
+    def choose(event: gr.EventData) -> dict[Any, Any]:
+        return follow.choose_example(kind, int(event.index))
+
+    return choose
+
+
+def choosing_methods(follow: Following, parts: Iterable[Any]) -> Callable[..., dict[Any, Any]]:
+    """The same for the chips; `parts` are its inputs."""
+    parts = list(parts)
+
+    def choose(event: gr.EventData, *values: Any) -> dict[Any, Any]:
+        return follow.choose_methods(dict(zip(parts, values, strict=True)), event)
 
     return choose
 

@@ -7,18 +7,18 @@ from typing import Any
 
 import gradio as gr
 
-from app.example_uploads import examples_of
+from app.example_uploads import examples_of, stories
 from app.jobs import default_card, first_kind
 from app.page.choices import (
-    answers_note,
     default_lanes,
     method_choices,
     placeholder,
     retention_note,
 )
-from app.page.form import Form, chips_of
+from app.page.form import Form, chips_of, note_on_answers
 from app.page.handlers import alert
 from app.page.lab import describe
+from app.page.menu import menu
 from app.page.notes import methods_note
 from app.request import Request
 from app.settings import EXAMPLES, Settings
@@ -51,6 +51,8 @@ class Following:
             form.methods,
             *form.lab.selectors,
             form.lab.note,
+            form.menu,
+            form.answers,
             form.methods_note,
             form.retention_note,
             form.num_frames,
@@ -79,29 +81,54 @@ class Following:
         return {self.form.lab.note: describe(self.form.lab.chosen(values))}
 
     def choose_example(self, kind: str, index: int) -> Update:
+        """The upload, question and retention ratio of an example's story."""
         form, example = self.form, examples_of(kind)[index]
-        return {
+        told = stories().get(example["file"], {})
+        update: Update = {
             form.uploads[kind]: str(EXAMPLES / example["file"]),
-            form.question: example["questions"][0]["question"],
+            form.question: told.get("question") or example["questions"][0]["question"],
             form.chips: chips_of(example),
         }
+        if told:
+            update[form.retention_ratio] = told["retention_ratio"]
+        return update
 
-    def choose_methods(self, chosen: list[str]) -> Update:
-        """Accept as many methods as there are lanes."""
-        form, accepted = self.form, chosen[: self.settings.max_lanes - 1]
-        update: Update = {form.methods_note: methods_note(accepted)}
-        if accepted != chosen:
-            update[form.methods] = gr.CheckboxGroup(value=accepted)
+    def choose_methods(self, values: Values, event: gr.EventData) -> Update:
+        """The chips that are pressed, as many as there are lanes, and the ratio that one needs."""
+        form = self.form
+        sent = getattr(event, "methods", None)
+        sent = [str(name) for name in sent] if isinstance(sent, list) else values[form.methods]
+        accepted = sent[: self.settings.max_lanes - 1]
+        ratio = getattr(event, "ratio", None) if accepted == sent else None
+        update: Update = {
+            form.methods: accepted,
+            form.methods_note: methods_note(accepted),
+            form.menu: self._menu({**values, form.methods: accepted}),
+        }
+        if isinstance(ratio, (int, float)):
+            update[form.retention_ratio] = ratio
+            update |= self.count_tokens({**values, **update})
+        if accepted != sent:
             update[form.status] = alert(
                 f"{len(accepted)} methods fit; clear one to choose another."
             )
         return update
 
-    def count_tokens(self, values: Values) -> str:
-        """The retention ratio as a count of visual tokens."""
+    def count_tokens(self, values: Values) -> Update:
+        """The retention ratio as a count of visual tokens, and the methods that it allows."""
         form = self.form
-        return retention_note(
+        note = retention_note(
             values[form.retention_ratio], values[form.model], values[form.num_frames]
+        )
+        return {form.retention_note: note, form.menu: self._menu(values)}
+
+    def _menu(self, values: Values) -> str:
+        form = self.form
+        return menu(
+            values[form.model],
+            values[form.methods],
+            values[form.retention_ratio],
+            values[form.num_frames],
         )
 
     def request_outputs(self) -> list[Any]:
@@ -121,6 +148,8 @@ class Following:
         update = self._change(card, kind, sent)
         path = Path(str(request.upload))
         update[form.uploads[kind]] = str(path) if path.is_file() else None
+        known = [one for one in examples_of(kind) if one["file"] == path.name]
+        update[form.chips] = chips_of(known[0] if known else None)
         fields = {"question", "retention_ratio", "max_new_tokens", "temperature", "seed"}
         update |= {form.by_field[name]: getattr(request, name) for name in fields}
         if kind == "video":
@@ -140,7 +169,9 @@ class Following:
             form.kind: kind,
             form.tabs: gr.Tabs(selected=kind),
             form.model: card.name,
-            form.question: gr.Textbox(info=answers_note(card.name), placeholder=placeholder(kind)),
+            form.question: gr.Textbox(placeholder=placeholder(kind)),
+            form.answers: note_on_answers(card.name),
+            form.menu: menu(card.name, chosen, values[form.retention_ratio]),
             form.methods: gr.CheckboxGroup([(title, n) for n, title in offered], value=chosen),
             form.methods_note: methods_note(chosen),
             form.retention_note: retention_note(values[form.retention_ratio], card.name),

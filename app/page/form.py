@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
+from html import escape
 from typing import Any
 
 import gradio as gr
 
-from app.example_uploads import examples_of
 from app.guard.uploads import ClipInput, PictureInput, limits_note
-from app.jobs import NOUNS, first_kind
-from app.page import fresh, lab
+from app.jobs import first_kind
+from app.page import fresh, gallery, lab, menu
 from app.page.choices import (
     absent_note,
     answers_note,
@@ -24,9 +24,10 @@ from app.page.inputs import ChoiceInput, ChoicesInput, NumberInput, declared, sl
 from app.page.lab import Lab, composed_names
 from app.page.notes import methods_note
 from app.request import DEFAULTS, POSITIONS, Request
-from app.settings import EXAMPLES, Settings
+from app.settings import Settings
 from models.catalog import ModelCard, find
 
+PLAIN: dict[str, Any] = {"elem_classes": "most", "apply_default_css": False}
 CHIPS = 6  # most example questions on offer
 
 
@@ -39,13 +40,14 @@ class Form:
     tabs: gr.Tabs
     tab: dict[str, gr.Tab]
     uploads: dict[str, PictureInput | ClipInput]
-    galleries: dict[str, gr.Gallery]
+    galleries: dict[str, gr.HTML]
     fresh: dict[str, Fresh]
     question: gr.Textbox
     chips: gr.Dataset
     way: gr.Radio  # "methods" | "lab": which of the two tabs defines the lanes
     ways: dict[str, gr.Tab]
     methods: ChoicesInput
+    menu: gr.HTML  # the methods as chips
     lab: Lab
     methods_note: gr.HTML
     retention_ratio: gr.Slider
@@ -55,6 +57,8 @@ class Form:
     max_new_tokens: gr.Slider
     temperature: gr.Slider
     seed: gr.Number
+    answers: gr.HTML  # the questions that the model was trained for
+    fold: gr.Checkbox  # whether the form is a bar
     compare: gr.Button
     sweep: gr.Button
     stop: gr.Button
@@ -94,7 +98,6 @@ def declare(settings: Settings, model: ChoiceInput) -> Form:
             placeholder=placeholder(kind),
             lines=1,
             max_lines=4,
-            info=answers_note(card.name),
             elem_id="question",
         )
         parts["chips"] = gr.Dataset(
@@ -105,8 +108,8 @@ def declare(settings: Settings, model: ChoiceInput) -> Form:
             layout="gallery",
             elem_id="chips",
         )
-        parts |= _lane_parts(card, kind, settings)
         parts |= _retention_parts(card, settings)
+        parts |= _lane_parts(card, kind, settings)
         parts["methods_note"].render()  # below what a person sets, because it is only read
         parts["lab"].note.render()
         parts |= _advanced(card, kind, settings)
@@ -128,7 +131,6 @@ def _upload_parts(kind: str, settings: Settings) -> dict[str, Any]:
         for name, heading in (("image", "Image"), ("video", "Video")):
             with gr.Tab(heading, id=name) as tab[name]:
                 uploads[name] = _picture() if name == "image" else _clip()
-                gr.HTML(limits_note(name, settings), elem_classes="most", apply_default_css=False)
                 galleries[name] = _gallery(name)
                 further[name] = fresh.declare(name)
     parts = {"tabs": tabs, "tab": tab, "uploads": uploads, "galleries": galleries}
@@ -141,7 +143,7 @@ def _picture() -> PictureInput:
         type="filepath",
         sources=["upload", "clipboard", "webcam"],
         buttons=[],
-        height=170,
+        height=118,
         placeholder="Drop, paste or choose a picture",
         elem_id="picture",
         alt_text="The picture the question is about",
@@ -153,26 +155,17 @@ def _clip() -> ClipInput:
         label="Clip",
         sources=["upload"],
         buttons=[],
-        height=190,
+        height=150,
         loop=True,
         elem_id="clip",
     )
 
 
-def _gallery(kind: str) -> gr.Gallery:
-    offered = examples_of(kind)
-    return gr.Gallery(
-        value=[(str(EXAMPLES / example["file"]), _caption(example)) for example in offered],
-        label=f"Example {NOUNS[kind]}s",
-        show_label=False,
-        format="jpeg",
-        columns=4,
-        height="auto",
-        allow_preview=False,
-        interactive=False,
-        object_fit="cover",
-        buttons=[],
-        visible=bool(offered),
+def _gallery(kind: str) -> gr.HTML:
+    return gr.HTML(
+        gallery.gallery(kind),
+        js_on_load=gallery.JS,
+        apply_default_css=False,
         elem_id="examples" if kind == "image" else "clips",
         elem_classes="examples",
     )
@@ -186,7 +179,12 @@ def _lane_parts(card: ModelCard, kind: str, settings: Settings) -> dict[str, Any
             methods = ChoicesInput(
                 choices=[(title, name) for name, title in method_choices(card.name)],
                 value=chosen,
-                label=f"Methods beside vanilla, at most {settings.max_lanes - 1}",
+                visible=False,  # holds the names; the menu is what a person sees
+            )
+            chips = gr.HTML(
+                menu.menu(card.name, chosen, DEFAULTS["retention_ratio"]),
+                js_on_load=menu.JS,
+                apply_default_css=False,
                 elem_id="methods",
             )
         with gr.Tab("Lab", id="lab") as ways["lab"]:
@@ -198,7 +196,7 @@ def _lane_parts(card: ModelCard, kind: str, settings: Settings) -> dict[str, Any
         apply_default_css=False,
         render=False,
     )
-    return {"ways": ways, "methods": methods, "lab": parts, "methods_note": note}
+    return {"ways": ways, "methods": methods, "menu": chips, "lab": parts, "methods_note": note}
 
 
 def _retention_parts(card: ModelCard, settings: Settings) -> dict[str, Any]:
@@ -230,7 +228,10 @@ def _advanced(card: ModelCard, kind: str, settings: Settings) -> dict[str, Any]:
             "max_new_tokens": slider("max_new_tokens", settings),
             "temperature": slider("temperature", settings),
             "seed": NumberInput(DEFAULTS["seed"], precision=0, **declared("seed")),
+            "answers": gr.HTML(note_on_answers(card.name), **PLAIN),
         }
+        for name in ("image", "video"):
+            gr.HTML(limits_note(name, settings), **PLAIN)
         gr.HTML(absent_note(), elem_id="absent", apply_default_css=False)
     return parts
 
@@ -241,12 +242,19 @@ def _actions() -> dict[str, Any]:
             compare = gr.Button("Compare", variant="primary", elem_id="compare", min_width=80)
             sweep = gr.Button("Sweep", elem_id="sweep-start", min_width=60)
             stop = gr.Button("Stop", interactive=False, elem_id="stop", min_width=60)
+            fold = gr.Checkbox(False, label="Fold", container=False, min_width=0, elem_id="fold")
         status = gr.HTML(elem_id="status", apply_default_css=False)
-    return {"compare": compare, "sweep": sweep, "stop": stop, "status": status}
+    return {
+        "fold": fold,
+        "compare": compare,
+        "sweep": sweep,
+        "stop": stop,
+        "status": status,
+    }
 
 
-def _caption(example: dict) -> str:
-    return example.get("title") or example["questions"][0]["question"]
+def note_on_answers(model: str) -> str:
+    return f"<p>{escape(answers_note(model))}</p>"
 
 
 def chips_of(example: dict | None) -> gr.Dataset:

@@ -55,7 +55,7 @@ class Handlers:
 
     def outputs(self) -> list[Any]:
         form = self.form
-        return [*showing.outputs(self.board), form.compare, form.stop, form.status]
+        return [*showing.outputs(self.board), form.fold, form.compare, form.stop, form.status]
 
     def run(self, request: gr.Request, values: Values) -> Iterator[Update]:
         """One comparison, from the click to the last chart; `values` are the form's inputs.
@@ -146,6 +146,7 @@ class Handlers:
         return {
             **showing.begin(self.board, screen),
             **self._buttons(running=True),
+            self.form.fold: True,
             self.form.status: note("Comparing."),
         }
 
@@ -153,6 +154,7 @@ class Handlers:
         """The last update: every value, with charts and figures."""
         held = HeldComparison(screen.comparison, screen)
         update = showing.finish(self.board, held) | self._closing(screen)
+        update[self.form.fold] = True
         self.store.hold(held)  # last: this may drop older comparisons, or this one
         return update
 

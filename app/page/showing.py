@@ -21,7 +21,7 @@ from app.render.staircase import staircase_chart
 from app.render.summary import conditions_line, media_line
 from app.render.text import format_percent, shorten
 from models.catalog import ModelCard, find
-from models.engine.record import Comparison
+from models.engine.record import Comparison, LaneResult
 
 Update = dict[Any, Any]
 
@@ -35,6 +35,7 @@ def outputs(board: Board) -> list[Any]:
         board.headline,
         board.outside,
         board.bar,
+        board.view,
         board.results,
         board.latency,
         board.staircase,
@@ -60,6 +61,7 @@ def show_lanes(board: Board, screen: Screen) -> Update:
         board.caption: caption(screen),
         board.outside: paragraphs(*_note(screen).splitlines()),
         board.bar: gr.Row(visible=True),
+        board.view: "boxes" if asks_for_box(screen) else "tokens",
         **show_parts(board, screen),
     }
 
@@ -152,6 +154,14 @@ def find_or_none(model: str) -> ModelCard | None:
         return find(model)
     except ValueError:
         return None
+
+
+def asks_for_box(screen: Screen) -> bool:
+    """Whether the question is for a box, by the true answer or by the lanes' answers."""
+    if screen.truth is not None:
+        return screen.truth.box is not None
+    lanes = screen.comparison.lanes if screen.comparison else ()
+    return any(isinstance(lane, LaneResult) and len(lane.boxes) for lane in lanes)
 
 
 def paragraphs(*sentences: str) -> str:
