@@ -242,7 +242,14 @@ def _actions() -> dict[str, Any]:
             compare = gr.Button("Compare", variant="primary", elem_id="compare", min_width=80)
             sweep = gr.Button("Sweep", elem_id="sweep-start", min_width=60)
             stop = gr.Button("Stop", interactive=False, elem_id="stop", min_width=60)
-            fold = gr.Checkbox(False, label="Fold", container=False, min_width=0, elem_id="fold")
+            fold = gr.Checkbox(
+                False,
+                label="Fold the form",
+                container=False,
+                interactive=True,
+                min_width=0,
+                elem_id="fold",
+            )
         status = gr.HTML(elem_id="status", apply_default_css=False)
     return {
         "fold": fold,
