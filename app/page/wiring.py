@@ -63,6 +63,6 @@ def wire_jobs(
     """Sweep and Measure take a place in the queue as Compare does; Stop ends them."""
     part = sweep.declare(board.sweep, settings)
     sweeping = Sweeping(worker, settings, form, part, visitors)
-    form.sweep.click(sweeping.run, form.inputs(), sweeping.outputs(), **PRIVATE, **device)
+    form.sweep.click(sweeping.run, set(form.values()), sweeping.outputs(), **PRIVATE, **device)
     measuring = Measuring(worker, settings, form, board, visitors)
     board.measure.click(measuring.run, board.comparison, measuring.outputs(), **PRIVATE, **device)
