@@ -143,7 +143,7 @@ def _picture() -> PictureInput:
         type="filepath",
         sources=["upload", "clipboard", "webcam"],
         buttons=[],
-        height=118,
+        height=104,
         placeholder="Drop, paste or choose a picture",
         elem_id="picture",
         alt_text="The picture the question is about",

@@ -14,7 +14,7 @@ from app.guard.gradio_internals import upload_folder
 from app.settings import EXAMPLES
 
 NEW = {"image": "New scene", "video": "New clip"}
-LINE = "Photographs: look at the tokens, not at the answer"
+LINE = "Photographs: look at tokens, not answers"
 
 
 @dataclass(frozen=True)

@@ -17,12 +17,11 @@ from pruning.budget import BudgetError, at_least
 from pruning.errors import UnsupportedError
 from pruning.methods import METHODS, create
 
-# Heading of a group: place of its methods, and what that means.
-GROUPS = {
-    "Before the LLM": ("before the LLM", "Fewer visual tokens enter the LLM"),
-    "Inside the LLM": ("inside the LLM", "All visual tokens enter; layers drop some"),
-    "Both": ("before the LLM and inside it", "Fewer tokens enter, and layers drop more"),
-    "Baselines": ("", "Simple selections without a paper, to compare with"),
+GROUPS = {  # heading: what its methods do
+    "Before the LLM": "Fewer visual tokens enter the LLM",
+    "Inside the LLM": "All visual tokens enter; layers drop some",
+    "Both": "Fewer visual tokens enter, and more are dropped later",
+    "Baselines": "Simple selections without a paper, to compare with",
 }
 # A click changes the chip at once and sends the names of all pressed chips, so that two quick
 # clicks cannot lose each other. A chip out of reach sends the ratio that it needs.
@@ -47,7 +46,7 @@ def menu(model: str, chosen: Iterable[str], ratio: object, num_frames: object = 
         why = refusal(name, card, ratio, tokens)
         groups[_group(method)].append(_chip(name, label, method.summary, name in pressed, why))
     return "".join(
-        f'<div role="group" aria-label="{heading}"><h3 title="{GROUPS[heading][1]}">{heading}</h3>'
+        f'<div role="group" aria-label="{heading}"><h3 title="{GROUPS[heading]}">{heading}</h3>'
         f"{''.join(chips)}</div>"
         for heading, chips in groups.items()
         if chips
@@ -107,4 +106,5 @@ def _class_of(name: str) -> type[CompressionMethod]:
 def _group(method: type[CompressionMethod]) -> str:
     if not method.paper:
         return "Baselines"
-    return next(heading for heading, (where, _) in GROUPS.items() if where == place(method))
+    alone = {"before the LLM": "Before the LLM", "inside the LLM": "Inside the LLM"}
+    return alone.get(place(method), "Both")
