@@ -158,6 +158,6 @@ ARCHITECTURES = {
         "llava-video", frozenset({"video"}), "plain", _tokens_of_frames, frames=64
     ),
     "Qwen2_5_VLForConditionalGeneration": Traits("qwen2.5-vl", grounding="pixels", **_QWEN),
-    "Qwen3VLForConditionalGeneration": Traits("qwen3-vl", _PICTURES, "thousand", _tokens_of_pixels),
+    "Qwen3VLForConditionalGeneration": Traits("qwen3-vl", grounding="thousand", **_QWEN),
     "InternVLForConditionalGeneration": Traits("internvl", _PICTURES, "thousand", _tokens_of_tiles),
 }

@@ -283,6 +283,7 @@ SETTINGS = (
     Setting("qwen2.5-picture", tiny_qwen2_5_vl, picture, family="qwen2.5-vl", cases=ONE_EACH),
     Setting("qwen2.5-clip", tiny_qwen2_5_vl, clip, family="qwen2.5-vl", cases=ONE_EACH),
     Setting("qwen3-picture", tiny_qwen3_vl, picture, family="qwen3-vl", cases=ONE_EACH),
+    Setting("qwen3-clip", tiny_qwen3_vl, clip, family="qwen3-vl", cases=ONE_EACH),
 )
 
 

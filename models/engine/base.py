@@ -37,6 +37,8 @@ class Prompt:
     size: tuple[int, int] = (0, 0)  # height and width, for models that need them
     # (T,) time ids, counted from the first frame's, for models with three position axes
     times: tuple[int, ...] = (0,)
+    # T − 1 times (B,) int64 ids of the text between a frame's tokens and the next one's
+    between: tuple[Tensor, ...] = ()
     # (R,) int64 placed tokens before each image_newline, ascending; left out: there is none
     separators: Tensor = field(default=None)  # type: ignore[assignment]
 
@@ -47,9 +49,14 @@ class Prompt:
             object.__setattr__(self, "separators", none)
 
     @property
+    def texts(self) -> tuple[Tensor, ...]:
+        """The pieces of text; visual tokens come between each and the next."""
+        return (self.before, *self.between, self.after)
+
+    @property
     def num_text(self) -> int:
         """Rows that no method touches: the text, and the separators with it."""
-        return len(self.before) + len(self.after) + len(self.separators)
+        return sum(map(len, self.texts)) + len(self.separators)
 
 
 @dataclass(frozen=True, eq=False)

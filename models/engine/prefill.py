@@ -32,7 +32,7 @@ def prefill(
             boundary = Boundary(decoder, layer, whole, sequence, previous_input, rope, cache)
             stage = budget.first_stage + len(maps)
             view = boundary.view(method.at(stage).needs, stage)
-            token_map = method.prune(view, keep[layer])
+            token_map = by_frame(method.prune(view, keep[layer]), sequence)
             maps.append((layer, token_map))
             if budget.trims_from is not None:
                 trim_cache(cache, range(budget.trims_from, layer), sequence, token_map)
@@ -45,6 +45,21 @@ def prefill(
     logits = decoder.logits(sequence.embeds[-1:])
     positions, rows = torch.stack(next_positions), tuple(rows_per_layer)
     return DecodeState(logits, cache, positions, rows, sequence), maps
+
+
+def by_frame(token_map: TokenMap, sequence: Sequence) -> TokenMap:
+    """The same map with survivors in the order of the text between them, if frames have text.
+
+    So a cluster that a method appends does not move survivors into another frame's text.
+    """
+    if sequence.extents is None:  # there, a separator follows what is before its place
+        return token_map
+    fixed, taken = surviving_rows(sequence, token_map)
+    run = torch.searchsorted(fixed, taken)  # (K,) rows of text before each survivor
+    if not bool((run.diff() < 0).any()):
+        return token_map
+    order = TokenMap.select(run.argsort(stable=True), len(token_map))
+    return replace(token_map.then(order), scores=token_map.scores)
 
 
 def shrink(sequence: Sequence, token_map: TokenMap, strategy: PositionStrategy) -> Sequence:

@@ -1,10 +1,15 @@
-"""Qwen3-VL: adds hidden states of the encoder to the visual rows after the first LLM layers."""
+"""Qwen3-VL: adds hidden states of the encoder to the visual rows after the first LLM layers.
+
+In a clip, a time stamp as text comes before the tokens of each frame.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
+import numpy as np
+import torch
 from torch import Tensor
 from transformers.vision_utils import get_vision_interpolation_indices_and_weights
 
@@ -13,6 +18,7 @@ from models.engine.decoder import Decoder
 from models.families.qwen_base import QwenBase
 from models.families.qwen_encoder import QwenEncoder
 from models.grounding import FORMATS, Format
+from models.uploads.media import Media
 from pruning.base import Needs, PositionStrategy
 from pruning.token_map import TokenMap
 from pruning.tokens import VisualTokens
@@ -54,16 +60,45 @@ class DeepEncoder(QwenEncoder):
 class Qwen3VLAdapter(QwenBase):
     """Runs the stock modules of `Qwen3VLForConditionalGeneration` one by one.
 
-    Accepts no clips: the model expects time stamps as text between the frames.
+    Each frame of a clip is a picture of its own on the axes; its ids of time are all one.
     """
 
-    media: ClassVar[frozenset[str]] = frozenset({"image"})
+    max_frame_pixels: int = 768 * 32 * 32
+
+    media: ClassVar[frozenset[str]] = frozenset({"image", "video"})
     encoded: ClassVar[type[VisualTokens]] = DeepTokens
 
     grounding: Format = FORMATS["thousand"]
 
     def encoder_of(self, prompt: Prompt) -> DeepEncoder:
         return DeepEncoder(self.model.model.visual, -1, prompt.layout.grid)
+
+    def prepare(
+        self, media: Media, question: str, grid: tuple[int, int, int] | None = None
+    ) -> Prompt:
+        prompt = super().prepare(media, question, grid)
+        return prompt if media.kind == "image" else self.stamped(prompt, media.times)
+
+    def stamped(self, prompt: Prompt, times: np.ndarray) -> Prompt:
+        """The prompt of a clip with a time stamp, and marks, around the tokens of each frame.
+
+        The chat template's own marks stay around the whole, as in transformers from 5.10 on.
+        """
+        config = self.model.config
+        start, end = config.vision_start_token_id, config.vision_end_token_id
+        depth = config.vision_config.temporal_patch_size
+        stamps = [
+            torch.tensor([*self.tokenizer(stamp, add_special_tokens=False).input_ids, start])
+            for stamp in (f"<{seconds:.1f} seconds>" for seconds in frame_times(times, depth))
+        ]
+        first, *others = (stamp.to(self.device) for stamp in stamps)
+        ending = first.new_tensor([end])
+        return replace(
+            prompt,
+            before=torch.cat([prompt.before, first]),
+            between=tuple(torch.cat([ending, stamp]) for stamp in others),
+            after=torch.cat([ending, prompt.after]),
+        )
 
     @property
     def decoder(self) -> Decoder:
@@ -96,3 +131,14 @@ class Qwen3VLAdapter(QwenBase):
         """Adds one merger per deep state."""
         deep = len(self.encoder_of(prompt).deep_states) * self.merger_flops(prompt)
         return super().flops(prompt, needs, projected, rows_per_layer) + deep
+
+
+def frame_times(times: np.ndarray, depth: int) -> list[float]:
+    """Seconds of each token frame: the mean of the times of its first and its last frame.
+
+    Args:
+        times: (F,) seconds of the frames.
+        depth: frames of a token; the last frame is repeated to fill the last token.
+    """
+    filled = [*times.tolist(), *[float(times[-1])] * (-len(times) % depth)]
+    return [(filled[i] + filled[i + depth - 1]) / 2 for i in range(0, len(filled), depth)]

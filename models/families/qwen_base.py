@@ -19,7 +19,7 @@ from models.families.qwen_encoder import QwenEncoder
 from models.families.qwen_pixels import resize, to_patches
 from models.families.stock import StockAdapter
 from models.uploads.media import Media
-from pruning.axes import Extents, place_on_axes
+from pruning.axes import Extents, place_between
 from pruning.base import Needs, PositionStrategy
 from pruning.ops.grid import coordinates, grid_of
 from pruning.token_map import TokenMap
@@ -102,12 +102,14 @@ class QwenBase(StockAdapter):
         tokens: Tensor,
         strategy: PositionStrategy,
     ) -> Sequence:
-        embed, start = self.decoder.embed, len(prompt.before)
+        texts, run = prompt.texts, runs(prompt, token_map.anchors)
         positions, extents = self.position_ids(prompt, strategy, token_map.anchors)
+        behind = torch.tensor([len(text) for text in texts], device=run.device).cumsum(0)
+        embedded = [self.decoder.embed(text) for text in texts]
         return Sequence(
-            embeds=torch.cat([embed(prompt.before), tokens, embed(prompt.after)]),
+            embeds=interleave(embedded, split(tokens, run, len(texts) - 1), dim=0),
             positions=positions,
-            visual=start + torch.arange(len(tokens), device=tokens.device),
+            visual=behind[run] + torch.arange(len(tokens), device=run.device),
             num_after=len(prompt.after),
             anchors=token_map.anchors,
             layout=visual.layout,
@@ -118,15 +120,15 @@ class QwenBase(StockAdapter):
         self, prompt: Prompt, strategy: PositionStrategy, anchors: Tensor
     ) -> tuple[Tensor, Extents]:
         """Ids (3, S) of the text and, in between, of survivors with `anchors` (K,)."""
-        start, (_, rows, cols) = len(prompt.before), grid_of(prompt.layout, "Qwen")
+        _, rows, cols = grid_of(prompt.layout, "Qwen")
         frame, row, col = coordinates(prompt.layout.grid, anchors.device)
         time = torch.tensor(prompt.times, device=anchors.device)[frame]
         places = torch.stack([time, row, col])[:, anchors.clamp_min(0)]
         places = places.masked_fill(anchors < 0, -1)
-        ids, extents = place_on_axes(strategy, places, start, (prompt.times[-1] + 1, rows, cols))
-        before = torch.arange(start, device=ids.device).expand(3, -1)
-        after = torch.arange(len(prompt.after), device=ids.device).expand(3, -1)
-        return torch.cat([before, ids, start + max(extents) + after], dim=1), extents
+        texts = [len(text) for text in prompt.texts]
+        parts = split(places.T, runs(prompt, anchors), len(texts) - 1)
+        extents = (prompt.times[-1] + 1, rows, cols)
+        return place_between(strategy, texts, [part.T for part in parts], extents)
 
     def stock_pixels(self, prompt: Prompt) -> dict[str, Tensor]:
         """The upload, with the position ids of all rows.
@@ -155,3 +157,27 @@ class QwenBase(StockAdapter):
         encoder, outer = self.encoder_of(prompt), self.model.config.text_config.hidden_size
         inner, tokens = encoder.group * encoder.tower.config.hidden_size, len(prompt.layout)
         return matmul_flops(tokens, inner, inner) + matmul_flops(tokens, inner, outer)
+
+
+def runs(prompt: Prompt, anchors: Tensor) -> Tensor:
+    """(K,) int64 pieces of text between survivors before each one, ascending: its frame, or 0.
+
+    A survivor without a place stays behind the one before it.
+    """
+    if not prompt.between:
+        return torch.zeros_like(anchors)
+    frames, *_ = prompt.layout.grid or (1,)
+    frame = anchors.clamp_min(0) * frames // len(prompt.layout)
+    return frame.cummax(0).values
+
+
+def split(rows: Tensor, run: Tensor, count: int) -> tuple[Tensor, ...]:
+    """`rows` (K, ·) of each of `count` runs, which are in order."""
+    return rows.split(run.bincount(minlength=count).tolist())
+
+
+def interleave(texts: list[Tensor], parts: tuple[Tensor, ...], dim: int) -> Tensor:
+    """The first text, the first part, the second text, …, the last text."""
+    *before, after = texts
+    woven = [piece for pair in zip(before, parts, strict=True) for piece in pair]
+    return torch.cat([*woven, after], dim=dim)

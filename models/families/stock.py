@@ -104,9 +104,10 @@ class StockAdapter:
 
         Greedy decoding; ignores the sampling settings of generation_config.json, as our loop does.
         """
-        count = len(prompt.layout) + len(prompt.separators)
+        *texts, after = prompt.texts
+        count = (len(prompt.layout) + len(prompt.separators)) // len(texts)
         marked = prompt.before.new_full((count,), self.marker(prompt.kind))
-        ids = torch.cat([prompt.before, marked, prompt.after])
+        ids = torch.cat([*(piece for text in texts for piece in (text, marked)), after])
         return self.model.generate(
             input_ids=ids[None],
             attention_mask=torch.ones_like(ids)[None],

@@ -17,7 +17,6 @@ from torch import Tensor
 from models.engine.base import Sequence
 from models.engine.decoder import Decoder
 from models.engine.pipeline import Lane
-from pruning.axes import place_on_axes
 from pruning.base import CompressionMethod, Positions, PositionStrategy, knob
 from pruning.budget import Budget
 from pruning.methods import create
@@ -25,6 +24,7 @@ from pruning.positions import place
 from pruning.token_map import TokenMap
 from pruning.tokens import LayerView, VisualTokens
 from tests.cases import Case
+from tests.models.renumbering import contiguous, renumbered_on_axes
 from tests.models.runs import each_run_by_numbering
 from tests.tiny import SETTINGS, Setting, prefilled
 
@@ -138,22 +138,6 @@ def answered(ids: Tensor) -> Tensor:
     return torch.cat([ids, ids[..., -1:] + 1 + torch.arange(len(ANSWER))], dim=-1)
 
 
-def contiguous(ids: Tensor, alive: Tensor, visual: Tensor) -> Tensor:
-    """Position ids (…, R) without gaps among the rows alive (R,); other rows keep any id."""
-    if ids.dim() == 1:
-        return alive.cumsum(0) - 1
-    first, *_, last = visual.tolist()
-    left = [row for row in visual.tolist() if alive[row]]
-    numbered = ids.clone()
-    for side in (1, 2):  # rows and columns; time keeps its ids
-        taken = sorted({int(ids[side, row]) for row in left})
-        for row in left:
-            numbered[side, row] = first + taken.index(int(ids[side, row]))
-    behind = torch.arange(ids.shape[1] - last - 1)
-    numbered[:, last + 1 :] = int(numbered[:, left].max()) + 1 + behind
-    return numbered
-
-
 def inner_oracle(lane: Lane) -> Tensor:
     """The same logits, from all rows that entered the LLM."""
     decoder, entered, maps = lane.adapter.decoder, lane.sequence, dict(lane.inner_maps)
@@ -208,23 +192,6 @@ def renumbered(
     if strategy is PositionStrategy.PERC:
         ids = ids.index_copy(0, torch.tensor(order), torch.arange(len(order)))
     return order, ids
-
-
-def renumbered_on_axes(
-    ids: Tensor, strategy: PositionStrategy, fixed: list[int], left: Tensor, entered: Sequence
-) -> tuple[list[int], Tensor]:
-    """The same of ids (3, R), where no separators stand among the survivors."""
-    first = int(entered.visual[0])
-    text = [row for row in fixed if row < first], [row for row in fixed if row > first]
-    order = [*text[0], *left.tolist(), *text[1]]
-    if strategy is PositionStrategy.PESP:
-        return order, ids
-    if strategy is PositionStrategy.PERC:
-        alive = torch.zeros(ids.shape[1], dtype=torch.bool).index_fill(0, torch.tensor(order), True)
-        return order, contiguous(ids, alive, entered.visual)
-    start = int(ids[0, first - 1]) + 1
-    placed, _ = place_on_axes(strategy, ids[:, left] - start, start, entered.extents)
-    return order, ids.index_copy(-1, left, placed)
 
 
 PESP, PERC = PositionStrategy.PESP, PositionStrategy.PERC

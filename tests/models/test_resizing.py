@@ -52,7 +52,9 @@ def test_a_llava_sees_what_stock_transformers_makes_of_the_smaller_picture() -> 
     assert torch.equal(lane.tokens, stock.pooler_output[0])
 
 
-@pytest.mark.parametrize("family", ["qwen2.5-picture", "qwen2.5-clip", "qwen3-picture"])
+@pytest.mark.parametrize(
+    "family", ["qwen2.5-picture", "qwen2.5-clip", "qwen3-picture", "qwen3-clip"]
+)
 def test_a_qwen_sees_what_stock_transformers_makes_of_the_smaller_picture(family: str) -> None:
     (setting,) = (each for each in SETTINGS if each.id == family)
     lane = downsampled(setting)
