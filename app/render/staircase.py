@@ -97,7 +97,7 @@ def _axes(steps: list[dict[str, Any]]) -> Spec:
     axis: Spec = {"tickMinStep": 1, "tickCount": 8, "format": "d", "grid": False}
     title = "LLM layer"
     if steps and (first := steps[0]["decode"]):
-        title = "LLM layer of prefill, then of decode (mean of its steps)"
+        title = "LLM layer: prefill, then decode"
         axis["labelExpr"] = f"datum.value < {first} ? datum.value : datum.value - {first}"
     return {
         "x": field(
