@@ -15,6 +15,7 @@ from gradio_client.utils import apply_diff
 
 ANSWER = re.compile(r'<p class="answer"[^>]*>(.*?)</p>', re.DOTALL)
 ALERT = re.compile(r'<p role="alert">(.*?)</p>', re.DOTALL)
+SKIPPED = {"props": {"__type__": "update"}, "__type__": "update"}  # an output left as it is
 TAG = re.compile(r"<[^>]*>")
 
 
@@ -25,6 +26,7 @@ class Tab:
         self.http = httpx.Client(base_url=address, timeout=600)  # the queue may be long
         self.session = uuid4().hex
         self.job = ""
+        self.received = 0  # bytes of all messages
         config = self.http.get("config").json()
         self.listener = next(one for one in config["dependencies"] if one["api_name"] == "run")
         components = {one["id"]: one for one in config["components"]}
@@ -58,21 +60,25 @@ class Tab:
     def values(self) -> list[Any]:
         """The outputs of the last job, put together from the streamed differences."""
         values: list[Any] = []
+        shown: list[Any] = []  # the last value of each output that an update did not skip
         for message in self._messages():
             data = (message.get("output") or {}).get("data", [])
             if message["msg"] == "process_generating":
                 changes = zip(values, data, strict=True)
                 values = [apply_diff(*change) for change in changes] if values else data
+                kept = zip(values, shown or values, strict=True)
+                shown = [old if new == SKIPPED else new for new, old in kept]
             elif message["msg"] == "process_completed":
                 if not message["success"]:
                     raise RuntimeError(message["output"].get("error"))
                 break
-        return values
+        return shown
 
     def _messages(self) -> Iterator[dict[str, Any]]:
         session = {"session_hash": self.session}
         with self.http.stream("GET", "gradio_api/queue/data", params=session) as stream:
             for line in stream.iter_lines():
+                self.received += len(line)
                 message = json.loads(line.removeprefix("data: ") or "{}")
                 if message.get("event_id") == self.job:
                     yield message

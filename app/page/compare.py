@@ -153,6 +153,7 @@ def _wire_job(handlers: Handlers, asked: Form, **device: Any) -> None:
 
     def run(request: gr.Request, *values: Any) -> Iterator[dict[Any, Any]]:
         yield from handlers.run(request, dict(zip(sent, values, strict=True)))
+        yield {asked.status: gr.skip()}  # Gradio sends the last update twice: let it be empty
 
     job = gr.on(
         [asked.compare.click, asked.question.submit],

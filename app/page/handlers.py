@@ -84,8 +84,7 @@ class Handlers:
         if screen is None:
             return self._stopped()
         screen.stop()
-        for _ in screen.draw():
-            pass
+        screen.draw()
         return self._closing(screen)
 
     def save_recording(self, held: HeldComparison | None) -> Iterator[Update]:
@@ -129,8 +128,7 @@ class Handlers:
             return
         if pending:
             yield {self.board.parts[part]: screen.html(part) for part in pending}
-        for part in screen.draw():
-            yield {self.board.parts[part]: screen.html(part)}
+        screen.draw()
         if screen.comparison is None:
             screen.stop()
             yield self._closing(screen)

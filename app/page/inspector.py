@@ -26,7 +26,7 @@ from app.render.strip import strip
 from app.render.summary import lane_labels
 from app.render.text import format_seconds
 from app.render.tree_sheet import describe_tree, draw_tree
-from app.render.trees import Tree, largest_trees, token_at
+from app.render.trees import Tree, largest_trees, token_at, tree_on
 from models.engine.record import Comparison, LaneResult
 from models.uploads.media import Media
 
@@ -127,12 +127,15 @@ class Inspector:
     def _show_lane(self, comparison: Comparison, index: int) -> Update:
         lane = _lane_at(comparison, index)
         trees = _trees(lane)
+        about = _tree_asked_about(comparison, lane)
+        if about and all(tree.survivor != about.survivor for tree in trees):
+            trees.append(about)
         choices = [("All tokens", ALL)]
         choices += [  # numbered, because many labels are equal
             (f"{number}: {_tree_label(tree, comparison.media)}", tree.survivor)
             for number, tree in enumerate(trees, start=1)
         ]
-        chosen = trees[0].survivor if trees else ALL
+        chosen = about.survivor if about else trees[0].survivor if trees else ALL
         return {
             self.survivor: gr.Dropdown(choices, value=chosen),
             **self._show(comparison.media, lane, chosen),
@@ -201,6 +204,15 @@ def _lane_at(comparison: Comparison, index: Any) -> LaneResult:
 
 def _trees(lane: LaneResult, most: int = 12) -> list[Tree]:
     return largest_trees(lane.trace, most, FIRST)
+
+
+def _tree_asked_about(comparison: Comparison, lane: LaneResult) -> Tree | None:
+    """The tree on the true box, else on the first box of the answer; None without a box."""
+    boxes = [tuple(box) for box in lane.boxes.tolist()]
+    if comparison.truth and comparison.truth.box:
+        boxes.insert(0, comparison.truth.box)
+    last = len(comparison.media.frames) - 1
+    return tree_on(lane.trace, last, boxes[0], FIRST) if boxes else None
 
 
 def _survivor_at(media: Media, lane: LaneResult, x: int, y: int) -> int | None:

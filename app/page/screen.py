@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 from app.page.lanes import Lane, lane_text
 from app.page.pictures import lane_pictures, placeholder
@@ -62,8 +62,7 @@ class Screen:
         drawn = bool(comparison.options.get("drawn", comparison.truth is not None))
         screen = cls(model, question, comparison.media, comparison.truth, lanes, drawn)
         screen.take(ComparisonDone(comparison))
-        for _ in screen.draw():
-            pass
+        screen.draw()
         return screen
 
     @property
@@ -86,8 +85,8 @@ class Screen:
             return {f"text{event.lane}", f"picture{event.lane}"}
         return {f"text{event.lane}"}
 
-    def draw(self) -> Iterator[str]:
-        """Draw the pictures of the finished lanes; yields the name of each part.
+    def draw(self) -> None:
+        """Make the pictures of the finished lanes.
 
         Call it when the device is idle: drawing beside a running lane would slow its clock.
         """
@@ -97,7 +96,6 @@ class Screen:
                 self._pictures[index] = lane_pictures(
                     self.media, result, self.truth, colour, frames=first
                 )
-                yield f"picture{index}"
 
     def _finish(self, comparison: Comparison) -> None:
         self.comparison = comparison

@@ -11,6 +11,8 @@ from app.render.palette import SURVIVOR_COLOURS, at_layer, survivor_colours
 from pruning.tokens import TokenLayout
 from pruning.trace import TokenTrace
 
+Box = tuple[float, float, float, float]
+
 
 @dataclass(frozen=True, eq=False)
 class Tree:
@@ -60,6 +62,30 @@ def largest_trees(trace: TokenTrace, most: int = 12, layer: int | None = None) -
     order = np.argsort(-sizes, kind="stable")
     chosen = anchors[order][sizes[order] > 1][:most]
     return [tree_of(trace, int(anchor), layer) for anchor in chosen]
+
+
+def tree_on(trace: TokenTrace, frame: int, box: Box, layer: int | None = None) -> Tree | None:
+    """The tree with the largest share of its weight on a box of a frame, among those of at least
+    two members; None if no tree has any."""
+    now, layout = at_layer(trace, layer), trace.layout
+    rows, cols, weights = now.edges
+    inside = np.zeros(len(layout))  # (N,) part of each token's cell that lies in the box
+    tokens = frame_tokens(layout, frame)
+    inside[tokens] = _overlap(layout.box[tokens], box)
+    size = np.bincount(rows, np.abs(weights), minlength=len(now.survivors))
+    found = np.bincount(rows, np.abs(weights) * inside[cols], minlength=len(size))
+    several = np.bincount(rows, minlength=len(size)) > 1
+    share = np.where(several & (now.survivors >= 0), found / np.maximum(size, 1e-12), 0)
+    if not len(share) or not share.max() > 0:
+        return None
+    return tree_of(trace, int(now.survivors[share.argmax()]), layer)
+
+
+def _overlap(cells: np.ndarray, box: Box) -> np.ndarray:
+    """(n,) the part of each cell (n, 4) that lies in the box."""
+    low, high = np.maximum(cells[:, :2], box[:2]), np.minimum(cells[:, 2:], box[2:])
+    area: np.ndarray = np.prod(np.clip(high - low, 0, None), axis=1)
+    return area / np.prod(cells[:, 2:] - cells[:, :2], axis=1)
 
 
 def token_at(layout: TokenLayout, frame: int, x: float, y: float) -> int | None:

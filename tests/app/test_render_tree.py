@@ -7,7 +7,7 @@ from PIL import ImageColor
 from app.render.palette import SURVIVOR_COLOURS, survivor_colours
 from app.render.sheet import Sheet
 from app.render.tree_sheet import describe_tree, draw_tree
-from app.render.trees import largest_trees, tree_of
+from app.render.trees import largest_trees, tree_of, tree_on
 from pruning.step import TraceStep
 from pruning.tokens import TokenLayout
 from pruning.trace import TokenTrace
@@ -38,6 +38,15 @@ def test_the_largest_trees_come_first_and_a_single_token_is_no_tree():
     assert [(one.survivor, len(one)) for one in found] == [(clips.WALL, 36), (clips.BALL, 5)]
     assert len(largest_trees(clips.trace(), most=1)) == 1
     assert largest_trees(factory.vanilla_trace()) == []
+
+
+def test_the_tree_on_a_box_has_most_of_its_weight_there():
+    trace = clips.trace()
+    ball = tuple(clips.LAYOUT.box[clips.PATH[3]].tolist())  # in the fifth frame
+    wall = (0.0, 0.0, 1.0, 0.25)
+    assert tree_on(trace, 4, ball).survivor == clips.BALL
+    assert tree_on(trace, 4, wall).survivor == clips.WALL
+    assert tree_on(trace, 4, (0.0, 0.9, 0.1, 1.0)) is None, "no tree lies there"
 
 
 def test_a_tree_dropped_inside_the_llm_exists_before_that_layer():

@@ -102,6 +102,13 @@ def test_a_tab_that_reconnects_keeps_its_comparison(page, picture):
     assert comparison_of(demo, tab.session).question == QUESTION
 
 
+def test_a_comparison_sends_its_pictures_once_and_less_than_400_kb(page, picture):
+    tab = Tab(page[1])
+    answers = tab.compare(picture, QUESTION, ["visionzip", "nuwa", "fastv"])
+    print(f"{tab.received:,} bytes")
+    assert len(answers) == 4 and tab.received < 400_000
+
+
 def test_a_page_whose_session_was_deleted_can_compare_again(page, picture, clip):
     demo, url = page
     tab = Tab(url)
