@@ -11,6 +11,7 @@ import resource
 import statistics
 import time
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import replace
 
 from gradio_client import Client, handle_file
@@ -18,6 +19,7 @@ from gradio_client import Client, handle_file
 from app.example_uploads import examples_of
 from app.jobs import NOUNS, first_kind, read_job
 from app.measure.server import serve_page
+from app.measure.tab import Tab
 from app.request import Request
 from app.settings import EXAMPLES, Settings
 from app.worker.conditions import conditions
@@ -76,7 +78,8 @@ def _job(example: dict, model: str, settings: Settings) -> Job:
 
 
 def _page(example: dict, job: Job) -> dict[str, float]:
-    """Seconds from the start of the server to its first 200; its memory after two comparisons."""
+    """Seconds from the start of the server to its first 200; its memory after two comparisons;
+    for a picture, what a third one sends to a page."""
     start = time.perf_counter()
     with serve_page() as (address, _):
         seconds = time.perf_counter() - start
@@ -84,8 +87,16 @@ def _page(example: dict, job: Job) -> dict[str, float]:
         upload, frames = handle_file(EXAMPLES / example["file"]), {"num_frames": FRAMES}
         for _ in range(2):
             client.predict(upload, job.question, job.model, **frames, api_name="/compare")
+        sent = _bytes_sent(address, example, job) if job.media.kind == "image" else 0
     peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
-    return {"seconds": seconds, "resident_mb": peak}
+    return {"seconds": seconds, "resident_mb": peak, "comparison_kb": sent / 1000}
+
+
+def _bytes_sent(address: str, example: dict, job: Job) -> int:
+    """Bytes that a page receives for a comparison of pictures."""
+    with closing(Tab(address)) as tab:
+        tab.compare(EXAMPLES / example["file"], job.question, [one.name for one in job.methods[1:]])
+        return tab.received
 
 
 def _four_lanes(job: Job, settings: Settings) -> dict[str, float]:
@@ -174,6 +185,7 @@ def table(report: dict) -> str:
             for name, lane in report["alone_and_together"].items()
         ),
         f"page's memory, peak        {report['page']['resident_mb']:.0f} MB",
+        f"sent for a comparison      {report['page']['comparison_kb']:.0f} kB",
         f"cores                      {os.cpu_count()}, medians of {report['repeats']}",
     ]
     return "\n".join(lines)

@@ -84,8 +84,9 @@ def tree_on(trace: TokenTrace, frame: int, box: Box, layer: int | None = None) -
 def _overlap(cells: np.ndarray, box: Box) -> np.ndarray:
     """(n,) the part of each cell (n, 4) that lies in the box."""
     low, high = np.maximum(cells[:, :2], box[:2]), np.minimum(cells[:, 2:], box[2:])
-    area: np.ndarray = np.prod(np.clip(high - low, 0, None), axis=1)
-    return area / np.prod(cells[:, 2:] - cells[:, :2], axis=1)
+    shared = np.prod(np.clip(high - low, 0, None), axis=1)
+    parts: np.ndarray = shared / np.prod(cells[:, 2:] - cells[:, :2], axis=1)
+    return parts
 
 
 def token_at(layout: TokenLayout, frame: int, x: float, y: float) -> int | None:

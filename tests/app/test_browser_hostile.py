@@ -77,6 +77,11 @@ def test_questions_answers_reasons_and_labels_are_text_and_fetch_nothing(page, p
         assert len(texts) == 4 and all("<script>window.__hacked=1" in text for text in texts)
         assert all("![x](http://evil.test/b.png)" in text for text in texts)
     page.locator("#latency .vega-embed").wait_for()
+    page.locator("#lanes .plate").first.focus()
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("Enter")
+    assert "<script>window.__hacked=1" in page.locator("dialog.large h2").inner_text()
+    assert "<script>window.__hacked=1" in page.locator("#followed").inner_text()
 
 
 def test_labels_in_the_charts_and_choices_of_a_clip_are_text(page, clip):

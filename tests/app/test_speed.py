@@ -32,7 +32,9 @@ def test_a_model_of_clips_is_measured_on_sixteen_frames_with_four_lanes(example,
         monkeypatch.setattr(module, "load", lambda name, device, dtype: tiny_onevision())
     asked = speed._job
     monkeypatch.setattr(speed, "_job", lambda *a: replace(asked(*a), max_new_tokens=2))
-    monkeypatch.setattr(speed, "_page", lambda *_: {"seconds": 5.0, "resident_mb": 600.0})
+    monkeypatch.setattr(
+        speed, "_page", lambda *_: {"seconds": 5.0, "resident_mb": 600.0, "comparison_kb": 120.0}
+    )
     monkeypatch.setattr(speed, "_against_generate", lambda *_: dict(NO_RATIO))
     report = speed.speed("embedded-video", 1, Settings())
     assert report["upload"]["frames"] == 16 and report["upload"]["read"] > 0
