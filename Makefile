@@ -146,9 +146,9 @@ examples: .venv/installed
 stories: .venv/installed
 	$(BIN)/python -m app stories
 
-# A folder ready to be pushed as a Space; ZERO=1 for ZeroGPU.
+# A folder ready to be pushed as a Space; MODEL=… with its weights, ZERO=1 for ZeroGPU.
 space: .venv/installed
-	$(BIN)/python -m app space $(if $(ZERO),--zero)
+	$(BIN)/python -m app space $(if $(MODEL),--model $(MODEL)) $(if $(ZERO),--zero)
 
 .venv/bin/python:
 	$(PYTHON) -m venv .venv

@@ -1,7 +1,7 @@
 """`space`: writes a folder that can be pushed as a Hugging Face Space.
 
-The front matter of the README names the file that starts the Space. `main.py` detects ZeroGPU
-itself; only torch's version differs there.
+The front matter of the README names the file that starts the Space, and with a model what the build
+fetches and which hardware a copy needs. `main.py` detects ZeroGPU itself.
 """
 
 from __future__ import annotations
@@ -18,22 +18,25 @@ RUNS = ("app", "models", "pruning", "assets", "main.py", "requirements.txt", "RE
 LINKED = ("docs",)  # from the README
 IGNORED = shutil.ignore_patterns("__pycache__", ".*_cache", "*.pyc")
 # A Space accepts binary files only through git LFS.
-LARGE = ("*.safetensors", "*.mp4", "*.png", "*.jpg")
+LARGE = ("*.safetensors", "*.mp4", "*.png", "*.jpg", "*.parquet")
+SERVED = 'os.environ.setdefault("TOKENSCOPE_MODEL", "%s")\nsettings = Settings.from_environment()'
+HARDWARE = {"t4-small": 15, "l4x1": 22, "l40sx1": 45, "a100-large": 79}  # GiB of GPU memory
 ZERO_TORCH = "torch==2.11.0"  # the newest version on ZeroGPU
 
 
 def add(commands: Any) -> None:
     parser = commands.add_parser("space", help="write a folder that can be pushed as a Space")
     parser.add_argument("--out", type=Path, default=Path("out/space"))
+    parser.add_argument("--model", default=Settings.model, help="that the Space serves")
     parser.add_argument("--zero", action="store_true", help="for ZeroGPU")
     parser.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace, settings: Settings) -> None:
-    print(build(options.out, options.zero))
+    print(build(options.out, options.zero, options.model))
 
 
-def build(folder: Path, zero: bool = False) -> Path:
+def build(folder: Path, zero: bool = False, model: str = Settings.model) -> Path:
     """Write the Space into `folder`, which must be empty or new."""
     if folder.exists() and any(folder.iterdir()):
         raise ValueError(f"{folder} is not empty; name a new folder, or clear this one.")
@@ -48,7 +51,27 @@ def build(folder: Path, zero: bool = False) -> Path:
     (folder / ".gitattributes").write_text("".join(rules))
     if zero:
         _replace(folder / "requirements.txt", r"^torch==.*$", ZERO_TORCH)
+    if lines := front_matter(model, zero):
+        _replace(folder / "README.md", r"^app_file: .*$", "app_file: main.py\n" + lines)
+        _replace(folder / "main.py", r"^settings = Settings.from_environment\(\)$", SERVED % model)
     return folder
+
+
+def front_matter(name: str, zero: bool) -> str:
+    """Lines that have the build fetch the weights, and that name the hardware for a copy."""
+    from models import memory
+    from models.loading import config_of
+    from models.unlisted import adopt
+
+    card = adopt(name)
+    if not card.revision or card.random:
+        return ""
+    needed = memory.estimate(config_of(card), card.tokens, "bfloat16").total
+    hardware = next(one for one, size in HARDWARE.items() if needed < size * memory.GIB)
+    lines = [f"models: [{card.source}]", f'preload_from_hub: ["{card.source}"]']
+    if not zero:
+        lines.append(f"suggested_hardware: {hardware}")
+    return "\n".join([*lines, "startup_duration_timeout: 1h"])
 
 
 def _replace(path: Path, line: str, by: str) -> None:

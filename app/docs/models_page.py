@@ -15,11 +15,14 @@ from models.catalog import CATALOG, RANDOM, ModelCard, find
 from models.grounding import FORMATS
 from models.loading import config_of
 from models.memory import GIB, LANES, estimate
+from models.unlisted import ARCHITECTURES
 
 TEMPLATE = Path(__file__).with_name("models_page.md")
 HUB = "https://huggingface.co"
 HEAD = ("name", "family", "checkpoint", "revision", "parameters", "takes", "visual tokens")
-HEAD += ("LLM layers", "boxes", "guide", "GiB in bf16", "licence")
+HEAD += ("LLM layers", "boxes", "guide", "GiB in bf16", "licence", "ran")
+LAID_OUT = ("llava", "llava-onevision", "llava-video")  # families with checkpoints in the tests
+TRUE_SHAPE = ("llava-onevision-0.5b",)  # written by tests/models/true_shape.py, run by hand
 SHORT = {  # text in a refusal -> text in its cell
     "takes a clip,": "clips only",
     "takes a picture,": "pictures only",
@@ -37,6 +40,7 @@ def markdown(matrix: Mapping[str, Any], timing: str, methods: Sequence[Method]) 
     ratios = [ratio for ratio in measured if ratio < 1]
     return Template(TEMPLATE.read_text(encoding="utf-8")).substitute(
         cards=markdown_table(HEAD, map(_card, CATALOG)),
+        families=", ".join(f"`{name}`" for name in ARCHITECTURES),
         lanes=LANES,
         boxes="\n".join(f"- `{name}`: {FORMATS[name].written}" for name in _groundings()),
         ratio=_share(matrix["retention_ratio"]),
@@ -66,7 +70,19 @@ def _card(card: ModelCard) -> tuple[str, ...]:
         find(card.guide).name if card.guide else "itself",
         f"{memory.total / GIB:.3g}",
         card.licence,
+        _ran(card),
     )
+
+
+def _ran(card: ModelCard) -> str:
+    """How far a checkpoint has been run by this project."""
+    if card.ships:
+        return "here"
+    if card.name in TRUE_SHAPE:
+        return "true shape, laid out as on the hub, random weights"
+    if card.family in LAID_OUT:
+        return "tiny, laid out as on the hub, random weights"
+    return "tiny only"
 
 
 def _checkpoint(card: ModelCard) -> str:

@@ -78,3 +78,11 @@ def test_a_folder_that_holds_something_is_left_alone(tmp_path: Path, capsys) -> 
     assert main(["space", "--out", str(tmp_path)]) == 2
     assert "is not empty; name a new folder" in capsys.readouterr().err
     assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
+
+
+def test_a_model_is_preloaded_by_the_build_and_served(tmp_path: Path) -> None:
+    lines = front_matter(space.build(tmp_path / "space", model="llava-1.5-7b"))
+    assert lines["preload_from_hub"] == '["llava-hf/llava-1.5-7b-hf"]'
+    assert lines["suggested_hardware"] == "l4x1" and lines["app_file"] == "main.py"
+    served = (tmp_path / "space" / "main.py").read_text()
+    assert 'setdefault("TOKENSCOPE_MODEL", "llava-1.5-7b")\nsettings = Settings' in served
