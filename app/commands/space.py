@@ -18,7 +18,7 @@ RUNS = ("app", "models", "pruning", "assets", "main.py", "requirements.txt", "RE
 LINKED = ("docs",)  # from the README
 IGNORED = shutil.ignore_patterns("__pycache__", ".*_cache", "*.pyc")
 # A Space accepts binary files only through git LFS.
-LARGE = ("*.safetensors", "*.mp4", "*.png", "*.jpg", "*.parquet")
+LARGE = ("*.safetensors", "*.mp4", "*.png", "*.jpg", "*.parquet", "*.npz")
 SERVED = 'os.environ.setdefault("TOKENSCOPE_MODEL", "%s")\nsettings = Settings.from_environment()'
 HARDWARE = {"t4-small": 15, "l4x1": 22, "l40sx1": 45, "a100-large": 79}  # GiB of GPU memory
 ZERO_TORCH = "torch==2.11.0"  # the newest version on ZeroGPU
