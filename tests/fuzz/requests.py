@@ -20,7 +20,7 @@ from tests.fuzz.watch import Watch
 
 SECRET = "nobody's business"
 NAMES = ("question", "model", "methods", "retention_ratio", "max_new_tokens", "temperature")
-NAMES += ("seed", "positions", "num_frames")
+NAMES += ("seed", "positions", "num_frames", "overlays", "arrays")
 SOUND = {
     "question": ("Where is the red ball?", "What is left of the tree?"),
     "model": ("", "embedded-image"),
@@ -31,6 +31,8 @@ SOUND = {
     "seed": (0, 7),
     "positions": ("published", "rpme"),
     "num_frames": (None, 8),
+    "overlays": (False, True),
+    "arrays": (False, True),
 }
 ODD = (None, "", " ", -1, 0, 1e308, -1e308, 2**64, True, "0.5", "a" * 5000, "\x00", "\udcff", "٣")
 ODD += ([], [[]], [None], ["nuwa"] * 50, ["../../x"], {}, {"a": {"b": []}}, "${7*7}", "{{7*7}}")
