@@ -82,14 +82,23 @@ def upload_clip(page, path) -> None:
 
 def choose_example(page) -> None:
     await_story(page)
+    before = page.locator("#question textarea").input_value()
     page.locator("#examples button").first.click()
-    page.locator("#chips button").first.wait_for()
+    page.wait_for_function(
+        "(text) => document.querySelector('#question textarea').value !== text", arg=before
+    )
+
+
+def unfold(page) -> None:
+    """Open the form, which Compare folds."""
+    page.locator("#fold input").uncheck()
 
 
 def compare(page, question: str | None = None) -> None:
     """Press Compare and wait until the address names the finished comparison."""
     before = page.url
     if question is not None:
+        unfold(page)
         page.locator("#question textarea").fill(question)
     page.locator("#compare").click()
     page.wait_for_function("(url) => location.href !== url", arg=before)

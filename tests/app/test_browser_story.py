@@ -6,7 +6,7 @@ import pytest
 
 from app.page.opening import story
 from app.render.headline import headline
-from tests.app.browser import await_story, choose_example, compare, served, tab
+from tests.app.browser import await_story, choose_example, compare, served, tab, unfold
 from tests.app.fake_worker import FakeWorker
 
 ASKED = "Where is the red ball?"
@@ -55,6 +55,7 @@ def test_a_refusal_keeps_the_board(chromium, url):
         choose_example(page)
         compare(page, ASKED)
         shown = page.locator("#lanes").inner_text()
+        unfold(page)
         page.locator("#question textarea").fill(" ")
         page.locator("#compare").click()
         page.locator("#status").get_by_text("question is empty").wait_for()
