@@ -31,8 +31,14 @@ def page(chromium, url, picture):
         page.goto(url)
         upload_picture(page, picture)
         compare(page, "Where is the ball?")
-        wait_for_overlays(page, 4)
+        show(page, "Tokens", "tokens")  # a question for a box opens on boxes
         yield page
+
+
+def show(page, label, view):
+    """Choose a view and wait until four pictures show it."""
+    page.locator("#view").get_by_text(label, exact=True).click()
+    page.locator(f"#lanes figure[data-drawn={view}]").nth(3).wait_for()
 
 
 def hover(page, lane, x, y):
@@ -111,13 +117,12 @@ def test_keys_follow_a_token_and_lead_through_the_large_view(page):
 
 
 def test_scores_are_a_map_and_a_lane_without_scores_says_so(page):
-    page.locator("#view").get_by_text("What it looked at").click()
-    wait_for_overlays(page, 4)
+    show(page, "What it looked at", "scores")
     legends = page.locator("#lanes figcaption").all_inner_texts()
     assert legends[0] == "this method gives no scores" and legends[1].startswith(
         "bright: high score"
     )
-    page.locator("#view").get_by_text("Boxes").click()
+    show(page, "Boxes", "boxes")
     page.locator("#lanes .plate").first.click()
     page.locator("dialog.large").wait_for()
 
@@ -127,6 +132,7 @@ def test_a_token_of_a_clip_lights_its_tree_in_all_frames(chromium, url, clip):
         page.goto(url)
         upload_clip(page, clip)
         compare(page, "Which way does the ball roll?")
+        show(page, "Tokens", "tokens")
         wait_for_overlays(page, 4 * 8)
         hover(page, 8 + 2, 0.3, 0.3)
         assert all(page.evaluate(NOTES))
