@@ -5,7 +5,16 @@ from __future__ import annotations
 import pytest
 
 from app.request import RATIOS
-from tests.app.browser import PATIENCE, choose_example, compare, launched, served, tab
+from tests.app.browser import (
+    PATIENCE,
+    await_story,
+    choose_example,
+    compare,
+    launched,
+    served,
+    tab,
+    unfold,
+)
 from tests.app.fake_worker import FakeWorker
 
 pytestmark = pytest.mark.browser
@@ -20,7 +29,7 @@ def worker():
 def page(worker):
     with served(worker) as url, launched() as chromium, tab(chromium) as page:
         page.goto(url)
-        page.locator("#compare").wait_for()
+        await_story(page)
         yield page
 
 
@@ -75,6 +84,7 @@ def test_a_new_scene_comes_with_a_question_whose_answer_is_known(page, worker):
 
 
 def test_a_photograph_has_a_note_above_the_lanes(page, worker):
+    unfold(page)
     page.locator("#photographs").get_by_role("button").first.click()
     page.locator("#photographs .gallery-item, #photographs .thumbnail-item").first.click()
     page.wait_for_function("document.querySelector('#question textarea').value.includes('the cat')")
