@@ -58,9 +58,8 @@ def tiny_tokenizer(
 
 
 def text_config(kv_heads: int, llm: type = LlamaConfig) -> LlamaConfig | Qwen2Config:
-    """An LLM of 8 layers."""
     tokenizer = tiny_tokenizer()
-    return llm(
+    return llm(  # 8 layers
         vocab_size=len(tokenizer),
         hidden_size=64,
         intermediate_size=128,
@@ -88,7 +87,8 @@ def build(
     model: type, config: PreTrainedConfig, dtype: torch.dtype, kernel: str, seed: int = 2
 ) -> PreTrainedModel:
     torch.manual_seed(seed)
-    return randomised(model._from_config(config, dtype=dtype, attn_implementation=kernel))
+    with torch.inference_mode(False):  # tests that share a model differentiate it
+        return randomised(model._from_config(config, dtype=dtype, attn_implementation=kernel))
 
 
 def llava(
@@ -101,7 +101,7 @@ def llava(
     kernel: str = "sdpa",
     seed: int = 2,
 ) -> LlavaAdapter:
-    """A LLaVA with an encoder of these sizes, for squares of `side` pixels in patches of 8."""
+    """For squares of `side` pixels in patches of 8."""
     config = LlavaConfig(
         vision_config=CLIPVisionConfig(
             hidden_size=width,

@@ -22,6 +22,7 @@ from models.engine.open_layer import OpenLayer
 from models.engine.pipeline import Lane
 from models.engine.prefill import shrink, surviving_rows
 from pruning.base import PositionStrategy
+from pruning.errors import UnsupportedError
 from pruning.token_map import TokenMap
 
 
@@ -70,8 +71,17 @@ class Replay:
 
     @classmethod
     def of(cls, lane: Lane) -> Replay:
-        """The replay of a lane that has decoded, with the answer that it gave."""
+        """The replay of a lane that has decoded, with the answer that it gave.
+
+        Raises:
+            UnsupportedError: Decode steps of the lane read only a part of the caches.
+        """
         sequence = lane.sequence
+        if lane.budget.reads is not None:
+            raise UnsupportedError(
+                f"{lane.method.title} reads other tokens in each decode step, which an analysis "
+                "cannot repeat: choose another method."
+            )
         with torch.inference_mode(False):
             return cls(
                 decoder=lane.adapter.decoder,

@@ -16,6 +16,7 @@ from pruning.ops.apportion import apportion
 from pruning.ops.attention import received
 from pruning.ops.cluster import best
 from pruning.ops.grid import grid_of
+from pruning.ops.precision import widest
 from pruning.ops.select import best as best_of
 from pruning.token_map import TokenMap
 from pruning.tokens import StepView, VisualTokens
@@ -78,7 +79,7 @@ class DyCoke(BeforeLLM):
         per_frame = tokens.shape[1]
         room = torch.where(first, 0, per_frame)  # (T,)
         rest = keep - leaders * per_frame
-        counts = apportion(rest * room.double() / room.sum().clamp_min(1), room, rest)
+        counts = apportion(rest * widest(room) / room.sum().clamp_min(1), room, rest)
         return thin(tokens, torch.where(first, per_frame, counts))
 
     def recall(self, view: StepView, keep: int) -> TokenMap:

@@ -128,7 +128,7 @@ def test_a_refusal_and_a_failed_reading_have_the_number_too(log, monkeypatch):
     with worker.admit("another"), pytest.raises(RefusedError), worker.admit("one", "", "3f2a"):
         pass
 
-    def reading(request, settings, cancelled):
+    def reading(request, settings, cancelled, ratios):
         logging.getLogger("app.reading.reader").error("reading failed")
         return job()
 

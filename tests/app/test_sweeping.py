@@ -19,7 +19,7 @@ def sweeping(worker):
 
 def start(page, swept, picture, methods=("visionzip", "nuwa")):
     form = page.form
-    values = dict.fromkeys(form.inputs(), None) | {
+    values = dict.fromkeys(form.values(), None) | {
         form.kind: "image",
         form.way: "methods",
         form.uploads["image"]: str(picture),

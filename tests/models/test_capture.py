@@ -145,7 +145,7 @@ def test_views_carry_the_values_of_all_rows_by_kind(setting: Setting) -> None:
         assert torch.equal(view.text_values, values[:, after])
         others = sorted(set(range(values.shape[1])) - {*visual.tolist(), *after.tolist()})
         assert torch.equal(view.context_values, values[:, others])
-        assert len(others) == len(lane.prompt.before) + len(lane.prompt.separators)
+        assert len(others) == lane.prompt.num_text - len(after)
 
 
 @each_setting

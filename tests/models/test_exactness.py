@@ -37,12 +37,12 @@ def assert_equal(adapter: Adapter, media: Media, rounding: float = 0.0) -> None:
     lane = prefilled(adapter, create("vanilla"), media, QUESTION)
     logits, ours = [lane.state.logits], [int(lane.state.logits.argmax())]
     with torch.inference_mode():
-        for count in range(NEW_TOKENS - 1):
+        for count in range(len(expected.logits) - 1):  # fewer where stock ends its answer
             positions = lane.state.positions + count
             logits.append(adapter.decoder.step(ours[-1], positions, lane.state.cache))
             ours.append(int(logits[-1].argmax()))
     stock = torch.cat(expected.logits).float()
-    assert ours == expected.sequences[0, -NEW_TOKENS:].tolist()
+    assert ours == expected.sequences[0, -len(ours) :].tolist()
     assert (torch.stack(logits) - stock).abs().max() <= rounding
     assert len(set(ours)) > 1  # a model that repeats itself would prove little
 
