@@ -80,10 +80,11 @@ def upload_clip(page, path) -> None:
     page.locator("#methods").get_by_text("FastVID", exact=False).first.wait_for()
 
 
-def choose_example(page) -> None:
+def choose_example(page, number: int = 0) -> None:
+    """Choose an example whose question is not that of the first view."""
     await_story(page)
     before = page.locator("#question textarea").input_value()
-    page.locator("#examples button").first.click()
+    page.locator("#examples button").nth(number).click()
     page.wait_for_function(
         "(text) => document.querySelector('#question textarea').value !== text", arg=before
     )
@@ -103,6 +104,16 @@ def compare(page, question: str | None = None) -> None:
     page.locator("#compare").click()
     page.wait_for_function("(url) => location.href !== url", arg=before)
     page.locator("#figures table").wait_for()
+
+
+def show(page, label: str, view: str, lanes: int = 4) -> None:
+    """Choose a view and wait until that many lanes show it."""
+    page.locator("#view").get_by_text(label, exact=True).click()
+    wait_for_view(page, view, lanes)
+
+
+def wait_for_view(page, view: str, lanes: int = 4) -> None:
+    page.locator(f"#lanes figure[data-drawn={view}]").nth(lanes - 1).wait_for()
 
 
 def wait_for_overlays(page, count: int) -> None:

@@ -21,6 +21,7 @@ from tests.app.browser import (
     choose_example,
     compare,
     served,
+    show,
     tab,
     unfold,
     upload_clip,
@@ -87,15 +88,15 @@ def select(page, label, option) -> None:
 def test_two_clicks_bring_four_answers_and_four_overlays(chromium, demo_url):
     with tab(chromium) as page:
         page.goto(demo_url)
-        choose_example(page)
+        choose_example(page, 1)  # its question asks for a box
         compare(page)
         assert page.locator(".lane[data-phase=done]").count() == 4
         assert all(text.strip() for text in page.locator(".lane .answer").all_inner_texts())
         wait_for_overlays(page, 4)
         for chart in ("latency", "staircase"):
             page.locator(f"#{chart} .vega-embed").wait_for()
-        page.locator("#view").get_by_text("Boxes").click()
-        page.locator("figcaption").get_by_text("in the answer").nth(3).wait_for()
+        page.locator("figcaption").get_by_text("true box").nth(3).wait_for()
+        show(page, "Tokens", "tokens")
         wait_for_overlays(page, 4)
 
 
@@ -161,6 +162,7 @@ def test_a_clip_brings_strips_a_timeline_and_trees_to_click(chromium, url, clip)
         upload_clip(page, clip)
         compare(page, "Which way does the ball roll?")
         assert page.locator(".strip:visible").count() == 4
+        show(page, "Tokens", "tokens")
         wait_for_overlays(page, 4 * 8)
         times = page.locator(".strip:visible").first.locator("b").all_inner_texts()
         assert times[0] == "0.00 s" and times[-1] == "0.92 s"
@@ -177,7 +179,7 @@ def test_a_clip_brings_strips_a_timeline_and_trees_to_click(chromium, url, clip)
         with page.expect_download() as saved:
             page.locator("#save-clip").click()
         assert saved.value.suggested_filename == "overlay-flashvid.mp4"
-        page.locator("#view").get_by_text("Boxes").click()
+        show(page, "Boxes", "boxes")
         wait_for_overlays(page, 4)  # the last frame of each lane
 
 

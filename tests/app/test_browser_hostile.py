@@ -11,7 +11,7 @@ import pytest
 
 from app.example_uploads import examples_of
 from app.page import following, gallery
-from tests.app.browser import PATIENCE, compare, served, tab, upload_clip, upload_picture
+from tests.app.browser import PATIENCE, compare, served, show, tab, upload_clip, upload_picture
 from tests.app.fake_worker import FakeWorker
 
 pytestmark = pytest.mark.security
@@ -77,6 +77,7 @@ def test_questions_answers_reasons_and_labels_are_text_and_fetch_nothing(page, p
         assert len(texts) == 4 and all("<script>window.__hacked=1" in text for text in texts)
         assert all("![x](http://evil.test/b.png)" in text for text in texts)
     page.locator("#latency .vega-embed").wait_for()
+    show(page, "Tokens", "tokens", lanes=3)  # arrow keys follow a token; Nüwa has failed
     page.locator("#lanes .plate").first.focus()
     page.keyboard.press("ArrowDown")
     page.keyboard.press("Enter")

@@ -6,7 +6,15 @@ import pytest
 
 from app.page.opening import story
 from app.render.headline import headline
-from tests.app.browser import await_story, choose_example, compare, served, tab, unfold
+from tests.app.browser import (
+    await_story,
+    choose_example,
+    compare,
+    served,
+    tab,
+    unfold,
+    wait_for_view,
+)
 from tests.app.fake_worker import FakeWorker
 
 ASKED = "Where is the red ball?"
@@ -54,6 +62,7 @@ def test_a_refusal_keeps_the_board(chromium, url):
         page.goto(url)
         choose_example(page)
         compare(page, ASKED)
+        wait_for_view(page, "boxes")
         shown = page.locator("#lanes").inner_text()
         unfold(page)
         page.locator("#question textarea").fill(" ")

@@ -12,7 +12,15 @@ from PIL import Image
 from app.page.pictures import LONG_SIDE
 from app.render.overlay import overlay
 from models.uploads.read import read_media
-from tests.app.browser import compare, served, tab, upload_clip, upload_picture, wait_for_overlays
+from tests.app.browser import (
+    compare,
+    served,
+    show,
+    tab,
+    upload_clip,
+    upload_picture,
+    wait_for_overlays,
+)
 from tests.app.fake_worker import FakeWorker, trace_of
 
 DRAWN = "(index) => document.querySelectorAll('#lanes canvas')[index].toDataURL()"
@@ -33,12 +41,6 @@ def page(chromium, url, picture):
         compare(page, "Where is the ball?")
         show(page, "Tokens", "tokens")  # a question for a box opens on boxes
         yield page
-
-
-def show(page, label, view):
-    """Choose a view and wait until four pictures show it."""
-    page.locator("#view").get_by_text(label, exact=True).click()
-    page.locator(f"#lanes figure[data-drawn={view}]").nth(3).wait_for()
 
 
 def hover(page, lane, x, y):
