@@ -4,7 +4,7 @@ PYTHON ?= python3
 WORKER ?= $(or $(TOKENSCOPE_WORKER),local)
 BIN := .venv/bin
 
-.PHONY: demo test test-rest test-all fuzz security eval-test lint format bench gpu openmp load faults train-image train-video train-next-image train-next-video accuracy bench-methods probe curves findings docs methods matrix costs gallery examples stories space clean
+.PHONY: demo test test-rest test-grid test-all fuzz security eval-test lint format bench gpu openmp load faults train-image train-video train-next-image train-next-video accuracy bench-methods probe curves findings docs methods matrix costs gallery examples stories space clean
 
 # MODEL=llava-onevision-0.5b, a folder or org/name; asks before it fetches weights, YES=1 does not ask.
 # WORKER=ray runs lanes on a Ray cluster: one started here, or the one that RAY_ADDRESS names.
@@ -16,11 +16,15 @@ FAST := not (browser or slow or grid or fault)
 test: .venv/installed-dev
 	$(BIN)/python -m pytest -n auto -m "$(FAST)"
 
-# The rest: the page in a browser, Ray, every case of a method on every model, faults.
+# The rest: the page in a browser, servers, Ray, faults.
 test-rest: .venv/installed-dev .venv/installed-ray
-	$(BIN)/python -m pytest -n auto -m "not ($(FAST))"
+	$(BIN)/python -m pytest -n auto -m "not ($(FAST)) and not grid"
 
-test-all: test test-rest
+# Every case of every method on every model: after a change of the engine or of a method.
+test-grid: .venv/installed-dev
+	$(BIN)/python -m pytest -n auto -m grid
+
+test-all: test test-rest test-grid
 
 # Damaged uploads and odd requests by the thousand; SEED=… repeats a run.
 fuzz: .venv/installed-dev
