@@ -284,10 +284,10 @@ def test_jobs_share_one_limit_above_the_queue_and_files_are_made_beside_them():
     queued = [
         one for one in demo.fns.values() if one.fn and one.queue and one.targets[0][1] != "unload"
     ]
-    assert {one.concurrency_id for one in queued} == {"device", "files"}
+    assert {one.concurrency_id for one in queued} == {"device", "files", "drawing"}
     assert all(one.concurrency_limit > 1 for one in queued)
     jobs = [one.concurrency_limit for one in queued if one.concurrency_id == "device"]
-    assert len(jobs) == 2, "the page's one listener (click and Enter), and the endpoint"
+    assert len(jobs) == 6, "Compare, Sweep, Measure, a case asked again, and two endpoints"
     assert len(set(jobs)) == 1 and jobs[0] > Settings().queue_size
 
 
