@@ -167,7 +167,8 @@ def _wire_job(handlers: Handlers, asked: Form, **device: Any) -> None:
         api_visibility="private",
         **device,
     )
-    job.then(None, _address(handlers.board), js=js("shown"), api_visibility="private")
+    address = _address(handlers.board)  # once the page has it: a `then` may come before
+    address[0].change(None, address, js=js("shown"), api_visibility="private")
     changed = [part.change for part in asked.values()]
     gr.on(changed, None, asked.values(), js=js("changed"), api_visibility="private")
     asked.stop.click(
