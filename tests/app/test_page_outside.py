@@ -11,7 +11,7 @@ from app.page.api import Endpoint
 from app.request import Request
 from app.settings import EXAMPLES, Settings
 from tests.app.asking import QUESTION, ask, ask_of_clip, handlers
-from tests.app.browser import PATIENCE, served, tab, upload_picture
+from tests.app.browser import PATIENCE, served, tab, unfold, upload_picture
 from tests.app.fake_worker import FakeWorker
 
 OUTSIDE = "What is the mood of this picture?"
@@ -90,9 +90,10 @@ def test_the_note_is_seen_and_announced_before_any_answer(chromium, picture, wid
         page.locator("#figures table").wait_for()
         assert "mood" in region.inner_text(), "it stays beside the answers"
         page.locator("#compare:enabled").wait_for()
+        unfold(page)
         page.locator("#question textarea").fill(QUESTION)
         page.locator("#compare").click()
-        page.wait_for_function("window.region.innerText === ''")
+        page.wait_for_function("!window.region.innerText.includes('mood')")
 
 
 IN_VIEW = """() => {
