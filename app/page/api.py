@@ -14,18 +14,16 @@ from PIL import Image
 
 from app.guard.blocks import refusal
 from app.guard.gradio_internals import upload_folder
-from app.guard.visitors import Visitors, client_key
 from app.page import api_inputs
-from app.page.handlers import describe_error, read_as
+from app.page.admission import Admission, EndedError
 from app.recording.drawings import named_pictures
 from app.recording.storage import record_of
 from app.render.headline import headline
 from app.render.summary import conditions_line, lane_rows
 from app.render.sweep import Sweep, records, sentences
 from app.request import DEFAULTS, OPTIONS, Request
-from app.settings import Settings
 from app.worker.events import ComparisonDone
-from app.worker.protocol import AdmittingWorker, Job, new_number
+from app.worker.protocol import Job
 from models.catalog import find
 from models.engine.record import Comparison
 
@@ -58,11 +56,9 @@ Returns:
 """
 
 
-def endpoints(
-    worker: AdmittingWorker, settings: Settings, visitors: Visitors, **device: Any
-) -> None:
+def endpoints(admission: Admission, **device: Any) -> None:
     """Declare both. Their hidden components give the arguments their types."""
-    endpoint = Endpoint(worker, settings, visitors)
+    endpoint = Endpoint(admission)
     swept = [name for name in FIELDS if name != "retention_ratio"]
     _declare("compare", endpoint.compare, [*FIELDS, *EXTRAS], COMPARE, **device)
     _declare("sweep", endpoint.sweep, [*swept, "ratios", *EXTRAS], SWEEP, **device)
@@ -90,11 +86,8 @@ def _declare(name: str, handler: Any, arguments: list[str], text: str, **device:
 class Endpoint:
     """The handlers of `/compare` and `/sweep`. They raise `gr.Error` with one sentence."""
 
-    def __init__(
-        self, worker: AdmittingWorker, settings: Settings, visitors: Visitors | None = None
-    ) -> None:
-        self.worker, self.settings = worker, settings
-        self.visitors = visitors or Visitors()
+    def __init__(self, admission: Admission) -> None:
+        self.admission = admission
 
     def compare(
         self,
@@ -133,16 +126,12 @@ class Endpoint:
         if isinstance(asked.methods, str):
             asked = replace(asked, methods=[asked.methods])
         asked = replace(asked, positions=asked.positions or DEFAULTS["positions"])
-        number, visitor = new_number(), request.session_hash if request else ""
         try:
-            with (
-                self.visitors.job(visitor) as cancelled,
-                self.worker.admit(visitor, client_key(request), number) as run,
-            ):
-                job = read_as(visitor, number, asked, self.settings, cancelled, ratios)
-                *_, last = (None, *run(job, cancelled))
-        except Exception as error:
-            raise refusal(describe_error(error, number)) from error
+            with self.admission.place(request) as place:
+                job = place.read(asked, ratios)
+                *_, last = (None, *place.run(job))
+        except EndedError as ended:
+            raise refusal(ended.describe()) from ended
         if not isinstance(last, ComparisonDone):
             raise refusal("The comparison was stopped, because its caller has left.")
         return job, last.comparison

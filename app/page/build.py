@@ -26,6 +26,7 @@ from app.guard.middleware import GuardMiddleware
 from app.guard.sessions import HOUR, session_cleanup
 from app.guard.visitors import Visitors
 from app.logs import log_as_json
+from app.page.admission import Admission
 from app.page.api import endpoints
 from app.page.cases import cases_view
 from app.page.cases_api import cases_endpoints
@@ -54,6 +55,7 @@ def build(worker: Worker, settings: Settings) -> Blocks:
     """The page, connected to a worker."""
     make_private(upload_folder())  # before Gradio puts the examples in
     visitors, device = Visitors(), listening(settings)
+    admission = Admission(worker, settings, visitors)
     # At the end, Gradio also deletes the files that it knows to be this page's.
     with Blocks(visitors, title=TITLE, fill_width=True, delete_cache=(SCAN_SECONDS, HOUR)) as demo:
         with gr.Row(elem_id="top", equal_height=True):
@@ -66,13 +68,13 @@ def build(worker: Worker, settings: Settings) -> Blocks:
                 min_width=160,
             )
             theme = gr.Button("Light or dark", size="sm", elem_id="theme", min_width=60)
-        compare_view(demo, worker, settings, model, visitors, **device)
-        endpoints(worker, settings, visitors, **device)
+        compare_view(demo, admission, model, **device)
+        endpoints(admission, **device)
         gr.HTML(f"<p>{PRIVACY}</p>", elem_id="privacy", apply_default_css=False)
         demo.unload(visitors.on_unload)
         theme.click(None, js="() => window.tokenscope.switchTheme()", api_visibility="private")
     with demo.route("Cases", "/cases"):
-        cases_view(demo, worker, settings, visitors, **device)
+        cases_view(demo, admission, **device)
         cases_endpoints(Library(settings))
     demo.queue(max_size=4 * _held(settings), api_open=False)  # nothing runs beside the queue
     return demo

@@ -15,22 +15,18 @@ from app.cases.filters import VANILLA, Filter
 from app.cases.library import Library
 from app.cases.rates import summarize
 from app.cases.store import Run
-from app.guard.visitors import Visitors, client_key
-from app.jobs import read_job
 from app.page import board as boards
 from app.page import cases_html as html
 from app.page import showing
+from app.page.admission import Admission, EndedError
 from app.page.board import Board
 from app.page.cases_remarks import Asked, asked_again, own_folder, remark, sources
 from app.page.compare import QUIET, wire_inspector
-from app.page.handlers import describe_error
 from app.page.held import ComparisonStore, HeldComparison
 from app.page.pictures import data_uri
 from app.page.screen import Screen
 from app.request import Request
-from app.settings import Settings
 from app.worker.events import ComparisonDone
-from app.worker.protocol import AdmittingWorker, new_number
 from models.engine.record import Comparison
 
 HERE = Path(__file__).parent
@@ -45,13 +41,11 @@ Update = dict[Any, Any]
 
 def cases_view(
     page: gr.Blocks,
-    worker: AdmittingWorker,
-    settings: Settings,
-    visitors: Visitors,
+    admission: Admission,
     **device: Any,
 ) -> None:
-    """Build the view inside the current route of `page` and connect it to `worker`."""
-    library = Library(settings)
+    """Build the view inside the current route of `page` and connect it to the worker."""
+    settings, library = admission.settings, Library(admission.settings)
     with gr.Column(elem_id="cases-page"):
         told = gr.HTML("", elem_id="cases-told", apply_default_css=False)
         head = gr.HTML("", elem_id="case", apply_default_css=False)
@@ -61,7 +55,7 @@ def cases_view(
         listed = gr.HTML("", elem_id="cases", apply_default_css=False, js_on_load=script)
         asked = gr.Textbox(visible=False)  # the query of the open case
     parts = Parts(told, head, again, shown, listed, asked)
-    handlers = CaseHandlers(library, parts, worker, settings, visitors)
+    handlers = CaseHandlers(library, parts, admission)
     page.load(handlers.arrive, asked, parts.outputs(), js=ADDRESS, **QUIET)
     # "once" would ignore a remark that comes while a case is being drawn.
     listed.click(handlers.act, None, parts.outputs(), trigger_mode="multiple", **QUIET)
@@ -102,17 +96,10 @@ class Parts:
 class CaseHandlers:
     """Answers what the browser asks: an address, or a remark on its case."""
 
-    def __init__(
-        self,
-        library: Library,
-        parts: Parts,
-        worker: AdmittingWorker,
-        settings: Settings,
-        visitors: Visitors,
-    ) -> None:
-        self.library, self.parts, self.worker = library, parts, worker
-        self.settings, self.visitors = settings, visitors
-        self.store = ComparisonStore(settings.max_held_mb * 1_000_000)
+    def __init__(self, library: Library, parts: Parts, admission: Admission) -> None:
+        self.library, self.parts, self.admission = library, parts, admission
+        self.settings = admission.settings
+        self.store = ComparisonStore(self.settings.max_held_mb * 1_000_000)
         self.thumbnail = lru_cache(MOST_THUMBS)(self._thumbnail)
 
     def arrive(self, query: Any, request: gr.Request) -> Update:
@@ -187,34 +174,33 @@ class CaseHandlers:
 
     def run_again(self, query: str, request: gr.Request) -> Update:
         """Ask the open case again, on this machine and now."""
-        number, visitor = new_number(), request.session_hash
         try:
-            asked = Asked.parse(query, self.library)
-            run = self.library.run(asked.run)
-            case, lanes = run.cases[asked.case], run.about["lanes"]
-            names, ratio = asked_again(lanes, asked.filter.lane, self.settings.max_lanes)
-            options = {k: v for k, v in run.about["options"].items() if k != "frames"}
-            media, model = run.media(case), run.about["model"]
-            sent = Request(
-                upload=media,
-                question=None if case.locate else case.question,
-                locate=case.question if case.locate else "",
-                model=model,
-                methods=names or None,
-                retention_ratio=ratio,
-                **options,
-            )
-            job = replace(read_job(sent, self.settings), truth=case.truth, visitor=visitor)
-            with (
-                self.visitors.job(visitor) as cancelled,
-                self.worker.admit(visitor, client_key(request), number) as start,
-            ):
-                *_, last = (None, *start(job, cancelled))
-            if not isinstance(last, ComparisonDone):
-                return {self.parts.told: said("The run was stopped.")}
-            return self._draw(last.comparison) | {self.parts.told: said("Ran here, just now.")}
-        except Exception as error:
-            return {self.parts.told: said(describe_error(error, number))}
+            with self.admission.place(request) as place:
+                asked = Asked.parse(query, self.library)
+                run = self.library.run(asked.run)
+                case = run.cases[asked.case]
+                job = replace(place.read(self._request(run, asked)), truth=case.truth)
+                *_, last = (None, *place.run(job))
+        except EndedError as ended:
+            return {self.parts.told: said(ended.describe())}
+        if not isinstance(last, ComparisonDone):
+            return {self.parts.told: said("The run was stopped.")}
+        return self._draw(last.comparison) | {self.parts.told: said("Ran here, just now.")}
+
+    def _request(self, run: Run, asked: Asked) -> Request:
+        """The request that asks the open case again, with the options of its run."""
+        case, about = run.cases[asked.case], run.about
+        names, ratio = asked_again(about["lanes"], asked.filter.lane, self.settings.max_lanes)
+        options = {name: value for name, value in about["options"].items() if name != "frames"}
+        return Request(
+            upload=run.media(case),
+            question=None if case.locate else case.question,
+            locate=case.question if case.locate else "",
+            model=about["model"],
+            methods=names or None,
+            retention_ratio=ratio,
+            **options,
+        )
 
     def _thumbnail(self, name: str, case_id: str) -> str:
         """A small picture of a case, "" if it is not there."""

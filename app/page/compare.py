@@ -8,8 +8,8 @@ from typing import Any
 
 import gradio as gr
 
-from app.guard.visitors import Visitors
 from app.page import board, form, wiring
+from app.page.admission import Admission
 from app.page.board import Board
 from app.page.following import Following
 from app.page.form import Form
@@ -17,8 +17,6 @@ from app.page.handlers import Handlers
 from app.page.inputs import ChoiceInput
 from app.page.inspector import Inspector
 from app.page.opening import Opening
-from app.settings import Settings
-from app.worker.protocol import Worker
 
 # Downloads are drawn on request, for a few visitors at a time, beside the device's queue.
 FILES = {"concurrency_id": "files", "concurrency_limit": 4}
@@ -27,22 +25,21 @@ QUIET = {"show_progress": "hidden", "api_visibility": "private", "queue": False}
 
 def compare_view(
     page: gr.Blocks,
-    worker: Worker,
-    settings: Settings,
+    admission: Admission,
     model: ChoiceInput,
-    visitors: Visitors,
     **device: Any,
 ) -> None:
-    """Build the view inside `page` and connect it to `worker`."""
+    """Build the view inside `page` and connect it to the worker."""
+    settings = admission.settings
     with gr.Row(elem_id="main", equal_height=False):
         asked = form.declare(settings, model)
         shown = board.declare(settings)
     follow = Following(asked, settings)
     _wire_form(asked, follow)
-    handlers = Handlers(worker, settings, asked, shown, visitors)
+    handlers = Handlers(admission, asked, shown)
     _wire_job(handlers, asked, **device)
     wiring.wire_uploads(asked)
-    wiring.wire_jobs(worker, settings, asked, shown, visitors, **device)
+    wiring.wire_jobs(admission, asked, shown, **device)
     _wire_opening(page, Opening(follow, shown, handlers.store))
     wire_inspector(shown.inspector, shown.comparison)
     shown.save.click(
@@ -123,6 +120,16 @@ def _wire_opening(page: gr.Blocks, opening: Opening) -> None:
         )
 
 
+def small(update: dict[Any, Any]) -> dict[Any, Any]:
+    """What follows the last update, for Gradio sends the last one twice: without large values.
+
+    The visibility of columns and the state of buttons come again. The browser changes an update in
+    place into the next one, and could lose them before it has drawn them.
+    """
+    state = (gr.Button, gr.Column, gr.Dropdown, gr.Row)
+    return {part: value for part, value in update.items() if isinstance(value, state)}
+
+
 def _address(board: Board) -> list[gr.Textbox]:
     return [board.address, board.past]
 
@@ -152,8 +159,10 @@ def _wire_job(handlers: Handlers, asked: Form, **device: Any) -> None:
     outputs, sent = handlers.outputs(), [*asked.values(), handlers.board.past]
 
     def run(request: gr.Request, *values: Any) -> Iterator[dict[Any, Any]]:
-        yield from handlers.run(request, dict(zip(sent, values, strict=True)))
-        yield {asked.status: gr.skip()}  # Gradio sends the last update twice: let it be empty
+        update: dict[Any, Any] = {}
+        for update in handlers.run(request, dict(zip(sent, values, strict=True))):
+            yield update
+        yield {asked.status: gr.skip()} | small(update)
 
     job = gr.on(
         [asked.compare.click, asked.question.submit],

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import logging
-import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Generator, Iterator
 from functools import partial
 from html import escape
 from math import ceil
@@ -14,10 +11,8 @@ from typing import Any
 
 import gradio as gr
 
-from app.guard.visitors import Visitors, client_key
-from app.jobs import read_job
-from app.logs import at_job
 from app.page import showing
+from app.page.admission import Admission, EndedError, Place, describe_error
 from app.page.board import Board
 from app.page.download import download
 from app.page.form import Form
@@ -25,13 +20,10 @@ from app.page.held import ComparisonStore, HeldComparison, comparison_of
 from app.page.screen import Screen
 from app.recording.export import zip_recording
 from app.request import Request
-from app.settings import Settings
 from app.worker.events import Event, Notice, Queued
-from app.worker.protocol import AdmittingWorker, Job, Run, new_number
-from pruning.errors import ExplainedError
 
 SECONDS_BETWEEN_UPDATES = 0.05
-log = logging.getLogger(__name__)
+STOPPED = "Stopped."
 
 Update = dict[Any, Any]
 Values = dict[Any, Any]  # by component
@@ -40,17 +32,9 @@ Values = dict[Any, Any]  # by component
 class Handlers:
     """The handlers for the components of one page."""
 
-    def __init__(
-        self,
-        worker: AdmittingWorker,
-        settings: Settings,
-        form: Form,
-        board: Board,
-        visitors: Visitors,
-    ) -> None:
-        self.worker, self.settings, self.form, self.board = worker, settings, form, board
-        self.visitors = visitors
-        self.store = ComparisonStore(settings.max_held_mb * 1_000_000)
+    def __init__(self, admission: Admission, form: Form, board: Board) -> None:
+        self.admission, self.form, self.board = admission, form, board
+        self.store = ComparisonStore(admission.settings.max_held_mb * 1_000_000)
         self.screens: dict[str, Screen] = {}  # of running comparisons, by browser session
 
     def outputs(self) -> list[Any]:
@@ -62,27 +46,24 @@ class Handlers:
 
         Ignored while one runs for this page.
         """
-        visitor, number = request.session_hash, new_number()
-        if self.visitors.busy(visitor):
+        if self.admission.busy(request):
             return
         asked = self.form.request(values)
         past = values[self.board.past]
-        with self.visitors.job(visitor) as cancelled:
-            try:
-                with self.worker.admit(visitor, client_key(request), number) as run:
-                    read = partial(read_as, visitor, number, asked, self.settings)
-                    for update in self._admitted(visitor, read, run, cancelled):
-                        yield update | self._remember(update, asked, past)
-            except Exception as error:
-                stopped = cancelled.is_set()
-                yield self._stopped() if stopped else self._refusal(describe_error(error, number))
+        try:
+            with self.admission.place(request) as place:
+                last = yield from self._admitted(place, asked)
+        except EndedError as ended:
+            last = self._buttons(running=False) | {self.form.status: describe_end(ended)}
+        # Not before the place is given back: the next click would be ignored.
+        yield last | self._remember(last, asked, past)
 
     def stop(self, request: gr.Request) -> Update:
         """Free the device and keep on the screen what has arrived."""
         screen = self.screens.pop(request.session_hash, None)
-        self.visitors.cancel(request.session_hash)
+        self.admission.visitors.cancel(request.session_hash)
         if screen is None:
-            return self._stopped()
+            return self._buttons(running=False) | {self.form.status: note(STOPPED)}
         screen.stop()
         screen.draw()
         return self._closing(screen)
@@ -92,25 +73,24 @@ class Handlers:
         board, write = self.board, partial(zip_recording, comparison_of(held))
         yield from download(board.save, board.file, write, preparing="Preparing the file")
 
-    def _admitted(
-        self,
-        visitor: str,
-        read: Callable[[threading.Event], Job],
-        run: Run,
-        cancelled: threading.Event,
-    ) -> Iterator[Update]:
-        """Read the upload and run the job. Shows what the worker raises instead of raising it."""
+    def _admitted(self, place: Place, asked: Request) -> Generator[Update, None, Update]:
+        """Read the upload and run the job; returns the last update.
+
+        Shows what the worker raises instead of raising it.
+        """
         yield self._buttons(running=True) | {self.form.status: note("Reading the upload.")}
-        job = read(cancelled)
-        screen = self.screens[visitor] = Screen.of_job(job)
+        job = place.read(asked)
+        screen = self.screens[place.visitor] = Screen.of_job(job)
         try:
             yield self._opening(screen)
-            yield from self._stream(run(job, cancelled), screen, job.number)
+            return (yield from self._stream(place.run(job), screen, job.number))
         finally:
-            if self.screens.get(visitor) is screen:
-                del self.screens[visitor]
+            if self.screens.get(place.visitor) is screen:
+                del self.screens[place.visitor]
 
-    def _stream(self, events: Iterator[Event], screen: Screen, number: str) -> Iterator[Update]:
+    def _stream(
+        self, events: Iterator[Event], screen: Screen, number: str
+    ) -> Generator[Update, None, Update]:
         pending, sent = set(), 0.0
         try:
             for event in events:
@@ -124,20 +104,14 @@ class Handlers:
         except Exception as error:
             screen.stop()
             text = describe_error(error, number)
-            yield self._closing(screen) | {self.form.status: alert(text)}
-            return
+            return self._closing(screen) | {self.form.status: alert(text)}
         if pending:
             yield {self.board.parts[part]: screen.html(part) for part in pending}
         screen.draw()
         if screen.comparison is None:
             screen.stop()
-            yield self._closing(screen)
-        else:
-            yield self._results(screen)
-
-    def _refusal(self, sentence: str) -> Update:
-        """Show the reason and leave the board as it is."""
-        return self._buttons(running=False) | {self.form.status: alert(sentence)}
+            return self._closing(screen)
+        return self._results(screen)
 
     def _opening(self, screen: Screen) -> Update:
         """Replace the previous comparison by waiting lanes."""
@@ -168,9 +142,6 @@ class Handlers:
         status = {self.form.status: note(screen.status())}
         return showing.show_parts(self.board, screen) | self._buttons(running=False) | status
 
-    def _stopped(self) -> Update:
-        return self._buttons(running=False) | {self.form.status: note("Stopped.")}
-
     def _buttons(self, *, running: bool) -> Update:
         return {
             self.form.compare: gr.Button(interactive=not running),
@@ -178,28 +149,9 @@ class Handlers:
         }
 
 
-def read_as(
-    visitor: str,
-    number: str,
-    request: Request,
-    settings: Settings,
-    cancelled: threading.Event,
-    ratios: Sequence[float] | None = None,
-) -> Job:
-    """Read a visitor's request. Log lines of the reading bear the job's number."""
-    with at_job(number):
-        job = read_job(request, settings, cancelled, ratios)
-    return replace(job, visitor=visitor, number=number)
-
-
-def describe_error(error: Exception, number: str) -> str:
-    """An `ExplainedError` in its own sentence; any other error is logged under the job's number."""
-    if isinstance(error, gr.Error):  # from ZeroGPU: quotas, and errors of the forked process
-        return str(error.message)
-    if isinstance(error, ExplainedError):
-        return str(error)
-    log.error("comparison failed", exc_info=error, extra={"job": number})
-    return f"The comparison stopped on an internal error. The log has the rest under {number}."
+def describe_end(ended: EndedError) -> str:
+    """Why a job has no result, for the status line."""
+    return note(STOPPED) if ended.stopped else alert(ended.describe())
 
 
 def describe_wait(queued: Queued | Notice) -> str:

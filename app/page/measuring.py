@@ -8,20 +8,19 @@ from typing import Any
 
 import gradio as gr
 
-from app.guard.visitors import Visitors, client_key
 from app.page import showing
+from app.page.admission import Admission, EndedError, Place
 from app.page.board import Board
 from app.page.figures import figures_table
 from app.page.form import Form
-from app.page.handlers import alert, describe_error, describe_wait, note, read_as
+from app.page.handlers import alert, describe_end, describe_wait, note
 from app.page.held import HeldComparison, comparison_of
 from app.render.headline import headline
 from app.render.latency import latency_chart
 from app.render.summary import conditions_line, media_line
 from app.repeats import repeated, repeats_for, with_repeats
-from app.settings import Settings
 from app.worker.events import ComparisonDone, LaneDone, LaneFailed, Notice, Queued
-from app.worker.protocol import AdmittingWorker, Job, Run, new_number
+from app.worker.protocol import Job
 from models.engine.record import Comparison
 
 RECORDED = "This comparison is a recording. Press Compare to run it here, then Measure."
@@ -32,16 +31,8 @@ Update = dict[Any, Any]
 class Measuring:
     """The handler of the Measure button."""
 
-    def __init__(
-        self,
-        worker: AdmittingWorker,
-        settings: Settings,
-        form: Form,
-        board: Board,
-        visitors: Visitors,
-    ) -> None:
-        self.worker, self.settings, self.form, self.board = worker, settings, form, board
-        self.visitors = visitors
+    def __init__(self, admission: Admission, form: Form, board: Board) -> None:
+        self.admission, self.form, self.board = admission, form, board
 
     def outputs(self) -> list[Any]:
         board, form = self.board, self.form
@@ -50,28 +41,23 @@ class Measuring:
 
     def run(self, request: gr.Request, held: HeldComparison | None) -> Iterator[Update]:
         """Run the lanes again and redraw their times. Ignored while this page runs a job."""
-        visitor, number = request.session_hash, new_number()
         comparison = comparison_of(held)
-        if self.visitors.busy(visitor):
+        if self.admission.busy(request):
             return
         if held.request is None:
             yield {self.form.status: alert(RECORDED)}
             return
         asked = replace(held.request, upload=comparison.media)
-        with self.visitors.job(visitor) as cancelled:
-            try:
-                with self.worker.admit(visitor, client_key(request), number) as run:
-                    job = read_as(visitor, number, asked, self.settings, cancelled)
-                    runs = yield from self._measure(job, comparison, run, cancelled)
-            except Exception as error:
-                text = describe_error(error, number)
-                status = note("Stopped.") if cancelled.is_set() else alert(text)
-                yield self._buttons(False) | {self.form.status: status}
-                return
+        try:
+            with self.admission.place(request) as place:
+                runs = yield from self._measure(place, place.read(asked), comparison)
+        except EndedError as ended:
+            yield self._buttons(False) | {self.form.status: describe_end(ended)}
+            return
         yield self._buttons(False) | self._shown(held, comparison, runs)
 
     def _measure(
-        self, job: Job, comparison: Comparison, run: Run, cancelled: Any
+        self, place: Place, job: Job, comparison: Comparison
     ) -> Generator[Update, None, Comparison | None]:
         """The repeated runs; None if they were stopped."""
         count, ran = repeats_for(comparison), 0
@@ -80,7 +66,7 @@ class Measuring:
             self.form.status: note(f"Measuring: {count} runs of each lane.")
         }
         lanes, runs = len(again.methods) // count, None
-        for event in run(again, cancelled):
+        for event in place.run(again):
             if isinstance(event, Notice) or (isinstance(event, Queued) and event.ahead):
                 yield {self.form.status: note(describe_wait(event))}
             elif isinstance(event, LaneDone | LaneFailed):

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
 from html import escape
 from typing import Any
 
 import gradio as gr
 
-from app.guard.visitors import Visitors, client_key
+from app.page.admission import Admission, EndedError
 from app.page.chart import Chart
 from app.page.form import Form
-from app.page.handlers import alert, describe_error, describe_wait, note, read_as
+from app.page.handlers import describe_end, describe_wait, note
 from app.page.pictures import data_uri
 from app.render.palette import VANILLA_COLOUR
 from app.render.summary import conditions_line
@@ -23,7 +22,7 @@ from app.render.text import one_line
 from app.request import RATIOS
 from app.settings import Settings
 from app.worker.events import ComparisonDone, Event, LaneDone, LaneFailed, Notice, Queued
-from app.worker.protocol import AdmittingWorker, Job, new_number
+from app.worker.protocol import Job
 from models.catalog import find
 from models.engine.record import Comparison, LaneFailure, LaneResult
 
@@ -72,16 +71,8 @@ def declare(column: gr.Column, settings: Settings) -> SweepPart:
 class Sweeping:
     """The handler of the Sweep button."""
 
-    def __init__(
-        self,
-        worker: AdmittingWorker,
-        settings: Settings,
-        form: Form,
-        part: SweepPart,
-        visitors: Visitors,
-    ) -> None:
-        self.worker, self.settings, self.form, self.part = worker, settings, form, part
-        self.visitors = visitors
+    def __init__(self, admission: Admission, form: Form, part: SweepPart) -> None:
+        self.admission, self.form, self.part = admission, form, part
 
     def outputs(self) -> list[Any]:
         form = self.form
@@ -89,25 +80,23 @@ class Sweeping:
 
     def run(self, request: gr.Request, values: dict[Any, Any]) -> Iterator[Update]:
         """One sweep, from the click to its chart. Ignored while this page runs a job."""
-        visitor, number = request.session_hash, new_number()
-        if self.visitors.busy(visitor):
+        if self.admission.busy(request):
             return
         asked = self.form.request(values)
-        with self.visitors.job(visitor) as cancelled:
-            try:
-                with self.worker.admit(visitor, client_key(request), number) as run:
-                    yield self._buttons(True) | {self.form.status: note("Reading the upload.")}
-                    read = partial(read_as, visitor, number, asked, self.settings, cancelled)
-                    job = read(ratios=RATIOS)
-                    yield from self._stream(job, run(job, cancelled))
-            except Exception as error:
-                text = (
-                    note("Stopped.") if cancelled.is_set() else alert(describe_error(error, number))
-                )
-                yield self._buttons(False) | {self.form.status: text}
+        try:
+            with self.admission.place(request) as place:
+                yield self._buttons(True) | {self.form.status: note("Reading the upload.")}
+                job = place.read(asked, RATIOS)
+                last = yield from self._stream(job, place.run(job))
+        except EndedError as ended:
+            last = self._buttons(False) | {self.form.status: describe_end(ended)}
+        yield last  # not before the place is given back: the next click would be ignored
 
-    def _stream(self, job: Job, events: Iterator[Event]) -> Iterator[Update]:
-        """A row's texts change with every lane; its pictures come once, when it is complete."""
+    def _stream(self, job: Job, events: Iterator[Event]) -> Generator[Update, None, Update]:
+        """A row's texts change with every lane; its pictures come once, when it is complete.
+
+        Returns the last update.
+        """
         lanes: list[LaneResult | LaneFailure] = [
             LaneFailure(method.name, method.label, "") for method in job.methods
         ]
@@ -122,7 +111,7 @@ class Sweeping:
                 yield self._row(job, lanes, event.lane)
             elif isinstance(event, ComparisonDone):
                 finished = Sweep(event.comparison, job.ratios)
-        yield self._stopped() if finished is None else self._closing(finished)
+        return self._stopped() if finished is None else self._closing(finished)
 
     def _opening(self, job: Job, lanes: Sequence[LaneResult | LaneFailure]) -> Update:
         part, sweep = self.part, sweep_of(job, lanes)

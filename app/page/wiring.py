@@ -9,14 +9,13 @@ from typing import Any
 import gradio as gr
 
 from app.example_uploads import photographs
-from app.guard.visitors import Visitors
 from app.page import fresh, sweep
+from app.page.admission import Admission
 from app.page.board import Board
 from app.page.form import Form, chips_of
 from app.page.measuring import Measuring
 from app.page.sweep import Sweeping
-from app.settings import EXAMPLES, Settings
-from app.worker.protocol import AdmittingWorker
+from app.settings import EXAMPLES
 
 # Drawn for a few visitors at a time, beside the device's queue.
 DRAWING = {"concurrency_id": "drawing", "concurrency_limit": 2}
@@ -52,17 +51,10 @@ def _filled(kind: str, upload: Callable[[], tuple[str, dict]], form: Form) -> di
     }
 
 
-def wire_jobs(
-    worker: AdmittingWorker,
-    settings: Settings,
-    form: Form,
-    board: Board,
-    visitors: Visitors,
-    **device: Any,
-) -> None:
+def wire_jobs(admission: Admission, form: Form, board: Board, **device: Any) -> None:
     """Sweep and Measure take a place in the queue as Compare does; Stop ends them."""
-    part = sweep.declare(board.sweep, settings)
-    sweeping = Sweeping(worker, settings, form, part, visitors)
+    part = sweep.declare(board.sweep, admission.settings)
+    sweeping = Sweeping(admission, form, part)
     form.sweep.click(sweeping.run, set(form.values()), sweeping.outputs(), **PRIVATE, **device)
-    measuring = Measuring(worker, settings, form, board, visitors)
+    measuring = Measuring(admission, form, board)
     board.measure.click(measuring.run, board.comparison, measuring.outputs(), **PRIVATE, **device)

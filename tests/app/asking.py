@@ -8,6 +8,7 @@ import gradio as gr
 
 from app.guard.visitors import Visitors
 from app.page import board, form
+from app.page.admission import Admission
 from app.page.handlers import Handlers
 from app.settings import Settings
 
@@ -19,7 +20,7 @@ def handlers(worker) -> Handlers:
     settings = Settings()
     with gr.Blocks():
         asked = form.declare(settings, gr.Dropdown())
-        return Handlers(worker, settings, asked, board.declare(settings), Visitors())
+        return Handlers(Admission(worker, settings, Visitors()), asked, board.declare(settings))
 
 
 def ask(page: Handlers, picture, question=QUESTION, kind="image", clip=None, parts=(), **changes):

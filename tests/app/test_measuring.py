@@ -12,7 +12,7 @@ from tests.app.fake_worker import FakeWorker
 
 def measuring(worker):
     page = handlers(worker)
-    return page, Measuring(worker, page.settings, page.form, page.board, page.visitors)
+    return page, Measuring(page.admission, page.form, page.board)
 
 
 def held(picture, **changes):

@@ -12,8 +12,8 @@ import urllib.request
 import pytest
 
 from app.logs import JsonFormatter
-from app.page import handlers
-from app.page.handlers import describe_error, read_as
+from app.page import admission
+from app.page.admission import describe_error, read_as
 from app.request import Request
 from app.settings import Settings
 from app.worker.job_queue import QueuedWorker, RefusedError
@@ -132,7 +132,7 @@ def test_a_refusal_and_a_failed_reading_have_the_number_too(log, monkeypatch):
         logging.getLogger("app.reading.reader").error("reading failed")
         return job()
 
-    monkeypatch.setattr(handlers, "read_job", reading)
+    monkeypatch.setattr(admission, "read_job", reading)
     asked = Request(upload="a.png", question="Where?")
     read = read_as("one", "3f2b", asked, Settings(), threading.Event())
     assert read.number == "3f2b" and read.visitor == "one"

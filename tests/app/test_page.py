@@ -11,6 +11,8 @@ import gradio as gr
 import pytest
 
 from app import jobs
+from app.guard.visitors import Visitors
+from app.page.admission import Admission
 from app.page.api import Endpoint
 from app.reading.pool import pool
 from app.render.summary import conditions_line, lane_rows
@@ -194,7 +196,7 @@ def test_closing_a_tab_ends_the_reading_of_its_upload(picture, stalled):
     running = threading.Thread(target=lambda: list(ask(page, picture)))
     running.start()
     wait_until(stalled)
-    page.visitors.on_unload(TAB)
+    page.admission.visitors.on_unload(TAB)
     running.join(5)
     assert not running.is_alive() and not stalled()
 
@@ -214,7 +216,9 @@ def test_a_refused_request_reads_no_upload(picture, settings, before, sentence, 
         (only,) = ask(page, picture)
         assert sentence in only[page.form.status] and only[page.form.compare].interactive
         with pytest.raises(gr.Error, match=sentence):
-            Endpoint(worker, settings).compare(Request(upload=picture, question="Where?"), TAB)
+            Endpoint(Admission(worker, settings, Visitors())).compare(
+                Request(upload=picture, question="Where?"), TAB
+            )
 
 
 def test_a_closed_tab_frees_the_device(picture):

@@ -7,6 +7,8 @@ import threading
 import pytest
 
 from app.example_uploads import examples
+from app.guard.visitors import Visitors
+from app.page.admission import Admission
 from app.page.api import Endpoint
 from app.request import Request
 from app.settings import EXAMPLES, Settings
@@ -48,7 +50,7 @@ def test_markup_in_the_note_stays_text(picture):
 
 
 def test_the_api_returns_the_note(picture):
-    endpoint = Endpoint(FakeWorker(), Settings())
+    endpoint = Endpoint(Admission(FakeWorker(), Settings(), Visitors()))
     assert "“mood”" in endpoint.compare(Request(upload=picture, question=OUTSIDE))["note"]
     scene = EXAMPLES / examples()[0]["file"]
     assert endpoint.compare(Request(upload=scene, question=QUESTION))["note"] == ""

@@ -13,8 +13,8 @@ from tests.app.fake_worker import FakeWorker
 
 def sweeping(worker):
     page = handlers(worker)
-    part = sweep.declare(page.board.sweep, page.settings)
-    return page, Sweeping(worker, page.settings, page.form, part, page.visitors)
+    part = sweep.declare(page.board.sweep, page.admission.settings)
+    return page, Sweeping(page.admission, page.form, part)
 
 
 def start(page, swept, picture, methods=("visionzip", "nuwa")):
@@ -52,7 +52,7 @@ def test_a_stopped_sweep_ends_and_a_second_one_beside_it_is_ignored(picture):
     for _ in range(5):
         next(running)
     assert list(start(page, swept, picture)) == []
-    page.visitors.cancel(TAB.session_hash)
+    page.admission.visitors.cancel(TAB.session_hash)
     *_, last = running
     assert "Stopped." in last[page.form.status]
     assert "was stopped" in last[swept.part.words] and last[page.form.compare].interactive
