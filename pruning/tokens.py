@@ -23,12 +23,17 @@ class TokenLayout:
     frame: np.ndarray  # (N,) int32, index into the media's frames
     box: np.ndarray  # (N, 4) float32
     grid: tuple[int, int, int] | None = None  # (T, rows, cols) of the placed tokens, if regular
+    view: np.ndarray | None = (
+        None  # (N,) int64: 0 = the whole picture, 1… = its crops; None: no crops
+    )
 
     def __post_init__(self) -> None:
         if self.box.shape != (len(self.frame), 4):
             raise ValueError(f"box is {self.box.shape}, wanted ({len(self.frame)}, 4)")
         if self.grid is not None and int(np.prod(self.grid)) != int(self.placed.sum()):
             raise ValueError(f"grid {self.grid} does not hold {self.num_placed} placed tokens")
+        if self.view is not None and self.view.shape != self.frame.shape:
+            raise ValueError(f"view is {self.view.shape}, wanted ({len(self.frame)},)")
 
     @classmethod
     def regular(

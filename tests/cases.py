@@ -2,36 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from tests.case import Case
 
-from pruning.base import CompressionMethod
-from pruning.methods import create
-
-
-@dataclass(frozen=True)
-class Case:
-    """A method with its knobs: an easy case first, then a hard one."""
-
-    id: str
-    name: str  # as `create` takes it
-    knobs: Mapping[str, Any] = field(default_factory=dict)
-    notes: str = ""
-    least_frames: int = 1  # of a clip for which the ratio is large enough
-    wide: bool = True  # False: on all models but the first in `make test-rest` alone
-
-    def create(self, **overrides: Any) -> CompressionMethod:
-        return create(self.name, **{**self.knobs, **overrides})
-
-    @property
-    def has_ratio(self) -> bool:
-        return hasattr(self.create(), "retention_ratio")
-
-    def takes(self, media: str) -> bool:
-        """Whether the method works on an image, or on a video."""
-        return media in self.create().media
-
+__all__ = ["CASES", "ONE_EACH", "Case"]
 
 CASES = (
     Case("vanilla", "vanilla", notes="the identity, without knobs"),
@@ -101,6 +74,14 @@ CASES = (
         "vispruner",
         {"retention_ratio": 0.13, "important_share": 0.0, "per_round": 64},
         "a round would drop more than the half that it compares",
+        wide=False,
+    ),
+    Case("hero", "hero", {"retention_ratio": 0.3}),
+    Case(
+        "hero-hard",
+        "hero",
+        {"retention_ratio": 0.8, "temperature": 0.01, "area_share": 0.0},
+        "nearly all of the budget for one crop, which cannot hold it",
         wide=False,
     ),
     Case("fastv", "fastv", {"retention_ratio": 0.6}),

@@ -44,12 +44,17 @@ def lay_out(config: Any, size: tuple[int, int]) -> tuple[TokenLayout, Tensor]:
     excess = math.sqrt(rows * cols / max_tokens)
     if excess > MAX_EXCESS:
         y, x = resample(y, int(rows // excess)), resample(x, int(cols // excess))
+    row, col = (  # of the crop of each row and column of tokens
+        crops_along(count * side, unpadded, side, len(borders) - 1)
+        for count, unpadded, borders in ((down, rows, y), (across, cols, x))
+    )
     covered = side * vision.patch_size / pixels
     base = TokenLayout.regular(1, side, side, (0.0, 0.0, covered, covered))
-    crops = cells(x, y)
+    crops, number = cells(x, y), 1 + row[:, None] * across + col
     layout = TokenLayout(
         frame=np.zeros(len(base) + len(crops), dtype=np.int32),
         box=np.concatenate([base.box, crops]),
+        view=np.concatenate([np.zeros(len(base), dtype=np.int64), number.ravel()]),
     )
     return layout, len(base) + (len(x) - 1) * (1 + torch.arange(len(y) - 1))
 
@@ -69,6 +74,19 @@ def edges(total: int, unpadded: int, length: int, scale: float, vision: Any) -> 
     border = patch // side * pixels + patch % side * vision.patch_size
     enlarged = min(math.ceil(length * scale), total // side * pixels)  # the rest is padding
     return (border - (total // side * pixels - enlarged) // 2) / enlarged
+
+
+def crops_along(total: int, unpadded: int, side: int, count: int) -> np.ndarray:
+    """Crop (count,) int64 along one side of each of `count` tokens that cover the `unpadded`.
+
+    Args:
+        total: patches of all crops along this side.
+        unpadded: patches without the padding, in the middle.
+        side: patches of a crop.
+        count: of the tokens, at most `unpadded`.
+    """
+    middle = (total - unpadded) // 2 + (np.arange(count) + 0.5) * unpadded / count
+    return (middle // side).astype(np.int64)
 
 
 def resample(borders: np.ndarray, count: int) -> np.ndarray:

@@ -196,4 +196,5 @@ def lay_out(rows: int, cols: int, side: int) -> TokenLayout:
     corners = np.array([(col, row, col, row) for row in range(rows) for col in range(cols)])
     tiles = (whole.box + corners[:, None]) / np.array([cols, rows, cols, rows])  # (tiles, side², 4)
     box = np.concatenate([tiles.reshape(-1, 4), whole.box]).astype(np.float32)
-    return TokenLayout(frame=np.zeros(len(box), dtype=np.int32), box=box)
+    view = np.repeat([*range(1, rows * cols + 1), 0], side**2)
+    return TokenLayout(frame=np.zeros(len(box), dtype=np.int32), box=box, view=view)

@@ -25,6 +25,7 @@ from pruning.methods.flashvid import FlashVID
 from pruning.methods.framefusion import FrameFusion
 from pruning.methods.frames import Frames
 from pruning.methods.grid import Grid
+from pruning.methods.hero import HERO
 from pruning.methods.hivtp import HIVTP
 from pruning.methods.holitom import HoliTom
 from pruning.methods.holov import HoloV
@@ -60,6 +61,7 @@ METHODS: tuple[type[CompressionMethod], ...] = (
     FasterVLM,
     VisPruner,
     VScan,
+    HERO,
     FastV,
     SparseVLM,
     PyramidDrop,

@@ -44,6 +44,7 @@ def test_the_second_tile_of_a_row_is_on_the_right() -> None:
     layout = lay_out(1, 2, 2)
     np.testing.assert_allclose(layout.box[4], [0.5, 0, 0.75, 0.5])
     np.testing.assert_allclose(layout.box[9], [0.5, 0, 1, 0.5])  # of the thumbnail
+    assert layout.view.tolist() == [1] * 4 + [2] * 4 + [0] * 4
 
 
 @pytest.mark.parametrize("method", METHODS, ids=lambda method: method.name)

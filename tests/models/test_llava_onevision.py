@@ -98,6 +98,20 @@ def test_a_box_contains_the_centre_of_its_tokens_patches(media: Media, most_crop
     assert (box[:, :2] < middles).all() and (middles < box[:, 2:]).all()
 
 
+@pytest.mark.parametrize("most_crops", [1, 9])
+@pytest.mark.parametrize("size", [(60, 90), (90, 60), (86, 86)], ids=str)
+def test_a_token_belongs_to_the_crop_that_most_of_it_is_cut_from(
+    size: tuple[int, int], most_crops: int
+) -> None:
+    prompt, _ = encoded(picture(*size), Needs(), most_crops)
+    views = len(prompt.pixels)
+    own = torch.eye(views)[:, None].expand(-1, 25, -1)  # (B, n, B)
+    shares = arranged(prompt, own, most_crops)  # (N, B)
+    chosen = shares[torch.arange(len(shares)), torch.from_numpy(prompt.layout.view)]
+    assert (chosen >= shares.amax(dim=1) - 1e-6).all()
+    assert set(prompt.layout.view.tolist()) == set(range(views))
+
+
 def patch_middles(prompt: Prompt, media: Media) -> Tensor:
     """(B, 25, 2) x and y of the middle of each patch, as fractions of the upload."""
     offsets = torch.arange(5) * 8 + 4.0  # pixels into a view of 43
