@@ -90,7 +90,9 @@ class Settings:
 
     # Cases
     cases: str = setting(
-        "", "folder of runs of cases, where remarks last; empty: remarks last for an hour at most"
+        "",
+        "folder of runs of cases, where remarks and kept comparisons last: for a page behind a "
+        "login, or for this machine alone; empty: they last for an hour at most",
     )
     max_cases: int = setting(20_000, "cases of one set", least=1)
 

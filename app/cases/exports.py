@@ -80,7 +80,7 @@ def rows(table: Table, chosen: Sequence[str]) -> Iterator[dict[str, Any]]:
                     for name, frame in figures.items()
                     if plain(frame.at[case_id, lane]) is not None
                 }
-                for lane in table.lanes
+                for lane in table.lanes_of(case_id)
             },
         }
 
@@ -106,7 +106,11 @@ def _csv(table: Table, chosen: Sequence[str], path: Path) -> None:
         writer.writerow(map(escape_cell, head))
         for row in rows(table, chosen):
             cells = [row[name] for name in about]
-            cells += [row["lanes"][lane].get(name) for lane in table.lanes for name in LANE_FIGURES]
+            cells += [
+                row["lanes"].get(lane, {}).get(name)
+                for lane in table.lanes
+                for name in LANE_FIGURES
+            ]
             writer.writerow(map(escape_cell, cells))
 
 

@@ -113,6 +113,11 @@ class Table:
             self._figures[name] = wide
         return self._figures[name]
 
+    def lanes_of(self, case_id: str) -> list[str]:
+        """The lanes that a case has: not all, where comparisons were kept or a log is short."""
+        failures, answers = self.figure("failure").loc[case_id], self.figure("answer").loc[case_id]
+        return [one for one in self.lanes if pd.notna(answers[one]) or pd.notna(failures[one])]
+
     def choose(self, asked: Filter) -> list[str]:
         """Ids of the cases that pass, in order. Raises `ValueError` for an unknown lane."""
         lane = asked.lane or next((one for one in self.lanes if one != VANILLA), VANILLA)
@@ -138,7 +143,7 @@ class Table:
         if asked.show == "differ":
             passed &= self.figure("answer").nunique(axis=1) > 1
         elif asked.show == "all_wrong":
-            passed &= (right == False).all(axis=1)  # noqa: E712
+            passed &= ((right == False) | right.isna()).all(axis=1) & right.notna().any(axis=1)  # noqa: E712
         elif asked.show == "failed":
             passed &= self.figure("failure").notna().any(axis=1)
         if asked.kind:

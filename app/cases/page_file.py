@@ -84,7 +84,7 @@ def _case(table: Table, case: Case, number: int) -> str:
         drawn, note = {}, str(error)
     about, true = table.cases.loc[case.id], escape(" | ".join(case.answers)) or "–"
     said = " · ".join(filter(None, (case.kind, about.verdict, *about.tags, about.note, note)))
-    lanes = (_lane(table, case, lane, drawn.get(lane, "")) for lane in table.lanes)
+    lanes = (_lane(table, case, lane, drawn.get(lane, "")) for lane in table.lanes_of(case.id))
     return (
         f'<article id="{case.id}"><h2>{number}. {escape(case.question)}</h2>'
         f"<p>True answer: {true}{' · ' if said else ''}{escape(said)}</p>"

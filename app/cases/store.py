@@ -195,6 +195,10 @@ class Run:
         rows = (row for line in whole for row in json.loads(line))
         return [decode(row) for row in rows if row["case"] not in packed]
 
+    def asked_with(self, case_id: str) -> tuple[str, list[dict[str, Any]], dict[str, Any]]:
+        """Model, lanes and options of a case: here those of the whole run."""
+        return self.about["model"], self.about["lanes"], self.about["options"]
+
     def media(self, case: Case) -> Media:
         """Raises `ValueError` with one sentence."""
         root, extracted = ROOT / self.about["root"], self.folder / "pictures"

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import gradio as gr
@@ -57,3 +59,12 @@ class Blocks(gr.Blocks):
 def refusal(sentence: str) -> gr.Error:
     """Error for a visitor; it is not printed, so bad requests do not fill the log."""
     return gr.Error(sentence, print_exception=False)
+
+
+@contextmanager
+def refusing() -> Iterator[None]:
+    """Turn a `ValueError`, whose sentence was written for a visitor, into a refusal."""
+    try:
+        yield
+    except ValueError as error:
+        raise refusal(str(error)) from error

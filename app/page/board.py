@@ -6,10 +6,11 @@ from dataclasses import dataclass
 
 import gradio as gr
 
-from app.page import history, inspector
+from app.page import history, inspector, keeping
 from app.page.chart import Chart
 from app.page.held import comparison_state
 from app.page.inspector import Inspector
+from app.page.keeping import ADD, Keeping
 from app.settings import Settings
 
 STALE = '<p role="status">Shows the previous comparison. The form has changed: press Compare.</p>'
@@ -38,6 +39,8 @@ class Board:
     view: gr.Radio
     tools: gr.Row  # further buttons of the bar above the lanes
     measure: gr.Button
+    keep: gr.Button
+    keeping: Keeping  # verdict, tag and note of a comparison that is kept
     columns: list[gr.Column]
     parts: dict[str, gr.HTML]  # "text0", "picture0", …
     sweep: gr.Column  # the same question over several ratios
@@ -67,6 +70,7 @@ def declare(settings: Settings) -> Board:
             "outside": _announced("outside"),
             "history": gr.HTML(elem_id="history", apply_default_css=False, js_on_load=history.JS),
             **_bar(),
+            "keeping": keeping.declare(),
             **_lanes(settings),
         }
         parts["sweep"] = gr.Column(visible=False, elem_id="sweep")
@@ -95,7 +99,8 @@ def _bar() -> dict:
         gr.HTML(LAYER, elem_id="layer", apply_default_css=False)
         with gr.Row(elem_id="tools") as tools:
             measure = gr.Button("Measure", size="sm", elem_id="measure", elem_classes="quiet")
-    return {"bar": bar, "view": view, "tools": tools, "measure": measure}
+            keep = gr.Button(ADD, size="sm", elem_id="keep", elem_classes="quiet")
+    return {"bar": bar, "view": view, "tools": tools, "measure": measure, "keep": keep}
 
 
 def _lanes(settings: Settings) -> dict:

@@ -1,6 +1,6 @@
 // The Cases page: the address names run, filter and case; every change of it asks the server.
 const query = () => location.search.slice(1);
-const send = (more = {}) => trigger("click", {query: query(), ...more});
+const send = (more = {}) => trigger("click", {query: query(), own: window.tokenscope.own(), ...more});
 const go = (next) => {
   history.pushState(null, "", location.pathname + "?" + next);  // "?" alone means the base
   send();

@@ -23,6 +23,7 @@ from app.page.board import Board
 from app.page.cases_remarks import Asked, asked_again, own_folder, remark, sources
 from app.page.compare import QUIET, wire_inspector
 from app.page.held import ComparisonStore, HeldComparison
+from app.page.keeping import OWN
 from app.page.pictures import data_uri
 from app.page.screen import Screen
 from app.request import Request
@@ -34,7 +35,7 @@ PAGE = 24  # cases of one page of the list
 THUMB = 144  # pixels
 MOST_THUMBS = 2000  # that stay drawn
 AGAIN = "Run this case here"
-ADDRESS = "() => location.search.slice(1)"
+ADDRESS = f"() => [location.search.slice(1), {OWN}]"
 
 Update = dict[Any, Any]
 
@@ -54,12 +55,20 @@ def cases_view(
         script = (HERE / "cases.js").read_text()
         listed = gr.HTML("", elem_id="cases", apply_default_css=False, js_on_load=script)
         asked = gr.Textbox(visible=False)  # the query of the open case
+        own = gr.Textbox(visible=False)  # the secret of this browser
     parts = Parts(told, head, again, shown, listed, asked)
     handlers = CaseHandlers(library, parts, admission)
-    page.load(handlers.arrive, asked, parts.outputs(), js=ADDRESS, **QUIET)
+    page.load(handlers.arrive, [asked, own], parts.outputs(), js=ADDRESS, **QUIET)
     # "once" would ignore a remark that comes while a case is being drawn.
     listed.click(handlers.act, None, parts.outputs(), trigger_mode="multiple", **QUIET)
-    again.click(handlers.run_again, asked, parts.outputs(), api_visibility="private", **device)
+    again.click(
+        handlers.run_again,
+        [asked, own],
+        parts.outputs(),
+        js=f"(asked) => [asked, {OWN}]",
+        api_visibility="private",
+        **device,
+    )
     wire_inspector(shown.inspector, shown.comparison)
 
 
@@ -102,9 +111,9 @@ class CaseHandlers:
         self.store = ComparisonStore(self.settings.max_held_mb * 1_000_000)
         self.thumbnail = lru_cache(MOST_THUMBS)(self._thumbnail)
 
-    def arrive(self, query: Any, request: gr.Request) -> Update:
+    def arrive(self, query: Any, own: Any, request: gr.Request) -> Update:
         """Show what the address of a loaded page names."""
-        return self._answer({"query": query}, request)
+        return self._answer({"query": query, "own": own}, request)
 
     def act(self, event: gr.EventData, request: gr.Request) -> Update:
         """Save the remark, if one came, and show what the address names."""
@@ -112,8 +121,8 @@ class CaseHandlers:
 
     def _answer(self, data: dict[str, Any], request: gr.Request) -> Update:
         try:
-            asked = Asked.parse(str(data.get("query", "")), self.library)
-            own = own_folder(request)
+            own = own_folder(request, data.get("own"))
+            asked = Asked.parse(str(data.get("query", "")), self.library, own)
             if act := str(data.get("act", "")):
                 people = self.library.people(asked.run, own)
                 remark(people, asked.case, act, str(data.get("value", "")))
@@ -128,9 +137,10 @@ class CaseHandlers:
         chosen = table.choose(asked.filter)
         page = chosen.index(asked.case) // PAGE if asked.case in chosen else asked.page
         shown = chosen[page * PAGE : (page + 1) * PAGE]
-        run, thumbnails = table.run, {case: self.thumbnail(asked.run, case) for case in shown}
+        run = table.run
+        thumbnails = {case: self.thumbnail(asked.run, own, case) for case in shown}
         listed = (
-            html.controls(self.library.names(), table, asked.filter),
+            html.controls(self.library.names(own), table, asked.filter),
             html.summary_html(summarize(table, chosen)) if chosen else "",
             html.pages(run.name, asked.filter, page, len(chosen), PAGE),
             html.cards(table, asked.filter, shown, thumbnails, asked.case),
@@ -172,12 +182,13 @@ class CaseHandlers:
         held = self.store.hold(HeldComparison(comparison, screen))
         return showing.finish(self.parts.board, held)
 
-    def run_again(self, query: str, request: gr.Request) -> Update:
+    def run_again(self, query: str, own: str, request: gr.Request) -> Update:
         """Ask the open case again, on this machine and now."""
         try:
             with self.admission.place(request) as place:
-                asked = Asked.parse(query, self.library)
-                run = self.library.run(asked.run)
+                folder = own_folder(request, own)
+                asked = Asked.parse(query, self.library, folder)
+                run = self.library.run(asked.run, folder)
                 case = run.cases[asked.case]
                 job = replace(place.read(self._request(run, asked)), truth=case.truth)
                 *_, last = (None, *place.run(job))
@@ -189,22 +200,22 @@ class CaseHandlers:
 
     def _request(self, run: Run, asked: Asked) -> Request:
         """The request that asks the open case again, with the options of its run."""
-        case, about = run.cases[asked.case], run.about
-        names, ratio = asked_again(about["lanes"], asked.filter.lane, self.settings.max_lanes)
-        options = {name: value for name, value in about["options"].items() if name != "frames"}
+        case, (model, lanes, options) = run.cases[asked.case], run.asked_with(asked.case)
+        names, ratio = asked_again(lanes, asked.filter.lane, self.settings.max_lanes)
+        numbers = ("max_new_tokens", "temperature", "seed")
         return Request(
             upload=run.media(case),
             question=None if case.locate else case.question,
             locate=case.question if case.locate else "",
-            model=about["model"],
+            model=model,
             methods=names or None,
             retention_ratio=ratio,
-            **options,
+            **{name: options[name] for name in numbers if name in options},
         )
 
-    def _thumbnail(self, name: str, case_id: str) -> str:
+    def _thumbnail(self, name: str, own: Path, case_id: str) -> str:
         """A small picture of a case, "" if it is not there."""
-        run = self.library.run(name)
+        run = self.library.run(name, own)
         try:
             media = run.media(run.cases[case_id])
         except ValueError:

@@ -9,7 +9,7 @@ import gradio as gr
 from app.cases.exports import rows
 from app.cases.filters import parse_filter
 from app.cases.library import Library
-from app.guard.blocks import refusal
+from app.guard.blocks import refusing
 from app.page.cases_remarks import own_folder
 
 MOST_LISTED = 1000
@@ -33,15 +33,15 @@ def cases_endpoints(library: Library) -> None:
             `count`: number of cases that pass.
             `cases`: up to `limit` of them.
         """
-        try:
-            if not run:
-                return {"runs": library.names(), "count": 0, "cases": []}
-            table = library.table(run, own_folder(request))
+        own = own_folder(request)
+        names = library.names(own)
+        if not run:
+            return {"runs": names, "count": 0, "cases": []}
+        with refusing():
+            table = library.table(run, own)
             chosen = table.choose(parse_filter(filter))
-        except ValueError as error:
-            raise refusal(str(error)) from error
         listed = rows(table, chosen[: max(0, min(int(limit), MOST_LISTED))])
-        return {"runs": library.names(), "count": len(chosen), "cases": list(listed)}
+        return {"runs": names, "count": len(chosen), "cases": list(listed)}
 
     def case(request: gr.Request, run: str, case: str) -> dict[str, Any]:
         """One case of a run: question, right answer, remarks, and the figures of its lanes.
@@ -50,12 +50,10 @@ def cases_endpoints(library: Library) -> None:
             run: Name of a run.
             case: Id of a case, as `/cases` lists it.
         """
-        try:
+        with refusing():
             table = library.table(run, own_folder(request))
             if case not in table.cases.index:
                 raise ValueError(f"The run {run[:60]} has no case {case[:40]!r}.")
-        except ValueError as error:
-            raise refusal(str(error)) from error
         return next(rows(table, [case]))
 
     gr.api(cases, api_name="cases", queue=False)

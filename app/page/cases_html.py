@@ -137,7 +137,7 @@ def cards(
     items = []
     for case_id in shown:
         case = table.run.cases[case_id]
-        marks = "".join(_mark(one, right.at[case_id, one]) for one in table.lanes)
+        marks = "".join(_mark(one, right.at[case_id, one]) for one in table.lanes_of(case_id))
         why = reason.at[case_id, lane]
         why = f"<small>{escape(why)}</small>" if isinstance(why, str) else ""
         image = f'<img src="{thumbnails[case_id]}" alt="">' if thumbnails.get(case_id) else ""
@@ -215,7 +215,7 @@ def _answers(table: Table, case_id: str) -> str:
 
     forms = {"iou": "{:.2f}", "object_kept": "{:.0%}", "shift": "{:.1f}", "reason": "{}"}
     rows = []
-    for lane in table.lanes:
+    for lane in table.lanes_of(case_id):
         failed = figures["failure"][lane] is not None and cell("failure", lane) != "–"
         answer = cell("failure" if failed else "answer", lane)
         cells = [_mark(lane, figures["right"][lane]), answer]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,10 +12,13 @@ from urllib.parse import parse_qs
 import gradio as gr
 
 from app.cases.filters import VANILLA, Filter, parse_filter
+from app.cases.kept import KEPT
 from app.cases.library import Library
 from app.cases.people import People
 from app.cases.store import Run
 from app.guard.gradio_internals import upload_folder
+
+LEAST_SECRET = 16  # characters
 
 
 @dataclass(frozen=True)
@@ -28,14 +32,14 @@ class Asked:
     query: str = ""
 
     @classmethod
-    def parse(cls, query: str, library: Library) -> Asked:
+    def parse(cls, query: str, library: Library, own: Path | None = None) -> Asked:
         """Raises `ValueError` with one sentence for a run or case that is not there."""
         given = {name: values[-1] for name, values in parse_qs(query, max_num_fields=50).items()}
-        names = library.names()
+        names = library.names(own)
         if not names:
             raise ValueError("There is no run of cases here: see docs/cases.md.")
         name, case = given.get("run", names[0]), given.get("case", "")
-        if case not in ("", *library.run(name).asked):
+        if case not in ("", *library.run(name, own).asked):
             raise ValueError(f"The run {name[:60]} has no case {case[:40]}.")
         page = given.get("page", "0")
         number = int(page) if page.isdecimal() and len(page) < 7 else 0
@@ -64,15 +68,40 @@ def asked_again(lanes: Sequence[dict[str, Any]], lane: str, most: int) -> tuple[
     return [name for name, _, at in others if at == ratio][: most - 1], float(ratio)
 
 
-def own_folder(request: gr.Request) -> Path:
-    """The folder of one visitor's remarks; it expires with other uploads."""
-    session = "".join(letter for letter in str(request.session_hash) if letter.isalnum())[:40]
-    return upload_folder() / "cases" / (session or "nobody")
+def own_folder(request: gr.Request, secret: object = "") -> Path:
+    """The folder of one visitor's remarks and set; it expires with other uploads.
+
+    Args:
+        secret: That the browser keeps over pages and reloads; a program has its session alone.
+    """
+    key = plain(secret)
+    return (
+        upload_folder()
+        / "cases"
+        / (key if len(key) >= LEAST_SECRET else plain(request.session_hash) or "nobody")
+    )
+
+
+def kept_name(request: gr.Request) -> str:
+    """The name of a visitor's own set; behind a login everyone has one."""
+    if not request.username:
+        return KEPT
+    login = plain(request.username)
+    if login != request.username:  # two logins never share a name
+        login += hashlib.sha256(request.username.encode()).hexdigest()[:8]
+    return f"{KEPT}-{login}"
+
+
+def plain(text: object) -> str:
+    """Letters and digits alone: a name in a folder of ours."""
+    return "".join(one for one in str(text or "") if one.isascii() and one.isalnum())[:40]
 
 
 def sources(run: Run) -> str:
     """A sentence on where the lanes come from."""
     imported = ", ".join(f"{lane['name']} from {lane['source']}" for lane in run.imported)
     left = f" {len(run.bad)} rows were left out." if run.bad else ""
-    sentence = f"{run.name}: {len(run.cases):,} cases of {run.about['source']}.{left}"
+    count = len(run.cases)
+    cases = f"{count:,} case{'s' * (count != 1)}"
+    sentence = f"{run.name}: {cases} of {run.about['source']}.{left}"
     return f"{sentence} Imported, without overlays: {imported}." if imported else sentence

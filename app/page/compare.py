@@ -8,6 +8,7 @@ from typing import Any
 
 import gradio as gr
 
+from app.cases.library import Library
 from app.page import board, form, wiring
 from app.page.admission import Admission
 from app.page.board import Board
@@ -16,6 +17,7 @@ from app.page.form import Form
 from app.page.handlers import Handlers
 from app.page.inputs import ChoiceInput
 from app.page.inspector import Inspector
+from app.page.keeping import wire_keeping
 from app.page.opening import Opening
 
 # Downloads are drawn on request, for a few visitors at a time, beside the device's queue.
@@ -42,6 +44,7 @@ def compare_view(
     wiring.wire_jobs(admission, asked, shown, **device)
     _wire_opening(page, Opening(follow, shown, handlers.store))
     wire_inspector(shown.inspector, shown.comparison)
+    wire_keeping(shown.keep, shown.keeping, shown.comparison, Library(settings))
     shown.save.click(
         handlers.save_recording,
         shown.comparison,

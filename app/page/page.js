@@ -33,7 +33,7 @@
   const compareForms = () => {
     document.body.classList.toggle("outdated", onBoard !== null && current !== onBoard);
   };
-  const HISTORY = "tokenscope-history";
+  const HISTORY = "tokenscope-history", OWN = "tokenscope-own";
 
   // A new caption means that the server accepted what was asked, and shows it.
   const accepted = new MutationObserver(() => {
@@ -63,6 +63,15 @@
     },
     changed(...values) { current = key(values); compareForms(); },
     restored(...values) { current = onBoard = key(values); compareForms(); },
+    // A secret of this browser: the server finds its cases by it, on every page.
+    own() {
+      const bytes = crypto.getRandomValues(new Uint8Array(16));
+      const fresh = [...bytes].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+      try {
+        if (!localStorage.getItem(OWN)) localStorage.setItem(OWN, fresh);
+        return localStorage.getItem(OWN);
+      } catch { return (window.tokenscope.secret ??= fresh); }  // for as long as the page is open
+    },
     // The new file's address reaches the button a moment after the answer does.
     press(id) { setTimeout(() => press(id), 200); },
     switchTheme() {

@@ -35,6 +35,7 @@ def outputs(board: Board) -> list[Any]:
         board.headline,
         board.outside,
         board.bar,
+        board.keeping.row,
         board.view,
         board.results,
         board.latency,
@@ -61,6 +62,7 @@ def show_lanes(board: Board, screen: Screen) -> Update:
         board.caption: caption(screen),
         board.outside: paragraphs(*_note(screen).splitlines()),
         board.bar: gr.Row(visible=True),
+        board.keeping.row: gr.Row(visible=False),
         board.view: "boxes" if asks_for_box(screen) else "tokens",
         **show_parts(board, screen),
     }

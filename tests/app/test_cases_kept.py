@@ -1,0 +1,98 @@
+"""Comparisons that a person keeps from the board: their own set, its remarks, what is damaged."""
+
+from dataclasses import replace
+
+import pytest
+
+from app.cases.exports import rows
+from app.cases.filters import Filter, Table
+from app.cases.kept import UNWRITTEN, Kept, keep
+from app.cases.library import Library
+from app.cases.people import People
+from app.cases.rates import summarize
+from app.recording import storage
+from app.settings import Settings
+from tests.app import factory
+from tests.app.browser import choose_example, compare, launched, served, tab
+from tests.app.fake_worker import FakeWorker, wait_until
+
+
+@pytest.fixture(scope="module")
+def comparison():
+    return factory.comparison()
+
+
+def test_a_kept_comparison_opens_as_it_was_beside_others_of_other_lanes(comparison, tmp_path):
+    first = keep(comparison, tmp_path)
+    fewer = replace(comparison, lanes=comparison.lanes[:2], model="another-model")
+    second = keep(fewer, tmp_path)
+    assert keep(comparison, tmp_path) == first != second
+    kept = Kept(tmp_path)
+    names, opened = kept.open(first)
+    assert factory.same(opened, comparison) and len(set(names)) == len(comparison.lanes)
+    table = Table(kept, People(tmp_path).all())
+    assert table.lanes[0] == "vanilla" and table.lanes_of(second) == names[:2]
+    assert kept.asked_with(second)[0] == "another-model"
+    assert len(summarize(table, table.choose(Filter()))["lanes"]) == len(names)
+    assert [set(row["lanes"]) for row in rows(table, [second])] == [set(names[:2])]
+
+
+def test_a_damaged_recording_is_told_and_the_others_open(comparison, tmp_path):
+    keep(comparison, tmp_path)
+    (tmp_path / "cut").mkdir()
+    (tmp_path / "cut" / "record.json").write_text('{"format"')
+    kept = Kept(tmp_path)
+    assert len(kept.cases) == 1 and kept.bad[0].place == "cut"
+
+
+def test_a_full_disk_is_told_and_keeps_what_was_kept(comparison, tmp_path, monkeypatch):
+    first = keep(comparison, tmp_path)
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(storage.os, "replace", full)
+    with pytest.raises(ValueError, match=UNWRITTEN):
+        keep(replace(comparison, model="another-model"), tmp_path)
+    assert list(Kept(tmp_path).cases) == [first]
+
+
+def test_a_set_is_its_visitors_own_and_lasts_in_the_folder_of_the_settings(comparison, tmp_path):
+    one, other = tmp_path / "one", tmp_path / "other"
+    passing = Library(Settings())
+    case = passing.keep(comparison, "kept", one)
+    assert passing.names(one) == ["examples", "kept"] and passing.names(other) == ["examples"]
+    assert list(passing.run("kept", one).cases) == [case]
+    with pytest.raises(ValueError, match="there is examples"):
+        passing.run("kept", other)
+    lasting = replace(Settings(), cases=str(tmp_path / "runs"))
+    Library(lasting).keep(comparison, "kept", one)
+    Library(lasting).people("kept", one).note(case, "mine")
+    assert Library(lasting).table("kept", other).cases.note[case] == "mine"
+
+
+@pytest.mark.browser
+def test_a_comparison_is_added_to_the_cases_of_this_browser_with_verdict_tag_and_note():
+    with (
+        launched() as chromium,
+        served(FakeWorker(), Settings()) as url,
+        tab(chromium) as page,
+    ):
+        page.goto(url)
+        choose_example(page)
+        compare(page)
+        page.locator("#keep").click()
+        page.locator("#keeping").get_by_text("label wrong").click()
+        page.locator("#keeping").get_by_label("Tag").fill("<b>odd</b>")
+        page.locator("#keeping").get_by_label("Tag").press("Enter")
+        page.locator("#kept").get_by_text("Tags: <b>odd</b>").wait_for()
+        page.locator("#keeping").get_by_label("Note").fill("look again")
+        page.locator("#keeping").get_by_label("Note").press("Tab")
+        page.locator("#kept a").click()
+        page.locator("#case button[aria-pressed=true]").wait_for()
+        assert page.locator("#case button[aria-pressed=true]").inner_text() == "3 label wrong"
+        page.get_by_role("button", name="<b>odd</b> ×").wait_for()
+        wait_until(lambda: page.locator("#note").input_value() == "look again")
+        page.locator("#board .lane-picture canvas").first.wait_for(state="attached")
+        page.reload()
+        page.locator("#case button[aria-pressed=true]").wait_for()
