@@ -12,7 +12,7 @@ from app.request import INPUTS, MOST_RATIOS, Request
 from app.settings import Settings
 from app.worker.protocol import Job
 from models.catalog import CATALOG, ModelCard, find
-from models.engine.checks import check_question
+from models.engine.checks import check_gaze, check_question
 from models.grounding import FORMATS
 from models.uploads.media import Media
 from models.weights import is_downloaded
@@ -41,6 +41,7 @@ def read_job(
     """
     settings = settings or Settings()
     question = check_question(str(request.question or request.locate or ""))
+    gaze = check_gaze(str(request.gaze or ""))
     card = None if request.model == "" else _find_offered(request.model, settings)
     max_new_tokens, temperature, seed, ratio = (
         check_number(name, getattr(request, name), settings)
@@ -71,6 +72,7 @@ def read_job(
         drawn=entry is not None,
         at_once=1 if swept else 0,
         ratios=swept,
+        gaze=gaze,
     )
 
 

@@ -120,6 +120,12 @@ class Request:
         high="max_frames",
         flag="frames",
     )
+    gaze: str = field(
+        "Gaze",
+        "Where you look, for GazeVLM: points x,y or x,y,seconds as fractions of the picture, such "
+        "as 0.3,0.5 0.7,0.2",
+        "",
+    )
     locate: str = field("Locate", "What to find: asks for its box in the model's own words", "")
 
 

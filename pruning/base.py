@@ -62,6 +62,7 @@ class Needs:
     llm_queries: str = "none"  # "none" | "last" | "last3" | "text": text rows as queries
     llm: frozenset[str] = frozenset()  # names of fields of LayerView after `layout`
     llm_rope: bool = True  # queries and keys with rotary embedding applied
+    request: frozenset[str] = frozenset()  # of {"gaze", "events"}: not the model's, but the asker's
 
 
 def knob(

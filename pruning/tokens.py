@@ -90,6 +90,8 @@ class VisualTokens:
     hidden: Tensor | None = None  # (j, N, Dv) encoder hidden states of `Needs.encoder_span`
     frames: Tensor | None = None  # (T, Df) one pooled vector for each frame
     text: Tensor | None = None  # (Q, D) LLM input embeddings of the text after the picture
+    gaze: Tensor | None = None  # (G, 3) float32 x, y as fractions of the picture, and seconds
+    events: Tensor | None = None  # (N,) float32 change of brightness since the frame before
 
     def __len__(self) -> int:
         return self.features.shape[0]

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from tests.case import Case
+from tests.case import Case as Case
 
-__all__ = ["CASES", "ONE_EACH", "Case"]
+GAZE = ((0.2, 0.3, 1.0), (0.9, 0.6, 0.5))  # of every request: x, y, seconds
 
 CASES = (
     Case("vanilla", "vanilla", notes="the identity, without knobs"),
@@ -82,6 +82,14 @@ CASES = (
         "hero",
         {"retention_ratio": 0.8, "temperature": 0.01, "area_share": 0.0},
         "nearly all of the budget for one crop, which cannot hold it",
+        wide=False,
+    ),
+    Case("gazevlm", "gazevlm", {"retention_ratio": 0.3}),
+    Case(
+        "gazevlm-hard",
+        "gazevlm",
+        {"retention_ratio": 0.6, "spread": 0.01, "whole_share": 0.0, "regions": 32},
+        "more than the regions that anybody looks at can hold",
         wide=False,
     ),
     Case("fastv", "fastv", {"retention_ratio": 0.6}),
@@ -186,6 +194,7 @@ CASES = (
     Case("ttm-hard", "ttm", {"retention_ratio": 0.1, "merge_threshold": -1.0}, "all chains"),
     Case("evs-hard", "evs", {"retention_ratio": 0.13}, "little more than a frame", least_frames=8),
     Case("evs", "evs", {"retention_ratio": 0.5}, least_frames=2),
+    Case("epvlm", "epvlm", {"retention_ratio": 0.3}),
     Case("vidcom2", "vidcom2", {"retention_ratio": 0.5}),
     Case(
         "vidcom2-hard",

@@ -17,6 +17,7 @@ from pruning.base import CompressionMethod
 from pruning.budget import BudgetError
 from pruning.errors import UnsupportedError
 from pruning.methods import METHODS, create
+from tests.cases import GAZE
 from tests.tiny import SETTINGS, Setting
 
 QUESTION = "What is this?"
@@ -45,7 +46,9 @@ def cell(setting: Setting, method: type[CompressionMethod]) -> dict[str, Any]:
 def run(setting: Setting, method: CompressionMethod) -> LaneResult:
     """Run a lane; below the smallest ratio of the method, at that ratio."""
     try:
-        *_, result = run_lane(setting.model(), setting.upload(), QUESTION, method, max_new_tokens=2)
+        *_, result = run_lane(
+            setting.model(), setting.upload(), QUESTION, method, gaze=GAZE, max_new_tokens=2
+        )
     except BudgetError as error:
         return run(setting, replace(method, retention_ratio=math.ceil(1e3 * error.smallest) / 1e3))
     return result

@@ -42,7 +42,7 @@ from models.families.qwen2_5_vl import Qwen25VLAdapter
 from models.families.qwen3_vl import Qwen3VLAdapter
 from models.uploads.media import Media, drawn
 from pruning.base import CompressionMethod
-from tests.cases import CASES, ONE_EACH, Case
+from tests.cases import CASES, GAZE, ONE_EACH, Case
 
 QWEN_SIGNS = ("<|image_pad|>", "<|video_pad|>", "<|vision_start|>", "<|vision_end|>")
 QWEN_MARKER = "<|vision_start|><|{}_pad|><|vision_end|>"
@@ -294,7 +294,7 @@ def prefilled(
     question: str = "What is this?",
 ) -> Lane:
     """A lane after prefill, by default about a picture."""
-    lane = Lane(adapter, media or picture(), question, method)
+    lane = Lane(adapter, media or picture(), question, method, GAZE)
     for step in (lane.read, lane.encode, lane.compress, lane.prefill):
         step()
     return lane

@@ -9,9 +9,11 @@ from pathlib import Path
 
 from app.drawn_uploads import PIXELS, draw_upload
 from app.settings import EXAMPLES
+from models.engine.checks import Gaze
 
 SEEDS = (999_050, 999_182, 999_220, 999_163, 999_143, 999_177, 999_152, 999_139)
 CLIP_SEEDS = (999_017, 999_043, 999_034, 999_028, 999_021, 999_041)
+GAZE: Gaze = ((0.81, 0.14, 1.0),)  # the car on the right of scene-4.png
 RATIOS = (1 / 3, 2 / 9, 1 / 9)  # of the gallery
 
 
@@ -22,10 +24,11 @@ class Shown:
     file: str
     question: str
     model: str
+    gaze: Gaze = ()  # at what the question is about
 
 
 SHOWN = {
-    "image": Shown("scene-4.png", "Find the car on the right.", "embedded-image"),
+    "image": Shown("scene-4.png", "Find the car on the right.", "embedded-image", GAZE),
     "video": Shown("clip-6.mp4", "Which way does the boat move?", "embedded-video"),
 }
 

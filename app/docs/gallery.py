@@ -52,7 +52,8 @@ def run_all(shown: Shown, methods: Sequence[Method]) -> tuple[Media, list[Run]]:
     media = read_media(EXAMPLES / shown.file, find(shown.model).frames)
 
     def trace(lanes: Sequence[CompressionMethod]) -> list[TokenTrace | Refusal]:
-        case = Case(shown.file, media, shown.question, tuple(lanes), max_new_tokens=1)
+        lanes = tuple(lanes)
+        case = Case(shown.file, media, shown.question, lanes, max_new_tokens=1, gaze=shown.gaze)
         return ask(adapter, case, lambda _, result: result.trace)
 
     return media, [run for method in methods for run in runs_of(method, trace)]

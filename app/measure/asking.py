@@ -23,6 +23,7 @@ from app.settings import ROOT, Settings
 from app.worker.conditions import conditions
 from models.catalog import find
 from models.engine.base import Adapter, Prompt
+from models.engine.checks import Gaze
 from models.engine.pipeline import run_lane
 from models.engine.record import LaneResult, Truth
 from models.grounding import iou
@@ -51,6 +52,7 @@ class Case:
     temperature: float = 0.0
     truth: Truth | None = None
     sort: str = ""  # of question: rates are given for each sort
+    gaze: Gaze = ()  # where the asker looks
 
 
 @dataclass(frozen=True)
@@ -127,7 +129,7 @@ def _ask_method(
 ) -> T | Refusal:
     limits = {"max_new_tokens": case.max_new_tokens, "temperature": case.temperature}
     try:
-        *_, result = run_lane(adapter, media, case.question, method, **limits)
+        *_, result = run_lane(adapter, media, case.question, method, gaze=case.gaze, **limits)
     except UnsupportedError as error:
         return Refusal(str(error), error.smallest if isinstance(error, BudgetError) else None)
     assert isinstance(result, LaneResult)

@@ -33,6 +33,7 @@ LLM = {
     "rotary": "rotary angles of visual tokens",
     "query_rotary": "rotary angles of {rows}",
 }
+REQUEST = {"gaze": "points of gaze", "events": "changes of brightness between frames"}
 GUIDE = {"guidance": "attention of the question and the answer"}
 ROWS = {
     "none": "",
@@ -55,7 +56,8 @@ def signals(needs: Needs) -> str:
     if llm and not needs.llm_rope:
         llm.append("without rotary embedding")
     guide = [text for name, text in GUIDE.items() if name in needs.llm]
-    parts = {"encoder": encoder, "LLM": llm, "guide": guide}
+    request = [text for name, text in REQUEST.items() if name in needs.request]
+    parts = {"encoder": encoder, "request": request, "LLM": llm, "guide": guide}
     texts = [f"of the {part}: {', '.join(names)}" for part, names in parts.items() if names]
     return "; ".join(texts) or "none"
 

@@ -189,6 +189,7 @@ class LocalWorker:
             job.media,
             job.question,
             method,
+            gaze=job.gaze,
             max_new_tokens=job.max_new_tokens,
             temperature=job.temperature,
             seed=job.seed,
@@ -213,6 +214,7 @@ class LocalWorker:
                 "seed": job.seed,
                 "drawn": job.drawn,
                 **({"ratios": job.ratios} if job.ratios else {}),
+                **({"gaze": job.gaze} if job.gaze else {}),
             },
         )
 

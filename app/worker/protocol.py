@@ -11,6 +11,7 @@ from typing import Protocol
 
 from app.worker.events import Event
 from models.analysis.study import Study
+from models.engine.checks import Gaze
 from models.engine.record import Truth
 from models.uploads.media import Media
 from pruning.base import CompressionMethod
@@ -37,6 +38,7 @@ class Job:
     drawn: bool = False  # the upload is a scene or clip that this project has drawn
     at_once: int = 0  # lanes that take turns on the device; 0: all of them
     ratios: tuple[float, ...] = ()  # of a sweep: vanilla's lane, then each method at each of them
+    gaze: Gaze = ()  # where the asker looks
     visitor: str = ""  # session, for the limits of the queue; empty: this program itself
     number: str = field(default_factory=new_number)  # in the log
 

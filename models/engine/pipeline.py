@@ -6,12 +6,13 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 from models.engine.base import Adapter
-from models.engine.checks import check_kind, check_question
+from models.engine.checks import Gaze, check_kind, check_looked, check_question
 from models.engine.decode import TextStream, decode
 from models.engine.guide import Guidance, run_guide
 from models.engine.prefill import prefill
 from models.engine.recall import Recall
 from models.engine.record import LaneAnalysis, LaneResult, Phase, Timeline
+from models.engine.request_signals import with_request_signals
 from models.engine.resizing import resized
 from models.engine.timeline import Stopwatch
 from models.uploads.media import Media
@@ -29,6 +30,7 @@ def run_lane(
     question: str,
     method: CompressionMethod,
     *,
+    gaze: Gaze = (),
     max_new_tokens: int = 64,
     temperature: float = 0.0,
     seed: int = 0,
@@ -48,7 +50,7 @@ def run_lane(
             f"Got {max_new_tokens} new tokens at temperature {temperature}; "
             "wanted at least 1 token and a temperature of at least 0."
         )
-    lane = Lane(adapter, media, question, method)
+    lane = Lane(adapter, media, question, method, gaze)
     for step in (lane.read, lane.encode, lane.compress, lane.prefill):
         yield step()
     yield from lane.decode(max_new_tokens, temperature, seed, stops)
@@ -65,12 +67,18 @@ class Lane:
     """
 
     def __init__(
-        self, adapter: Adapter, media: Media, question: str, method: CompressionMethod
+        self,
+        adapter: Adapter,
+        media: Media,
+        question: str,
+        method: CompressionMethod,
+        gaze: Gaze = (),
     ) -> None:
         check_kind(method.label, "method", method.media, media.kind)
         check_kind("This model", "model", adapter.media, media.kind)
         self.adapter, self.media, self.method = adapter, media, method
         self.question = check_question(question)
+        self.gaze = check_looked(method.label, gaze) if "gaze" in method.needs.request else gaze
         self.watch = Stopwatch(adapter.device)
         self.phases: list[Phase] = []
         self.guidance: Guidance | None = None
@@ -92,6 +100,7 @@ class Lane:
             visual = self.adapter.encode(self.prompt, self.method.needs)
             if self.method.seam is Seam.PROJECTED:
                 visual = replace(visual, features=self.adapter.project(visual.features))
+            visual = with_request_signals(visual, self.method, self.media, self.gaze)
         self.visual = visual
         return self.end_phase("encode", len(self.prompt.layout), len(visual))
 

@@ -16,6 +16,7 @@ from pruning.methods.dart import DART
 from pruning.methods.divprune import DivPrune
 from pruning.methods.downsample import Downsample
 from pruning.methods.dycoke import DyCoke
+from pruning.methods.epvlm import EPVLM
 from pruning.methods.evs import EVS
 from pruning.methods.fastervlm import FasterVLM
 from pruning.methods.fastv import FastV
@@ -24,6 +25,7 @@ from pruning.methods.feather import Feather
 from pruning.methods.flashvid import FlashVID
 from pruning.methods.framefusion import FrameFusion
 from pruning.methods.frames import Frames
+from pruning.methods.gazevlm import GazeVLM
 from pruning.methods.grid import Grid
 from pruning.methods.hero import HERO
 from pruning.methods.hivtp import HIVTP
@@ -62,6 +64,7 @@ METHODS: tuple[type[CompressionMethod], ...] = (
     VisPruner,
     VScan,
     HERO,
+    GazeVLM,
     FastV,
     SparseVLM,
     PyramidDrop,
@@ -74,6 +77,7 @@ METHODS: tuple[type[CompressionMethod], ...] = (
     PruneVID,
     TTM,
     EVS,
+    EPVLM,
     VidCom2,
     HoliTom,
     DyCoke,

@@ -97,6 +97,7 @@ class Composed(CompressionMethod):
             encoder=encoder.encoder,
             encoder_span=encoder.encoder_span,
             encoder_received=encoder.encoder_received,
+            request=encoder.request,
         )
 
     @property

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 
 from pruning.base import BeforeLLM, Needs, Positions, PositionStrategy, Seam, knob
-from pruning.ops.apportion import apportion
+from pruning.ops.apportion import apportion, capped
 from pruning.ops.precision import widest
-from pruning.ops.select import rank_within
+from pruning.ops.select import best_of_each
 from pruning.ops.similarity import cosine
 from pruning.token_map import TokenMap
 from pruning.tokens import TokenLayout, VisualTokens
@@ -64,7 +64,7 @@ class HERO(BeforeLLM):
         whole = widest(size[:1]) / len(view)
         weights = self.weigh(visual, view, size)  # (V − 1,)
         quota = keep * torch.cat([whole, (1 - whole) * weights])
-        kept = best_in_views(view, scores, apportion(quota, size, keep))
+        kept = best_of_each(view, scores, apportion(capped(quota, size), size, keep))
         tags = {"whole": view[kept] == 0, "crop": view[kept] > 0}
         return TokenMap.select(kept, len(view), scores=scores, tags=tags)
 
@@ -96,8 +96,3 @@ def shares(
     """Share (C,) of each crop: of its area, and of two shares (C,) by similarity."""
     by_area = widest(area) / area.sum().clamp_min(1)
     return area_share * by_area + (1 - area_share) * (alpha * alike + (1 - alpha) * relevant)
-
-
-def best_in_views(view: Tensor, scores: Tensor, counts: Tensor) -> Tensor:
-    """Indices (K,), ascending, of the best `counts` (V,) tokens of each view."""
-    return (rank_within(view, scores) < counts[view]).nonzero().squeeze(1)

@@ -7,6 +7,8 @@ from torch import Tensor
 
 from pruning.ops.precision import widest
 
+TINY = 1e-30  # no quota at all
+
 
 def apportion(quota: Tensor, room: Tensor, total: int) -> Tensor:
     """(G,) int64 shares that sum to `total`, by the largest-remainder method.
@@ -25,6 +27,17 @@ def apportion(quota: Tensor, room: Tensor, total: int) -> Tensor:
     while (surplus := int(share.sum()) - total) > 0:
         share[order[(share > 0)[order]][:surplus]] -= 1
     return share
+
+
+def capped(quota: Tensor, room: Tensor) -> Tensor:
+    """Quotas (G,) of at most `room` (G,): what one cannot hold goes to the others in proportion."""
+    total, full = quota.sum(), torch.zeros_like(room, dtype=torch.bool)
+    while bool((over := (quota > room) & ~full).any()):
+        full = full | over
+        free = quota.masked_fill(full, 0)
+        left = total - room[full].sum()
+        quota = torch.where(full, room.to(quota.dtype), free * left / free.sum().clamp_min(TINY))
+    return quota
 
 
 def within_segments(roots: Tensor, segment: Tensor, each: int) -> Tensor:

@@ -30,6 +30,11 @@ def rank_within(groups: Tensor, scores: Tensor) -> Tensor:
     return rank
 
 
+def best_of_each(groups: Tensor, scores: Tensor, counts: Tensor) -> Tensor:
+    """Indices (K,), ascending, of the best `counts` (G,) tokens of each group."""
+    return (rank_within(groups, scores) < counts[groups]).nonzero().squeeze(1)
+
+
 def best_offered(groups: Tensor, scores: Tensor, count: int, each: int) -> Tensor:
     """Indices (k,), ascending, of the best `count` among the best `each` tokens of every group.
 

@@ -18,7 +18,7 @@ from app.page import lab
 from app.page.notes import methods_note
 from app.render.knobs import knobs, presets
 from app.render.method_text import place, positions, rows
-from app.render.signals import ENCODER, GUIDE, LLM, ROWS, signals
+from app.render.signals import ENCODER, GUIDE, LLM, REQUEST, ROWS, signals
 from app.render.tested import NOT_MEASURED, laws, parity, results
 from app.request import POSITIONS
 from app.settings import ROOT
@@ -174,6 +174,7 @@ def test_every_signal_of_a_method_has_a_text(method: type[CompressionMethod]) ->
         inside = LLM | GUIDE
         assert needs.encoder <= ENCODER.keys() and needs.llm <= inside.keys()
         assert all(ENCODER[name] in signals(needs) for name in needs.encoder)
+        assert all(REQUEST[name] in signals(needs) for name in needs.request)
         texts = [inside[name].format(rows=ROWS[needs.llm_queries]) for name in needs.llm]
         assert all(text in signals(needs) for text in texts)
 

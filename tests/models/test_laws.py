@@ -9,7 +9,7 @@ import torch
 from models.engine.pipeline import Lane, run_lane
 from models.engine.record import PHASES, LaneResult, Phase
 from pruning.methods import create
-from tests.cases import Case
+from tests.cases import GAZE, Case
 from tests.models.runs import each_run, each_run_with_a_ratio, shared_lane
 from tests.tiny import SETTINGS, Setting, prefilled
 
@@ -81,7 +81,12 @@ def test_a_lane_yields_its_phases_in_order_and_its_answer_in_pieces(
     setting: Setting, case: Case
 ) -> None:
     lane = run_lane(
-        setting.model(), setting.upload(), "What is this?", case.create(), max_new_tokens=6
+        setting.model(),
+        setting.upload(),
+        "What is this?",
+        case.create(),
+        gaze=GAZE,
+        max_new_tokens=6,
     )
     *_, result = steps = list(lane)
     phases = [step for step in steps if isinstance(step, Phase)]

@@ -13,6 +13,7 @@ from pruning.step import TraceStep
 from pruning.token_map import TokenMap
 from pruning.tokens import LayerView, TokenLayout, VisualTokens
 from pruning.trace import TokenTrace
+from tests.cases import GAZE
 
 WIDTH, HEADS, QUESTION = 8, 2, 5
 
@@ -55,8 +56,11 @@ def visual_tokens(
         "last_keys": random(n, HEADS * WIDTH, seed=seed + 7, dtype=dtype),
         "frames": random(frames, WIDTH, seed=seed + 3, dtype=dtype),
         "text": random(QUESTION, WIDTH, seed=seed + 4, dtype=dtype),
+        "gaze": torch.tensor(GAZE),
+        "events": random(n, seed=seed + 10).clamp_min(0),
     }
-    needed = {name: signals[name] for name in signals if name in needs.encoder}
+    asked = needs.encoder | needs.request
+    needed = {name: signals[name] for name in signals if name in asked}
     if needs.encoder_received is not None:
         needed["received"] = random(3, n, seed=seed + 8).softmax(-1)
     if needs.encoder_span is not None:

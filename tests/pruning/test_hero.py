@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from pruning.methods import create
-from pruning.methods.hero import best_in_views, shares
+from pruning.methods.hero import shares
+from pruning.ops.select import best_of_each
 from pruning.tokens import TokenLayout, VisualTokens
 from tests.pruning.golden import over
 from tests.pruning.synthetic import random
@@ -64,7 +65,7 @@ def test_hero_keeps_the_tokens_of_the_official_one(case) -> None:
     assert view.bincount()[1:].tolist() == case.expect_valid.tolist()
     scores = torch.cat([case.global_scores, case.tile_scores.flatten()[valid]])
     counts = torch.cat([torch.tensor([len(case.expect_global)]), case.expect_budget])
-    kept = torch.cat([torch.arange(side**2), side**2 + valid])[best_in_views(view, scores, counts)]
+    kept = torch.cat([torch.arange(side**2), side**2 + valid])[best_of_each(view, scores, counts)]
     order = case.expect_order[case.expect_order >= 0]
     assert kept.tolist() == order.sort().values.tolist()
 
