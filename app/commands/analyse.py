@@ -7,7 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from app.request import INPUTS, Request, add_arguments
+from app.commands import arguments
+from app.request import INPUTS, add_arguments
 from app.settings import Settings
 
 if TYPE_CHECKING:
@@ -31,21 +32,15 @@ def add(commands: Any) -> None:
 
 
 def run(options: argparse.Namespace, settings: Settings) -> None:
-    from app.jobs import read_job
     from app.recording.analysis import save_analysis
     from app.render import measures, summary
-    from app.worker.start import local_worker
     from models.analysis.study import Study, quarter_cells
 
     names = options.measures.split(",")
     if wrong := [name for name in names if name not in measures.MEASURES]:
         raise ValueError(f"Measures are {', '.join(measures.MEASURES)}; {wrong[0]!r} came.")
-    if options.model:
-        settings = replace(settings, model=options.model)
-    sent = {name: value for name, value in vars(options).items() if name in INPUTS}
-    job = read_job(Request(**sent), settings)
+    worker, job = arguments.worker_and_job(options, settings)
     box = parse_box(options.box) if options.box else job.truth.box if job.truth else None
-    worker = local_worker(settings)
     blocked = quarter_cells(worker.model(job.model).decoder.num_layers) if options.block else ()
     *_, last = worker.run(replace(job, study=Study(box, blocked)))
     comparison: Comparison = last.comparison

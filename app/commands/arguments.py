@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import argparse
 import json
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from app.request import INPUTS, Request
+from app.settings import Settings
+
 if TYPE_CHECKING:
+    from app.worker.protocol import Job, Worker
     from models.catalog import ModelCard
 
 METHODS = "such as nuwa,nuwa:paper or composed parts: visionzip.before+fastv.inner+rpme"
@@ -48,6 +55,19 @@ def frames_of(card: ModelCard, frames: int | None) -> int:
     if frames is not None:
         return frames
     return card.frames if first_kind(card) == "video" else 0
+
+
+def worker_and_job(
+    options: argparse.Namespace, settings: Settings, ratios: Sequence[float] | None = None
+) -> tuple[Worker, Job]:
+    """A worker on this machine, and the job that the arguments ask of it."""
+    from app.jobs import read_job
+    from app.worker.start import local_worker
+
+    if options.model:  # offered to the user who names it, with or without weights
+        settings = replace(settings, model=options.model)
+    sent = {name: value for name, value in vars(options).items() if name in INPUTS}
+    return local_worker(settings), read_job(Request(**sent), settings, ratios=ratios)
 
 
 def print_report(report: dict, table: str, path: Path | None = None) -> None:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import argparse
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from app.request import INPUTS, Request, add_arguments
+from app.commands import arguments
+from app.request import INPUTS, add_arguments
 from app.settings import Settings
 
 if TYPE_CHECKING:
@@ -35,19 +35,14 @@ def add(commands: Any) -> None:
 
 
 def run(options: argparse.Namespace, settings: Settings) -> None:
-    from app.jobs import read_job
-    from app.worker.start import local_worker
     from models.catalog import find
 
-    if options.model:  # offered to the user who names it, with or without weights
-        settings = replace(settings, model=options.model)
-    sent = {name: value for name, value in vars(options).items() if name in INPUTS}
-    job = read_job(Request(**sent), settings)
+    worker, job = arguments.worker_and_job(options, settings)
     if options.locate:
         print(job.question)
     if note := find(job.model).note_on(job.question, job.drawn):
         print(note)
-    _report(_run(local_worker(settings), job, options.repeats), options.out)
+    _report(_run(worker, job, options.repeats), options.out)
 
 
 def _run(worker: Worker, job: Job, repeats: int) -> Comparison:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import argparse
 import json
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from app.commands import arguments
-from app.request import INPUTS, OPTIONS, RATIOS, Request, add_arguments
+from app.request import INPUTS, OPTIONS, RATIOS, add_arguments
 from app.settings import Settings
 
 if TYPE_CHECKING:
@@ -32,17 +31,12 @@ def add(commands: Any) -> None:
 
 def run(options: argparse.Namespace, settings: Settings) -> None:
     """Prints the verdicts, a sentence for each method, and one JSON line."""
-    from app.jobs import read_job
     from app.render.summary import conditions_line
     from app.render.sweep import Sweep, records, sentences, table
-    from app.worker.start import local_worker
 
-    if options.model:
-        settings = replace(settings, model=options.model)
-    sent = {name: value for name, value in vars(options).items() if name in INPUTS}
     ratios = arguments.ratios(options.retention)
-    job = read_job(Request(**sent), settings, ratios=ratios)
-    *_, last = local_worker(settings).run(job)
+    worker, job = arguments.worker_and_job(options, settings, ratios)
+    *_, last = worker.run(job)
     sweep = Sweep(last.comparison, job.ratios)
     print(table(sweep))
     print("\n".join(sentences(sweep)))
