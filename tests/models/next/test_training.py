@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from torch.nn.functional import scaled_dot_product_attention
 
 from models.embedded.next import build, build_video
 from models.embedded.next.build import GRID, PATCH
@@ -22,7 +23,7 @@ from models.embedded.next.training.canvas import (
     canvas,
     first_upload,
 )
-from models.embedded.next.training.packing import mask, packed, prefix
+from models.embedded.next.training.packing import attend, packed, prefix, seen
 from models.embedded.next.world.clip_questions import questions as clip_questions
 from models.embedded.next.world.clips import draw_clip
 from models.embedded.next.world.glyphs import CHARACTERS
@@ -112,11 +113,17 @@ def test_a_question_about_a_clip_points_at_its_actor_in_every_frame_that_shows_i
 
 
 def test_each_conversation_sees_the_upload_and_itself_only():
-    number = torch.tensor([[1, 1, 2, 2, -1]])
-    seen = mask(number, head=2, dtype=torch.float32)[0, 0] == 0  # (7, 7)
-    assert seen[:, :2].tril().sum() == seen[:, :2].sum() and seen[2:, :2].all()
-    assert seen[3, 2] and not seen[4, 2] and not seen[4, 3] and seen[5, 4]
-    assert not seen.triu(1).any()
+    (visible,) = seen(torch.tensor([[1, 1, 2, 2, -1]]), head=2)[0]  # (5, 7)
+    assert visible[:, :2].all() and not visible[:, 2:].triu(1).any()
+    assert visible[1, 2] and not visible[2, 2] and not visible[2, 3] and visible[3, 4]
+
+
+def test_attention_to_packed_rows_equals_attention_under_the_whole_mask():
+    query, key, value = torch.randn(3, 2, 3, 7, 4, generator=torch.Generator().manual_seed(0))
+    visible = seen(torch.tensor([[1, 1, 2, 2, -1], [1, 2, 2, 2, 3]]), head=2)
+    whole = torch.cat([torch.ones(2, 1, 2, 7, dtype=torch.bool).tril(), visible], 2)
+    wanted = scaled_dot_product_attention(query, key, value, attn_mask=whole)
+    torch.testing.assert_close(attend(None, query, key, value, visible)[0], wanted.transpose(1, 2))
 
 
 def test_a_question_that_follows_goes_on_in_the_conversation_and_its_places():

@@ -30,6 +30,7 @@ class Learner(nn.Module):
     def __init__(self, model: Any, steps: int, further: int = 0) -> None:
         super().__init__()
         self.model, self.steps = model, steps
+        model.model.language_model.set_attn_implementation("packed")
         width = model.config.text_config.hidden_size
         self.layer = model.config.text_config.num_hidden_layers // 2  # layers below the heads
         self.teller = nn.Linear(width, sum(WHAT) + PLACE + further)

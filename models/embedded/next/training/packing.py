@@ -13,8 +13,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits as presence_loss
-from torch.nn.functional import rms_norm
-from transformers import PreTrainedTokenizerFast
+from torch.nn.functional import rms_norm, scaled_dot_product_attention
+from transformers import AttentionInterface, PreTrainedTokenizerFast
 
 from models.embedded.next.tokenizer import COORDINATES, PUNCTUATION, SYSTEM
 from models.embedded.next.world.questions import Question
@@ -125,7 +125,7 @@ def read(
     place = torch.arange(head, device=rows.device).expand(size, -1)
     states = llama(
         inputs_embeds=rows,
-        attention_mask=mask(batch["conversation"], head, rows.dtype),
+        attention_mask=seen(batch["conversation"], head),
         position_ids=torch.cat([place, head + batch["place"]], 1),
         use_cache=False,
         output_hidden_states=True,
@@ -142,18 +142,42 @@ def answer_loss(logits: Tensor, batch: dict[str, Tensor], softness: float) -> Te
     return (cost * weight).sum() / weight.sum()
 
 
-def mask(conversation: Tensor, head: int, dtype: torch.dtype) -> Tensor:
-    """(B, 1, S, S) additive: causal, and of the conversations only one's own."""
+def seen(conversation: Tensor, head: int) -> Tensor:
+    """(B, 1, R, S) bool: which of all rows S each question row sees.
+
+    Those are the `head` rows of prefix and upload, and the rows of its own conversation before it.
+    """
     size, rows = conversation.shape
-    upload = torch.full((size, head), -2, device=conversation.device)
-    number = torch.cat([upload, conversation], 1)  # (B, S)
-    same = (number[:, None, :] == number[:, :, None]) | (number[:, None, :] == -2)
-    causal = torch.ones(head + rows, head + rows, dtype=torch.bool, device=number.device).tril()
-    hidden = ~(same & causal)
-    closed = torch.finfo(dtype).min
-    return torch.zeros(hidden.shape, dtype=dtype, device=number.device).masked_fill_(
-        hidden, closed
-    )[:, None]
+    own = (conversation[:, None, :] == conversation[:, :, None]).tril()
+    return torch.cat([own.new_ones(size, rows, head), own], 2)[:, None]
+
+
+def attend(
+    module: nn.Module, query: Tensor, key: Tensor, value: Tensor, seen: Tensor, **_: Any
+) -> tuple[Tensor, None]:
+    """Attention (B, H, S, D) of the LLM over rows whose last R are questions: see `seen`.
+
+    The rows before them are causal, so their half of the score matrix is never computed.
+    """
+    head = query.shape[2] - seen.shape[2]
+    causal = seen.new_ones(head, head).tril()
+    first = part(query[:, :, :head], key[:, :, :head], value[:, :, :head], causal)
+    questions = part(query[:, :, head:], key, value, seen)
+    return torch.cat([first, questions], 2).transpose(1, 2), None
+
+
+def part(query: Tensor, key: Tensor, value: Tensor, seen: Tensor) -> Tensor:
+    """Attention of some rows. On a CPU, matrices are faster there and back than torch's kernel."""
+    if query.is_cuda:
+        return scaled_dot_product_attention(query, key, value, attn_mask=seen)
+    scores = (query * query.shape[-1] ** -0.5) @ key.transpose(2, 3)
+    scores = scores.masked_fill_(~seen, torch.finfo(scores.dtype).min)
+    with torch.autocast("cpu", enabled=False):  # which would copy the scores to float32 and back
+        weights = scores.softmax(-1)
+    return weights @ value
+
+
+AttentionInterface.register("packed", attend)
 
 
 def soft_targets(vocabulary: int, softness: float, device: torch.device | str = "cpu") -> Tensor:
