@@ -20,8 +20,9 @@ from app.page import cases_html as html
 from app.page import showing
 from app.page.admission import Admission, EndedError
 from app.page.board import Board
+from app.page.cases_files import wire_export
 from app.page.cases_remarks import Asked, asked_again, own_folder, remark, sources
-from app.page.compare import QUIET, wire_inspector
+from app.page.compare import QUIET, wire_inspector, wire_recording
 from app.page.held import ComparisonStore, HeldComparison
 from app.page.keeping import OWN
 from app.page.pictures import data_uri
@@ -53,6 +54,7 @@ def cases_view(
         again = gr.Button(AGAIN, visible=False, size="sm", elem_id="again")
         shown = boards.declare(settings)
         script = (HERE / "cases.js").read_text()
+        wire_export(library)
         listed = gr.HTML("", elem_id="cases", apply_default_css=False, js_on_load=script)
         asked = gr.Textbox(visible=False)  # the query of the open case
         own = gr.Textbox(visible=False)  # the secret of this browser
@@ -70,6 +72,7 @@ def cases_view(
         **device,
     )
     wire_inspector(shown.inspector, shown.comparison)
+    wire_recording(shown)
 
 
 @dataclass(frozen=True)

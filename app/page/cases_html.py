@@ -95,10 +95,10 @@ def summary_html(summary: Mapping[str, Any]) -> str:
     bars = "".join(_bar(lane["lane"], lane) for lane in summary["lanes"])
     parts = [f"<section><h2>Right, of {summary['cases']:,} cases</h2>{bars}</section>"]
     for pair in summary["pairs"]:
-        lane = escape(pair["lane"])
+        lane, short = escape(pair["lane"]), escape(pair["lane"].partition("@")[0])
         parts.append(
-            f"<section><h2>Vanilla × {lane}</h2><table><tr><th></th><th>{lane} ✓</th>"
-            f"<th>{lane} ✗</th></tr><tr><th>vanilla ✓</th><td>{pair['both']:,}</td>"
+            f"<section><h2>Vanilla × {lane}</h2><table><tr><th></th><th>{short} ✓</th>"
+            f"<th>{short} ✗</th></tr><tr><th>vanilla ✓</th><td>{pair['both']:,}</td>"
             f"<td>{pair['vanilla_alone']:,}</td></tr><tr><th>vanilla ✗</th>"
             f"<td>{pair['lane_alone']:,}</td><td>{pair['none']:,}</td></tr></table>"
             f"<p>McNemar p = {pair['p_holm']:.2g}, adjusted by Holm</p></section>"

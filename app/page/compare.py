@@ -14,7 +14,8 @@ from app.page.admission import Admission
 from app.page.board import Board
 from app.page.following import Following
 from app.page.form import Form
-from app.page.handlers import Handlers
+from app.page.handlers import Handlers, recording_file
+from app.page.held import HeldComparison
 from app.page.inputs import ChoiceInput
 from app.page.inspector import Inspector
 from app.page.keeping import wire_keeping
@@ -45,10 +46,19 @@ def compare_view(
     _wire_opening(page, Opening(follow, shown, handlers.store))
     wire_inspector(shown.inspector, shown.comparison)
     wire_keeping(shown.keep, shown.keeping, shown.comparison, Library(settings))
-    shown.save.click(
-        handlers.save_recording,
-        shown.comparison,
-        [shown.save, shown.file],
+    wire_recording(shown)
+
+
+def wire_recording(board: Board) -> None:
+    """The button that writes the recording of what the board shows."""
+
+    def save_recording(held: HeldComparison | None) -> Iterator[dict[Any, Any]]:
+        yield from recording_file(board, held)
+
+    board.save.click(
+        save_recording,
+        board.comparison,
+        [board.save, board.file],
         show_progress="hidden",
         api_visibility="private",
         **FILES,

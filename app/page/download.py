@@ -13,6 +13,7 @@ import gradio as gr
 
 from app.guard.blocks import refusal
 from app.guard.gradio_internals import upload_folder
+from pruning.errors import ExplainedError
 
 NOT_WRITTEN = "The file could not be written; the server's disk may be full. Try again later."
 log = logging.getLogger(__name__)
@@ -38,9 +39,11 @@ def download(
         folder = tempfile.mkdtemp(dir=upload_folder())
         path = write(Path(folder))
     except Exception as error:  # any error: the button must become active again
-        log.error("file not written", exc_info=error)
+        explained = isinstance(error, ExplainedError)
+        if not explained:
+            log.error("file not written", exc_info=error)
         if folder is not None:
             shutil.rmtree(folder, ignore_errors=True)  # delete a partial file
         yield {button: gr.Button(label, interactive=True)}
-        raise refusal(NOT_WRITTEN) from error
+        raise refusal(str(error) if explained else NOT_WRITTEN) from error
     yield {button: gr.Button(label, interactive=True), file: str(path)}

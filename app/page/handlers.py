@@ -68,11 +68,6 @@ class Handlers:
         screen.draw()
         return self._closing(screen)
 
-    def save_recording(self, held: HeldComparison | None) -> Iterator[Update]:
-        """Write the file on request, because its large pictures take a while to draw."""
-        board, write = self.board, partial(zip_recording, comparison_of(held))
-        yield from download(board.save, board.file, write, preparing="Preparing the file")
-
     def _admitted(self, place: Place, asked: Request) -> Generator[Update, None, Update]:
         """Read the upload and run the job; returns the last update.
 
@@ -147,6 +142,12 @@ class Handlers:
             self.form.compare: gr.Button(interactive=not running),
             self.form.stop: gr.Button(interactive=running),
         }
+
+
+def recording_file(board: Board, held: HeldComparison | None) -> Iterator[Update]:
+    """Write the file on request, because its large pictures take a while to draw."""
+    write = partial(zip_recording, comparison_of(held))
+    yield from download(board.save, board.file, write, preparing="Preparing the file")
 
 
 def describe_end(ended: EndedError) -> str:

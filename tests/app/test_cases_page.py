@@ -8,8 +8,10 @@ import pytest
 from app.cases.filters import Filter, parse_filter
 from app.cases.library import Library
 from app.cases.people import People
+from app.page import cases_files
 from app.page.cases_remarks import Asked, asked_again, remark
 from app.settings import Settings
+from pruning.errors import ExplainedError
 from tests.app.browser import launched, served, tab
 from tests.app.cases import NUWA, ZIPPED, make_run, table_of
 from tests.app.fake_worker import FakeWorker, wait_until
@@ -113,16 +115,35 @@ def run_in(folder):
     return Library(settings_of(folder)).run("pope")
 
 
+def test_what_a_filter_shows_becomes_one_file(folder, tmp_path, monkeypatch):
+    table = table_of(run_in(folder))
+    chosen = table.choose(Filter())
+    for _, ending in cases_files.FORMS:
+        file = cases_files.write(table, chosen[:3], tmp_path, ending, ("vanilla", NUWA))
+        assert file.name == f"pope-3-cases{ending or '.zip'}" and file.stat().st_size
+    assert not (tmp_path / "pope-3-cases").exists(), "the zip file holds it"
+    monkeypatch.setattr(cases_files, "MOST_DRAWN", 2)
+    with pytest.raises(ExplainedError, match="at most 2"):
+        cases_files.write(table, chosen[:3], tmp_path, ".html", ("vanilla", NUWA))
+    with pytest.raises(ExplainedError, match="No case passes"):
+        cases_files.write(table, [], tmp_path, ".csv", ("vanilla", NUWA))
+
+
 @pytest.mark.browser
 def test_the_exported_page_opens_without_a_server(chromium, folder, tmp_path):
-    from app.cases.exports import export
-
-    table = table_of(run_in(folder))
-    chosen = table.choose(Filter())[:5]
-    file = export(table, chosen, tmp_path / "cases.html")
+    chosen = table_of(run_in(folder)).choose(Filter(right=("vanilla",), wrong=(ZIPPED,)))
+    query = f"cases?run=pope&right=vanilla&wrong={ZIPPED}"
+    with served(FakeWorker(), settings_of(folder)) as url, tab(chromium) as page:
+        page.goto(url + query)
+        page.locator("#cases .cards a").first.wait_for()
+        page.locator("#export input").first.click()
+        page.get_by_role("option", name="One HTML file").click()
+        with page.expect_download() as download:
+            page.get_by_role("button", name="Export these cases").click()
+        download.value.save_as(tmp_path / "cases.html")
     with tab(chromium) as page:
-        page.goto(file.as_uri())
-        assert page.locator("article img").count() == 15
+        page.goto((tmp_path / "cases.html").as_uri())
+        assert page.locator("article img").count() == 3 * len(chosen)
         page.keyboard.press("ArrowRight")
         page.keyboard.press("ArrowRight")
         assert page.url.endswith(f"#{chosen[1]}")

@@ -19,6 +19,7 @@ import pytest
 import torch
 
 from app.example_uploads import examples
+from app.page.handlers import recording_file
 from app.reading.pool import pool
 from app.recording import storage
 from app.settings import EXAMPLES, Settings
@@ -105,10 +106,10 @@ def test_a_file_that_cannot_be_written_is_reported_and_the_comparison_kept(page,
         patched.setattr(storage, "save", fill)
         print("[Download recording is pressed, and no file can be written]")
         with pytest.raises(gr.Error) as told:
-            list(page.save_recording(comparison))
+            list(recording_file(page.board, comparison))
     print_text(told.value.message)
     assert "could not be written" in told.value.message and "/a/path" not in told.value.message
-    assert list(page.save_recording(comparison))[-1][page.board.file]
+    assert list(recording_file(page.board, comparison))[-1][page.board.file]
 
 
 def test_a_corrupt_checkpoint_is_reported_and_the_next_model_loads(page, monkeypatch, tmp_path):

@@ -9,6 +9,7 @@ import gradio as gr
 import numpy as np
 import pytest
 
+from app.page.handlers import recording_file
 from app.page.held import ComparisonStore, HeldComparison, comparison_of
 from app.page.inspector import ALL, WIDTH, _trees
 from app.render.sheet import Sheet
@@ -123,7 +124,7 @@ def test_an_old_page_reports_that_its_comparison_was_dropped():
         assert set(said) == {inspector.words} and "no longer held" in said[inspector.words]
     for asked in (
         lambda: next(inspector.save_clip(9, None)),
-        lambda: next(page.save_recording(None)),
+        lambda: next(recording_file(page.board, None)),
     ):
         with pytest.raises(gr.Error, match="no longer held"):
             asked()
