@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from app.render.summary import HIT, lane_rows
+from app.render.summary import HIT, lane_rows, same_answer
 from app.render.text import format_number, one_line, shorten
 from models.engine.record import Comparison
 
@@ -62,7 +62,7 @@ def _outcome(row: Mapping[str, Any], vanilla: Mapping[str, Any], known: bool) ->
     total = row["stages"][0]
     return Outcome(
         name=row["label"],
-        right=bool(is_right(row)) if known else _same(row["answer"], vanilla["answer"]),
+        right=bool(is_right(row)) if known else same_answer(row["answer"], vanilla["answer"]),
         kept=round(row["measured_ratio"] * total),
         total=total,
         pruned=len(row["stages"]) > 2
@@ -163,8 +163,5 @@ def _sooner(outcomes: Sequence[Outcome]) -> str:
 
 
 def quoted(text: str) -> str:
-    return f"“{shorten(text, LONGEST)}”" if one_line(text) else "nothing"
-
-
-def _same(answer: str, other: str) -> bool:
-    return one_line(answer).casefold() == one_line(other).casefold()
+    """In quotation marks, without its full stop: the sentence has its own."""
+    return f"“{shorten(one_line(text).rstrip('.'), LONGEST)}”" if one_line(text) else "nothing"
