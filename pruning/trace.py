@@ -41,6 +41,13 @@ class TokenTrace:
     def __len__(self) -> int:
         return len(self.layout)
 
+    @property
+    def num_bytes(self) -> int:
+        """The size of the maps of all stages: those that ran, and their products."""
+        edges = sum(len(step.rows) for step in self.steps)
+        edges += sum(len(token_map.rows) for _, token_map in self._stages)
+        return 20 * edges  # two indices and a weight
+
     @cached_property
     def _stages(self) -> list[tuple[int, TokenMap]]:
         """The layer of each step, and the map from the original tokens to its survivors."""

@@ -107,6 +107,21 @@ class PictureInput(gr.Image):
         return uploaded(payload.path or "")
 
 
+class RecordingInput(gr.UploadButton):
+    """`gr.UploadButton` that returns the path of the upload, of whatever content."""
+
+    is_template = True
+
+    async def async_move_resource_to_block_cache(
+        self, url_or_file_path: str | Path | None
+    ) -> str | None:
+        refuse_address(url_or_file_path)
+        return await super().async_move_resource_to_block_cache(url_or_file_path)
+
+    def preprocess(self, payload: FileData | None) -> str | None:
+        return uploaded(payload.path) if payload is not None else None
+
+
 class ClipInput(gr.Video):
     """`gr.Video` that returns the path of the upload and shows a clip without ffmpeg."""
 

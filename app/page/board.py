@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import gradio as gr
 
+from app.guard.uploads import RecordingInput
 from app.page import history, inspector, keeping
 from app.page.chart import Chart
 from app.page.held import comparison_state
@@ -14,7 +15,7 @@ from app.page.keeping import ADD, Keeping
 from app.settings import Settings
 
 STALE = '<p role="status">Shows the previous comparison. The form has changed: press Compare.</p>'
-SAVE = "Download recording"
+SAVE, OPEN = "Download recording", "Open recording"
 VIEWS = [
     ("Tokens", "tokens"),
     ("What it looked at", "scores"),
@@ -54,6 +55,7 @@ class Board:
     conditions: gr.HTML
     save: gr.Button
     file: gr.DownloadButton
+    open: RecordingInput
     comparison: gr.State  # the HeldComparison of the lanes on the page
     address: gr.Textbox  # of that comparison, for links
     past: gr.Textbox  # addresses of this tab's comparisons, newest first
@@ -129,6 +131,9 @@ def _results() -> dict:
             conditions = gr.HTML(elem_id="conditions", apply_default_css=False)
             save = gr.Button(SAVE, size="sm", elem_id="save", elem_classes="quiet")
             file = gr.DownloadButton(visible="hidden", elem_id="file")
+            opened = RecordingInput(
+                OPEN, file_types=[".zip"], size="sm", elem_id="open", elem_classes="quiet"
+            )
     return {
         "results": results,
         "latency": latency,
@@ -140,6 +145,7 @@ def _results() -> dict:
         "conditions": conditions,
         "save": save,
         "file": file,
+        "open": opened,
     }
 
 

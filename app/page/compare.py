@@ -43,7 +43,7 @@ def compare_view(
     _wire_job(handlers, asked, **device)
     wiring.wire_uploads(asked)
     wiring.wire_jobs(admission, asked, shown, **device)
-    _wire_opening(page, Opening(follow, shown, handlers.store))
+    _wire_opening(page, Opening(follow, handlers))
     wire_inspector(shown.inspector, shown.comparison)
     wire_keeping(shown.keep, shown.keeping, shown.comparison, Library(settings))
     wire_recording(shown)
@@ -122,14 +122,23 @@ def chosen_question(event: gr.SelectData) -> str:
 
 
 def _wire_opening(page: gr.Blocks, opening: Opening) -> None:
-    """A loaded page, and the history; then the browser learns what the form and board hold."""
-    board, outputs = opening.board, opening.outputs()
+    """A loaded page, the history and files; then the browser learns what form and board hold."""
+    board, form, outputs = opening.board, opening.form, opening.outputs()
     address = _address(board)
     loaded = page.load(opening.arrive, address, outputs, js=js("arrived"), **QUIET)
     chosen = board.history.click(opening.choose, board.past, outputs, **QUIET)
-    for event in (loaded, chosen):
+    file = board.open.upload(
+        opening.open_file,
+        [board.past, board.open],
+        outputs,
+        show_progress="minimal",
+        show_progress_on=form.status,
+        api_visibility="private",
+        **FILES,
+    )
+    for event in (loaded, chosen, file):
         event.then(None, address, js=js("shown"), api_visibility="private").then(
-            None, opening.form.values(), js=js("restored"), api_visibility="private"
+            None, [form.status, *form.values()], js=js("restored"), api_visibility="private"
         )
 
 

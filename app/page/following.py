@@ -24,6 +24,8 @@ from app.request import Request
 from app.settings import EXAMPLES, Settings
 from models.catalog import ModelCard, find
 
+SAMPLING = ("max_new_tokens", "temperature", "seed")
+
 Update = dict[Any, Any]
 Values = dict[Any, Any]  # by component
 
@@ -150,7 +152,7 @@ class Following:
         update[form.uploads[kind]] = str(path) if path.is_file() else None
         known = [one for one in examples_of(kind) if one["file"] == path.name]
         update[form.chips] = chips_of(known[0] if known else None)
-        fields = {"question", "retention_ratio", "max_new_tokens", "temperature", "seed"}
+        fields = {"question", "retention_ratio", "positions", *SAMPLING}
         update |= {form.by_field[name]: getattr(request, name) for name in fields}
         if kind == "video":
             update[form.num_frames] = gr.Slider(value=request.num_frames, visible=True)

@@ -15,7 +15,7 @@ from app.guard.sessions import HOUR
 from app.page.pictures import thumbnail
 from app.page.screen import Screen
 from app.request import Request
-from models.engine.record import Comparison
+from models.engine.record import Comparison, LaneResult
 
 GONE = (
     "This comparison is no longer held: the server keeps it for an hour, or less when many people "
@@ -29,7 +29,8 @@ class HeldComparison:
 
     comparison: Comparison | None
     screen: Screen | None = None
-    request: Request | None = None  # None: a recording, which no form asked for
+    request: Request | None = None  # None: what the form cannot ask
+    recorded: bool = False  # elsewhere or earlier: its times are not measured again here
     address: str = field(default_factory=lambda: secrets.token_urlsafe(12))  # in links, secret
     since: float = field(default_factory=time.monotonic)
 
@@ -38,9 +39,13 @@ class HeldComparison:
 
     @property
     def num_bytes(self) -> int:
-        """The size of the frames and of the drawn pictures, which take nearly all memory."""
-        frames = self.comparison.media.frames.nbytes if self.comparison else 0
-        return frames + (self.screen.num_bytes if self.screen else 0)
+        """The size of the frames, token maps and drawn pictures, which take nearly all memory."""
+        if self.comparison is None:
+            return 0
+        lanes = [one for one in self.comparison.lanes if isinstance(one, LaneResult)]
+        maps = sum(lane.trace.num_bytes for lane in lanes)
+        drawn = self.screen.num_bytes if self.screen else 0
+        return self.comparison.media.frames.nbytes + maps + drawn
 
     @cached_property
     def thumbnail(self) -> str:

@@ -44,7 +44,7 @@ class Measuring:
         comparison = comparison_of(held)
         if self.admission.busy(request):
             return
-        if held.request is None:
+        if held.recorded:
             yield {self.form.status: alert(RECORDED)}
             return
         asked = replace(held.request, upload=comparison.media)

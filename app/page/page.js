@@ -21,6 +21,23 @@
     }, 150);
   });
 
+  // A recording can be dropped anywhere; other files go on to the part below the pointer.
+  document.addEventListener("dragover", (event) => {
+    if (event.dataTransfer?.types.includes("Files")) event.preventDefault();
+  });
+  document.addEventListener("drop", (event) => {
+    const input = document.querySelector("input[type=file][accept='.zip']");
+    const file = event.dataTransfer?.files[0];
+    if (!input || !/\.zip$/i.test(file?.name ?? "")) return;
+    event.preventDefault();
+    event.stopPropagation();
+    event.target.dispatchEvent(new DragEvent("dragleave", {bubbles: true}));
+    const chosen = new DataTransfer();
+    chosen.items.add(file);
+    input.files = chosen.files;
+    input.dispatchEvent(new Event("change", {bubbles: true}));
+  }, true);
+
   const remembered = () => {
     try { return localStorage.getItem("tokenscope-theme"); } catch { return null; }
   };
@@ -62,7 +79,12 @@
       return values;
     },
     changed(...values) { current = key(values); compareForms(); },
-    restored(...values) { current = onBoard = key(values); compareForms(); },
+    // A refusal, which the status says, has changed neither the form nor the board.
+    restored(status, ...values) {
+      current = key(values);
+      if (onBoard === null || !status?.includes('role="alert"')) onBoard = current;
+      compareForms();
+    },
     // A secret of this browser: the server finds its cases by it, on every page.
     own() {
       const bytes = crypto.getRandomValues(new Uint8Array(16));

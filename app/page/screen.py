@@ -26,10 +26,12 @@ class Screen:
         lanes: Sequence[Lane],
         drawn: bool,
         number: str = "",
+        opened: bool = False,
     ) -> None:
         self.model, self.question, self.media, self.truth = model, question, media, truth
         self.drawn = drawn  # whether this project has drawn the upload
         self.number = number  # of the job, "" for a recording
+        self.opened = opened  # from a file of a visitor
         self.comparison: Comparison | None = None
         self.lanes = lanes
         colours = lane_colours([lane.method for lane in lanes])
@@ -49,7 +51,7 @@ class Screen:
         return cls(job.model, job.question, job.media, job.truth, lanes, drawn, number)
 
     @classmethod
-    def of_recording(cls, comparison: Comparison) -> Screen:
+    def of_recording(cls, comparison: Comparison, opened: bool = False) -> Screen:
         """A finished comparison, drawn."""
         lanes = []
         for one in comparison.lanes:
@@ -60,7 +62,8 @@ class Screen:
             lanes.append(lane)
         model, question = comparison.model, comparison.question
         drawn = bool(comparison.options.get("drawn", comparison.truth is not None))
-        screen = cls(model, question, comparison.media, comparison.truth, lanes, drawn)
+        media, truth = comparison.media, comparison.truth
+        screen = cls(model, question, media, truth, lanes, drawn, opened=opened)
         screen.take(ComparisonDone(comparison))
         screen.draw()
         return screen

@@ -133,10 +133,13 @@ def caption(screen: Screen) -> str:
 def _recorded(screen: Screen) -> str:
     """The date and the machine of a comparison that did not run for this page."""
     conditions = screen.comparison.conditions if screen.comparison else {}
-    if "recorded" not in conditions:
+    if "recorded" not in conditions and not screen.opened:
         return ""
     machine = conditions.get("machine") or conditions.get("device", "")
-    facts = escape(f"on {conditions['recorded']}, {shorten(machine, 60)}")
+    known = filter(None, (conditions.get("recorded", ""), machine))
+    facts = escape(shorten(f"on {', '.join(known)}", 90))
+    if screen.opened:
+        return f' · <b class="recorded">Opened from a file</b> recorded {facts}'
     return f' · <b class="recorded">Recorded</b> {facts}'
 
 

@@ -12,13 +12,16 @@ import json
 import os
 import socket
 import sys
+from collections.abc import Iterable
 from typing import BinaryIO
 
 import models.uploads.video  # noqa: F401  (before the fork: later no module can be opened)
+from app.reading.recordings import open_zip
 from app.reading.sandbox import allow_one_file, close_network, landlock_version, limit_resources
-from app.reading.wire import UNCONFINED, Order, pack_failure, pack_media, pack_refusal
-from models.uploads.media import MediaError, short_name
+from app.reading.wire import UNCONFINED, Order, pack_failure, pack_files, pack_media, pack_refusal
+from models.uploads.media import short_name
 from models.uploads.read import read_media
+from pruning.errors import ExplainedError
 
 MAX_ORDER = 65_536  # bytes
 
@@ -52,10 +55,9 @@ def _read(order: Order, answer: BinaryIO) -> bool:
     try:
         limit_resources(order.memory, order.cpu_seconds, order.seconds)
         held = allow_one_file(order.path)
-        media = read_media(order.path, order.num_frames, order.limits)
-        for part in pack_media(media):
+        for part in _parts(order):
             answer.write(part)
-    except MediaError as error:
+    except ExplainedError as error:
         answer.write(pack_refusal(str(error)))
     except MemoryError:
         most = f"{order.memory / 1e6:.0f} MB of memory"
@@ -63,6 +65,12 @@ def _read(order: Order, answer: BinaryIO) -> bool:
     except Exception as error:
         answer.write(pack_failure(error))
     return held
+
+
+def _parts(order: Order) -> Iterable[bytes | memoryview]:
+    if order.num_frames is None:
+        return pack_files(open_zip(order.path, order.limits))
+    return pack_media(read_media(order.path, order.num_frames, order.limits))
 
 
 if __name__ == "__main__":

@@ -8,8 +8,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 from app.reading.reader import POLL_SECONDS, STOPPED, Reader
+from app.reading.recordings import Files
 from app.settings import Settings
 from models.uploads.media import Media, MediaError
 
@@ -26,6 +28,13 @@ def read_upload(
     refused file, and as soon as `cancelled` is set.
     """
     return pool(settings).read(path, num_frames, cancelled)
+
+
+def read_recording(
+    path: str | Path, settings: Settings, cancelled: threading.Event | None = None
+) -> Files:
+    """`app.reading.recordings.open_zip` in a confined process. Raises as `read_upload`."""
+    return pool(settings).read(path, None, cancelled)
 
 
 @lru_cache(maxsize=4)
@@ -49,8 +58,8 @@ class Pool:
             reader.start()
 
     def read(
-        self, path: str | Path, num_frames: int, cancelled: threading.Event | None = None
-    ) -> Media:
+        self, path: str | Path, num_frames: int | None, cancelled: threading.Event | None = None
+    ) -> Any:
         cancelled = cancelled or threading.Event()
         with self.lent(cancelled) as reader:
             return reader.read(path, num_frames, cancelled)

@@ -1,4 +1,4 @@
-"""Decodes one upload in a separate process; `app.reading.child` explains why."""
+"""Opens one upload in a separate process; `app.reading.child` explains why."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ import threading
 import time
 from pathlib import Path
 
-from app.reading.wire import UNCONFINED, FailedError, Order, unpack
+from app.reading.recordings import Files
+from app.reading.wire import UNCONFINED, FailedError, Order, unpack, unpack_files
 from app.settings import ROOT, Settings
 from models.uploads.media import Limits, Media, MediaError, short_name
 from models.uploads.read import local_file
@@ -58,9 +59,12 @@ class Reader:
         self.confined: dict[str, bool] | None = None  # limits that the ready child could set
 
     def read(
-        self, path: str | Path, num_frames: int, cancelled: threading.Event | None = None
-    ) -> Media:
-        """Raises `MediaError` only, also when the process ends or `cancelled` is set."""
+        self, path: str | Path, num_frames: int | None, cancelled: threading.Event | None = None
+    ) -> Media | Files:
+        """A picture or clip, or, if `num_frames` is None, the files of a recording.
+
+        Raises `MediaError` only, also when the process ends or `cancelled` is set.
+        """
         settings, file = self.settings, Path(os.path.abspath(local_file(path)))
         cancelled = cancelled or threading.Event()
         order = Order(
@@ -80,13 +84,13 @@ class Reader:
                 if before == identity or cancelled.is_set() or time.monotonic() > deadline:
                     raise  # otherwise the same upload came again and replaced the file: repeat
 
-    def _read(self, order: Order, cancelled: threading.Event) -> Media:
+    def _read(self, order: Order, cancelled: threading.Event) -> Media | Files:
         file = order.path
         answer, ended = self._send(order, cancelled)
         if cancelled.is_set():
             raise MediaError(STOPPED)
         try:
-            return unpack(answer)
+            return unpack_files(answer) if order.num_frames is None else unpack(answer)
         except MediaError:
             raise
         except FailedError as error:

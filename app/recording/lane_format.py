@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from app.reading.recordings import check
 from models.engine.record import PHASES, LaneFailure, LaneResult, Phase, Timeline
 from pruning.budget import Averages
 from pruning.step import TraceStep
@@ -16,7 +17,12 @@ from pruning.trace import TokenTrace
 
 MOST_LAYERS = 1024
 MOST_REPEATS = 1000
-MOST_TOKENS = 16_384  # a trace's weights may be their square: 1 GiB
+MOST = 2.0**53  # of a count or time: larger ones are not exact as numbers of JavaScript
+MOST_TOKENS = 16_384
+MOST_CELLS = 2_000_000  # tokens, over all steps: the page draws each step
+MOST_WEIGHTS = 1_000_000  # of the original tokens in the survivors, over all steps
+MOST_PAIRS = 8192**2  # of tokens in one frame: those without a grid are compared with each other
+FARTHEST = 1000.0  # of a token's edge, in frames: a model pads a narrow picture to a square
 
 
 def pack_lane(lane: LaneResult | LaneFailure, key: str, arrays: dict[str, np.ndarray]) -> Any:
@@ -71,16 +77,16 @@ def load_lane(
         method=method,
         title=title,
         knobs=unpack(lane["knobs"]),
-        asked_ratio=None if lane["asked_ratio"] is None else float(lane["asked_ratio"]),
+        asked_ratio=_load_ratio(lane["asked_ratio"]),
         answer=str(lane["answer"]),
-        new_tokens=int(lane["new_tokens"]),
+        new_tokens=_load_count(lane["new_tokens"]),
         boxes=boxes,
         trace=_load_trace(lane, key, arrays, num_frames),
         timeline=_load_timeline(lane),
-        text_tokens=int(lane["text_tokens"]),
-        kv_bytes=int(lane["kv_bytes"]),
-        tflops=float(lane["tflops"]),
-        peak_bytes=None if lane["peak_bytes"] is None else int(lane["peak_bytes"]),
+        text_tokens=_load_count(lane["text_tokens"]),
+        kv_bytes=_load_count(lane["kv_bytes"]),
+        tflops=_load_number(lane["tflops"]),
+        peak_bytes=None if lane["peak_bytes"] is None else _load_count(lane["peak_bytes"]),
         averages=_load_averages(lane["averages"]),
         reads=_load_reads(lane.get("reads"), int(lane["num_layers"])),
         repeats=tuple(map(_load_timeline, repeats)),
@@ -99,11 +105,26 @@ def _pack_timeline(timeline: Timeline) -> dict[str, Any]:
 
 def _load_timeline(run: Any) -> Timeline:
     phases = tuple(
-        Phase(str(name), float(seconds), int(tokens_in), int(tokens_out))
+        Phase(str(name), _load_number(seconds), _load_count(tokens_in), _load_count(tokens_out))
         for name, seconds, tokens_in, tokens_out in run["phases"]
     )
     check(all(phase.name in PHASES for phase in phases), "a phase has an unknown name")
-    return Timeline(phases, float(run["first_token"]), bool(run["cold"]))
+    return Timeline(phases, _load_number(run["first_token"]), bool(run["cold"]))
+
+
+def _load_number(value: Any) -> float:
+    number = float(value)
+    check(0 <= number < MOST, f"a number is {str(value)[:20]}")  # also refuses "not a number"
+    return number
+
+
+def _load_count(value: Any) -> int:
+    return int(_load_number(value))
+
+
+def _load_ratio(ratio: Any) -> float | None:
+    check(ratio is None or 0 < float(ratio) <= 1, "a retention ratio is not between 0 and 1")
+    return None if ratio is None else float(ratio)
 
 
 def _load_averages(averages: Any) -> Averages | None:
@@ -124,21 +145,47 @@ def _load_reads(reads: Any, num_layers: int) -> tuple[float, ...] | None:
 
 
 def _load_trace(lane: Any, key: str, arrays: dict[str, np.ndarray], num_frames: int) -> TokenTrace:
-    frame, box = arrays[f"{key}.frame"], arrays[f"{key}.box"]
-    grid = lane["grid"]
-    check(grid is None or len(grid) == 3, "a grid is not (T, rows, cols)")
-    check(frame.ndim == 1 and len(frame) <= MOST_TOKENS, "too many tokens")
-    check(_is_float(box), "its layout is not made of numbers")
-    check(_within(frame, -1, num_frames), "a token lies on a frame that is not there")
-    layout = TokenLayout(frame, box, None if grid is None else (grid[0], grid[1], grid[2]))
-    own = len(np.unique(frame[layout.placed]))  # frames with tokens: some models merge pairs
+    layout = _load_layout(lane["grid"], arrays[f"{key}.frame"], arrays[f"{key}.box"], num_frames)
+    num_layers = int(lane["num_layers"])
+    check(0 < num_layers <= MOST_LAYERS, f"{num_layers} LLM layers")
+    check(len(layout) * len(lane["steps"]) <= MOST_CELLS, f"{key} has too many steps")
+    own = len(np.unique(layout.frame[layout.placed]))  # with tokens: some models merge two frames
     alive, steps = len(layout), []
     for index, step in enumerate(lane["steps"]):
         steps.append(_load_step(step, f"{key}.step{index}", arrays, alive, own))
         alive = len(steps[-1].anchors)
-    num_layers = int(lane["num_layers"])
-    check(0 < num_layers <= MOST_LAYERS, f"{num_layers} LLM layers")
+    layers = [0, *(step.layer for step in steps), num_layers]
+    check(layers == sorted(layers), f"{key} has steps at odd layers")
+    _check_weights(steps, key)
     return TokenTrace(layout, tuple(steps), num_layers)
+
+
+def _load_layout(grid: Any, frame: np.ndarray, box: np.ndarray, num_frames: int) -> TokenLayout:
+    check(grid is None or len(grid) == 3, "a grid is not (T, rows, cols)")
+    check(frame.ndim == 1 and 0 < len(frame) <= MOST_TOKENS, f"{len(frame)} tokens")
+    check(_is_float(box), "its layout is not made of numbers")
+    check(_within(frame, -1, num_frames), "a token lies on a frame that is not there")
+    if grid is not None:
+        grid = tuple(map(int, grid))
+        check(min(grid) > 0, "a grid has no cells")
+    layout = TokenLayout(frame, box, grid)
+    placed, tokens = box[layout.placed], frame[layout.placed]
+    check(len(tokens) and (tokens >= 0).all(), "a token with a place is on no frame")
+    check((np.abs(placed) <= FARTHEST).all(), "a token lies far outside its frame")
+    pairs = int((np.bincount(tokens) ** 2).max())
+    check(grid is not None or pairs <= MOST_PAIRS, "too many tokens without a grid")
+    return layout
+
+
+def _check_weights(steps: list[TraceStep], key: str) -> None:
+    """The product of all steps must fit the memory; a small file can multiply to a large one."""
+    own: np.ndarray | None = None  # (K,) an upper bound of the weights of each survivor
+    total = 0.0
+    for step in steps:
+        each = np.ones(step.n) if own is None else own
+        own = np.bincount(step.rows, each[step.cols], minlength=len(step.anchors))
+        total += own.sum()
+        check(total <= MOST_WEIGHTS, f"{key} has more than {MOST_WEIGHTS:,} weights")
 
 
 def _load_step(
@@ -154,7 +201,8 @@ def _load_step(
     check(_within(rows, 0, len(anchors)), f"{key} has a row outside its survivors")
     check(_within(cols, 0, alive), f"{key} has a column outside its tokens")
     check(rows.shape == cols.shape == weights.shape, f"{key} has uneven edges")
-    check(_is_float(weights), f"{key} has odd weights")
+    check((rows[1:] >= rows[:-1]).all(), f"{key} has unsorted rows")
+    check(_is_float(weights) and np.isfinite(weights).all(), f"{key} has odd weights")
     fit = (tag.shape == anchors.shape and tag.dtype == bool for tag in tags.values())
     check(all(fit), f"{key} has odd tags")
     fits = scores is None or (scores.shape == (alive,) and _is_float(scores))
@@ -198,8 +246,3 @@ def _within(index: np.ndarray, low: int, high: int) -> bool:
 
 def _is_float(values: np.ndarray) -> bool:
     return values.dtype.kind == "f"
-
-
-def check(holds: bool, complaint: str) -> None:
-    if not holds:
-        raise ValueError(complaint)

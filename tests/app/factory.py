@@ -74,6 +74,7 @@ def merge_step(
 ) -> TraceStep:
     """`owner` (n,) is a row of `anchors` for every old token, −1 where it is dropped."""
     cols = np.flatnonzero(owner >= 0)
+    cols = cols[np.argsort(owner[cols], kind="stable")]  # rows ascend, as in a TokenMap
     count = np.bincount(owner[cols], minlength=len(anchors))
     return TraceStep(
         layer, len(owner), np.asarray(anchors, dtype=np.int64), owner[cols].astype(np.int64), cols,

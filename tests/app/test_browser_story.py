@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import base64
+from pathlib import Path
+
 import pytest
 
 from app.page.opening import story
@@ -89,6 +92,74 @@ def test_a_refresh_and_a_thumbnail_bring_a_comparison_back_with_its_form(chromiu
         other.goto(page.url)  # the address opens it elsewhere, without this tab's history
         other.locator(".caption .asked").get_by_text(ASKED).wait_for()
         assert other.locator("#history button").count() == 0
+
+
+# Drops a file, whose bytes come in base64, on the caption.
+DROP = """async ([name, content]) => {
+  const bytes = await (await fetch("data:application/zip;base64," + content)).blob();
+  const data = new DataTransfer();
+  data.items.add(new File([bytes], name));
+  const target = document.querySelector("#caption");
+  target.dispatchEvent(new DragEvent("drop", {bubbles: true, dataTransfer: data}));
+}"""
+
+
+def drop(page, name, content) -> None:
+    page.evaluate(DROP, [name, base64.b64encode(content).decode()])
+
+
+def test_a_downloaded_recording_that_is_dropped_on_another_page_shows_the_same(chromium, url):
+    with tab(chromium) as page, tab(chromium, bypass_csp=True) as other:
+        page.goto(url)
+        choose_example(page)
+        compare(page, ASKED)
+        with page.expect_download() as download:
+            page.locator("#save").click()
+        content = Path(download.value.path()).read_bytes()
+        other.goto(url)
+        await_story(other)
+        other.locator("#question textarea").fill("Changed?")
+        other.locator("#stale").wait_for()
+        drop(other, "page.zip", b"PK nothing")
+        other.locator("#status").get_by_text("page.zip is no zip file").wait_for()
+        assert other.locator(".caption .asked").inner_text() == story().comparison.question
+        assert is_outdated(other) and "id=" not in other.url
+        drop(other, "mine.zip", content)
+        other.locator(".caption .recorded").get_by_text("Opened from a file").wait_for()
+        wait_for_view(other, "boxes")
+        for part in ("#headline", "#lanes", "#figures"):
+            assert other.locator(part).inner_text() == page.locator(part).inner_text()
+        assert lane_data(other) == lane_data(page)
+        other.locator("#stale").wait_for(state="hidden")
+        assert other.locator("#question textarea").input_value() == ASKED
+        other.reload()  # its address opens it as long as it is held
+        other.locator(".caption .recorded").get_by_text("Opened from a file").wait_for()
+
+
+def lane_data(page) -> list[str]:
+    """What the browser draws of each lane: token maps, boxes and scores."""
+    return page.locator("#lanes figure").evaluate_all("all => all.map(one => one.dataset.lane)")
+
+
+def test_two_tabs_of_one_browser_do_not_mix(chromium, url):
+    with tab(chromium) as page:
+        other = page.context.new_page()
+        for one, asked in ((page, ASKED), (other, "What is on the left?")):
+            one.goto(url)
+            choose_example(one)
+            unfold(one)
+            one.locator("#question textarea").fill(asked)
+        before = page.url, other.url
+        page.locator("#compare").click()
+        other.locator("#compare").click()
+        for one, url_before in zip((page, other), before, strict=True):
+            one.wait_for_function("(url) => location.href !== url", arg=url_before)
+        assert page.locator(".caption .asked").inner_text() == ASKED
+        assert other.locator(".caption .asked").inner_text() == "What is on the left?"
+        assert page.url != other.url
+        assert page.locator("#history button").count() == 0, "each tab has its own history"
+        page.reload()
+        page.locator(".caption .asked").get_by_text(ASKED).wait_for()
 
 
 def test_an_address_that_is_gone_brings_the_story_and_a_sentence(chromium, url):

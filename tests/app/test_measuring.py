@@ -34,7 +34,7 @@ def test_every_lane_runs_an_odd_number_of_times_in_turns(picture):
 
 def test_a_recording_is_not_measured_and_a_failing_worker_leaves_the_board(picture):
     page, measure = measuring(FakeWorker())
-    (only,) = measure.run(TAB, held(picture, request=None))
+    (only,) = measure.run(TAB, held(picture, recorded=True))
     assert "is a recording" in only[page.form.status]
 
     class Broken(FakeWorker):
