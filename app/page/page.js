@@ -26,7 +26,7 @@
     if (event.dataTransfer?.types.includes("Files")) event.preventDefault();
   });
   document.addEventListener("drop", (event) => {
-    const input = document.querySelector("input[type=file][accept='.zip']");
+    const input = document.querySelector("input[type=file][accept='.zip']:not(#cases-page *)");
     const file = event.dataTransfer?.files[0];
     if (!input || !/\.zip$/i.test(file?.name ?? "")) return;
     event.preventDefault();
