@@ -96,6 +96,9 @@ class Settings:
     )
     max_cases: int = setting(20_000, "cases of one set", least=1)
 
+    # Header
+    github: str = setting("", "address of the repository, for a link in the header; empty: none")
+
     # Visitors
     queue_size: int = setting(
         16, "comparisons that may wait, with those whose upload is being read", least=1

@@ -30,9 +30,8 @@ from app.page.admission import Admission
 from app.page.api import endpoints
 from app.page.cases import cases_view
 from app.page.cases_api import cases_endpoints
-from app.page.choices import model_choices
 from app.page.compare import compare_view
-from app.page.inputs import ChoiceInput
+from app.page.header import TITLE, header
 from app.page.opening import story
 from app.reading.pool import pool
 from app.settings import Settings
@@ -46,9 +45,8 @@ PRIVACY = (
 SESSIONS = 2000  # that Gradio keeps, at 20 kB each beside the comparisons
 HERE = Path(__file__).parent
 SCRIPTS = ("page.js", "tokens_draw.js", "tokens.js", "tokens_follow.js")  # each uses those before
+HEADER = "header.css"
 STYLES = ("style.css", "tokens.css", "sweep.css", "cases.css")
-TITLE = "TokenScope"
-LINE = "What visual-token compression does to a picture and to the answer, side by side"
 
 
 def build(worker: Worker, settings: Settings) -> Blocks:
@@ -58,22 +56,13 @@ def build(worker: Worker, settings: Settings) -> Blocks:
     admission = Admission(worker, settings, visitors)
     # At the end, Gradio also deletes the files that it knows to be this page's.
     with Blocks(visitors, title=TITLE, fill_width=True, delete_cache=(SCAN_SECONDS, HOUR)) as demo:
-        with gr.Row(elem_id="top", equal_height=True):
-            gr.HTML(f"<h1>{TITLE}</h1><p>{LINE}</p>", elem_id="title", apply_default_css=False)
-            model = ChoiceInput(
-                model_choices(settings.model),
-                value=settings.model,
-                label="Model",
-                elem_id="model",
-                min_width=160,
-            )
-            theme = gr.Button("Light or dark", size="sm", elem_id="theme", min_width=60)
-        compare_view(demo, admission, model, **device)
+        header(settings)
+        compare_view(demo, admission, **device)
         endpoints(admission, **device)
         gr.HTML(f"<p>{PRIVACY}</p>", elem_id="privacy", apply_default_css=False)
         demo.unload(visitors.on_unload)
-        theme.click(None, js="() => window.tokenscope.switchTheme()", api_visibility="private")
     with demo.route("Cases", "/cases"):
+        header(settings)
         cases_view(demo, admission, **device)
         cases_endpoints(Library(settings))
     demo.queue(max_size=4 * _held(settings), api_open=False)  # nothing runs beside the queue
@@ -103,7 +92,8 @@ def launch(demo: Blocks, settings: Settings, **options: Any) -> Any:
         **{
             "theme": theme(),
             "css_paths": [HERE / name for name in STYLES],
-            "head": "".join(f"<script>{(HERE / name).read_text()}</script>" for name in SCRIPTS),
+            "head": f"<style>{(HERE / HEADER).read_text()}</style>"
+            + "".join(f"<script>{(HERE / name).read_text()}</script>" for name in SCRIPTS),
             "favicon_path": HERE / "favicon.svg",
             "footer_links": ["api"],
             "max_file_size": settings.max_upload_mb * 1_000_000,

@@ -16,7 +16,6 @@ from app.page.following import Following
 from app.page.form import Form
 from app.page.handlers import Handlers, recording_file
 from app.page.held import HeldComparison
-from app.page.inputs import ChoiceInput
 from app.page.inspector import Inspector
 from app.page.keeping import wire_keeping
 from app.page.opening import Opening
@@ -29,13 +28,12 @@ QUIET = {"show_progress": "hidden", "api_visibility": "private", "queue": False}
 def compare_view(
     page: gr.Blocks,
     admission: Admission,
-    model: ChoiceInput,
     **device: Any,
 ) -> None:
     """Build the view inside `page` and connect it to the worker."""
     settings = admission.settings
     with gr.Row(elem_id="main", equal_height=False):
-        asked = form.declare(settings, model)
+        asked = form.declare(settings)
         shown = board.declare(settings)
     follow = Following(asked, settings)
     _wire_form(asked, follow)
@@ -67,14 +65,21 @@ def wire_recording(board: Board) -> None:
 
 def _wire_form(asked: Form, follow: Following) -> None:
     inputs, outputs = follow.inputs(), follow.outputs()
+    counted = [asked.retention_ratio, asked.model, asked.num_frames, asked.methods]
+    notes = [asked.retention_note, asked.menu]
     for kind, tab in asked.tab.items():
         tab.select(partial(follow.open_tab, kind), inputs, outputs, **QUIET)
         chosen = [asked.uploads[kind], asked.question, asked.chips, asked.retention_ratio]
-        asked.galleries[kind].click(choosing(follow, kind), None, chosen, **QUIET)
+        asked.galleries[kind].click(
+            with_event(partial(follow.choose_example, kind), counted),
+            counted,
+            [*chosen, *notes],
+            **QUIET,
+        )
         asked.uploads[kind].upload(lambda: form.chips_of(None), None, asked.chips, **QUIET)
     for way, tab in asked.ways.items():
-        notes = [asked.way, asked.methods_note, asked.lab.note]
-        tab.select(partial(follow.open_way, way), None, notes, **QUIET)
+        texts = [asked.way, asked.methods_note, asked.lab.note]
+        tab.select(partial(follow.open_way, way), None, texts, **QUIET)
     selectors = asked.lab.selectors
     gr.on(
         [selector.input for selector in selectors],
@@ -85,36 +90,29 @@ def _wire_form(asked: Form, follow: Following) -> None:
     )
     asked.model.input(follow.choose_model, inputs, outputs, **QUIET)
     asked.chips.select(chosen_question, None, asked.question, **QUIET)
-    counted = [asked.retention_ratio, asked.model, asked.num_frames, asked.methods]
-    notes = [asked.retention_note, asked.menu]
     asked.menu.click(
-        choosing_methods(follow, counted),
+        with_event(follow.choose_methods, counted),
         counted,
         [*notes, asked.methods, asked.methods_note, asked.status, asked.retention_ratio],
         trigger_mode="multiple",
         **QUIET,
     )
-    changed = [asked.retention_ratio.change, asked.num_frames.change]
-    gr.on(changed, follow.count_tokens, set(counted), notes, **QUIET)
+    # Not `change`: an update of several parts would send the methods from before it.
+    sliders = [asked.retention_ratio, asked.num_frames]
+    moved = [event for slider in sliders for event in (slider.input, slider.release)]
+    gr.on(moved, follow.count_tokens, set(counted), notes, **QUIET)
 
 
-def choosing(follow: Following, kind: str) -> Callable[[gr.EventData], dict[Any, Any]]:
-    """A handler with the annotation by which Gradio passes the event."""
-
-    def choose(event: gr.EventData) -> dict[Any, Any]:
-        return follow.choose_example(kind, int(event.index))
-
-    return choose
-
-
-def choosing_methods(follow: Following, parts: Iterable[Any]) -> Callable[..., dict[Any, Any]]:
-    """The same for the chips; `parts` are its inputs."""
+def with_event(
+    choose: Callable[[dict[Any, Any], gr.EventData], dict[Any, Any]], parts: Iterable[Any]
+) -> Callable[..., dict[Any, Any]]:
+    """A handler with the annotation by which Gradio passes the event; `parts` are its inputs."""
     parts = list(parts)
 
-    def choose(event: gr.EventData, *values: Any) -> dict[Any, Any]:
-        return follow.choose_methods(dict(zip(parts, values, strict=True)), event)
+    def handle(event: gr.EventData, *values: Any) -> dict[Any, Any]:
+        return choose(dict(zip(parts, values, strict=True)), event)
 
-    return choose
+    return handle
 
 
 def chosen_question(event: gr.SelectData) -> str:

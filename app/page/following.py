@@ -82,9 +82,9 @@ class Following:
     def choose_part(self, values: Values) -> Update:
         return {self.form.lab.note: describe(self.form.lab.chosen(values))}
 
-    def choose_example(self, kind: str, index: int) -> Update:
+    def choose_example(self, kind: str, values: Values, event: gr.EventData) -> Update:
         """The upload, question and retention ratio of an example's story."""
-        form, example = self.form, examples_of(kind)[index]
+        form, example = self.form, examples_of(kind)[int(event.index)]
         told = stories().get(example["file"], {})
         update: Update = {
             form.uploads[kind]: str(EXAMPLES / example["file"]),
@@ -93,6 +93,7 @@ class Following:
         }
         if told:
             update[form.retention_ratio] = told["retention_ratio"]
+            update |= self.count_tokens({**values, **update})
         return update
 
     def choose_methods(self, values: Values, event: gr.EventData) -> Update:
@@ -130,7 +131,8 @@ class Following:
             values[form.model],
             values[form.methods],
             values[form.retention_ratio],
-            values[form.num_frames],
+            values.get(form.num_frames),
+            most=self.settings.max_lanes - 1,
         )
 
     def request_outputs(self) -> list[Any]:
@@ -146,6 +148,7 @@ class Following:
             form.kind: kind,
             form.methods: request.methods,
             form.retention_ratio: request.retention_ratio,
+            form.num_frames: request.num_frames,
         }
         update = self._change(card, kind, sent)
         path = Path(str(request.upload))
@@ -173,9 +176,11 @@ class Following:
             form.model: card.name,
             form.question: gr.Textbox(placeholder=placeholder(kind)),
             form.answers: note_on_answers(card.name),
-            form.menu: menu(card.name, chosen, values[form.retention_ratio]),
+            form.menu: self._menu({**values, form.model: card.name, form.methods: chosen}),
             form.methods: gr.CheckboxGroup([(title, n) for n, title in offered], value=chosen),
             form.methods_note: methods_note(chosen),
-            form.retention_note: retention_note(values[form.retention_ratio], card.name),
+            form.retention_note: retention_note(
+                values[form.retention_ratio], card.name, values.get(form.num_frames)
+            ),
             form.num_frames: gr.Slider(value=card.frames, visible=kind == "video"),
         }

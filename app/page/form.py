@@ -16,6 +16,7 @@ from app.page.choices import (
     answers_note,
     default_lanes,
     method_choices,
+    model_choices,
     placeholder,
     retention_note,
 )
@@ -87,12 +88,15 @@ class Form:
         return Request(upload=values[self.uploads["video" if clip else "image"]], **sent)
 
 
-def declare(settings: Settings, model: ChoiceInput) -> Form:
+def declare(settings: Settings) -> Form:
     """Lay the column out, top to bottom in the order a person fills it in."""
     card = find(settings.model)
     kind = first_kind(card)
     with gr.Column(elem_id="ask", min_width=280):
-        parts = _upload_parts(kind, settings)
+        model = ChoiceInput(
+            model_choices(settings.model), value=settings.model, label="Model", elem_id="model"
+        )
+        parts = {"model": model, **_upload_parts(kind, settings)}
         parts["question"] = gr.Textbox(
             label="Question",
             placeholder=placeholder(kind),
@@ -116,7 +120,7 @@ def declare(settings: Settings, model: ChoiceInput) -> Form:
         parts |= _actions()
         parts["kind"] = _open_tab(["image", "video"], kind)
         parts["way"] = _open_tab(["methods", "lab"], "methods")
-    return Form(model=model, **parts)
+    return Form(**parts)
 
 
 def _open_tab(tabs: list[str], first: str) -> gr.Radio:
@@ -155,7 +159,7 @@ def _clip() -> ClipInput:
         label="Clip",
         sources=["upload"],
         buttons=[],
-        height=150,
+        height=104,
         loop=True,
         elem_id="clip",
     )
@@ -182,7 +186,9 @@ def _lane_parts(card: ModelCard, kind: str, settings: Settings) -> dict[str, Any
                 visible=False,  # holds the names; the menu is what a person sees
             )
             chips = gr.HTML(
-                menu.menu(card.name, chosen, DEFAULTS["retention_ratio"]),
+                menu.menu(
+                    card.name, chosen, DEFAULTS["retention_ratio"], most=settings.max_lanes - 1
+                ),
                 js_on_load=menu.JS,
                 apply_default_css=False,
                 elem_id="methods",

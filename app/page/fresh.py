@@ -14,7 +14,8 @@ from app.guard.gradio_internals import upload_folder
 from app.settings import EXAMPLES
 
 NEW = {"image": "New scene", "video": "New clip"}
-LINE = "Photographs: look at tokens, not answers"
+LINE = "Photographs"
+NOTE = "Look at the tokens: this model's answers to photographs are not to be trusted."
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,7 @@ def declare(kind: str) -> Fresh:
     if kind != "image":
         return Fresh(new, None)
     with gr.Accordion(LINE, open=False, elem_id="photographs"):
+        gr.HTML(f"<p>{NOTE}</p>", elem_classes="most", apply_default_css=False)
         gallery = gr.Gallery(
             value=[(str(EXAMPLES / one["file"]), one["title"]) for one in photographs()],
             label="Photographs",

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from html import escape
+from pathlib import Path
 
 from app.page.choices import method_choices
 from app.render.method_text import place
@@ -23,33 +25,64 @@ GROUPS = {  # heading: what its methods do
     "Both": "Fewer visual tokens enter, and more are dropped later",
     "Baselines": "Simple selections without a paper, to compare with",
 }
-# A click changes the chip at once and sends the names of all pressed chips, so that two quick
-# clicks cannot lose each other. A chip out of reach sends the ratio that it needs.
-JS = """element.addEventListener("click", (event) => {
-  const chip = event.target.closest("button[data-name]");
-  if (!chip) return;
-  const pressed = chip.getAttribute("aria-pressed") !== "true";
-  chip.setAttribute("aria-pressed", pressed);
-  const on = element.querySelectorAll('button[aria-pressed="true"]');
-  const ratio = pressed && chip.dataset.least ? Number(chip.dataset.least) : null;
-  trigger("click", {methods: [...on].map((one) => one.dataset.name), ratio});
-});"""
+# Chips of the short menu beside the chosen ones: the two papers' methods, and those that they
+# compare with. The list of all methods opens on a click.
+FIRST = (
+    *("flashvid", "nuwa", "visionzip", "fastvid", "divprune", "fastv", "sparsevlm"),
+    *("pyramiddrop", "vscan", "pooling", "grid", "random"),
+)
+JS = (Path(__file__).parent / "menu.js").read_text()
 
 
-def menu(model: str, chosen: Iterable[str], ratio: object, num_frames: object = None) -> str:
-    """A button for each method of a model; `aria-pressed` for the chosen ones."""
+@dataclass(frozen=True)
+class Offer:
+    """A method on offer, or one of its presets."""
+
+    name: str
+    label: str
+    says: str  # what it does
+    pressed: bool
+    refusal: BudgetError | None
+
+
+def menu(
+    model: str, chosen: Iterable[str], ratio: object, num_frames: object = None, *, most: int
+) -> str:
+    """Chips of the usual and the chosen methods, and a list of all that a button opens.
+
+    `aria-pressed` marks the chosen ones, at most `most`.
+    """
     card, pressed = find(model), set(chosen)
     tokens = _num_tokens(card, num_frames)
-    groups: dict[str, list[str]] = {heading: [] for heading in GROUPS}
+    groups: dict[str, list[Offer]] = {heading: [] for heading in GROUPS}
     for name, label in method_choices(model):
-        method = _class_of(name)
-        why = refusal(name, card, ratio, tokens)
-        groups[_group(method)].append(_chip(name, label, method.summary, name in pressed, why))
+        method, why = _class_of(name), refusal(name, card, ratio, tokens)
+        offer = Offer(name, label, _says(name, method), name in pressed, why)
+        groups[_group(method)].append(offer)
+    offers = [offer for group in groups.values() for offer in group]
+    short = {
+        heading: [one for one in group if one.pressed or one.name in FIRST]
+        for heading, group in groups.items()
+    }
+    count = f"{len(pressed)} of {most} chosen"
+    return (
+        f'<div class="short" data-most="{most}">{_groups(short, _chip)}</div>'
+        '<button type="button" class="all" popovertarget="all-methods" aria-haspopup="dialog">'
+        f"All {len(offers)} methods <span>{count}</span></button>"
+        '<div popover id="all-methods" role="dialog" aria-label="All methods">'
+        f'<header><input type="search" placeholder="Filter by name or by what it does" '
+        f'aria-label="Filter the methods"><span>{count}</span>'
+        '<button type="button" popovertarget="all-methods" popovertargetaction="hide">Close'
+        f"</button></header>{_groups(groups, _row)}</div>"
+    )
+
+
+def _groups(groups: Mapping[str, Sequence[Offer]], draw: Callable[[Offer], str]) -> str:
     return "".join(
         f'<div role="group" aria-label="{heading}"><h3 title="{GROUPS[heading]}">{heading}</h3>'
-        f"{''.join(chips)}</div>"
-        for heading, chips in groups.items()
-        if chips
+        f"<div>{''.join(map(draw, offers))}</div></div>"
+        for heading, offers in groups.items()
+        if offers
     )
 
 
@@ -86,17 +119,42 @@ def _num_tokens(card: ModelCard, num_frames: object) -> int | None:
     return card.each * frames
 
 
-def _chip(name: str, label: str, summary: str, pressed: bool, why: BudgetError | None) -> str:
-    title, least = f"{label}: {summary}", ""
-    shown = label.partition(", ")[2] or label  # a preset stands behind its method
-    if why is not None:
-        smallest = math.ceil(1000 * why.smallest - 1e-9) / 1000
-        title = f"{why} A click sets {at_least(why.smallest)}."
-        least = f' data-least="{smallest:.3f}"'
+def _chip(offer: Offer) -> str:
+    title = f"{offer.label}: {offer.says}"
+    if offer.refusal is not None:
+        title = f"{offer.refusal} A click sets {at_least(offer.refusal.smallest)}."
+    label = f'aria-label="{escape(title)}" title="{escape(title)}"'
+    return f"<button {_state(offer)} {label}>{escape(offer.label)}</button>"
+
+
+def _row(offer: Offer) -> str:
+    """The method, what it does, and the ratio that a click sets if this one is too small."""
+    least = ""
+    if offer.refusal is not None:
+        smallest = at_least(offer.refusal.smallest)
+        least = f'<i title="{escape(str(offer.refusal))}">A click sets {smallest}, its smallest</i>'
     return (
-        f'<button type="button" data-name="{escape(name)}" aria-pressed="{str(pressed).lower()}"'
-        f'{least} aria-label="{escape(title)}" title="{escape(title)}">{escape(shown)}</button>'
+        f"<button {_state(offer)}><b>{escape(offer.label)}</b> "
+        f"<span>{escape(offer.says)} {least}</span></button>"
     )
+
+
+def _state(offer: Offer) -> str:
+    least = ""
+    if offer.refusal is not None:
+        smallest = math.ceil(1000 * offer.refusal.smallest - 1e-9) / 1000
+        least = f' data-least="{smallest:.3f}"'
+    pressed = str(offer.pressed).lower()
+    return f'type="button" data-name="{escape(offer.name)}" aria-pressed="{pressed}"{least}'
+
+
+def _says(name: str, method: type[CompressionMethod]) -> str:
+    """The summary of a method; of a preset, the knobs that it sets."""
+    preset = name.partition(":")[2]
+    if not preset:
+        return method.summary
+    knobs = ", ".join(f"{knob} = {value}" for knob, value in method.PRESETS[preset].items())
+    return f"{method.title} with {knobs}."
 
 
 def _class_of(name: str) -> type[CompressionMethod]:

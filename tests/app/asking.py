@@ -19,7 +19,7 @@ TAB = SimpleNamespace(session_hash="a tab", username=None, client=None)
 def handlers(worker) -> Handlers:
     settings = Settings()
     with gr.Blocks():
-        asked = form.declare(settings, gr.Dropdown())
+        asked = form.declare(settings)
         return Handlers(Admission(worker, settings, Visitors()), asked, board.declare(settings))
 
 

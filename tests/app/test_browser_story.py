@@ -46,6 +46,38 @@ def test_the_first_view_is_a_recorded_story_and_its_form(chromium, url):
         assert not is_outdated(page) and "id=" not in page.url
 
 
+def test_all_controls_of_a_comparison_fit_a_small_screen(chromium, url):
+    with tab(chromium, 1280, 720) as page:
+        page.goto(url)
+        await_story(page)
+        for part in ("#picture img", "#question textarea", "#retention", ".short", "#compare"):
+            box = page.locator(part).first.bounding_box()
+            assert box["y"] + box["height"] <= 720, part
+        groups = page.locator("#methods .short [role=group]")
+        assert groups.count() == 4 and groups.nth(3).bounding_box()["y"] < 720
+
+
+def test_the_list_of_all_methods_is_filtered_and_stays_open_while_methods_are_chosen(chromium, url):
+    with tab(chromium, 1280, 720) as page:
+        page.goto(url)
+        await_story(page)
+        chip, listed = page.locator("#methods .short"), page.locator("#all-methods")
+        page.locator("#methods .all").press("Enter")
+        listed.locator("input").press_sequentially("FastV")
+        assert listed.locator("[data-name]:visible").count() == 2
+        listed.locator("[data-name=fastv]").click()
+        page.get_by_text("3 methods fit; clear one").wait_for()
+        assert chip.locator("[data-name=fastv]").get_attribute("aria-pressed") == "false"
+        listed.locator("input").fill("")
+        listed.locator("[data-name=pooling]").click()
+        page.get_by_text("2 of 3 chosen").first.wait_for()
+        listed.locator("[data-name=fastv]").press("Enter")  # out of reach: it sets the ratio
+        page.locator("#retention-note").get_by_text("19", exact=True).wait_for()
+        assert page.evaluate("document.activeElement.dataset.name") == "fastv"
+        listed.press("Escape")
+        listed.wait_for(state="hidden")
+
+
 def test_a_changed_form_marks_the_board_until_compare(chromium, url):
     with tab(chromium) as page:
         page.goto(url)

@@ -22,7 +22,7 @@ from pruning.methods import create
 def following() -> Following:
     settings = Settings()
     with gr.Blocks():
-        return Following(form.declare(settings, gr.Dropdown()), settings)
+        return Following(form.declare(settings), settings)
 
 
 def values(follow: Following, kind: str, model: str, methods: list[str]) -> dict:
