@@ -18,7 +18,7 @@ from app.cases.record import BadRow, Case, CaseSet, case_id
 from app.cases.scores import RIGHT
 from app.cases.sets import Pictures
 from app.cases.store import Run, add_lane, begin, writing
-from app.cases.tables import read_rows
+from app.cases.tables import read_rows, sort_rows
 from app.settings import Settings
 from models.engine.record import LaneResult, Timeline
 from models.grounding import parse_boxes
@@ -139,24 +139,16 @@ def _answers(
     """The rows of a log with their cases; without `cases` every row is a case of its own."""
     read = {LMMS: _lmms, VLMEVAL: _vlmeval}[form]
     by_index = {case.index: case for case in cases or ()}
-    found: dict[str, tuple[Case, Row]] = {}
-    bad = []
-    for place, row in rows:
-        try:
-            if isinstance(row, BadRow):
-                raise ValueError(row.reason)
-            given = read(row)
-            case = _case(given, place) if cases is None else _match(given, by_index)
-            if case.id in found:
-                raise ValueError("The case is answered before.")
-        except (ValueError, KeyError, TypeError, IndexError) as error:
-            bad.append(BadRow(place, f"{error}"))
-            continue
+
+    def answered(row: dict[str, Any], place: str, _: int) -> tuple[Case, Row]:
+        given = read(row)
+        case = _case(given, place) if cases is None else _match(given, by_index)
         out = judged(case, given.answer, parse_boxes(given.answer))
         if given.score is not None:
             out |= {"score": given.score, "right": given.score >= RIGHT}
-        found[case.id] = case, {"case": case.id, "lane": lane, **out}
-    return found, bad
+        return case, {"case": case.id, "lane": lane, **out}
+
+    return sort_rows(rows, answered)
 
 
 def _match(given: Answered, by_index: Mapping[str, Case]) -> Case:
@@ -218,17 +210,11 @@ def _first_text(value: Any) -> str:
 def _kept(
     rows: Sequence[tuple[str, Any]], pictures: Pictures, lane: str
 ) -> tuple[dict[str, tuple[Case, Row]], list[BadRow]]:
-    found: dict[str, tuple[Case, Row]] = {}
-    bad = []
-    for number, (place, row) in enumerate(rows):
-        try:
-            if isinstance(row, BadRow):
-                raise ValueError(row.reason)
-            case = pictures.case(row, place, number)
-            found[case.id] = case, row_of(case, lane, kept_lane(row, lane))
-        except (ValueError, TypeError, KeyError) as error:
-            bad.append(BadRow(place, str(error)))
-    return found, bad
+    def drawn(row: dict[str, Any], place: str, number: int) -> tuple[Case, Row]:
+        case = pictures.case(row, place, number)
+        return case, row_of(case, lane, kept_lane(row, lane))
+
+    return sort_rows(rows, drawn)
 
 
 def kept_lane(row: Mapping[str, Any], lane: str) -> LaneResult:

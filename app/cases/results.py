@@ -34,7 +34,14 @@ class Results:
         return case in self.asked
 
     def __setitem__(self, case: str, rows: Sequence[Row]) -> None:
-        self._journal.add([encode(row) for row in rows])
+        """Raises `ValueError` where the disk refuses; what was stored before is kept."""
+        try:
+            self._journal.add([encode(row) for row in rows])
+        except OSError as error:
+            raise ValueError(
+                f"The results cannot be written: {error.strerror}. Free disk space, and give the "
+                "same command again: what was stored is kept."
+            ) from None
         self._rows += rows
         self.asked.add(case)
         if len(self.asked) - len(self._packed) >= PART:

@@ -10,9 +10,9 @@ from typing import Any
 
 from app.cases.cells import read_cells
 from app.cases.coco import is_coco, read_coco
-from app.cases.record import BadRow, Box, Case, CaseSet, case_id
+from app.cases.record import Box, Case, CaseSet, case_id
 from app.cases.scores import metric_for
-from app.cases.tables import ENDINGS, Row, read_json, read_rows
+from app.cases.tables import ENDINGS, Row, read_json, read_rows, sort_rows
 from app.drawn import draw_questions
 from app.example_uploads import examples, examples_of, file_digest
 from app.reading.pool import read_upload
@@ -91,23 +91,12 @@ def _examples(kind: str) -> Iterator[Row]:
 
 
 def _collect(source: str, pictures: Pictures, rows: Iterator[Row]) -> CaseSet:
-    cases: dict[str, Case] = {}
-    bad = []
-    for number, (place, row) in enumerate(rows):
-        try:
-            if isinstance(row, BadRow):
-                raise ValueError(row.reason)
-            case = pictures.case(row, place, number)
-            if case.id in cases:
-                raise ValueError(f"It asks what {cases[case.id].place} asks of the same picture.")
-        except (ValueError, OSError) as error:
-            bad.append(BadRow(place, str(error)))
-        else:
-            cases[case.id] = case
-    if not cases:
+    found, bad = sort_rows(rows, lambda row, place, number: (pictures.case(row, place, number), 0))
+    if not found:
         first = f": {bad[0].place}: {bad[0].reason}" if bad else "."
         raise ValueError(f"{source} has no case that can be asked{first}")
-    return CaseSet(source, pictures.root, pictures.extracted, tuple(cases.values()), tuple(bad))
+    cases = tuple(case for case, _ in found.values())
+    return CaseSet(source, pictures.root, pictures.extracted, cases, tuple(bad))
 
 
 class Pictures:

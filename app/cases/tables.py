@@ -4,19 +4,49 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from app.cases.record import BadRow
+from app.cases.record import BadRow, Case
 
 ENDINGS = (".jsonl", ".csv", ".tsv", ".parquet", ".json")
 MOST_CELL = 100_000_000  # characters: a picture in base64
 
 Row = tuple[str, dict[str, Any] | BadRow]  # its place, and its cells by column
+Made = TypeVar("Made")
+
+
+def sort_rows(
+    rows: Iterable[Row], make: Callable[[dict[str, Any], str, int], tuple[Case, Made]]
+) -> tuple[dict[str, tuple[Case, Made]], list[BadRow]]:
+    """What `make` gives for each row, by the id of its case; and the rows that are refused.
+
+    Args:
+        make: Called with cells, place and number. Its error is the row's reason: a row may come
+            from a stranger. A second row of one case is refused too.
+    """
+    found: dict[str, tuple[Case, Made]] = {}
+    places: dict[str, str] = {}
+    bad = []
+    for number, (place, row) in enumerate(rows):
+        try:
+            if isinstance(row, BadRow):
+                raise ValueError(row.reason)
+            case, made = make(row, place, number)
+            if case.id in found:
+                raise ValueError(f"It asks what {places[case.id]} asks of the same picture.")
+        except (ValueError, OSError) as error:
+            bad.append(BadRow(place, str(error)))
+        except (LookupError, TypeError) as error:
+            bad.append(BadRow(place, f"A value of the row is missing or odd: {error}."))
+        else:
+            found[case.id], places[case.id] = (case, made), place
+    return found, bad
 
 
 def read_rows(path: Path, most: int) -> Iterator[Row]:
@@ -27,10 +57,12 @@ def read_rows(path: Path, most: int) -> Iterator[Row]:
     readers = {".csv": _csv, ".tsv": _csv, ".jsonl": _lines, ".json": _list, ".parquet": _parquet}
     if path.suffix not in readers:
         raise ValueError(f"{path.name} is no table; wanted one of {', '.join(ENDINGS)}.")
+    read = readers[path.suffix]
     try:
-        for count, (place, cells) in enumerate(readers[path.suffix](path, most)):
-            if count >= most:
-                raise ValueError(_too_many(path, f"more than {most:,}", most))
+        # Counted first, so that a table that is too long is refused before its pictures are read.
+        if path.suffix != ".parquet" and any(islice(read(path, most), most, None)):
+            raise ValueError(_too_many(path, f"more than {most:,}", most))
+        for place, cells in read(path, most):
             if isinstance(cells, dict):
                 cells = {str(k): v for k, v in cells.items() if v is not None and v != ""}
             yield place, cells

@@ -1,15 +1,20 @@
 """Filters, rates and remarks of a run, and why answers changed."""
 
 import json
+import re
+import sqlite3
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
-from app.cases.filters import Filter, parse_filter
+from app.cases.filters import Filter, Table, parse_filter
 from app.cases.people import People, Remark
 from app.cases.rates import summarize, text_of
 from app.cases.why import object_fate, tokens_within
+from app.page import cases_html
 from app.significance import wilson
 from pruning.base import PositionStrategy
 from pruning.step import TraceStep
@@ -98,3 +103,30 @@ def test_the_object_of_a_box_is_counted_token_by_token():
     assert there.reason == "object kept, answer changed"
     moved = object_fate(box, kept, PositionStrategy.PERC)  # token 10 gets id 1: 2 rows, 1 column
     assert moved.shift == pytest.approx(np.hypot(2, 1)) and "place lost" in moved.reason
+
+
+def test_a_remark_that_a_full_disk_refuses_is_told_and_the_others_are_kept(tmp_path, monkeypatch):
+    People(tmp_path).note("a", "seen")
+    connect = sqlite3.connect
+
+    def full(*args, **options):
+        database = connect(*args, **options)
+        database.execute("PRAGMA max_page_count = 1")
+        return database
+
+    with monkeypatch.context() as patched:
+        patched.setattr(sqlite3, "connect", full)
+        with pytest.raises(ValueError, match=r"disk is full.*what was saved before is kept"):
+            People(tmp_path).note("a", "long " * 1000)
+    assert People(tmp_path).of("a").note == "seen"
+
+
+@pytest.mark.security
+def test_a_question_is_text_on_the_page_and_never_html(table):
+    case = next(iter(table.run.cases.values()))
+    hostile = replace(case, question="<img src=x onerror=alert(1)>", answers=("<b>",), kind="<i>")
+    with_it = Table(SimpleNamespace(**vars(table.run), lanes=table.lanes, name="<u>"), {})
+    with_it.run.cases = {**table.run.cases, case.id: hostile}
+    page = cases_html.cards(with_it, Filter(), [case.id], {}, "")
+    page += cases_html.case_head(with_it, Filter(text="<s>"), case.id, [case.id])
+    assert "&lt;img src=x" in page and not re.search(r"<(img|b>|i>|u>|s>)", page)

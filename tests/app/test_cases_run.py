@@ -1,11 +1,6 @@
 """A run of cases: through the worker, resumed after kill -9, one bad file costs one row."""
 
 import json
-import os
-import signal
-import subprocess
-import sys
-import time
 
 import numpy as np
 import pytest
@@ -14,9 +9,11 @@ from app.cases.results import Results
 from app.cases.run import plan, run_cases
 from app.cases.sets import read_set
 from app.cases.store import Run, RunError, writing
+from app.resume import Lines
 from app.settings import ROOT, Settings
 from models.engine.record import LaneFailure
 from pruning.trace import Fate
+from tests import killed_run
 from tests.app.fake_worker import FakeWorker
 
 SETTINGS = Settings()
@@ -117,6 +114,32 @@ def test_another_run_in_the_folder_and_a_second_writer_are_refused(tmp_path):
         run(tmp_path / "c")
 
 
+def test_a_full_disk_stops_the_run_in_one_sentence_and_loses_nothing(tmp_path, monkeypatch):
+    whole = Lines.add
+
+    def cut(lines, value):
+        if lines._path.read_bytes().count(b"\n") < 2:
+            return whole(lines, value)
+        with lines._path.open("a") as file:
+            file.write(json.dumps(value)[:40])
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Lines, "add", cut)
+        with pytest.raises(ValueError, match=r"No space left.*what was stored is kept"):
+            run(tmp_path / "a")
+    assert len(Run(tmp_path / "a").asked) == 2
+    assert len(run(tmp_path / "a").jobs) == 4 and len(Run(tmp_path / "a").results) == 18
+
+
+def test_a_run_of_another_version_is_refused(tmp_path):
+    run(tmp_path / "a")
+    about = tmp_path / "a" / "run.json"
+    about.write_text(about.read_text().replace('"version": 1', '"version": 0'))
+    with pytest.raises(RunError, match="no run of this version; run the set again"):
+        Run(tmp_path / "a")
+
+
 def test_a_journal_that_a_packed_part_repeats_is_not_counted_twice(tmp_path):
     run(tmp_path / "a")
     results = Results(tmp_path / "a")
@@ -128,17 +151,9 @@ def test_a_journal_that_a_packed_part_repeats_is_not_counted_twice(tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.checkpoint
-def test_a_run_killed_at_any_moment_goes_on(tmp_path):
-    out = tmp_path / "run"
-    command = [sys.executable, "-m", "app", "cases", "run", "drawn:image:4:5", "--out", str(out)]
-    child = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.DEVNULL)
-    journal = out / "journal.jsonl"
-    while not (journal.exists() and journal.stat().st_size):
-        assert child.poll() is None
-        time.sleep(0.1)
-    os.kill(child.pid, signal.SIGKILL)
-    child.wait()
-    subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
-    results = Run(out).results
-    assert len(results) == 12 and not results.duplicated(["case", "lane"]).any()
-    assert len(Run(out).about["sessions"]) == 2
+def test_a_run_killed_twice_ends_like_one_that_was_not(tmp_path):
+    source = "drawn:image:4:5"
+    whole = killed_run.killed(source, tmp_path / "whole", ())
+    stopped = killed_run.killed(source, tmp_path / "stopped", (1, 2))
+    assert killed_run.same(whole, stopped) and len(stopped.results) == 16
+    assert len(stopped.about["sessions"]) == 3

@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
+from app.cases import sets
 from app.cases.record import Case
 from app.cases.scores import score
 from app.cases.sets import media_of, read_set
@@ -148,6 +149,13 @@ def test_a_set_that_is_none_is_refused_in_one_sentence(name, content, wanted, tm
     (tmp_path / name).write_bytes(content if isinstance(content, bytes) else content.encode())
     with pytest.raises(ValueError, match=wanted):
         read(tmp_path, tmp_path, max_cases=20)
+
+
+def test_a_table_of_a_million_rows_is_refused_before_a_picture_is_read(tmp_path, monkeypatch):
+    monkeypatch.setattr(sets.Pictures, "case", lambda *_: pytest.fail("a picture is read"))
+    (tmp_path / "cases.csv").write_text("file,question\n" + "x.png,Why?\n" * 1_000_000)
+    with pytest.raises(ValueError, match=r"more than 20,000 rows.*TOKENSCOPE_MAX_CASES"):
+        read(tmp_path, tmp_path)
 
 
 def test_drawn_cases_are_the_same_again_and_know_their_object(tmp_path):
