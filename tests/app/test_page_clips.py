@@ -81,7 +81,7 @@ def test_the_oldest_comparisons_are_dropped_first_and_never_the_newest():
     def held():
         return HeldComparison(factory.comparison(media=clips.grey()))
 
-    store = ComparisonStore(max_bytes=2 * clips.grey().frames.nbytes)
+    store = ComparisonStore(max_bytes=2 * held().num_bytes)
     first, second, third = (store.hold(held()) for _ in range(3))
     assert comparison_of(second) and comparison_of(third)
     assert store.find(third.address) is third and store.find(first.address) is None
