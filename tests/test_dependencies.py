@@ -2,6 +2,7 @@
 
 import ast
 import sys
+from collections.abc import Iterable
 from graphlib import TopologicalSorter
 from pathlib import Path
 
@@ -45,8 +46,13 @@ OUTSIDE = {"pruning": {"torch", "numpy"}}  # packages besides Python's own
 
 def imported(path: Path) -> set[str]:
     """Every module a file imports, wherever in the file."""
+    return names_of(ast.walk(ast.parse(path.read_text())), path)
+
+
+def names_of(nodes: Iterable[ast.AST], path: Path) -> set[str]:
+    """The modules that the import statements among `nodes` name."""
     names = set()
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in nodes:
         if isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
@@ -92,6 +98,24 @@ def test_no_file_imports_itself_by_way_of_others():
     }
     below = {name: imported(path) & files.keys() for name, path in files.items()}
     TopologicalSorter(below).prepare()  # raises CycleError with the files of a circle
+
+
+def imported_at_once(path: Path) -> set[str]:
+    """What is imported when the file is: not inside functions, and not for types only."""
+    return names_of(ast.parse(path.read_text()).body, path)
+
+
+def test_the_page_starts_without_transformers():
+    """It takes two seconds of a processor; the worker loads it with the first model."""
+    seen, left = set(), {"app.page.build"}
+    while left:
+        name = left.pop()
+        path = ROOT / f"{name.replace('.', '/')}.py"
+        seen.add(name)
+        if path.exists():
+            names = imported_at_once(path)
+            assert "transformers" not in {one.split(".")[0] for one in names}, name
+            left |= names - seen
 
 
 def test_lmms_eval_is_known_to_the_plug_in_alone():

@@ -7,14 +7,16 @@ import uuid
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from app.worker.events import Event
-from models.analysis.study import Study
 from models.engine.checks import Gaze
 from models.engine.record import Truth
 from models.uploads.media import Media
 from pruning.base import CompressionMethod
+
+if TYPE_CHECKING:  # the page starts without transformers, which an analysis imports
+    from models.analysis.study import Study
 
 
 def new_number() -> str:
