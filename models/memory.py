@@ -7,8 +7,8 @@ The estimate is rough; it covers what grows with the model and the prompt:
     work      rows inside one layer of the LLM:  S · (3 I + 4 D)
               patches inside one layer of the encoder:  4 N · (2 I' + 6 D')
 
-each times the bytes of a number. S is N visual tokens and `TEXT` rows of text. All families merge
-at most four patches into a token. Lanes take turns, so only one lane works at a time.
+each times the bytes of a number. S is N visual tokens and `TEXT` rows of text. At most four patches
+are merged into a token, of SmolVLM sixteen. Lanes take turns, so only one lane works at a time.
 """
 
 from __future__ import annotations
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 
 TEXT = 1024  # rows of the longest question, the chat template and the longest answer
 LANES = 4
-PATCHES = 4  # per visual token at most
 UNITS = {"float32": 4, "float16": 2, "bfloat16": 2}  # bytes of a number
 GIB = 2**30
 MEMINFO = Path("/proc/meminfo")
@@ -64,7 +63,8 @@ def count_numbers(config: Any, tokens: int, lanes: int) -> tuple[int, int]:
     head = getattr(llm, "head_dim", None) or llm.hidden_size // llm.num_attention_heads
     row = 2 * llm.num_hidden_layers * llm.num_key_value_heads * head
     inner = rows * (3 * llm.intermediate_size + 4 * llm.hidden_size)
-    outer = PATCHES * tokens * (2 * encoder.intermediate_size + 6 * encoder.hidden_size)
+    merged = getattr(config, "scale_factor", 2) ** 2  # patches per visual token at most
+    outer = merged * tokens * (2 * encoder.intermediate_size + 6 * encoder.hidden_size)
     return lanes * rows * row, max(inner, outer)
 
 

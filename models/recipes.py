@@ -194,6 +194,32 @@ def internvl(card: ModelCard) -> Family:
     )
 
 
+def smolvlm(card: ModelCard) -> Family:
+    from transformers import SmolVLMForConditionalGeneration
+    from transformers.models.smolvlm.image_processing_pil_smolvlm import SmolVLMImageProcessorPil
+
+    from models.families.smolvlm import AROUND, WHOLE_PICTURE, SmolVLMAdapter
+
+    def new_processor(config: Any) -> Any:
+        side = config.vision_config.image_size
+        return SmolVLMImageProcessorPil(
+            size={"longest_edge": 4 * side}, max_image_size={"longest_edge": side}
+        )
+
+    return Family(
+        architecture=SmolVLMForConditionalGeneration.__name__,
+        read=stock(SmolVLMForConditionalGeneration),
+        adapter=SmolVLMAdapter,
+        new_processor=new_processor,
+        read_processor=partial(SmolVLMImageProcessorPil.from_pretrained, **LOCAL),
+        special_tokens={
+            "image_token_id": "<image>",
+            "around": AROUND,
+            "whole_picture": WHOLE_PICTURE,
+        },
+    )
+
+
 FAMILIES: dict[str, Callable[[ModelCard], Family]] = {
     "llava": llava,
     "llava-onevision": onevision,
@@ -201,4 +227,5 @@ FAMILIES: dict[str, Callable[[ModelCard], Family]] = {
     "qwen2.5-vl": qwen_2_5_vl,
     "qwen3-vl": qwen_3_vl,
     "internvl": internvl,
+    "smolvlm": smolvlm,
 }

@@ -143,6 +143,11 @@ def _tokens_of_tiles(config: Any) -> int:
     return 13 * config.image_seq_length
 
 
+def _tokens_of_smolvlm(config: Any) -> int:
+    """4 x 4 tiles and the thumbnail, as many as SmolVLM's own processor makes."""
+    return 17 * _patches(config) // config.scale_factor**2
+
+
 def _tokens_of_pixels(config: Any) -> int:
     return 16_384  # the largest picture of Qwen's own processors
 
@@ -160,4 +165,5 @@ ARCHITECTURES = {
     "Qwen2_5_VLForConditionalGeneration": Traits("qwen2.5-vl", grounding="pixels", **_QWEN),
     "Qwen3VLForConditionalGeneration": Traits("qwen3-vl", grounding="thousand", **_QWEN),
     "InternVLForConditionalGeneration": Traits("internvl", _PICTURES, "thousand", _tokens_of_tiles),
+    "SmolVLMForConditionalGeneration": Traits("smolvlm", _PICTURES, "plain", _tokens_of_smolvlm),
 }

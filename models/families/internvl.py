@@ -9,7 +9,6 @@ from __future__ import annotations
 from dataclasses import KW_ONLY, dataclass, replace
 from typing import Any, ClassVar
 
-import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
@@ -21,12 +20,12 @@ from models.engine.decoder import Decoder
 from models.engine.encoder import VisionEncoder
 from models.engine.flops import LayerShape, matmul_flops
 from models.families.llava_base import LlavaBase
+from models.families.tiles import lay_out
 from models.grounding import FORMATS, WHOLE, Format
 from models.uploads.media import Media
 from pruning.base import Needs
 from pruning.errors import UnsupportedError
 from pruning.ops.attention import attend
-from pruning.tokens import TokenLayout
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -183,18 +182,3 @@ class InternVLAdapter(LlavaBase):
             + projector
             + self.decoder.flops(rows_per_layer)
         )
-
-
-def lay_out(rows: int, cols: int, side: int) -> TokenLayout:
-    """The layout of `rows` x `cols` tiles of side² tokens, and of the thumbnail after them.
-
-    A picture of one tile has no thumbnail, so its tokens lie on a regular grid.
-    """
-    whole = TokenLayout.regular(1, side, side)
-    if rows * cols == 1:
-        return whole
-    corners = np.array([(col, row, col, row) for row in range(rows) for col in range(cols)])
-    tiles = (whole.box + corners[:, None]) / np.array([cols, rows, cols, rows])  # (tiles, side², 4)
-    box = np.concatenate([tiles.reshape(-1, 4), whole.box]).astype(np.float32)
-    view = np.repeat([*range(1, rows * cols + 1), 0], side**2)
-    return TokenLayout(frame=np.zeros(len(box), dtype=np.int32), box=box, view=view)

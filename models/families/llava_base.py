@@ -33,6 +33,10 @@ class LlavaBase(StockAdapter):
         """Embedding (1, D) of a separator; (0, D) if the family has none."""
         return self.decoder.model.embed_tokens.weight[:0]
 
+    def separators(self, prompt: Prompt) -> tuple[Tensor, Tensor]:
+        """Placed tokens (R,) before each row among the visual tokens, and embeddings (R, D)."""
+        return prompt.separators, self.separator.expand(len(prompt.separators), -1)
+
     def splice(
         self,
         prompt: Prompt,
@@ -44,8 +48,9 @@ class LlavaBase(StockAdapter):
         embed, start, num_after = self.decoder.embed, len(prompt.before), len(prompt.after)
         places = raster_places(visual.layout, token_map.anchors)  # (K,)
         count = visual.layout.num_placed
-        rows, ids, end = number(strategy, places, count, prompt.separators)
-        between = weave(rows, self.separator.expand(len(rows), -1), tokens)  # (R + K, D)
+        stops, separators = self.separators(prompt)
+        rows, ids, end = number(strategy, places, count, stops)
+        between = weave(rows, separators, tokens)  # (R + K, D)
         before, after = (torch.arange(length, device=ids.device) for length in (start, num_after))
         return Sequence(
             embeds=torch.cat([embed(prompt.before), between, embed(prompt.after)]),

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from models.engine.pipeline import run_lane
-from models.families.internvl import lay_out
+from models.families.tiles import lay_out
 from pruning.errors import UnsupportedError
 from pruning.methods import METHODS, create
 from tests.models.test_exactness import assert_equal
