@@ -31,6 +31,7 @@ from app.page.api import endpoints
 from app.page.cases import cases_view
 from app.page.cases_api import cases_endpoints
 from app.page.compare import compare_view
+from app.page.documents import PAGES, document_view
 from app.page.header import TITLE, header
 from app.page.opening import story
 from app.reading.pool import pool
@@ -65,6 +66,10 @@ def build(worker: Worker, settings: Settings) -> Blocks:
         header(settings)
         cases_view(demo, admission, **device)
         cases_endpoints(Library(settings))
+    for heading, name in PAGES.items():
+        with demo.route(heading, f"/{name}"):
+            header(settings)
+            document_view(demo, name, settings)
     demo.queue(max_size=4 * _held(settings), api_open=False)  # nothing runs beside the queue
     return demo
 

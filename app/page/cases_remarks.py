@@ -78,7 +78,7 @@ def own_folder(request: gr.Request, secret: object = "") -> Path:
     return (
         upload_folder()
         / "cases"
-        / (key if len(key) >= LEAST_SECRET else plain(request.session_hash) or "nobody")
+        / (key if len(key) >= LEAST_SECRET else plain(request.session_hash) or "unnamed")
     )
 
 

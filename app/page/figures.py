@@ -9,17 +9,18 @@ from app.render.text import NOTHING
 from models.engine.record import Comparison
 
 COLUMNS = {  # key of a row's texts: heading, definition
-    "asked_ratio": ("Asked", "Retention ratio asked for"),
+    "asked_ratio": ("Ratio asked", "Share of the visual tokens that was asked for"),
     "measured_ratio": (
-        "Run",
+        "Ratio run",
         "Measured retention ratio: visual tokens, averaged over LLM layers, over all visual tokens",
     ),
     "averages": (
         "Average tokens",
-        "Visual tokens, averaged over LLM layers: processed (input of each layer) · cached (after "
-        "prefill) · handed on (output of each layer, the budget that many papers report)",
+        "Visual tokens, averaged over LLM layers: processed (input of each layer), cached (after "
+        "prefill), handed on (output of each layer, by which many papers label a run); one number "
+        "where the three agree",
     ),
-    "tokens": ("Visual tokens", "All, then those left after each stage"),
+    "tokens": ("Tokens by stage", "All visual tokens, then those left after each stage"),
     "ttft_ms": (
         "First token",
         "Time to first token: read, encode, compress, prefill and the choice of the first token; "

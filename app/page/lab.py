@@ -14,7 +14,7 @@ from app.page.notes import parts_note
 from app.request import POSITIONS
 from app.settings import Settings
 
-LINE = "A lane is one method's part before the LLM, another's inside it, and how they number."
+LINE = "A lane is one method's part before the LLM, another's inside it, and their positions."
 NO_PART = ("Nothing", "")
 LABELS = ("before the LLM", "inside it", "positions")  # of a lane's selectors
 EMPTY = ("", "", "published")

@@ -12,6 +12,8 @@ from app.render.text import format_percent, word_diff
 from app.worker.events import Event, LaneDone, LaneFailed, LaneStarted, PhaseDone, TextDelta
 
 NEXT_PHASE = {"read": "encode", "encode": "compress", "compress": "prefill", "prefill": "decode"}
+RATIO = "Visual tokens that an LLM layer reads, averaged over the layers, of all visual tokens"
+IOU = f"Overlap of the box with the true box, from 0 to 1: right from {HIT} on"
 PILLS = {"decode": "decoding"}  # text of a phase, if it is not the name
 
 
@@ -59,7 +61,7 @@ def lane_text(lane: Lane) -> str:
         f'style="--lane:{lane.colour}">'
         f"<header><h2>{escape(lane.title)}</h2>"
         f'<span class="pill {lane.phase}"><i></i>{pill}</span></header>'
-        f'<p class="ratio">{escape(_ratio(lane))}</p>'
+        f'<p class="ratio" title="{RATIO}">{escape(_ratio(lane))}</p>'
         f'<p class="answer" aria-live="polite" aria-busy="{str(lane.busy).lower()}">'
         f"{_answer(lane)}</p>"
         f"{_footer(lane)}</article>"
@@ -69,7 +71,9 @@ def lane_text(lane: Lane) -> str:
 def _ratio(lane: Lane) -> str:
     if lane.asked_ratio is None:
         return "all visual tokens"
-    return lane.row["text"]["ratio"] if lane.row else f"{format_percent(lane.asked_ratio)} asked"
+    if lane.row:
+        return str(lane.row["text"]["ratio"])
+    return f"{format_percent(lane.asked_ratio)} of the visual tokens"
 
 
 def _answer(lane: Lane) -> str:
@@ -86,11 +90,18 @@ def _answer(lane: Lane) -> str:
 def _footer(lane: Lane) -> str:
     if lane.row is None:
         return ""
-    stages = escape(lane.row["text"]["tokens"])
-    unit = " tokens" if len(lane.row["stages"]) == 1 else ""
-    title = "Visual tokens, then those left after each stage"
-    tokens = f'<p class="count" title="{title}">{stages}{unit}</p>'
+    title = f"All visual tokens, then those left after each stage: {lane.row['text']['tokens']}"
+    tokens = f'<p class="count" title="{title}">{_stages(lane.row)}</p>'
     return f"<footer>{tokens}{_verdict(lane.row, lane.expected)}</footer>"
+
+
+def _stages(row: Mapping[str, Any]) -> str:
+    """How many visual tokens enter the LLM, and how many are left at its end."""
+    total, before, last = row["stages"][0], row["tokens_before_llm"], row["stages"][-1]
+    if before == last == total:
+        return f"{total:,} enter the LLM"
+    enter = f"{before:,} of {total:,} enter the LLM"
+    return enter if before == last else f"{enter}, {last:,} reach its end"
 
 
 def _verdict(row: Mapping[str, Any], expected: str | None) -> str:
@@ -102,8 +113,9 @@ def _verdict(row: Mapping[str, Any], expected: str | None) -> str:
         text = "as expected" if right else f"expected “{expected}”"
     else:
         return ""
+    title = f' title="{IOU}"' if row["iou"] is not None else ""
     sign, word = ("✓", "right") if right else ("✗", "wrong")
     return (
-        f'<p class="verdict {word}">{escape(text)} '
+        f'<p class="verdict {word}"{title}>{escape(text)} '
         f'<span role="img" aria-label="{word}">{sign}</span></p>'
     )

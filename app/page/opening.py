@@ -85,7 +85,7 @@ class Opening:
 
 @lru_cache(maxsize=1)
 def story() -> HeldComparison:
-    """The recorded comparison of the first view, which belongs to nobody."""
+    """The recorded comparison of the first view, which no visitor has asked for."""
     comparison = storage.load(STORY)
     shown = next(one for one in stories().values() if one["question"] == comparison.question)
     request = Request(

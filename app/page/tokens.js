@@ -166,6 +166,8 @@
         const span = element("span"), word = fact.split(" ")[0];
         if (["kept", "merged", "dropped"].includes(word)) span.append(element("i", "", { className: `key ${word}` }));
         if (fact === "true box") span.append(element("i", "", { className: "key true" }));
+        const meaning = Object.entries(lane.data.meanings).find(([words]) => fact.includes(words));
+        if (meaning && view === "tokens") span.title = meaning[1];
         span.append(fact + (word === "merged" && stage.groups.length ? ": in the colour of their survivor" : ""));
         return span;
       }));

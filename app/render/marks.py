@@ -21,11 +21,38 @@ TAG_SHAPES = {
     "static": "square",
     "dynamic": "triangle",
 }
-ACRONYMS = {"adts", "tstm"}
+KINDS = {  # of survivors: words for the legend, and what they mean
+    "dominant": ("dominant", "Kept as they are, because [CLS] attends to them most"),
+    "contextual": ("contextual", "Averages of tokens that are not dominant"),
+    "pillar": ("unchanged (pillar)", "Nüwa: strong survivors, which stay as they are"),
+    "collector": (
+        "with surroundings (collector)",
+        "Nüwa: survivors that gather their surroundings",
+    ),
+    "adts": ("attended and diverse (ADTS)", "FlashVID: chosen by attention and by difference"),
+    "tstm": ("tree over frames (TSTM)", "FlashVID: averages of similar tokens from frame to frame"),
+    "salient": ("most attended (salient)", "FastVID: kept as they are, for their attention"),
+    "context": ("anchor with its segment", "FastVID: survivors that gather the rest of a segment"),
+    "static": ("static", "Places that hardly change over time, stored once"),
+    "dynamic": ("dynamic", "Places that change over time"),
+    "pivot": ("pivot", "DART: the tokens to which the others are compared"),
+    "distinct": ("distinct", "DART: tokens that repeat the pivots least"),
+}
+FATES = {
+    "kept": "A survivor in its own place: the LLM reads it until the end of the run",
+    "merged": "Averaged into a survivor, in whose colour it is drawn",
+    "dropped": "The LLM reads it no longer, and no survivor holds a part of it",
+}
 
 
 def format_tag(tag: str) -> str:
-    return tag.upper() if tag in ACRONYMS else tag
+    """The words for a kind of survivor."""
+    return KINDS[tag][0] if tag in KINDS else tag
+
+
+def meanings() -> dict[str, str]:
+    """What the words of a legend mean, for tooltips."""
+    return {**dict(KINDS.values()), **FATES}
 
 
 def shapes_of(trace: TokenTrace) -> dict[int, str]:

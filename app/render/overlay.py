@@ -67,7 +67,7 @@ def legend(trace: TokenTrace) -> str:
         parts[-1] += f": {_where_dropped(trace)}"
     for tag, members in trace.tags.items():
         shape = SHAPES[tag_shape(tag, list(trace.tags))]
-        parts.append(f"{shape} {format_tag(tag)} {int(members.sum()):,}")
+        parts.append(f"{shape} {int(members.sum()):,} {format_tag(tag)}")
     if merged_survivors(trace)[trace.layout.placed].any() and not trace.tags:
         parts.append(f"{SHAPES['dot']} survivor with merged tokens")
     return " · ".join([*parts, *badges(trace)])
@@ -77,12 +77,12 @@ def badges(trace: TokenTrace) -> list[str]:
     """Texts about the tokens that have no place on the picture."""
     placeless = np.flatnonzero(~trace.layout.placed)
     names = {Fate.KEPT: "kept", Fate.MERGED: "merged", Fate.DROPPED: "dropped"}
-    label = "[CLS]" if len(placeless) == 1 else "token without a place"
+    label = "[CLS], which has no place, " if len(placeless) == 1 else "token without a place "
     texts = []
     for fate in reversed(Fate):
         count = int((trace.fate[placeless] == fate).sum())
         if count:
-            texts.append(f"{label} {names[fate]}" + (f" ({count})" if count > 1 else ""))
+            texts.append(f"{label}{names[fate]}" + (f" ({count})" if count > 1 else ""))
     extra = int((trace.survivors < 0).sum())
     if extra:
         texts.append(f"{extra} extra token{'s' if extra > 1 else ''} without a place")

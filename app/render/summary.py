@@ -229,6 +229,21 @@ def _compress_text(row: Mapping[str, Any]) -> str:
     return format_milliseconds(seconds) if row["method"] != "vanilla" else ""
 
 
+def _ratio_text(row: Mapping[str, Any]) -> str:
+    """ "11.1 % of the visual tokens"; with what was asked for, where that differs."""
+    run = format_percent(row["measured_ratio"])
+    asked = run if row["asked_ratio"] is None else format_percent(row["asked_ratio"])
+    return f"{run} of the visual tokens" + (f" ({asked} asked for)" if asked != run else "")
+
+
+def _averages_text(counts: Mapping[str, float]) -> str:
+    """ "64.0"; "206 processed, 206 cached, 192 handed on" where the three differ."""
+    texts = {name.replace("_", " "): format_number(count) for name, count in counts.items()}
+    if len(set(texts.values())) == 1:
+        return next(iter(texts.values()))
+    return ", ".join(f"{text} {name}" for name, text in texts.items())
+
+
 def _texts(row: Mapping[str, Any]) -> dict[str, str]:
     """The numbers of a row, formatted; an empty text stands for a number that is None."""
 
@@ -239,11 +254,8 @@ def _texts(row: Mapping[str, Any]) -> dict[str, str]:
     return {
         "asked_ratio": text("asked_ratio", format_percent),
         "measured_ratio": run,
-        "ratio": text("asked_ratio", lambda asked: f"{format_percent(asked)} asked · ")
-        + f"{run} run",
-        "averages": text(
-            "averages", lambda counts: " · ".join(map(format_number, counts.values()))
-        ),
+        "ratio": _ratio_text(row),
+        "averages": text("averages", _averages_text),
         "tokens": " → ".join(f"{count:,}" for count in row["stages"]),
         "ttft_ms": _ttft_text(row),
         "compress_ms": _compress_text(row),

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from app.render.canvas import Canvas
-from app.render.marks import format_tag, shapes_of
+from app.render.marks import format_tag, meanings, shapes_of
 from app.render.overlay import legend, merged_survivors
 from app.render.palette import NO_PLACE, SCORE_COLOURS, SURVIVOR_COLOURS, at_layer, survivor_colours
 from models.uploads.media import Media
@@ -44,6 +44,7 @@ def token_data(media: Media, trace: TokenTrace) -> Data:
         "stages": [_stage(at_layer(trace, layer), layer) for layer in layers],
         "palette": [_hex(rgb) for rgb in (*SURVIVOR_COLOURS.tolist(), NO_PLACE)],
         "heat": [_hex(rgb) for rgb in SCORE_COLOURS],
+        "meanings": meanings(),
     }
 
 

@@ -66,7 +66,7 @@ class LocalWorker:
             yield from stream
 
     def preload(self) -> None:
-        """Load the default model in the background, and run it once if nobody waits."""
+        """Load the default model in the background, and run it once if no job waits."""
         self._jobs.put(None)
 
     def health(self) -> Health:

@@ -124,12 +124,12 @@ def test_counts_add_up_and_stand_in_the_legend():
     assert counts == {"tokens": 576, "kept": 63, "merged": 513, "dropped": 0}
     words = legend(factory.nuwa_trace(frame))
     assert words.startswith("kept 16 of 576 (2.78 %)")
-    assert "before LLM layer 16" in words and "▲ pillar" in words
+    assert "before LLM layer 16" in words and "unchanged (pillar)" in words
 
 
 def test_tokens_without_a_place_are_named_in_the_legend():
     frame = factory.picture()
-    assert badges(factory.visionzip_trace(frame)) == ["[CLS] kept"]
+    assert badges(factory.visionzip_trace(frame)) == ["[CLS], which has no place, kept"]
     assert badges(factory.prumerge_trace(frame)) == ["1 extra token without a place"]
     assert badges(factory.pooling_trace()) == []
 

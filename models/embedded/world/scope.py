@@ -18,7 +18,7 @@ from models.embedded.world.sprites import COLOURS, KINDS
 
 ARTICLES = frozenset({"a", "an", "the"})
 NAMED = 4  # unknown words, at most; then "and others"
-ANY_SIZE = ("", "small", "large")  # nobody is asked for a medium car
+ANY_SIZE = ("", "small", "large")  # no question asks for a medium car
 ANY_COLOUR = ("", *COLOURS)
 SIDES = ("on the left", "on the right", "at the top", "at the bottom")
 ANYWHERE = ("", *SIDES)

@@ -28,7 +28,7 @@ CAN_ANSWER = (
     + ", ".join(KINDS)
     + "."
 )
-MOST_COUNTED = MAX_OBJECTS  # nobody is asked to count more
+MOST_COUNTED = MAX_OBJECTS  # no question has more to count
 BY_RELATION = 0.3  # share of the questions for a box that name it by what it is beside, if any can
 _SIZE_WORDS = ("small", "large")  # a thing of another size is not named by it
 _MARGIN = 0.12  # how much further left (right, up, down) makes it the one on the left

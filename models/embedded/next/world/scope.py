@@ -91,7 +91,7 @@ def _pattern(*forms: list[str]) -> re.Pattern[str]:
 
 
 KIND, COLOUR = _any(KINDS), _optional(COLOURS)
-SIZE = _optional(("small", "large"))  # nobody is asked for a medium car
+SIZE = _optional(("small", "large"))  # no question asks for a medium car
 SPELLINGS = _any(("colour", "color"))
 BESIDE = f"{_any(RELATIONS)} {COLOUR}{KIND}"
 
