@@ -9,11 +9,12 @@ from typing import Any
 
 import gradio as gr
 
+from app.jobs import NOUNS
 from app.page.admission import Admission, EndedError
 from app.page.chart import Chart
 from app.page.form import Form
 from app.page.handlers import describe_end, describe_wait, note
-from app.page.pictures import data_uri
+from app.page.pictures import data_uri, thumbnail
 from app.render.palette import VANILLA_COLOUR
 from app.render.summary import conditions_line
 from app.render.sweep import Point, Sweep, percent, sentences, sweep_chart
@@ -27,6 +28,7 @@ from models.catalog import find
 from models.engine.record import Comparison, LaneFailure, LaneResult
 
 SIDE = 256  # pixels of a picture
+ENDED = "<p>The sweep was stopped: some runs are missing.</p>"
 SPOKEN = {"right": "right", "wrong": "wrong", "refused": "could not run", "waiting": "waiting"}
 
 Update = dict[Any, Any]
@@ -82,14 +84,17 @@ class Sweeping:
         """One sweep, from the click to its chart. Ignored while this page runs a job."""
         if self.admission.busy(request):
             return
-        asked = self.form.request(values)
+        asked, begun = self.form.request(values), False
         try:
             with self.admission.place(request) as place:
                 yield self._buttons(True) | {self.form.status: note("Reading the upload.")}
                 job = place.read(asked, RATIOS)
+                begun = True
                 last = yield from self._stream(job, place.run(job))
         except EndedError as ended:
             last = self._buttons(False) | {self.form.status: describe_end(ended)}
+            if begun:  # a refusal leaves an earlier sweep as it is
+                last[self.part.words] = ENDED
         yield last  # not before the place is given back: the next click would be ignored
 
     def _stream(self, job: Job, events: Iterator[Event]) -> Generator[Update, None, Update]:
@@ -143,8 +148,8 @@ class Sweeping:
         }
 
     def _stopped(self) -> Update:
-        stopped = {self.part.words: "<p>The sweep was stopped.</p>"}
-        return stopped | self._buttons(False) | {self.form.status: note("Stopped.")}
+        status = {self.part.words: ENDED, self.form.status: note("Stopped.")}
+        return status | self._buttons(False)
 
     def _closing(self, sweep: Sweep) -> Update:
         part = self.part
@@ -168,8 +173,13 @@ class Sweeping:
 
 
 def _heading(job: Job) -> str:
-    asked = f"{job.question} · {find(job.model).title}"
-    return f"<h2>Sweep over retention ratios</h2><p>{escape(asked)}</p>"
+    """Names what was swept: the lanes above may show another comparison."""
+    noun, title = NOUNS[job.media.kind], find(job.model).title
+    return (
+        '<h2>Sweep over retention ratios</h2><div class="caption">'
+        f'<img src="{thumbnail(job.media)}" alt="The {noun} of the sweep">'
+        f'<p class="asked">{escape(job.question)}</p><p class="facts">{escape(title)}</p></div>'
+    )
 
 
 def sweep_of(job: Job, lanes: Sequence[LaneResult | LaneFailure]) -> Sweep:

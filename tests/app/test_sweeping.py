@@ -42,6 +42,8 @@ def test_pictures_of_a_row_come_once_when_its_last_lane_has_ended(picture):
         shown = [update[row] for update in updates if isinstance(update.get(row), str)]
         assert [html.count("<img") for html in shown] == [0] * (pictures - 1) + [pictures]
     assert worker.jobs[-1].at_once == 1
+    heading = next(one[swept.part.heading] for one in updates if swept.part.heading in one)
+    assert "<img" in heading and QUESTION in heading, "the lanes may show another picture later"
     assert "The sweep is complete." in updates[-1][page.form.status]
     assert updates[-1][swept.part.chart] and updates[-1][page.form.sweep].interactive
 
@@ -56,6 +58,20 @@ def test_a_stopped_sweep_ends_and_a_second_one_beside_it_is_ignored(picture):
     *_, last = running
     assert "Stopped." in last[page.form.status]
     assert "was stopped" in last[swept.part.words] and last[page.form.compare].interactive
+
+
+def test_a_failing_worker_leaves_what_ran_and_says_that_the_rest_is_missing(picture):
+    class Broken(FakeWorker):
+        def run(self, job, cancelled=None):
+            for number, event in enumerate(super().run(job, cancelled)):
+                if number == 12:
+                    raise RuntimeError("secret path")
+                yield event
+
+    page, swept = sweeping(Broken())
+    *_, last = start(page, swept, picture)
+    assert "internal error" in last[page.form.status] and last[page.form.sweep].interactive
+    assert "some runs are missing" in last[swept.part.words]
 
 
 @pytest.mark.parametrize("methods", [[], ["nuwa", "gone"]])
