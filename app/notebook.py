@@ -26,7 +26,7 @@ from app.worker.events import ComparisonDone
 from app.worker.local import LocalWorker
 from app.worker.protocol import Job
 from models.analysis.study import Study
-from models.engine.record import Comparison
+from models.engine.record import Cell, Comparison
 from models.loading import load_card
 from models.unlisted import adopt
 from models.uploads.media import Media, drawn
@@ -72,7 +72,7 @@ class Model:
         methods: Sequence[str] | None = None,
         *,
         box: tuple[float, float, float, float] | None = None,
-        blocked: Sequence[tuple[str, tuple[int, int]]] = (),
+        blocked: Sequence[tuple[Any, ...]] = (),
         **options: Any,
     ) -> Comparison:
         """Compare, and measure every layer of every lane: `comparison["nuwa"].analysis`.
@@ -83,12 +83,13 @@ class Model:
             methods: Names of methods.
             box: The object, xyxy in shares of the last frame; default: the true box, if known.
             blocked: Edges to block: "visual", "text" or "last", with the first LLM layer and the
-                one after the last, such as `("last", (0, 2))`.
+                one after the last, such as `("last", (0, 2))`; a third item `True` hides only the
+                object's tokens.
             **options: Other fields of `app.request.Request`.
         """
         job = self._job(upload, question=question, methods=methods, **options)
         box = box or (job.truth.box if job.truth else None)
-        return self._run(replace(job, study=Study(box, tuple(blocked))))
+        return self._run(replace(job, study=Study(box, tuple(Cell(*one) for one in blocked))))
 
     def _job(self, upload: str | Path | Image.Image | np.ndarray, **fields: Any) -> Job:
         media = upload if isinstance(upload, (str, Path)) else _media(upload)

@@ -12,7 +12,7 @@ from app.request import INPUTS, add_arguments
 from app.settings import Settings
 
 if TYPE_CHECKING:
-    from models.engine.record import Comparison
+    from models.engine.record import Cell, Comparison
 
 DEFAULT = "answer_flow,entropy_share,cohesion"
 
@@ -25,7 +25,15 @@ def add(commands: Any) -> None:
     parser.add_argument("--measures", default=DEFAULT, help="to print; all are saved (%(default)s)")
     parser.add_argument("--box", help="the object, as left,top,right,bottom in shares of the frame")
     parser.add_argument(
-        "--block", action="store_true", help="answers without edges to visual tokens, by quarters"
+        "--block",
+        nargs="?",
+        type=int,
+        const=0,
+        metavar="N",
+        help="answers without edges to visual tokens, by quarters of the LLM or every N layers",
+    )
+    parser.add_argument(
+        "--object-only", action="store_true", help="block edges to the object's tokens only"
     )
     parser.add_argument("--out", type=Path, help="folder for arrays, CSV and charts")
     parser.set_defaults(run=run)
@@ -34,14 +42,17 @@ def add(commands: Any) -> None:
 def run(options: argparse.Namespace, settings: Settings) -> None:
     from app.recording.analysis import save_analysis
     from app.render import measures, summary
-    from models.analysis.study import Study, quarter_cells
+    from models.analysis.study import Study, cells_of
 
     names = options.measures.split(",")
     if wrong := [name for name in names if name not in measures.MEASURES]:
         raise ValueError(f"Measures are {', '.join(measures.MEASURES)}; {wrong[0]!r} came.")
     worker, job = arguments.worker_and_job(options, settings)
     box = parse_box(options.box) if options.box else job.truth.box if job.truth else None
-    blocked = quarter_cells(worker.model(job.model).decoder.num_layers) if options.block else ()
+    blocked: tuple[Cell, ...] = ()
+    if options.block is not None:
+        layers = worker.model(job.model).decoder.num_layers
+        blocked = cells_of(layers, options.block, options.object_only)
     *_, last = worker.run(replace(job, study=Study(box, blocked)))
     comparison: Comparison = last.comparison
     print(summary.table(comparison))

@@ -2,19 +2,31 @@
 
 from __future__ import annotations
 
+import shutil
+import tempfile
 from pathlib import Path
 
 import numpy as np
 
 from app.render.chart import chart_png, chart_svg
-from app.render.measures import MEASURES, measure_chart, points, to_csv
+from app.render.measures import MEASURES, blocking_csv, measure_chart, points, to_csv
 from models.engine.record import Comparison, LaneResult
+
+NAME = "tokenscope-analysis"
+
+
+def zip_analysis(comparison: Comparison, folder: str | Path) -> str:
+    """Write `tokenscope-analysis.zip` into `folder` and return its path."""
+    with tempfile.TemporaryDirectory(dir=folder) as parts:
+        save_analysis(comparison, Path(parts, NAME))
+        return shutil.make_archive(str(Path(folder, NAME)), "zip", parts, NAME)
 
 
 def save_analysis(comparison: Comparison, folder: Path) -> None:
-    """Write `curves.csv`, `lane0.npz` …, and each measure that has values as PNG and SVG."""
+    """Write `curves.csv`, `blocking.csv`, `lane0.npz` …, and charts as PNG and SVG."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "curves.csv").write_text(to_csv(comparison), encoding="utf-8")
+    (folder / "blocking.csv").write_text(blocking_csv(comparison), encoding="utf-8")
     for index, lane in enumerate(comparison.lanes):
         if isinstance(lane, LaneResult) and (found := lane.analysis) is not None:
             encoder = {f"encoder_{name}": each for name, each in found.encoder_curves.items()}

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import csv
 import io
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from app.render.chart import Spec, data, field, mark, style_chart
+from app.render.headline import is_right
 from app.render.palette import lane_colours
 from app.render.staircase import DASHES
-from app.render.summary import conditions_line, finished_lanes, lane_labels
+from app.render.summary import conditions_line, finished_lanes, lane_labels, lane_rows
 from app.render.table import text_table
-from models.engine.record import Comparison
+from models.engine.record import Blocked, Comparison, LaneResult
 
-HEIGHT = 200
+HEIGHT, LOW = 200, 150
 
 
 @dataclass(frozen=True)
@@ -111,38 +112,48 @@ def points(comparison: Comparison, name: str, encoder: bool = False) -> list[dic
     return found
 
 
-def measure_chart(comparison: Comparison, name: str, encoder: bool = False) -> Spec:
-    """A line a lane over the layers of the LLM or of the encoder, with the random baseline."""
-    measure = MEASURES[name]
+def measure_chart(
+    comparison: Comparison, name: str, encoder: bool = False, compact: bool = False
+) -> Spec:
+    """A line a lane over the layers of the LLM or of the encoder, with the random baseline.
+
+    A compact chart is lower and has no legend, for a page that names the colours beside it.
+    """
+    measure, values = MEASURES[name], points(comparison, name, encoder)
     labels = [label for label, _ in finished_lanes(comparison)]
     colours = lane_colours([lane.method for lane in comparison.lanes])
     looks = dict(zip(lane_labels(comparison), colours, strict=True))
     lane = {"domain": labels, "range": [looks[label] for label in labels]}
     axis = {"tickMinStep": 1, "format": "d", "grid": False}
+    # The layers fill the width exactly: the page finds the layer under the pointer by its place.
+    wide = {"domain": [0, max(one["layer"] for one in values)], "nice": False} if values else {}
+    legend = None if compact else {"title": None, "orient": "bottom"}
     place = {
-        "x": field("layer:Q", title=f"{'encoder' if encoder else 'LLM'} layer", axis=axis),
-        "y": field("value:Q", title=measure.axis, scale={"zero": True}),
-        "color": field("lane:N", scale=lane, legend={"title": None, "orient": "bottom"}),
+        "x": field(
+            "layer:Q", title=f"{'encoder' if encoder else 'LLM'} layer", axis=axis, scale=wide
+        ),
+        "y": field("value:Q", title=measure.axis, scale={"zero": True}, axis={"tickCount": 5}),
+        "color": field("lane:N", scale=lane, legend=legend),
     }
     dashes = {"domain": labels, "range": DASHES[: len(labels)]}
     about = [field("lane:N"), field("layer:Q"), field("value:Q", format=".3f")]
-    layers = [
+    lines = [
         {
-            **data(points(comparison, name, encoder)),
+            **data(values),
             **mark("line", strokeWidth=2, point={"filled": True, "size": 36}),
             "encoding": place
             | {"strokeDash": field("lane:N", scale=dashes, legend=None), "tooltip": about},
         }
     ]
     if measure.baseline:
-        layers.append(
+        lines.append(
             {
                 **data(points(comparison, measure.baseline, encoder)),
                 **mark("line", strokeWidth=1, strokeDash=[2, 3], opacity=0.7),
                 "encoding": place,
             }
         )
-    return style_chart({"layer": layers}, conditions_line(comparison), HEIGHT)
+    return style_chart({"layer": lines}, conditions_line(comparison), LOW if compact else HEIGHT)
 
 
 def to_csv(comparison: Comparison) -> str:
@@ -169,17 +180,37 @@ def curves_table(comparison: Comparison, name: str) -> str:
     return text_table([MEASURES[name].title, *map(str, range(layers))], rows, numbers=True)
 
 
+def is_cell_right(comparison: Comparison, lane: LaneResult, blocked: Blocked) -> bool | None:
+    """Whether a lane's blocked answer is right; None if the truth is not known."""
+    answered = replace(lane, answer=blocked.answer, boxes=blocked.boxes)
+    return is_right(lane_rows(replace(comparison, lanes=(answered, lane)))[0])
+
+
+def blocking_csv(comparison: Comparison) -> str:
+    """Every blocked cell: lane, source, hidden tokens, layers, probability, answer."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["lane", "source", "hidden", "first", "last", "probability", "answer", "right"])
+    for label, lane in finished_lanes(comparison):
+        for one in lane.analysis.blocked if lane.analysis else ():
+            source, (first, after), object_only = one.cell
+            hidden, ratio = "object" if object_only else "visual", f"{one.probability_ratio:.6g}"
+            verdict = {True: "yes", False: "no", None: ""}[is_cell_right(comparison, lane, one)]
+            writer.writerow([label, source, hidden, first, after - 1, ratio, one.answer, verdict])
+    return text.getvalue()
+
+
 def blocking_table(comparison: Comparison) -> str:
     """One line a cell: the answer without some edges, and its own answer's probability."""
     rows = [
         [
             label,
-            f"{cell.source} → visual",
-            f"{cell.layers[0]}–{cell.layers[1] - 1}",
-            f"× {cell.probability_ratio:.3g}",
-            cell.answer,
+            f"{one.cell.source} → {'object' if one.cell.object_only else 'visual'}",
+            f"{one.cell.layers[0]}–{one.cell.layers[1] - 1}",
+            f"× {one.probability_ratio:.3g}",
+            one.answer,
         ]
         for label, lane in finished_lanes(comparison)
-        for cell in (lane.analysis.blocked if lane.analysis else ())
+        for one in (lane.analysis.blocked if lane.analysis else ())
     ]
     return text_table(["Lane", "blocked", "LLM layers", "probability", "answer then"], rows)

@@ -50,9 +50,8 @@ def block(
     Returns the probability of the replay's answer, blocked over open, and the blocked answer's
     greedy ids, `most` at most.
     """
-    open_score = log_probability(replay.predict(), replay.answer)
     score = log_probability(replay.predict(edges), replay.answer)
-    return float((score - open_score).exp()), replay.answer_again(end_ids, most, edges)
+    return float((score - replay.open_score).exp()), replay.answer_again(end_ids, most, edges)
 
 
 def quarters(num_layers: int) -> list[range]:

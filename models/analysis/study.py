@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from models.analysis.blocking import SOURCES, Edges, block, quarters
+from models.analysis.blocking import SOURCES, Edges, block, quarters, windows
 from models.analysis.measures import (
     attention_flow,
     effective_rank,
@@ -19,9 +19,10 @@ from models.analysis.measures import (
     visual_entropy,
 )
 from models.engine.pipeline import Lane
-from models.engine.record import Blocked, LaneAnalysis
+from models.engine.record import Blocked, Cell, LaneAnalysis
 from models.engine.replay import LayerReading, Replay, log_probability
 from pruning.base import Needs
+from pruning.errors import UnsupportedError
 from pruning.token_map import TokenMap
 
 FIXED_K = 16  # tokens, beside the object's own count
@@ -36,15 +37,23 @@ class Study:
     """The analysis that a job asks for: call it with a lane that has decoded."""
 
     box: Box | None = None  # of the object, on the last frame
-    blocked: tuple[tuple[str, tuple[int, int]], ...] = ()  # source, first layer and the one after
+    blocked: tuple[Cell, ...] = ()
+    measured: bool = True  # False: only the blocked cells
 
     def __call__(self, lane: Lane) -> LaneAnalysis:
         """Raises `UnsupportedError` if the lane changed its cache while decoding."""
         replay = Replay.of(lane)
+        found = self.measure(lane, replay) if self.measured else unmeasured(lane, replay)
+        with torch.inference_mode():
+            inside = object_tokens(lane, self.box)
+            cells = tuple(block_cell(lane, replay, inside, cell) for cell in self.blocked)
+        return replace(found, blocked=cells)
+
+    def measure(self, lane: Lane, replay: Replay) -> LaneAnalysis:
+        """Every measure of every layer."""
         *layers, predicted = replay.layers(gradients=True, among_visual=True)
         score = log_probability(predicted, replay.answer)
         gradients = torch.autograd.grad(score, [each.probe for each in layers])
-        adapter = lane.adapter
         with torch.inference_mode():
             inside, stages = object_tokens(lane, self.box), stage_maps(lane)
             curves = [
@@ -55,26 +64,49 @@ class Study:
             words = np.stack([said(replay, each, len(inside)) for each in layers])
             ids, places = np.unique(words, return_inverse=True)
             return LaneAnalysis(
-                tokens=tuple(adapter.to_text([int(token)]) for token in replay.answer),
+                tokens=answer_texts(lane, replay),
                 log_probability=float(score.detach()),
                 curves=columns(curves),
                 encoder_curves=columns(encoder_measures(lane, inside)),
                 maps=np.stack(maps, axis=1).astype(np.float32),
                 words=places.reshape(words.shape) - int(ids[0] < 0),
-                vocabulary=tuple(adapter.to_text([int(each)]) for each in ids if each >= 0),
-                blocked=tuple(self.block(lane, replay, *each) for each in self.blocked),
+                vocabulary=tuple(lane.adapter.to_text([int(each)]) for each in ids if each >= 0),
             )
 
-    def block(self, lane: Lane, replay: Replay, source: str, layers: tuple[int, int]) -> Blocked:
-        edges, most = Edges(source, range(*layers)), len(replay.answer) + SPARE
-        ratio, ids = block(replay, edges, lane.adapter.end_ids, most)
-        return Blocked(source, layers, ratio, lane.adapter.to_text(ids))
+
+def unmeasured(lane: Lane, replay: Replay) -> LaneAnalysis:
+    """The answer and its probability, without any measure."""
+    none = np.zeros((0, 0, 0), dtype=np.float32)
+    score = float(replay.open_score)
+    return LaneAnalysis(answer_texts(lane, replay), score, {}, {}, none, none[0])
 
 
-def quarter_cells(num_layers: int) -> tuple[tuple[str, tuple[int, int]], ...]:
-    """Every source in every quarter of the LLM's depth, for `Study.blocked`."""
-    ranges = quarters(num_layers)
-    return tuple((source, (each.start, each.stop)) for source in SOURCES for each in ranges)
+def answer_texts(lane: Lane, replay: Replay) -> tuple[str, ...]:
+    return tuple(lane.adapter.to_text([int(token)]) for token in replay.answer)
+
+
+def block_cell(lane: Lane, replay: Replay, inside: Tensor, cell: Cell) -> Blocked:
+    """The answer without the edges of a cell. `inside` (N,) bool marks the object's tokens.
+
+    Raises `UnsupportedError` if the object's tokens are hidden and there are none.
+    """
+    if cell.object_only and not inside.any():
+        raise UnsupportedError("No token lies on the object: give a box around it.")
+    targets = inside if cell.object_only else None
+    edges, adapter = Edges(cell.source, range(*cell.layers), targets), lane.adapter
+    ratio, ids = block(replay, edges, adapter.end_ids, len(replay.answer) + SPARE)
+    text = adapter.to_text(ids)
+    return Blocked(cell, ratio, text, adapter.boxes(lane.prompt, text))
+
+
+def cells_of(num_layers: int, size: int = 0, object_only: bool = False) -> tuple[Cell, ...]:
+    """Every source in every quarter of the LLM's depth, or in every `size` layers in a row."""
+    if not 0 <= size <= num_layers:
+        raise ValueError(f"{size} layers in a row came; this LLM has {num_layers}.")
+    ranges = windows(num_layers, size) if size else quarters(num_layers)
+    return tuple(
+        Cell(source, (each.start, each.stop), object_only) for source in SOURCES for each in ranges
+    )
 
 
 def layer_measures(reading: LayerReading, gradient: Tensor, inside: Tensor) -> dict[str, float]:

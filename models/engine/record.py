@@ -5,7 +5,7 @@ from __future__ import annotations
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -51,14 +51,22 @@ class Timeline:
         return sum(phase.seconds for phase in self.phases)
 
 
-@dataclass(frozen=True)
-class Blocked:
-    """A lane's answer without some attention edges to visual tokens."""
+class Cell(NamedTuple):
+    """Attention edges to visual tokens that an answer goes without."""
 
     source: str  # the rows that no longer see them: "visual" | "text" | "last"
     layers: tuple[int, int]  # first LLM layer, and the one after the last
+    object_only: bool = False  # only the object's tokens are hidden
+
+
+@dataclass(frozen=True, eq=False)
+class Blocked:
+    """A lane's answer without some attention edges to visual tokens."""
+
+    cell: Cell
     probability_ratio: float  # of the lane's own answer, blocked over open
     answer: str  # generated with the edges blocked
+    boxes: np.ndarray  # (M, 4) xyxy as fractions of the last frame, parsed from that answer
 
 
 @dataclass(frozen=True, eq=False)

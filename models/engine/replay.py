@@ -162,6 +162,11 @@ class Replay:
             *_, predicted = self.layers(block=block)
         return predicted  # type: ignore[return-value]
 
+    @cached_property
+    def open_score(self) -> Tensor:
+        """Log-probability of the answer with nothing blocked."""
+        return log_probability(self.predict(), self.answer)
+
     def answer_again(
         self, end_ids: frozenset[int], most: int, block: Block | None = None
     ) -> list[int]:

@@ -60,6 +60,6 @@ def test_an_analysis_from_python_has_the_asked_cells(tiny, grey):
     blocked = [("text", (0, 4))]
     lanes = model.analyse(grey, "Where?", ["random"], blocked=blocked, max_new_tokens=2)
     (cell,) = lanes["random"].analysis.blocked
-    assert (cell.source, cell.layers) == ("text", (0, 4)) and cell.probability_ratio > 0
+    assert cell.cell[:2] == ("text", (0, 4)) and cell.probability_ratio > 0
     assert np.isnan(lanes["vanilla"].analysis.curves["cohesion"]).all(), "no object is known"
     assert model.compare(grey, "Where?", ["random"], max_new_tokens=2)["random"].analysis is None

@@ -9,6 +9,7 @@ import torch
 from models.analysis.blocking import Edges, block, quarters, windows
 from models.analysis.measures import visual_entropy
 from models.analysis.study import Study, stage_maps
+from models.engine.record import Cell
 from models.engine.replay import Replay
 from pruning.methods import create
 from tests.tiny import SETTINGS, Setting, prefilled, tiny_llava
@@ -68,7 +69,7 @@ def test_blocking_nothing_changes_nothing_and_blocking_all_changes_the_answer() 
     end = other[1]
     _, ended = block(replay, Edges("last", everything), frozenset({end}), 4)
     assert ended == other[: other.index(end) + 1]
-    (cell,) = Study(blocked=(("last", (0, 8)),))(lane).blocked
+    (cell,) = Study(blocked=(Cell("last", (0, 8)),))(lane).blocked
     assert cell.probability_ratio == pytest.approx(ratio)
 
 

@@ -25,12 +25,12 @@ from app.resume import Lines, ask_missing
 from app.settings import Settings
 from app.significance import LEVEL, holm, mcnemar
 from app.worker.conditions import conditions
-from models.analysis.study import Study, quarter_cells
+from models.analysis.study import Study, cells_of
 from models.catalog import find
 from models.engine.base import Adapter
 from models.engine.pipeline import run_lane
 from models.engine.record import LaneResult, Truth
-from models.grounding import iou, parse_boxes
+from models.grounding import iou
 from models.loading import load
 from models.uploads.media import Media
 from pruning.methods import create
@@ -75,7 +75,7 @@ def right(answer: str, boxes: np.ndarray, truth: Truth) -> bool:
 
 def look_inside(adapter: Adapter, asked: Asked) -> dict[str, Any]:
     """What is stored of a question: verdicts by cell, and the curves of each lane."""
-    truth, cells = asked.truth, quarter_cells(adapter.decoder.num_layers)
+    truth, cells = asked.truth, cells_of(adapter.decoder.num_layers)
     lanes = [(create("vanilla"), cells)]
     for name, ratio in LANES[asked.media.kind]:
         lanes.append((create(name, retention_ratio=ratio), ()))
@@ -94,9 +94,7 @@ def look_inside(adapter: Adapter, asked: Asked) -> dict[str, Any]:
         }
         if blocked:
             found["right"] = right(result.answer, result.boxes, truth)
-            found["cells"] = [
-                right(cell.answer, parse_boxes(cell.answer), truth) for cell in analysis.blocked
-            ]
+            found["cells"] = [right(cell.answer, cell.boxes, truth) for cell in analysis.blocked]
     return found
 
 
