@@ -8,10 +8,13 @@ objects with labels, and raises on an invalid number.)
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 
 import numpy as np
+
+from pruning.errors import ExplainedError
 
 Region = tuple[float, float, float, float]  # xyxy, in fractions of the picture
 
@@ -93,6 +96,20 @@ FORMATS = {
     ),
     "clip": Format("Locate the {} at the end.", _CORNERS + "last frame", parse_boxes, bare=True),
 }
+
+
+def check_region(edges: Iterable[str | float], of: float = 1) -> Region:
+    """The box of four numbers, of which `of` is the far edge. Raises `ExplainedError`."""
+    came = list(edges)
+    with suppress(ValueError, TypeError):
+        left, top, right, bottom = (float(edge) / of for edge in came)
+        if 0 <= left < right <= 1 and 0 <= top < bottom <= 1:
+            return left, top, right, bottom
+    text = ", ".join(str(one).strip() for one in came)[:80] or "empty"
+    raise ExplainedError(
+        f"The box is {text}, wanted left, top, right, bottom from 0 to {of:g} with left < right "
+        "and top < bottom."
+    )
 
 
 def to_picture(boxes: np.ndarray, region: Region) -> np.ndarray:

@@ -43,12 +43,15 @@ def run(options: argparse.Namespace, settings: Settings) -> None:
     from app.recording.analysis import save_analysis
     from app.render import measures, summary
     from models.analysis.study import Study, cells_of
+    from models.grounding import check_region
 
     names = options.measures.split(",")
     if wrong := [name for name in names if name not in measures.MEASURES]:
         raise ValueError(f"Measures are {', '.join(measures.MEASURES)}; {wrong[0]!r} came.")
     worker, job = arguments.worker_and_job(options, settings)
-    box = parse_box(options.box) if options.box else job.truth.box if job.truth else None
+    box = job.truth.box if job.truth else None
+    if options.box:
+        box = check_region(options.box.split(","))
     blocked: tuple[Cell, ...] = ()
     if options.block is not None:
         layers = worker.model(job.model).decoder.num_layers
@@ -63,17 +66,3 @@ def run(options: argparse.Namespace, settings: Settings) -> None:
     if options.out:
         save_analysis(comparison, options.out)
         print(f"saved to {options.out}")
-
-
-def parse_box(text: str) -> tuple[float, float, float, float]:
-    try:
-        left, top, right, bottom = (float(part) for part in text.split(","))
-    except ValueError:
-        raise ValueError(
-            f"The box is {text!r}, wanted four numbers such as 0.1,0.2,0.5,0.6."
-        ) from None
-    if not (0 <= left < right <= 1 and 0 <= top < bottom <= 1):
-        raise ValueError(
-            f"The box is {text!r}, wanted left < right and top < bottom within 0 to 1."
-        )
-    return left, top, right, bottom

@@ -45,6 +45,7 @@ class Board:
     columns: list[gr.Column]
     parts: dict[str, gr.HTML]  # "text0", "picture0", …
     sweep: gr.Column  # the same question over several ratios
+    analysis: gr.Column  # of the layers of all lanes
     results: gr.Column
     latency: Chart
     staircase: Chart
@@ -76,6 +77,7 @@ def declare(settings: Settings) -> Board:
             **_lanes(settings),
         }
         parts["sweep"] = gr.Column(visible=False, elem_id="sweep")
+        parts["analysis"] = gr.Column(visible=False, elem_id="analysis")
         parts |= _results()
         # Hidden: the page keeps them, because the server may forget a `gr.State`.
         hidden = {name: gr.Textbox(visible=False) for name in ("address", "past")}

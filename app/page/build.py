@@ -45,9 +45,10 @@ PRIVACY = (
 )
 SESSIONS = 2000  # that Gradio keeps, at 20 kB each beside the comparisons
 HERE = Path(__file__).parent
-SCRIPTS = ("page.js", "tokens_draw.js", "tokens.js", "tokens_follow.js")  # each uses those before
+# Each uses those before it.
+SCRIPTS = ("page.js", "tokens_draw.js", "tokens.js", "tokens_follow.js", "analysis.js")
 HEADER = "header.css"
-STYLES = ("style.css", "tokens.css", "sweep.css", "cases.css")
+STYLES = ("style.css", "tokens.css", "sweep.css", "cases.css", "analysis.css")
 
 
 def build(worker: Worker, settings: Settings) -> Blocks:

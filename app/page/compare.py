@@ -9,9 +9,10 @@ from typing import Any
 import gradio as gr
 
 from app.cases.library import Library
-from app.page import board, form, wiring
+from app.page import analysis, board, form, wiring
 from app.page.admission import Admission
 from app.page.board import Board
+from app.page.download import FILES, wire_download
 from app.page.following import Following
 from app.page.form import Form
 from app.page.handlers import Handlers, recording_file
@@ -20,8 +21,6 @@ from app.page.inspector import Inspector
 from app.page.keeping import wire_keeping
 from app.page.opening import Opening
 
-# Downloads are drawn on request, for a few visitors at a time, beside the device's queue.
-FILES = {"concurrency_id": "files", "concurrency_limit": 4}
 QUIET = {"show_progress": "hidden", "api_visibility": "private", "queue": False}
 
 
@@ -41,6 +40,7 @@ def compare_view(
     _wire_job(handlers, asked, **device)
     wiring.wire_uploads(asked)
     wiring.wire_jobs(admission, asked, shown, **device)
+    analysis.wire(admission, asked, shown, handlers.store, **device)
     _wire_opening(page, Opening(follow, handlers))
     wire_inspector(shown.inspector, shown.comparison)
     wire_keeping(shown.keep, shown.keeping, shown.comparison, Library(settings))
@@ -53,14 +53,7 @@ def wire_recording(board: Board) -> None:
     def save_recording(held: HeldComparison | None) -> Iterator[dict[Any, Any]]:
         yield from recording_file(board, held)
 
-    board.save.click(
-        save_recording,
-        board.comparison,
-        [board.save, board.file],
-        show_progress="hidden",
-        api_visibility="private",
-        **FILES,
-    ).then(None, js="() => window.tokenscope.press('file')", api_visibility="private")
+    wire_download(board.save, board.file, save_recording, board.comparison)
 
 
 def _wire_form(asked: Form, follow: Following) -> None:
@@ -165,14 +158,7 @@ def wire_inspector(part: Inspector, comparison: gr.State) -> None:
     chosen = [part.survivor, part.lane, comparison]
     part.survivor.input(part.choose_survivor, chosen, view[1:], **QUIET)
     part.picture.select(part.choose_token, [part.lane, comparison], view, **QUIET)
-    part.save.click(
-        part.save_clip,
-        [part.lane, comparison],
-        [part.save, part.file],
-        show_progress="hidden",
-        api_visibility="private",
-        **FILES,
-    ).then(None, js="() => window.tokenscope.press('clip-file')", api_visibility="private")
+    wire_download(part.save, part.file, part.save_clip, [part.lane, comparison])
 
 
 def _wire_job(handlers: Handlers, asked: Form, **device: Any) -> None:

@@ -15,8 +15,21 @@ from app.guard.blocks import refusal
 from app.guard.gradio_internals import upload_folder
 from pruning.errors import ExplainedError
 
+# Drawn on request, for a few visitors at a time, beside the device's queue.
+FILES = {"concurrency_id": "files", "concurrency_limit": 4}
 NOT_WRITTEN = "The file could not be written; the server's disk may be full. Try again later."
 log = logging.getLogger(__name__)
+
+
+def wire_download(
+    button: gr.Button, file: gr.DownloadButton, write: Callable[..., Any], inputs: Any
+) -> None:
+    """A press of `button` writes the file, and then the browser fetches it."""
+    written = button.click(
+        write, inputs, [button, file], show_progress="hidden", api_visibility="private", **FILES
+    )
+    press = f"() => window.tokenscope.press('{file.elem_id}')"
+    written.then(None, js=press, api_visibility="private")
 
 
 def download(

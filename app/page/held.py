@@ -16,6 +16,7 @@ from app.page.pictures import thumbnail
 from app.page.screen import Screen
 from app.request import Request
 from models.engine.record import Comparison, LaneResult
+from models.grounding import Region
 
 GONE = (
     "This comparison is no longer held: the server keeps it for an hour, or less when many people "
@@ -31,6 +32,7 @@ class HeldComparison:
     screen: Screen | None = None
     request: Request | None = None  # None: what the form cannot ask
     recorded: bool = False  # elsewhere or earlier: its times are not measured again here
+    box: Region | None = None  # of the object, where an analysis knows it
     address: str = field(default_factory=lambda: secrets.token_urlsafe(12))  # in links, secret
     since: float = field(default_factory=time.monotonic)
 
@@ -39,11 +41,12 @@ class HeldComparison:
 
     @property
     def num_bytes(self) -> int:
-        """The size of the frames, token maps and drawn pictures, which take nearly all memory."""
+        """The size of the frames, token and attention maps and drawn pictures: nearly all memory."""
         if self.comparison is None:
             return 0
         lanes = [one for one in self.comparison.lanes if isinstance(one, LaneResult)]
         maps = sum(lane.trace.num_bytes for lane in lanes)
+        maps += sum(lane.analysis.num_bytes for lane in lanes if lane.analysis)
         drawn = self.screen.num_bytes if self.screen else 0
         return self.comparison.media.frames.nbytes + maps + drawn
 

@@ -11,6 +11,7 @@ import io
 import json
 import zlib
 from html import escape
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -30,20 +31,25 @@ def lane_pictures(
     media: Media, result: LaneResult, truth: Truth | None, colour: str, *, frames: bool
 ) -> str:
     """A lane's figure. One lane of a comparison bears its `frames`; the others use the same."""
-    data = {
-        "title": result.title,
-        "colour": colour,
-        "boxes": np.clip(np.nan_to_num(result.boxes), 0, 1).round(4).tolist(),  # (M, 4)
-        "truth": truth.box if truth else None,
-        "side": LONG_SIDE if media.kind == "image" else FRAME_SIDE,
-        "times": [format_seconds(float(time)) for time in media.times],
-        "tokens": token_data(media, result.trace),
-    }
-    bare = f'<div class="frames" hidden>{_frames(media, data["side"])}</div>' if frames else ""
+    data = lane_data(media, result, truth, colour)
+    bare = f'<div class="frames" hidden>{frame_images(media)}</div>' if frames else ""
     return (
         f'<figure class="pictures" data-lane="{pack(data)}">{bare}{_place(media)}'
         f"<figcaption>{escape(data['tokens']['stages'][-1]['legend'])}</figcaption></figure>"
     )
+
+
+def lane_data(media: Media, result: LaneResult, truth: Truth | None, colour: str) -> dict[str, Any]:
+    """What the browser draws a lane from."""
+    return {
+        "title": result.title,
+        "colour": colour,
+        "boxes": np.clip(np.nan_to_num(result.boxes), 0, 1).round(4).tolist(),  # (M, 4)
+        "truth": truth.box if truth else None,
+        "side": _side(media),
+        "times": [format_seconds(float(time)) for time in media.times],
+        "tokens": token_data(media, result.trace),
+    }
 
 
 def placeholder(media: Media) -> str:
@@ -59,8 +65,12 @@ def _place(media: Media) -> str:
     return f'<ol class="strip">{f"<li>{place}<span>&nbsp;</span></li>" * len(media.frames)}</ol>'
 
 
-def _frames(media: Media, side: int) -> str:
-    uris = (data_uri(Image.fromarray(frame), side) for frame in media.frames)
+def _side(media: Media) -> int:
+    return LONG_SIDE if media.kind == "image" else FRAME_SIDE
+
+
+def frame_images(media: Media) -> str:
+    uris = (data_uri(Image.fromarray(frame), _side(media)) for frame in media.frames)
     return "".join(f'<img src="{uri}" alt="">' for uri in uris)
 
 

@@ -120,6 +120,10 @@
       return found + (this.truth ? " · true box" : "") + (clip ? ` · on the last frame, at ${this.times.at(-1)}` : "");
     }
 
+    help(view) {
+      return view === "tokens" || view === "scores" ? ". Arrow keys follow a token, Enter enlarges" : ". Enter enlarges";
+    }
+
     count(frame, layer) {
       const tokens = this.tokensOn(frame), { fate } = this.stage(layer);
       return `${tokens.filter((token) => fate[token] === KEPT).length} of ${tokens.length}`;
@@ -158,8 +162,7 @@
         plate.area = draw(plate.canvas, lane, plate.frame, this.images[plate.frame], view, stage, this.size);
         plate.marks.setAttribute("viewBox", `0 0 ${plate.area.width} ${plate.area.height}`);
         const time = plate.text ? `, frame ${plate.frame + 1} at ${lane.times[plate.frame]}` : "";
-        const help = view === "tokens" || view === "scores" ? ". Arrow keys follow a token, Enter enlarges" : ". Enter enlarges";
-        plate.box.setAttribute("aria-label", `${lane.title}, ${view}${time}: ${legend}${help}`);
+        plate.box.setAttribute("aria-label", `${lane.title}, ${view}${time}: ${legend}${lane.help(view)}`);
         plate.text?.replaceChildren(element("b", lane.times[plate.frame]), ` ${lane.count(plate.frame, layer)}`);
       }
       this.caption.replaceChildren(...legend.split(" · ").map((fact) => {

@@ -159,17 +159,20 @@
     });
   };
 
-  const drawScores = (context, lane, tiles) => {
-    const { rank, heat } = lane.data, ranked = rank ? rank.filter((one) => one).length : 0;
-    if (!ranked) return;
-    const seen = pathOf(tiles, (t) => t >= 0);
-    grey(context, seen);
-    const step = (t) => (rank[t] ? Math.floor(((ranked - rank[t]) / ranked) * heat.length) : -1);
+  // Colours by `share`, which gives 0 to 1 for a token, and −1 for one without a colour.
+  const drawHeat = (context, tiles, heat, share) => {
+    grey(context, pathOf(tiles, (t) => t >= 0));
+    const step = (t) => Math.min(Math.floor(share(t) * heat.length), heat.length - 1);
     heat.forEach((colour, index) => {
       context.globalAlpha = HEAT;
       fill(context, pathOf(tiles, (t) => t >= 0 && step(t) === index), colour);
     });
     context.globalAlpha = 1;
+  };
+
+  const drawScores = (context, { data: { rank, heat } }, tiles) => {
+    const ranked = rank ? rank.filter((one) => one).length : 0;
+    if (ranked) drawHeat(context, tiles, heat, (t) => (rank[t] ? (ranked - rank[t]) / ranked : -1));
   };
 
   const drawBoxes = (context, lane, area) => {
@@ -210,7 +213,7 @@
     context.imageSmoothingQuality = "high";
     context.drawImage(image, left, top, right - left, bottom - top);
     const cells = tokens.map((token) => area.pixels(lane.data.box[token]));
-    if (view === "tokens" || view === "scores") {
+    if (["tokens", "scores", "attention"].includes(view)) {
       const tiles = tilesOf(tokens, cells, area);
       if (tokens.length) {
         const unseen = pathOf(tiles, (t) => t < 0);
@@ -220,6 +223,7 @@
         context.globalAlpha = 1;
       }
       if (view === "scores") drawScores(context, lane, tiles);
+      else if (view === "attention") drawHeat(context, tiles, lane.data.heat, (t) => lane.share(t));
       else {
         drawFates(context, lane, stage, tiles, area.unit);
         drawMarks(context, lane, stage, tokens, cells, area.unit);

@@ -76,9 +76,9 @@ class Study:
 
 def unmeasured(lane: Lane, replay: Replay) -> LaneAnalysis:
     """The answer and its probability, without any measure."""
-    none = np.zeros((0, 0, 0), dtype=np.float32)
+    maps, words = np.zeros((0, 0, 0), np.float32), np.zeros((0, 0), np.int32)
     score = float(replay.open_score)
-    return LaneAnalysis(answer_texts(lane, replay), score, {}, {}, none, none[0])
+    return LaneAnalysis(answer_texts(lane, replay), score, {}, {}, maps, words)
 
 
 def answer_texts(lane: Lane, replay: Replay) -> tuple[str, ...]:

@@ -85,6 +85,10 @@ class LaneAnalysis:
     vocabulary: tuple[str, ...] = ()
     blocked: tuple[Blocked, ...] = ()
 
+    @property
+    def num_bytes(self) -> int:
+        return self.maps.nbytes + self.words.nbytes
+
 
 def median_run(runs: Sequence[Timeline]) -> Timeline:
     """The run whose time to first token is the median; of two in the middle, the shorter."""

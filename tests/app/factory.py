@@ -9,7 +9,17 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from app.render.mp4 import write_mp4
-from models.engine.record import Comparison, LaneFailure, LaneResult, Phase, Timeline, Truth
+from models.analysis.study import Study
+from models.engine.record import (
+    Blocked,
+    Comparison,
+    LaneAnalysis,
+    LaneFailure,
+    LaneResult,
+    Phase,
+    Timeline,
+    Truth,
+)
 from models.uploads.media import Media, drawn
 from pruning.budget import Averages
 from pruning.step import TraceStep
@@ -266,3 +276,21 @@ def same(one: object, other: object) -> bool:
     if isinstance(one, tuple | list):
         return len(one) == len(other) and all(map(same, one, other))
     return one == other
+
+
+def analysis(lane: LaneResult, study: Study) -> LaneAnalysis:
+    """Attention that wanders over the survivors of a lane, and a made-up answer for each cell."""
+    trace, tokens = lane.trace, tuple(lane.answer.split(" ")[:3])
+    maps = np.zeros((len(tokens), LAYERS, len(trace.layout)), dtype=np.float32)
+    words = np.full((LAYERS, len(trace.layout)), -1)
+    for layer in range(LAYERS):
+        alive = trace.alive(layer)
+        alive = alive[alive >= 0]
+        maps[:, layer, alive[layer % len(alive)]] = 0.5
+        words[layer, alive] = layer % 2
+    ramp = np.linspace(0.1, 0.9, LAYERS)
+    object_known = ramp if study.box else np.full(LAYERS, np.nan)
+    curves = {"answer_flow": ramp, "cohesion": object_known, "cohesion_random": object_known / 2}
+    blocked = tuple(Blocked(cell, 0.25, "A cup.", np.zeros((0, 4))) for cell in study.blocked)
+    encoder = {"entropy_share": ramp[:3]}
+    return LaneAnalysis(tokens, -1.0, curves, encoder, maps, words, ("a", "ball"), blocked)

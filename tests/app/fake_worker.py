@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 
 import numpy as np
 
@@ -98,7 +99,7 @@ class FakeWorker:
             return LaneFailure(method.name, method.label, self.reason)
         frame = job.media.frames[0]
         box = np.array([[0.55, 0.36, 0.81, 0.73]], dtype=np.float32)
-        return factory.lane(
+        lane = factory.lane(
             method.name,
             method.label,
             _clip_trace(method.name, len(job.media.frames))
@@ -108,6 +109,8 @@ class FakeWorker:
             asked_ratio=getattr(method, "retention_ratio", None),
             boxes=box,
         )
+        study = job.study
+        return replace(lane, analysis=factory.analysis(lane, study)) if study else lane
 
 
 def _clip_trace(name: str, frames: int) -> TokenTrace:

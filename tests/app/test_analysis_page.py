@@ -1,0 +1,102 @@
+"""The Analysis below the lanes: what it runs, what it shows, and what it refuses."""
+
+from __future__ import annotations
+
+import base64
+from types import SimpleNamespace
+
+import gradio as gr
+import numpy as np
+import pytest
+
+from app.jobs import read_job
+from app.page.analysis import Analysing
+from app.page.analysis_part import CHARTS, declare
+from app.page.held import HeldComparison
+from app.render.attention_data import attention_data
+from app.request import Request
+from models.analysis.study import Study
+from models.engine.record import Cell
+from tests.app import factory
+from tests.app.asking import QUESTION, TAB, handlers
+from tests.app.fake_worker import FakeWorker
+
+FLOW = CHARTS.index(("answer_flow", False))
+
+
+def analysing(worker):
+    page = handlers(worker)
+    with gr.Blocks():
+        page.board.tools.render()
+        page.board.analysis.render()
+        part = declare(page.board, page.admission.settings)
+    return Analysing(page.admission, page.form, page.board, part, page.store), part
+
+
+def held(picture, **changes):
+    request = Request(upload=picture, question=QUESTION, methods=["visionzip", "nuwa"])
+    *_, done = FakeWorker().run(read_job(request))
+    return HeldComparison(done.comparison, **{"request": request} | changes)
+
+
+def merged(updates):
+    """The last value of every component."""
+    return {part: value for update in updates for part, value in update.items()}
+
+
+def test_lanes_come_as_they_end_and_a_failed_one_gives_its_reason(picture):
+    own, part = analysing(worker := FakeWorker(failing=("nuwa",)))
+    *updates, last = own.run(TAB, held(picture))
+    shown = merged(updates)
+    assert "data-inside" in shown[part.lanes[0]] and "It fell over" in shown[part.lanes[2]]
+    assert shown[part.measures[FLOW]].visible and shown[part.charts[FLOW]]["layer"]
+    assert not shown[part.measures[CHARTS.index(("cohesion", False))]].visible, "no object"
+    assert shown[part.blocking].count("data-cell") == 3 * 4
+    assert last[own.form.compare].interactive and not own.admission.visitors.busy("a tab")
+    assert worker.jobs[-1].study == Study(None) and worker.jobs[-1].at_once == 1
+
+
+def test_a_cell_runs_once_in_every_lane_that_was_analysed(picture):
+    own, part = analysing(worker := FakeWorker(failing=("nuwa",)))
+    analysed = merged(own.run(TAB, held(picture)))[part.held]
+    press = SimpleNamespace(cell="text 8 16 0")
+    shown = merged(own.block(TAB, analysed, press))
+    job = worker.jobs[-1]
+    assert [method.name for method in job.methods] == ["vanilla", "visionzip"]
+    assert job.study == Study(None, (Cell("text", (8, 16)),), measured=False)
+    assert shown[part.blocking].count("× 0.25") == 2 * 2, "in the line and in its tooltip"
+    assert 'data-cell="text 8 16 0"' not in shown[part.blocking]
+    assert not list(own.block(TAB, analysed, SimpleNamespace(cell="text 0 32 1"))), "no such cell"
+
+
+def test_a_box_opens_cohesion_and_the_object_s_rows_of_the_table(picture):
+    own, part = analysing(worker := FakeWorker())
+    analysed = merged(own.run(TAB, held(picture)))[part.held]
+    (refused,) = own.mark(TAB, analysed, SimpleNamespace(box="50, 20, 10, 90"))
+    assert "50, 20, 10, 90, wanted left" in refused[own.form.status]
+    shown = merged(own.mark(TAB, analysed, SimpleNamespace(box="20, 20, 80, 90")))
+    assert worker.jobs[-1].study == Study((0.2, 0.2, 0.8, 0.9))
+    assert shown[part.measures[CHARTS.index(("cohesion", False))]].visible
+    assert shown[part.blocking].count("data-cell") == 6 * 4
+
+
+def test_a_comparison_that_the_form_cannot_ask_is_not_analysed(picture):
+    own, _ = analysing(FakeWorker())
+    (only,) = own.run(TAB, held(picture, request=None))
+    assert "cannot ask" in only[own.form.status]
+
+
+def test_sent_attention_is_that_of_the_analysis_to_a_hundredth(monkeypatch):
+    lane = factory.lane("nuwa", "Nüwa", factory.video_trace(4), "A red ball.")
+    found = factory.analysis(lane, Study())
+    found.maps[:] = np.random.default_rng(0).random(found.maps.shape) ** 4
+    sent = attention_data(found)
+    shares = np.frombuffer(base64.b64decode(sent["maps"]), np.uint8).reshape(
+        1 + len(found.tokens), *found.maps.shape[1:]
+    )
+    maps = (shares / 255) ** 2 * np.array(sent["most"])[:, :, None]
+    assert maps[1:] == pytest.approx(found.maps, abs=0.01)
+    assert maps[0] == pytest.approx(found.maps.mean(axis=0), abs=0.01)
+    monkeypatch.setattr("app.render.attention_data.MOST_BYTES", 2 * maps[0].size)
+    less = attention_data(found)
+    assert len(less["words"]) == 1 and less["left_out"] == len(found.tokens) - 1

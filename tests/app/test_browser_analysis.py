@@ -1,0 +1,53 @@
+"""The Analysis in Chromium: the cursor, the words, the blocking table and the object's box."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.app.browser import choose_example, compare, launched, served, tab
+from tests.app.fake_worker import FakeWorker
+
+pytestmark = pytest.mark.browser
+
+
+def test_an_example_is_analysed_its_cursor_moves_and_a_cell_fills():
+    worker = FakeWorker(failing=("pooling",))
+    with served(worker) as url, launched() as chromium, tab(chromium) as page:
+        page.goto(url)
+        choose_example(page)
+        page.locator("#question textarea").fill("Do you see a heart?")  # no box is known
+        compare(page)
+        page.locator("#analyse").click()
+        page.locator("#analysis-blocking button").first.wait_for()
+        assert page.locator("#analysis .reason").inner_text().startswith("It fell over")
+        charts = page.locator("#analysis .measure svg.marks")
+        charts.nth(1).wait_for()  # attention flow, and the encoder's entropy
+        place = charts.first.locator("path.background").first.bounding_box()
+        page.mouse.move(place["x"] + 20 / 31 * place["width"], place["y"] + 40)
+        page.get_by_text("20 of 31").wait_for()
+        assert "Vanilla 0.616" in page.locator("output[data-measure=answer_flow]").inner_text()
+        line = page.locator(".measure > i").first.bounding_box()
+        assert line["x"] == pytest.approx(place["x"] + 20 / 31 * place["width"], abs=2)
+
+        page.locator("#analysis .words button").nth(1).click()
+        assert page.locator("#analysis .words [aria-pressed=true]").first.inner_text() == "A"
+        page.locator("#analysis .plate").first.hover()
+        page.locator("#analysis .fate").get_by_text("of the attention").first.wait_for()
+
+        page.locator("#analysis-blocking button").nth(5).click()
+        page.locator("#analysis-blocking li").nth(2).wait_for()
+        assert page.locator("#analysis-blocking li").all_inner_texts()[0].startswith("× 0.25")
+        assert page.locator("#compare").is_enabled() and page.locator("#stop").is_disabled()
+
+        page.locator("form.object .draw").click()
+        plate = page.locator("#analysis .plate").first
+        plate.scroll_into_view_if_needed()
+        box = plate.bounding_box()
+        page.mouse.move(box["x"] + 30, box["y"] + 30)
+        page.mouse.down()
+        page.mouse.move(box["x"] + 90, box["y"] + 90)
+        page.mouse.up()
+        page.get_by_text("The object's box:").wait_for()
+        charts.nth(2).wait_for()  # cohesion too
+        left, top, right, bottom = worker.jobs[-1].study.box
+        assert left < right and top < bottom
