@@ -41,7 +41,7 @@ class HeldComparison:
 
     @property
     def num_bytes(self) -> int:
-        """The size of the frames, token and attention maps and drawn pictures: nearly all memory."""
+        """The size of frames, token maps, attention maps and pictures: nearly all memory."""
         if self.comparison is None:
             return 0
         lanes = [one for one in self.comparison.lanes if isinstance(one, LaneResult)]
