@@ -42,7 +42,8 @@ def add(commands: Any) -> None:
 def run(options: argparse.Namespace, settings: Settings) -> None:
     from app.recording.analysis import save_analysis
     from app.render import measures, summary
-    from models.analysis.study import Study, cells_of
+    from models.analysis.cells import cells_of
+    from models.analysis.study import Study
     from models.grounding import check_region
 
     names = options.measures.split(",")

@@ -23,7 +23,7 @@ from app.render.palette import lane_colours
 from app.render.summary import conditions_line
 from app.worker.events import ComparisonDone, LaneDone, LaneFailed, Notice, Queued
 from app.worker.protocol import Job
-from models.analysis.study import Study, cells_of
+from models.analysis.cells import cells_of
 from models.engine.record import Blocked, Cell, Comparison, LaneResult
 from models.grounding import Region, check_region
 from pruning.errors import ExplainedError
@@ -130,7 +130,13 @@ class Analysing:
         yield last
         yield self._buttons(False)
 
-    def _read(self, place: Place, held: HeldComparison, study: Study) -> Job:
+    def _read(
+        self, place: Place, held: HeldComparison, box: Region | None, cell: Cell | None = None
+    ) -> Job:
+        """The job that measures every lane, or that blocks a cell in every lane."""
+        from models.analysis.study import Study  # with the engine, which the page starts without
+
+        study = Study(box) if cell is None else Study(box, (cell,), measured=False)
         comparison = comparison_of(held)
         job = place.read(replace(held.request, upload=comparison.media))
         return replace(job, study=study, truth=comparison.truth, at_once=1)
@@ -139,7 +145,7 @@ class Analysing:
         self, place: Place, *, held: HeldComparison, box: Region | None
     ) -> Generator[Update, None, Update]:
         """Lanes appear as they end; the charts come with the last update."""
-        job = self._read(place, held, Study(box))
+        job = self._read(place, held, box)
         titles = [method.label for method in job.methods]
         colours = lane_colours([method.name for method in job.methods])
         waiting = list(map(html.waiting, titles, colours))
@@ -169,7 +175,7 @@ class Analysing:
         self, place: Place, *, held: HeldComparison, cell: Cell
     ) -> Generator[Update, None, Update]:
         """A line of the cell appears as its lane ends."""
-        job = self._read(place, held, Study(held.box, (cell,), measured=False))
+        job = self._read(place, held, held.box, cell)
         lacking = [
             index
             for index, lane in enumerate(comparison_of(held).lanes)

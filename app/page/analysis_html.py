@@ -11,7 +11,7 @@ from app.render.measures import MEASURES, is_cell_right
 from app.render.palette import lane_colours
 from app.render.summary import lane_labels
 from app.render.text import one_line, shorten
-from models.analysis.study import cells_of
+from models.analysis.cells import cells_of
 from models.catalog import find
 from models.engine.record import Blocked, Cell, Comparison, LaneFailure, LaneResult, Truth
 from models.uploads.media import Media

@@ -7,25 +7,18 @@ no row is left without keys.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import pairwise
 
 import torch
 from torch import Tensor
 
 from models.engine.replay import Replay, Rows, log_probability
 
-SOURCES = {
-    "visual": "visual tokens",
-    "text": "the question, without its last row",
-    "last": "the last row of the prompt and the answer",
-}
-
 
 @dataclass(frozen=True, eq=False)
 class Edges:
     """Edges from rows of one role to visual rows, in a range of LLM layers."""
 
-    source: str  # of SOURCES
+    source: str  # of `models.analysis.cells.SOURCES`
     layers: range
     targets: Tensor | None = None  # (N,) bool original tokens; None = every visual row
 
@@ -52,14 +45,3 @@ def block(
     """
     score = log_probability(replay.predict(edges), replay.answer)
     return float((score - replay.open_score).exp()), replay.answer_again(end_ids, most, edges)
-
-
-def quarters(num_layers: int) -> list[range]:
-    """Four ranges of layers that cover all, as equal as they can be."""
-    edges = [round(num_layers * part / 4) for part in range(5)]
-    return [range(first, last) for first, last in pairwise(edges)]
-
-
-def windows(num_layers: int, size: int) -> list[range]:
-    """Every range of `size` layers in a row."""
-    return [range(first, first + size) for first in range(num_layers - size + 1)]

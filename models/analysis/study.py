@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from models.analysis.blocking import SOURCES, Edges, block, quarters, windows
+from models.analysis.blocking import Edges, block
 from models.analysis.measures import (
     attention_flow,
     effective_rank,
@@ -97,16 +97,6 @@ def block_cell(lane: Lane, replay: Replay, inside: Tensor, cell: Cell) -> Blocke
     ratio, ids = block(replay, edges, adapter.end_ids, len(replay.answer) + SPARE)
     text = adapter.to_text(ids)
     return Blocked(cell, ratio, text, adapter.boxes(lane.prompt, text))
-
-
-def cells_of(num_layers: int, size: int = 0, object_only: bool = False) -> tuple[Cell, ...]:
-    """Every source in every quarter of the LLM's depth, or in every `size` layers in a row."""
-    if not 0 <= size <= num_layers:
-        raise ValueError(f"{size} layers in a row came; this LLM has {num_layers}.")
-    ranges = windows(num_layers, size) if size else quarters(num_layers)
-    return tuple(
-        Cell(source, (each.start, each.stop), object_only) for source in SOURCES for each in ranges
-    )
 
 
 def layer_measures(reading: LayerReading, gradient: Tensor, inside: Tensor) -> dict[str, float]:

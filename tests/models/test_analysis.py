@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from models.analysis.blocking import Edges, block, quarters, windows
+from models.analysis.blocking import Edges, block
+from models.analysis.cells import quarters, windows
 from models.analysis.measures import visual_entropy
 from models.analysis.study import Study, stage_maps
 from models.engine.record import Cell

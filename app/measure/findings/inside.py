@@ -25,7 +25,8 @@ from app.resume import Lines, ask_missing
 from app.settings import Settings
 from app.significance import LEVEL, holm, mcnemar
 from app.worker.conditions import conditions
-from models.analysis.study import Study, cells_of
+from models.analysis.cells import cells_of
+from models.analysis.study import Study
 from models.catalog import find
 from models.engine.base import Adapter
 from models.engine.pipeline import run_lane
