@@ -48,7 +48,7 @@ HERE = Path(__file__).parent
 # Each uses those before it.
 SCRIPTS = ("page.js", "tokens_draw.js", "tokens.js", "tokens_follow.js", "analysis.js")
 HEADER = "header.css"
-STYLES = ("style.css", "tokens.css", "sweep.css", "cases.css", "analysis.css")
+STYLES = ("style.css", "tokens.css", "sweep.css", "gaze.css", "cases.css", "analysis.css")
 
 
 def build(worker: Worker, settings: Settings) -> Blocks:

@@ -66,10 +66,11 @@ def _wire_form(asked: Form, follow: Following) -> None:
         asked.galleries[kind].click(
             with_event(partial(follow.choose_example, kind), counted),
             counted,
-            [*chosen, *notes],
+            [*chosen, *notes, asked.gaze],
             **QUIET,
         )
-        asked.uploads[kind].upload(lambda: form.chips_of(None), None, asked.chips, **QUIET)
+        new = [asked.chips, asked.gaze]  # those of the upload before would be wrong
+        asked.uploads[kind].upload(lambda: (form.chips_of(None), ""), None, new, **QUIET)
     for way, tab in asked.ways.items():
         texts = [asked.way, asked.methods_note, asked.lab.note]
         tab.select(partial(follow.open_way, way), None, texts, **QUIET)
@@ -77,16 +78,18 @@ def _wire_form(asked: Form, follow: Following) -> None:
     gr.on(
         [selector.input for selector in selectors],
         follow.choose_part,
-        set(selectors),
-        asked.lab.note,
+        {*selectors, asked.kind, asked.methods},
+        [asked.lab.note, asked.gaze],
         **QUIET,
     )
     asked.model.input(follow.choose_model, inputs, outputs, **QUIET)
     asked.chips.select(chosen_question, None, asked.question, **QUIET)
+    sent = [*counted, asked.kind, *selectors]
+    told = [asked.methods, asked.methods_note, asked.gaze, asked.status, asked.retention_ratio]
     asked.menu.click(
-        with_event(follow.choose_methods, counted),
-        counted,
-        [*notes, asked.methods, asked.methods_note, asked.status, asked.retention_ratio],
+        with_event(follow.choose_methods, sent),
+        sent,
+        [*notes, *told],
         trigger_mode="multiple",
         **QUIET,
     )

@@ -9,6 +9,7 @@ import gradio as gr
 
 from app.example_uploads import examples_of, stories
 from app.jobs import default_card, first_kind
+from app.page import gaze
 from app.page.choices import (
     default_lanes,
     method_choices,
@@ -17,7 +18,7 @@ from app.page.choices import (
 )
 from app.page.form import Form, chips_of, note_on_answers
 from app.page.handlers import alert
-from app.page.lab import describe
+from app.page.lab import composed_names, describe
 from app.page.menu import menu
 from app.page.notes import methods_note
 from app.request import Request
@@ -39,7 +40,8 @@ class Following:
     def inputs(self) -> set[Any]:
         """What `open_tab` and `choose_model` read."""
         form = self.form
-        return {form.kind, form.model, form.methods, form.retention_ratio}
+        chosen = {form.kind, form.model, form.methods, form.retention_ratio}
+        return {*chosen, *form.lab.selectors}
 
     def outputs(self) -> set[Any]:
         """What depends on the kind of upload and on the model."""
@@ -54,6 +56,7 @@ class Following:
             *form.lab.selectors,
             form.lab.note,
             form.menu,
+            form.gaze,
             form.answers,
             form.methods_note,
             form.retention_note,
@@ -80,7 +83,9 @@ class Following:
         return {self.form.way: way, **shown}
 
     def choose_part(self, values: Values) -> Update:
-        return {self.form.lab.note: describe(self.form.lab.chosen(values))}
+        form, parts = self.form, self.form.lab.chosen(values)
+        names = [*values[form.methods], *composed_names(parts)]
+        return {form.lab.note: describe(parts), form.gaze: gaze.shown(values[form.kind], names)}
 
     def choose_example(self, kind: str, values: Values, event: gr.EventData) -> Update:
         """The upload, question and retention ratio of an example's story."""
@@ -90,6 +95,7 @@ class Following:
             form.uploads[kind]: str(EXAMPLES / example["file"]),
             form.question: told.get("question") or example["questions"][0]["question"],
             form.chips: chips_of(example),
+            form.gaze: "",
         }
         if told:
             update[form.retention_ratio] = told["retention_ratio"]
@@ -107,6 +113,7 @@ class Following:
             form.methods: accepted,
             form.methods_note: methods_note(accepted),
             form.menu: self._menu({**values, form.methods: accepted}),
+            form.gaze: gaze.shown(values[form.kind], [*accepted, *self._parts(values)]),
         }
         if isinstance(ratio, (int, float)):
             update[form.retention_ratio] = ratio
@@ -124,6 +131,11 @@ class Following:
             values[form.retention_ratio], values[form.model], values[form.num_frames]
         )
         return {form.retention_note: note, form.menu: self._menu(values)}
+
+    def _parts(self, values: Values) -> list[str]:
+        """The Lab's lanes; none where its selectors were not sent."""
+        lab = self.form.lab
+        return composed_names(lab.chosen(values)) if values.keys() >= set(lab.selectors) else []
 
     def _menu(self, values: Values) -> str:
         form = self.form
@@ -157,6 +169,7 @@ class Following:
         update[form.chips] = chips_of(known[0] if known else None)
         fields = {"question", "retention_ratio", "positions", *SAMPLING}
         update |= {form.by_field[name]: getattr(request, name) for name in fields}
+        update[form.gaze] = gaze.shown(kind, request.methods or (), value=request.gaze)
         if kind == "video":
             update[form.num_frames] = gr.Slider(value=request.num_frames, visible=True)
         return update
@@ -179,6 +192,7 @@ class Following:
             form.menu: self._menu({**values, form.model: card.name, form.methods: chosen}),
             form.methods: gr.CheckboxGroup([(title, n) for n, title in offered], value=chosen),
             form.methods_note: methods_note(chosen),
+            form.gaze: gaze.shown(kind, [*chosen, *self._parts(values)]),
             form.retention_note: retention_note(
                 values[form.retention_ratio], card.name, values.get(form.num_frames)
             ),

@@ -10,7 +10,7 @@ import gradio as gr
 
 from app.guard.uploads import ClipInput, PictureInput, limits_note
 from app.jobs import first_kind
-from app.page import fresh, gallery, lab, menu
+from app.page import fresh, gallery, gaze, lab, menu
 from app.page.choices import (
     absent_note,
     answers_note,
@@ -49,6 +49,7 @@ class Form:
     ways: dict[str, gr.Tab]
     methods: ChoicesInput
     menu: gr.HTML  # the methods as chips
+    gaze: gr.HTML  # where the person looks, if a method needs it
     lab: Lab
     methods_note: gr.HTML
     retention_ratio: gr.Slider
@@ -85,6 +86,8 @@ class Form:
         clip = values[self.kind] == "video"
         if not clip:
             sent["num_frames"] = None
+        if not gaze.wanted(values[self.kind], sent["methods"]):
+            sent["gaze"] = DEFAULTS["gaze"]
         return Request(upload=values[self.uploads["video" if clip else "image"]], **sent)
 
 
@@ -114,6 +117,7 @@ def declare(settings: Settings) -> Form:
         )
         parts |= _retention_parts(card, settings)
         parts |= _lane_parts(card, kind, settings)
+        parts["gaze"] = gaze.declare()
         parts["methods_note"].render()  # below what a person sets, because it is only read
         parts["lab"].note.render()
         parts |= _advanced(card, kind, settings)

@@ -25,7 +25,7 @@ PRIVATE = {"show_progress": "hidden", "api_visibility": "private"}
 def wire_uploads(form: Form) -> None:
     """New scenes and clips, and photographs, go into the form with their questions."""
     for kind, part in form.fresh.items():
-        filled = [form.uploads[kind], form.question, form.chips]
+        filled = [form.uploads[kind], form.question, form.chips, form.gaze]
         new = partial(_filled, kind, lambda kind=kind: fresh.draw(kind), form)
         part.new.click(new, None, filled, **PRIVATE, **DRAWING)
         if part.photographs is not None:
@@ -48,6 +48,7 @@ def _filled(kind: str, upload: Callable[[], tuple[str, dict]], form: Form) -> di
         form.uploads[kind]: path,
         form.question: entry["questions"][0]["question"],
         form.chips: chips_of(entry),
+        form.gaze: "",  # that of the upload before would be wrong
     }
 
 

@@ -181,8 +181,29 @@ def test_what_the_lab_says_of_its_parts_follows_them_and_the_kind_of_upload():
     note = follow.form.lab.note
     assert "<dt>FastV</dt>" in note.value and "<dt>PERC</dt>" not in note.value
     parts = ["pooling", "", "perc", *lab.EMPTY, *lab.EMPTY]
-    chosen = follow.choose_part(dict(zip(follow.form.lab.selectors, parts, strict=True)))
+    sent = values(follow, "image", "embedded-image", ["nuwa"])
+    chosen = follow.choose_part(sent | dict(zip(follow.form.lab.selectors, parts, strict=True)))
     assert "<dt>Average pooling</dt>" in chosen[note] and "<dt>FastV</dt>" not in chosen[note]
     assert "re-indexed contiguously" in chosen[note]
     moved = follow.open_tab("video", values(follow, "image", "embedded-image", ["nuwa"]))
     assert "<dt>FlashVID</dt>" in moved[note] and note in follow.outputs()
+
+
+def test_gaze_is_asked_for_when_a_method_or_a_part_of_the_lab_needs_it():
+    follow = following()
+    pad, sent = follow.form.gaze, values(follow, "image", "embedded-image", ["nuwa"])
+    for methods, needed in ((["nuwa", "gazevlm"], True), (["nuwa"], False)):
+        assert follow.choose_model(sent | {follow.form.methods: methods})[pad].visible is needed
+    parts = ["gazevlm", "fastv", "published", *lab.EMPTY, *lab.EMPTY]
+    parts_sent = dict(zip(follow.form.lab.selectors, parts, strict=True))
+    assert follow.choose_part(sent | parts_sent)[pad].visible
+    moved = follow.open_tab("video", sent | {follow.form.methods: ["gazevlm"]})
+    assert not moved[pad].visible
+
+
+def test_gaze_is_sent_only_with_a_method_that_needs_it():
+    asked = following().form
+    sent = {part: None for part in asked.values()} | {asked.kind: "image", asked.way: "methods"}
+    sent[asked.gaze] = "0.2,0.3"
+    for methods, gaze in ((["gazevlm"], "0.2,0.3"), (["nuwa"], "")):
+        assert asked.request(sent | {asked.methods: methods}).gaze == gaze
