@@ -36,6 +36,7 @@ def ask(page: Handlers, picture, question=QUESTION, kind="image", clip=None, par
         "max_new_tokens": 64,
         "temperature": 0.0,
         "seed": 0,
+        "gaze": "",
     } | changes
     lab = [*parts, *["", "", "published"] * 3]
     return page.run(
