@@ -20,7 +20,7 @@ from models.analysis.measures import (
 )
 from models.engine.pipeline import Lane
 from models.engine.record import Blocked, Cell, LaneAnalysis
-from models.engine.replay import LayerReading, Replay, log_probability
+from models.engine.replay import LayerReading, Replay, Rows, log_probability
 from pruning.base import Needs
 from pruning.errors import UnsupportedError
 from pruning.token_map import TokenMap
@@ -51,17 +51,24 @@ class Study:
 
     def measure(self, lane: Lane, replay: Replay) -> LaneAnalysis:
         """Every measure of every layer."""
-        *layers, predicted = replay.layers(gradients=True, among_visual=True)
-        score = log_probability(predicted, replay.answer)
-        gradients = torch.autograd.grad(score, [each.probe for each in layers])
+        inside, stages = object_tokens(lane, self.box), stage_maps(lane)
+        curves, maps, lens, watched = [], [], [], []
+        for each in replay.layers(gradients=True, among_visual=True):
+            if isinstance(each, Tensor):
+                score = log_probability(each, replay.answer)
+                continue
+            with torch.inference_mode():  # of one layer at a time, so that V × V is there once
+                curves.append(layer_measures(each, inside))
+                maps.append(spread(answer_attention(each), stages[each.layer]))
+                lens.append(said(replay, each, len(inside)))
+            watched.append((each.rows, each.attention, each.probe))
+        gradients = torch.autograd.grad(score, [probe for _, _, probe in watched])
         with torch.inference_mode():
-            inside, stages = object_tokens(lane, self.box), stage_maps(lane)
-            curves = [
-                layer_measures(each, gradient, inside)
-                for each, gradient in zip(layers, gradients, strict=True)
-            ]
-            maps = [spread(answer_attention(each), stages[each.layer]) for each in layers]
-            words = np.stack([said(replay, each, len(inside)) for each in layers])
+            for curve, (rows, attention, _), gradient in zip(
+                curves, watched, gradients, strict=True
+            ):
+                curve |= gradient_measures(rows, attention, gradient)
+            words = np.stack(lens)
             ids, places = np.unique(words, return_inverse=True)
             return LaneAnalysis(
                 tokens=answer_texts(lane, replay),
@@ -99,8 +106,18 @@ def block_cell(lane: Lane, replay: Replay, inside: Tensor, cell: Cell) -> Blocke
     return Blocked(cell, ratio, text, adapter.boxes(lane.prompt, text))
 
 
-def layer_measures(reading: LayerReading, gradient: Tensor, inside: Tensor) -> dict[str, float]:
-    """The measures of one LLM layer. `inside` (N,) bool marks the object's tokens."""
+def gradient_measures(rows: Rows, attention: Tensor, gradient: Tensor) -> dict[str, float]:
+    """Flow weighted by the gradient (H, R, S), to the answer and to the question."""
+    text = len(rows.text)
+    parts = {"answer": slice(text, None), "text": slice(None, text)}
+    return {
+        f"{name}_gradient_flow": gradient_flow(attention[:, part], gradient[:, part], rows.visual)
+        for name, part in parts.items()
+    }
+
+
+def layer_measures(reading: LayerReading, inside: Tensor) -> dict[str, float]:
+    """The other measures of one LLM layer. `inside` (N,) bool marks the object's tokens."""
     rows, text = reading.rows, len(reading.rows.text)
     to_text, to_answer = reading.attention[:, :text], reading.attention[:, text:]
     object_rows = inside[rows.anchors.clamp_min(0)] & (rows.anchors >= 0)
@@ -109,9 +126,7 @@ def layer_measures(reading: LayerReading, gradient: Tensor, inside: Tensor) -> d
     count, size = len(object_rows), int(object_rows.sum())
     return {
         "answer_flow": attention_flow(to_answer, rows.visual),
-        "answer_gradient_flow": gradient_flow(to_answer, gradient[:, text:], rows.visual),
         "text_flow": attention_flow(to_text, rows.visual),
-        "text_gradient_flow": gradient_flow(to_text, gradient[:, :text], rows.visual),
         "entropy": bits,
         "entropy_share": share,
         "cohesion": object_cohesion(received, object_rows),

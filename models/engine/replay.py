@@ -122,8 +122,9 @@ class Replay:
                 else run(hidden)
             )
             seen = hidden.detach()
-            attention = run.attention(seen, rows.watched)
-            mutual = run.mean_attention(seen, rows.visual) if among_visual else None
+            with torch.no_grad():
+                attention = run.attention(seen, rows.watched)
+                mutual = run.mean_attention(seen, rows.visual) if among_visual else None
             yield LayerReading(layer, rows, seen[rows.visual], attention, mutual, probe)
             sequence = sequence.after(layer, output[: len(sequence.embeds)])
             answer = output[len(sequence.embeds) :]
@@ -132,14 +133,22 @@ class Replay:
 
     def closed(self, layer: int, rows: Rows) -> Tensor:
         """(S, S) bool: later rows, and for the answer those that its cache no longer holds."""
-        index = torch.arange(rows.count, device=rows.visual.device)
-        closed = index > index[:, None]
+        if rows.count not in self.later_rows:
+            index = torch.arange(rows.count, device=rows.visual.device)
+            self.later_rows[rows.count] = index > index[:, None]
+        closed = self.later_rows[rows.count]
         if layer in self.cached_rows:
+            index, closed = torch.arange(rows.count, device=closed.device), closed.clone()
             prompt = int(rows.answering[0]) + 1
             gone = index < prompt
             gone[self.cached_rows[layer]] = False
             closed[prompt:] |= gone
         return closed
+
+    @cached_property
+    def later_rows(self) -> dict[int, Tensor]:
+        """By S, the mask (S, S) of later rows: one for all layers, which autograd keeps."""
+        return {}
 
     @cached_property
     def cached_rows(self) -> dict[int, Tensor]:

@@ -14,7 +14,10 @@ from app.render.measures import MEASURES
 from app.settings import Settings
 from app.worker import local
 from app.worker.local import LocalWorker
-from tests.tiny import tiny_llava
+from app.worker.protocol import Job
+from models.analysis.study import Study
+from pruning.methods import create
+from tests.tiny import clip, tiny_llava, tiny_onevision
 
 MODEL = Settings.model
 
@@ -63,3 +66,12 @@ def test_an_analysis_from_python_has_the_asked_cells(tiny, grey):
     assert cell.cell[:2] == ("text", (0, 4)) and cell.probability_ratio > 0
     assert np.isnan(lanes["vanilla"].analysis.curves["cohesion"]).all(), "no object is known"
     assert model.compare(grey, "Where?", ["random"], max_new_tokens=2)["random"].analysis is None
+
+
+def test_a_lane_that_cannot_be_analysed_says_so_in_its_own_column():
+    methods = create("vanilla"), create("dycoke")
+    job = Job(MODEL, clip(), "What?", methods, max_new_tokens=2, study=Study())
+    *_, last = LocalWorker(Settings(), tiny_onevision()).run(job)
+    vanilla, refused = last.comparison.lanes
+    assert vanilla.analysis is not None
+    assert refused.reason.endswith("which an analysis cannot repeat: choose another method.")

@@ -287,7 +287,7 @@ def test_jobs_share_one_limit_above_the_queue_and_files_are_made_beside_them():
     assert {one.concurrency_id for one in queued} == {"device", "files", "drawing"}
     assert all(one.concurrency_limit > 1 for one in queued)
     jobs = [one.concurrency_limit for one in queued if one.concurrency_id == "device"]
-    assert len(jobs) == 6, "Compare, Sweep, Measure, a case asked again, and two endpoints"
+    assert len(jobs) == 9, "as before, and Analyse, its box and its cells"
     assert len(set(jobs)) == 1 and jobs[0] > Settings().queue_size
 
 

@@ -9,6 +9,7 @@ import torch
 from models.analysis.blocking import Edges, block
 from models.analysis.cells import quarters, windows
 from models.analysis.measures import visual_entropy
+from models.analysis.memory import count_kept
 from models.analysis.study import Study, stage_maps
 from models.engine.record import Cell
 from models.engine.replay import Replay
@@ -78,3 +79,24 @@ def test_quarters_cover_all_layers_once_and_windows_slide_by_one() -> None:
     assert [layer for quarter in quarters(6) for layer in quarter] == list(range(6))
     assert quarters(32) == [range(0, 8), range(8, 16), range(16, 24), range(24, 32)]
     assert windows(4, 3) == [range(0, 3), range(1, 4)]
+
+
+@EVERY
+def test_the_counted_memory_of_the_measures_is_that_of_the_real_tensors(setting: Setting) -> None:
+    lane = decoded(setting, "vanilla")
+    replay, config = Replay.of(lane), lane.adapter.model.config
+    *layers, _ = replay.layers(gradients=True, among_visual=True)
+    visual = len(layers[0].rows.visual)
+    text = len(replay.sequence.embeds) - visual
+    kept = count_kept(config, visual, text, len(replay.answer), "float32")
+    read = sum(3 * each.attention.nbytes for each in layers)  # and a probe and a gradient as large
+    assert all(each.probe.nbytes == each.attention.nbytes for each in layers)
+    unwatched = text + len(replay.answer) - 1 - layers[0].attention.shape[1]  # before the upload
+    watched = layers[0].attention.shape[1]
+    assert kept.attention * watched == read * (watched + unwatched)
+    rows = layers[0].rows.count
+    width = layers[0].inputs.nbytes // visual
+    assert kept.states == len(layers) * rows * width
+    mask = replay.closed(0, layers[0].rows)
+    assert kept.one_layer == layers[0].among_visual.nbytes + mask.nbytes
+    assert {id(replay.closed(each.layer, each.rows)) for each in layers} == {id(mask)}

@@ -1,0 +1,45 @@
+"""Memory that the measures of one lane need beside the model, counted from its config.
+
+S rows of the prompt and the answer, R watched rows (question and answer), V visual rows, L layers,
+H heads, D width, of the LLM:
+
+    attention   of the watched rows, a probe and its gradient   3 · L · H · R · S · 4 bytes
+    states      inputs of all layers, for the backward pass     L · S · D numbers
+    one layer   visual rows to visual rows, and the mask        V² · 4 + S² bytes
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from models.memory import UNITS
+
+FLOAT = 4  # bytes of attention, in any number format of the model
+
+
+@dataclass(frozen=True)
+class Kept:
+    """Bytes of one lane that has compressed nothing, the most that there can be."""
+
+    attention: int
+    states: int
+    one_layer: int
+
+    @property
+    def total(self) -> int:
+        return self.attention + self.states + self.one_layer
+
+
+def count_kept(config: Any, visual: int, text: int, answer: int, dtype: str) -> Kept:
+    """For V visual rows, `text` rows of question and template, and `answer` tokens.
+
+    All text counts as watched, which is a little more than the question.
+    """
+    llm, rows = config.text_config, visual + text + answer - 1  # the last token predicts nothing
+    watched = text + answer - 1
+    return Kept(
+        3 * llm.num_hidden_layers * llm.num_attention_heads * watched * rows * FLOAT,
+        llm.num_hidden_layers * rows * llm.hidden_size * UNITS[dtype],
+        visual**2 * FLOAT + rows**2,
+    )
