@@ -27,8 +27,9 @@ class InstantLoop(asyncio.SelectorEventLoop):
         return self.now
 
     def _run_once(self) -> None:
-        if not self._ready and self._scheduled:
-            self.now = max(self.now, self._scheduled[0].when())
+        waiting = [timer.when() for timer in self._scheduled if not timer.cancelled()]
+        if waiting and not self._ready:
+            self.now = max(self.now, min(waiting))
         super()._run_once()
 
 

@@ -108,7 +108,9 @@ def test_an_answer_ends_before_the_first_of_the_strings_that_end_it(monkeypatch)
     assert Decoding.parse({"until": "."}).cut("One. Two") == "One"
     assert Decoding.parse({}).cut("One.\nTwo") == "One.\nTwo"
     monkeypatch.setattr(LlavaAdapter, "to_text", lambda self, ids: "\nOne.\nTwo")
-    (answer,) = Answerer(tiny_llava(), GRID, 1).answer([request(options={"until": "\n"})])
+    (answer,) = Answerer(tiny_llava(), GRID, 1).answer(
+        [request(options={"until": "\n", "max_new_tokens": 2})]
+    )
     assert answer.text == "One.", "what the answer begins with does not end it"
 
 
