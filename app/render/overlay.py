@@ -67,7 +67,8 @@ def legend(trace: TokenTrace) -> str:
         parts[-1] += f": {_where_dropped(trace)}"
     for tag, members in trace.tags.items():
         shape = SHAPES[tag_shape(tag, list(trace.tags))]
-        parts.append(f"{shape} {int(members.sum()):,} {format_tag(tag)}")
+        if members.any():
+            parts.append(f"{shape} {int(members.sum()):,} {format_tag(tag)}")
     if merged_survivors(trace)[trace.layout.placed].any() and not trace.tags:
         parts.append(f"{SHAPES['dot']} survivor with merged tokens")
     return " · ".join([*parts, *badges(trace)])
