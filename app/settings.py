@@ -119,6 +119,12 @@ class Settings:
     metrics_port: int = setting(
         0, "port of the Prometheus metrics, for this machine only; 0: no metrics", least=0
     )
+    mcp: int = setting(
+        0,
+        "1: assistants call the page's endpoints as tools (MCP, at /gradio_api/mcp/); needs "
+        "pip install 'mcp>=1.21,<2'; comparisons of all assistants count as those of one address",
+        least=0,
+    )
     debug: int = setting(0, "1: the page shows internal errors", least=0)
 
     def __post_init__(self) -> None:

@@ -29,7 +29,7 @@ CLOSED = re.compile(
 UPLOAD = re.compile(rf"{API}/upload")
 JOB = re.compile(rf"{API}/(queue/join|call/|upload)|/login")  # /login: passwords tried
 # Clicks and open tabs run no job, but Gradio stores a session for each and may drop another one.
-CLICK = re.compile(rf"{API}/((run|api)/|component_server|heartbeat/)")
+CLICK = re.compile(rf"{API}/((run|api)/|component_server|heartbeat/|mcp\b)")
 HEARTBEAT = re.compile(rf"{API}/heartbeat/")  # a GET request that still stores a session
 CLICKS_PER_JOB = 10
 FUNCTION = re.compile(rf"{API}/(queue/join|(call/v2|call|run|api)/(?P<name>[^/]*))")

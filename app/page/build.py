@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -91,6 +92,8 @@ def _held(settings: Settings) -> int:
 
 def launch(demo: Blocks, settings: Settings, **options: Any) -> Any:
     """`demo.launch` with TokenScope's options; `options` replace them."""
+    if settings.mcp and find_spec("mcp") is None:  # Gradio would serve without it
+        raise ValueError("TOKENSCOPE_MCP needs a package: pip install 'mcp>=1.21,<2'.")
     pool(settings).start()
     start_expiry(demo)
     guard = Middleware(GuardMiddleware, settings=settings, page=demo)
@@ -112,6 +115,7 @@ def launch(demo: Blocks, settings: Settings, **options: Any) -> Any:
             "run_history": False,
             "show_error": bool(settings.debug),
             "pwa": False,
+            "mcp_server": bool(settings.mcp),
             # Without Gradio's check that the page answers within three seconds: a busy machine may
             # be slower, and Gradio would refuse to start.
             "_frontend": False,

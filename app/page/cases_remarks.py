@@ -72,13 +72,14 @@ def own_folder(request: gr.Request, secret: object = "") -> Path:
     """The folder of one visitor's remarks and set; it expires with other uploads.
 
     Args:
-        secret: That the browser keeps over pages and reloads; a program has its session alone.
+        secret: That the browser keeps over pages and reloads; a program has its session alone,
+            and an assistant (MCP) not even that.
     """
-    key = plain(secret)
+    key, session = plain(secret), getattr(request, "session_hash", "")
     return (
         upload_folder()
         / "cases"
-        / (key if len(key) >= LEAST_SECRET else plain(request.session_hash) or "unnamed")
+        / (key if len(key) >= LEAST_SECRET else plain(session) or "unnamed")
     )
 
 

@@ -1,0 +1,48 @@
+"""The page as a server of tools for assistants (MCP)."""
+
+import json
+from dataclasses import replace
+
+import anyio
+import pytest
+
+from app.settings import Settings
+from tests.app.browser import served
+from tests.app.cases import NUWA, make_run
+from tests.app.fake_worker import FakeWorker
+
+pytest.importorskip("mcp", reason="the package mcp is not installed")
+from mcp import ClientSession
+from mcp.client.streamable_http import streamable_http_client
+
+TOOLS = ("cases", "case", "compare", "sweep")
+
+
+async def ask(url, query):
+    """The tools, the cases of a filter, one of them opened, and a refusal."""
+    async with (
+        streamable_http_client(f"{url}gradio_api/mcp/") as (read, write, *_),
+        ClientSession(read, write) as session,
+    ):
+        await session.initialize()
+        tools = {tool.name: tool for tool in (await session.list_tools()).tools}
+        sent = {"run": "pope", "filter": query, "limit": 2}
+        listed = json.loads((await session.call_tool("cases", sent)).content[0].text)
+        first = {"run": "pope", "case": listed["cases"][0]["id"]}
+        opened = json.loads((await session.call_tool("case", first)).content[0].text)
+        refused = await session.call_tool("case", {"run": "pope", "case": "x"})
+    return tools, listed, opened, refused
+
+
+@pytest.mark.slow
+def test_an_assistant_lists_filters_and_opens_cases(tmp_path):
+    make_run(tmp_path / "pope")
+    settings = replace(Settings(), cases=str(tmp_path), mcp=1)
+    with served(FakeWorker(), settings) as url:
+        answers = anyio.run(ask, url, f"right=vanilla&right={NUWA}")
+    tools, listed, opened, refused = answers
+    assert set(TOOLS) == set(tools), "no private listener is a tool"
+    assert "Name of a run" in json.dumps(tools["cases"].inputSchema)
+    assert listed["runs"] == ["examples", "pope"] and len(listed["cases"]) == 2 < listed["count"]
+    assert opened == listed["cases"][0] and opened["lanes"][NUWA]["right"] is True
+    assert refused.isError and "has no case 'x'" in refused.content[0].text
