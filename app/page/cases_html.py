@@ -177,7 +177,9 @@ def case_head(table: Table, asked: Filter, case_id: str, chosen: Sequence[str]) 
         for key, verdict in VERDICTS.items()
     )
     tags = "".join(
-        f'<button type="button" data-act="untag" data-value="{escape(tag)}" '
+        f"<span>{escape(tag)}</span>"  # of the set, which no remark changes
+        if tag in case.tags
+        else f'<button type="button" data-act="untag" data-value="{escape(tag)}" '
         f'title="Remove this tag">{escape(tag)} ×</button>'
         for tag in about.tags
     )
