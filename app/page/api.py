@@ -69,6 +69,7 @@ def _declare(name: str, handler: Any, arguments: list[str], text: str, **device:
         extras = {extra: values.pop(extra) for extra in api_inputs.EXTRAS if extra in values}
         return handler(Request(**values), request, **extras)
 
+    call.__name__ = name  # of the tool for assistants
     with gr.Column(visible=False):
         inputs = api_inputs.declare(arguments)
         result = gr.JSON(label=name)

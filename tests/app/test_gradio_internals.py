@@ -87,7 +87,7 @@ def test_functions_are_listed_by_number(page):
 
 def test_only_a_closed_tab_and_a_program_end_a_session(page):
     ending = [one for one in page.fns.values() if internals.ends_session(one)]
-    assert sorted(one.name for one in ending) == ["call", "call", "case", "cases", "on_unload"]
+    assert sorted(one.name for one in ending) == ["case", "cases", "compare", "on_unload", "sweep"]
 
 
 def test_jobs_and_unread_messages_are_listed_by_session(page):

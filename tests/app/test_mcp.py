@@ -1,6 +1,7 @@
 """The page as a server of tools for assistants (MCP)."""
 
 import json
+from ast import literal_eval
 from dataclasses import replace
 
 import anyio
@@ -21,17 +22,22 @@ TOOLS = ("cases", "case", "compare", "sweep")
 async def ask(url, query):
     """The tools, the cases of a filter, one of them opened, and a refusal."""
     async with (
-        streamable_http_client(f"{url}gradio_api/mcp/") as (read, write, *_),
-        ClientSession(read, write) as session,
+        streamable_http_client(f"{url}gradio_api/mcp/") as (receiving, sending, *_),
+        ClientSession(receiving, sending) as session,
     ):
         await session.initialize()
         tools = {tool.name: tool for tool in (await session.list_tools()).tools}
         sent = {"run": "pope", "filter": query, "limit": 2}
-        listed = json.loads((await session.call_tool("cases", sent)).content[0].text)
+        listed = read(await session.call_tool("cases", sent))
         first = {"run": "pope", "case": listed["cases"][0]["id"]}
-        opened = json.loads((await session.call_tool("case", first)).content[0].text)
+        opened = read(await session.call_tool("case", first))
         refused = await session.call_tool("case", {"run": "pope", "case": "x"})
     return tools, listed, opened, refused
+
+
+def read(result):
+    """The dictionary that Gradio writes as text of Python."""
+    return literal_eval(result.content[0].text)
 
 
 @pytest.mark.slow
