@@ -9,7 +9,7 @@ import pytest
 
 from app.settings import Settings
 from tests.app.browser import served
-from tests.app.cases import NUWA, make_run
+from tests.app.cases import ZIPPED, make_run
 from tests.app.fake_worker import FakeWorker
 
 pytest.importorskip("mcp", reason="the package mcp is not installed")
@@ -45,10 +45,10 @@ def test_an_assistant_lists_filters_and_opens_cases(tmp_path):
     make_run(tmp_path / "pope")
     settings = replace(Settings(), cases=str(tmp_path), mcp=1)
     with served(FakeWorker(), settings) as url:
-        answers = anyio.run(ask, url, f"right=vanilla&right={NUWA}")
+        answers = anyio.run(ask, url, f"wrong={ZIPPED}")
     tools, listed, opened, refused = answers
     assert set(TOOLS) == set(tools), "no private listener is a tool"
     assert "Name of a run" in json.dumps(tools["cases"].inputSchema)
     assert listed["runs"] == ["examples", "pope"] and len(listed["cases"]) == 2 < listed["count"]
-    assert opened == listed["cases"][0] and opened["lanes"][NUWA]["right"] is True
+    assert opened == listed["cases"][0] and opened["lanes"][ZIPPED]["right"] is False
     assert refused.isError and "has no case 'x'" in refused.content[0].text
