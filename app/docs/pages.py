@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from app.docs import costs, gpu_page, methods_page, models_page, settings_page
+from app.docs import analysis_page, costs, gpu_page, methods_page, models_page, settings_page
 from app.measure.findings import write as findings
 from app.render.method_text import Method
 from app.render.tested import results
@@ -17,6 +17,7 @@ from pruning.methods import METHODS
 README = ROOT / "README.md"
 METHODS_PAGE = ROOT / "docs" / "methods.md"
 MODELS_PAGE = ROOT / "docs" / "models.md"
+ANALYSIS_PAGE = ROOT / "docs" / "analysis.md"
 SETTINGS_PAGE = ROOT / "docs" / "settings.md"
 RESULTS = ROOT / "assets" / "results"
 MATRIX = RESULTS / "matrix.json"
@@ -44,6 +45,7 @@ def texts(methods: Sequence[Method] = METHODS) -> dict[Path, str]:
         ),
         README: _readme(methods),
         MODELS_PAGE: models_page.markdown(_read(MATRIX), _costs(), methods),
+        ANALYSIS_PAGE: analysis_page.markdown(),
         SETTINGS_PAGE: settings_page.markdown(),
         gpu_page.PAGE: gpu_page.markdown(),
     }
