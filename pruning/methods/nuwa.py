@@ -20,6 +20,12 @@ CELL = 2  # a region is 2 × 2 tokens
 OFFICIAL_REACH = (280 / 1058) ** 0.5  # √280 tokens; the diagonal of 24 × 24 is √1058
 SPANS = {"hidden": (2 / 3, 1.0), "middle": (1 / 4, 3 / 4)}  # of encoder depth
 QUERIES = {"attention": "last", "loudest_head": "last3", "cosine": "none"}  # by ranker
+QWEN = {
+    **{"per_cell": 3, "pillar_quantile": 0.1, "alike_by": "middle", "reach": 0.8},
+    **{"self_weight": "normalized", "ranker": "loudest_head"},
+    "layer": 17,  # 15 of its 28
+    "stage_ratio": 1 / 0.42,  # as released for an average of a quarter
+}
 
 
 @dataclass(frozen=True)
@@ -36,7 +42,8 @@ class Nuwa(CompressionMethod):
                keeps; the count is exact, where that release keeps all from 3/4 of the tokens on (on
                24 × 24, for ratios above 0.429); no token gathers across frames, or if all are kept.
                The release for Qwen2.5-VL compares hidden states in window order, lets queries see
-               later keys, and rounds the sides of the grid to even numbers
+               later keys, and rounds the sides of the grid to even numbers. For Qwen3-VL nothing is
+               released: `qwen3-vl` is `qwen2.5-vl`, at layer 19 of 36
     """
 
     name = "nuwa"
@@ -57,16 +64,8 @@ class Nuwa(CompressionMethod):
             "ranker": "cosine",
             "numbering": "rpme",
         },
-        "qwen2.5-vl": {
-            "per_cell": 3,
-            "pillar_quantile": 0.1,
-            "alike_by": "middle",
-            "reach": 0.8,
-            "self_weight": "normalized",
-            "layer": 17,  # 15 of its 28
-            "stage_ratio": 1 / 0.42,  # as released for an average of a quarter
-            "ranker": "loudest_head",
-        },
+        "qwen2.5-vl": QWEN,
+        "qwen3-vl": QWEN,  # no settings were published: these, the layer at the same depth
     }
 
     retention_ratio: float = knob(0.25, 0.01, 1.0, help="visual tokens averaged over LLM layers")

@@ -22,6 +22,7 @@ from models.embedded.next.world import clip_questions, questions
 from models.embedded.next.world.clips import as_media
 from models.embedded.next.world.hard import find_split, hard_clip, hard_scene
 from models.embedded.next.world.questions import Question
+from models.embedded.next.world.skills import skill_questions
 from models.engine.pipeline import run_lane
 from models.engine.record import LaneResult
 from models.grounding import iou
@@ -32,13 +33,15 @@ from pruning.methods import create
 FIRST = 10_000  # the first seed by default: weights are chosen there, and reported on lower ones
 ACCURATE_IOU = 0.5
 MAX_NEW_TOKENS = 24
+SKILLS = "skills"  # a kind of judgement: pictures, by the skill that a question needs
 
 
 def cases(kind: str, count: int, first: int, split: str) -> Iterator[tuple[Media, Question]]:
-    """Unseen scenes or clips, each with a question for a box and another."""
-    if kind == "image":
+    """Unseen scenes or clips, each with a question for a box and another, or one for each skill."""
+    if kind in ("image", SKILLS):
         draw = partial(hard_scene, find_split(split))
-        for picture, question in questions.evaluation_questions(count, first, draw=draw):
+        ask = skill_questions if kind == SKILLS else questions.evaluation_questions
+        for picture, question in ask(count, first, draw=draw):
             yield drawn(picture), question
     else:
         show = partial(hard_clip, find_split(split))
@@ -59,7 +62,8 @@ def judge(
     folder: Path, kind: str, asked: list[tuple[Media, Question]], method: str, ratio: float | None
 ) -> dict[str, float]:
     """Share right of boxes, of all other answers, and of each sort of question."""
-    card = replace(find(f"embedded-{kind}"), source=str(folder.resolve()))
+    model = "embedded-video" if kind == "video" else "embedded-image"
+    card = replace(find(model), source=str(folder.resolve()))
     if kind == "video":
         card = replace(card, frames=len(asked[0][0].frames))
     adapter = load_card(card, "cpu")
@@ -79,7 +83,7 @@ def judge(
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--kind", choices=["image", "video"], default="image")
+    parser.add_argument("--kind", choices=["image", "video", SKILLS], default="image")
     parser.add_argument("--count", type=int, default=100, help="scenes or clips")
     parser.add_argument("--first", type=int, default=FIRST)
     parser.add_argument("--split", default="plain")
