@@ -74,3 +74,21 @@ class Lines:
         repaired = self._path.with_suffix(".new")
         repaired.write_text("".join(lines), encoding="utf-8")
         repaired.replace(self._path)
+
+
+class Store(dict[str, Any]):
+    """Values by name, each written as a line of a file as it comes."""
+
+    def __init__(
+        self,
+        path: Path,
+        parse: Callable[[Any], tuple[str, Any]],
+        write: Callable[[str, Any], Any],
+    ) -> None:
+        """`parse` makes a name and its value of a line, and `write` a line of them."""
+        self._lines, self._write = Lines(path), write
+        super().__init__(map(parse, self._lines.values))
+
+    def __setitem__(self, name: str, value: Any) -> None:
+        super().__setitem__(name, value)
+        self._lines.add(self._write(name, value))

@@ -24,6 +24,11 @@ def mcnemar(first: np.ndarray, second: np.ndarray) -> tuple[int, int, float]:
     return ours, theirs, min(1.0, 2 * tail)
 
 
+def verdict(first_more: bool, p: float) -> str:
+    """Of the claim that the first is right more often, for an adjusted p."""
+    return "not decided" if p >= LEVEL else "holds" if first_more else "the reverse"
+
+
 def holm(values: Sequence[float]) -> list[float]:
     """p-values of one family, adjusted by Holm's step-down."""
     adjusted, largest = [0.0] * len(values), 0.0

@@ -12,13 +12,15 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
+from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, TypeVar
 
+import numpy as np
 import torch
 
-from app.resume import Lines, ask_missing
+from app.resume import Store, ask_missing
 from app.settings import ROOT, Settings
 from app.worker.conditions import conditions
 from models.catalog import find
@@ -37,7 +39,7 @@ from pruning.tokens import VisualTokens
 ACCURATE_IOU = 0.5
 ANSWERING = ("pruning", "models", "app/jobs.py", "app/measure/asking.py", "app/resume.py")
 
-T = TypeVar("T")
+T, Item = TypeVar("T"), TypeVar("Item")
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,7 +72,7 @@ class Answer:
 
     @property
     def right(self) -> bool:
-        return bool(self.exact) if self.overlap is None else self.overlap >= ACCURATE_IOU
+        return is_right(self.overlap, self.exact)
 
 
 @dataclass(frozen=True)
@@ -84,14 +86,23 @@ class Refusal:
 Answers = list[Answer | Refusal]  # in the order of a case's methods
 
 
+def score(text: str, boxes: np.ndarray, truth: Truth | None) -> tuple[float | None, bool | None]:
+    """IoU of the first box with the true one, or whether the text is the true answer."""
+    if truth is None:
+        return None, None
+    if truth.box is None:
+        return None, text.strip() == truth.answer
+    return (float(iou(truth.box, boxes[:1])[0]) if len(boxes) else 0.0), None
+
+
+def is_right(overlap: float | None, exact: bool | None) -> bool:
+    """Whether a score is that of a right answer."""
+    return bool(exact) if overlap is None else overlap >= ACCURATE_IOU
+
+
 def judge(case: Case, result: LaneResult) -> Answer:
     """Compares a result with the truth of its case."""
-    overlap = exact = None
-    if case.truth is not None and case.truth.box is not None:
-        boxes = result.boxes[:1]
-        overlap = float(iou(case.truth.box, boxes)[0]) if len(boxes) else 0.0
-    elif case.truth is not None:
-        exact = result.answer.strip() == case.truth.answer
+    overlap, exact = score(result.answer, result.boxes, case.truth)
     assert result.averages is not None  # only recordings of an old version lack them
     return Answer(
         text=result.answer,
@@ -150,21 +161,13 @@ def ask_all(
             cases that the file lacks.
         title: Of the progress bar.
     """
-    stored: dict[str, Answers] = Store(store) if store else {}
+    stored: dict[str, Answers] = Store(store, _parse, _line) if store else {}
     ask_missing(cases, ask, stored, title)
     return [stored[case.name] for case in cases]
 
 
-class Store(dict[str, Answers]):
-    """Answers by the names of their cases, each written to a file as it comes."""
-
-    def __init__(self, path: Path) -> None:
-        self._lines = Lines(path)
-        super().__init__(map(_parse, self._lines.values))
-
-    def __setitem__(self, name: str, answers: Answers) -> None:
-        super().__setitem__(name, answers)
-        self._lines.add({"case": name, "answers": [asdict(answer) for answer in answers]})
+def _line(name: str, answers: Answers) -> Any:
+    return {"case": name, "answers": [asdict(answer) for answer in answers]}
 
 
 def _parse(stored: Any) -> tuple[str, Answers]:
@@ -215,7 +218,11 @@ class Processes(AbstractContextManager["Processes"]):
         self._pool.shutdown(cancel_futures=True)
 
     def ask(self, cases: Sequence[Case]) -> Iterator[Answers]:
-        return self._pool.map(_ask, cases)
+        return self.map(ask, cases)
+
+    def map(self, look: Callable[[Adapter, Item], T], items: Iterable[Item]) -> Iterator[T]:
+        """`look(adapter, item)` for each item, in order; `look` is a function of a module."""
+        return self._pool.map(partial(_look, look), items)
 
     def conditions(self) -> dict[str, str]:
         return self._pool.submit(_conditions).result()
@@ -232,9 +239,9 @@ def _start(model: str, settings: Settings, encode_once: bool) -> None:
     _encode_once = encode_once
 
 
-def _ask(case: Case) -> Answers:
+def _look(look: Callable[[Adapter, Item], T], item: Item) -> T:
     adapter: Any = EncodedOnce(_adapter) if _encode_once else _adapter
-    return ask(adapter, case)
+    return look(adapter, item)
 
 
 def _conditions() -> dict[str, str]:

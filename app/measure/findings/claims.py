@@ -8,7 +8,7 @@ from itertools import groupby
 
 from app.measure.findings.lanes import FLOOR, PESP_RATIOS, PICTURE_RATIOS, VANILLA, Lane, numbered
 from app.measure.findings.rates import Rates
-from app.significance import LEVEL, holm
+from app.significance import LEVEL, holm, verdict
 
 
 @dataclass(frozen=True)
@@ -119,7 +119,7 @@ def judge_claims(rates: dict[str, Rates], claims: Sequence[Claim] = CLAIMS) -> l
         for row, p in zip(tested, holm([row["p"] for row in tested]), strict=True):
             more = row["first_alone"] > row["second_alone"]
             row["p_holm"] = p
-            row["verdict"] = "not decided" if p >= LEVEL else "holds" if more else "the reverse"
+            row["verdict"] = verdict(more, p)
             if row.pop("floored") and p >= LEVEL:
                 row["verdict"] = "not decided: both no better than with next to nothing kept"
     return rows

@@ -7,33 +7,26 @@ lane for the curves. A run that was stopped goes on where it was stopped.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
+from functools import partial
 from itertools import product
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
 from app.drawn import draw_questions, truth_of
 from app.jobs import first_kind
-from app.measure.asking import ACCURATE_IOU, fingerprint
+from app.measure.asking import Case, Processes, fingerprint, is_right, score
 from app.measure.findings.study import FIRST
-from app.resume import Lines, ask_missing
+from app.resume import Store, ask_missing
 from app.settings import Settings
-from app.significance import LEVEL, holm, mcnemar
-from app.worker.conditions import conditions
+from app.significance import holm, mcnemar, verdict
 from models.analysis.cells import cells_of
 from models.analysis.study import Study
 from models.catalog import find
 from models.engine.base import Adapter
 from models.engine.pipeline import run_lane
-from models.engine.record import LaneResult, Truth
-from models.grounding import iou
-from models.loading import load
-from models.uploads.media import Media
+from models.engine.record import LaneResult
 from pruning.methods import create
 
 LANES = {  # the lanes of the curves, after vanilla
@@ -58,23 +51,7 @@ CLAIMS: tuple[tuple[str, Cell, Cell | None], ...] = (
 )
 
 
-@dataclass(frozen=True, eq=False)
-class Asked:
-    """One drawn question."""
-
-    name: str
-    media: Media
-    text: str
-    truth: Truth
-
-
-def right(answer: str, boxes: np.ndarray, truth: Truth) -> bool:
-    if truth.box is None:
-        return answer.strip() == truth.answer
-    return len(boxes) > 0 and float(iou(truth.box, boxes[:1])[0]) >= ACCURATE_IOU
-
-
-def look_inside(adapter: Adapter, asked: Asked) -> dict[str, Any]:
+def look_inside(adapter: Adapter, asked: Case) -> dict[str, Any]:
     """What is stored of a question: verdicts by cell, and the curves of each lane."""
     truth, cells = asked.truth, cells_of(adapter.decoder.num_layers)
     lanes = [(create("vanilla"), cells)]
@@ -84,7 +61,7 @@ def look_inside(adapter: Adapter, asked: Asked) -> dict[str, Any]:
     for method, blocked in lanes:
         study = Study(truth.box, blocked)
         *_, result = run_lane(
-            adapter, asked.media, asked.text, method, max_new_tokens=24, study=study
+            adapter, asked.media, asked.question, method, max_new_tokens=24, study=study
         )
         assert isinstance(result, LaneResult) and result.analysis is not None
         analysis = result.analysis
@@ -94,15 +71,16 @@ def look_inside(adapter: Adapter, asked: Asked) -> dict[str, Any]:
             for part, curves in parts.items()
         }
         if blocked:
-            found["right"] = right(result.answer, result.boxes, truth)
-            found["cells"] = [right(cell.answer, cell.boxes, truth) for cell in analysis.blocked]
+            every = [result, *analysis.blocked]
+            verdicts = [is_right(*score(one.answer, one.boxes, truth)) for one in every]
+            found["right"], *found["cells"] = verdicts
     return found
 
 
-def questions_of(model: str, uploads: int) -> Iterator[Asked]:
+def questions_of(model: str, uploads: int) -> Iterator[Case]:
     kind = first_kind(find(model))
     for number, (media, question, _) in enumerate(draw_questions(kind, uploads, FIRST)):
-        yield Asked(str(number), media, question.text, truth_of(question))
+        yield Case(str(number), media, question.text, (), truth=truth_of(question))
 
 
 def inside(
@@ -110,25 +88,13 @@ def inside(
 ) -> dict[str, Any]:
     """The report of one model: rates by cell, claims, and mean curves by lane."""
     store = folder / f"inside-{model}-{fingerprint(model, settings, code=CODE)}.jsonl"
-    lines = Stored(store)
-    context = get_context("spawn")
-    with ProcessPoolExecutor(jobs or 1, context, _start, (model, settings)) as pool:
-        ask_missing(list(questions_of(model, uploads)), lambda left: pool.map(_look, left), lines)
-        machine = pool.submit(_conditions).result()
+    lines = Store(store, lambda line: (line["name"], line), lambda _, record: record)
+    with Processes(model, settings, jobs) as processes:
+        look = partial(processes.map, look_inside)
+        ask_missing(list(questions_of(model, uploads)), look, lines)
+        machine = processes.conditions()
     records = [lines[asked] for asked in map(str, range(len(lines))) if asked in lines]
     return count(records) | {"model": model, "uploads": uploads, "conditions": machine}
-
-
-class Stored(dict[str, dict]):
-    """Records by the name of their question, each written to a file as it comes."""
-
-    def __init__(self, path: Path) -> None:
-        self._lines = Lines(path)
-        super().__init__({record["name"]: record for record in self._lines.values})
-
-    def __setitem__(self, name: str, record: dict) -> None:
-        super().__setitem__(name, record)
-        self._lines.add(record)
 
 
 def count(records: Sequence[dict[str, Any]]) -> dict[str, Any]:
@@ -166,9 +132,7 @@ def judge(
         rows.append({"of": name, "first": first, "second": second, "shares": shares, "p": p})
     for row, p in zip(rows, holm([row["p"] for row in rows]), strict=True):
         lower = row["shares"][0] < row["shares"][1]
-        decided = p < LEVEL
-        row |= {"p": p, "verdict": "holds" if lower else "the reverse"} if decided else {"p": p}
-        row.setdefault("verdict", "not decided")
+        row |= {"p": p, "verdict": verdict(lower, p)}
     return rows
 
 
@@ -196,20 +160,3 @@ def _means(curves: list[list[float]]) -> list[float]:
 
 def _mean(values: np.ndarray) -> float:
     return round(float(values.mean()), 4) if len(values) else float("nan")
-
-
-_adapter: Adapter  # of a child process
-
-
-def _start(model: str, settings: Settings) -> None:
-    global _adapter
-    torch.set_num_threads(1)
-    _adapter = load(model, settings.device or None, settings.dtype or None)
-
-
-def _look(asked: Asked) -> dict[str, Any]:
-    return look_inside(_adapter, asked)
-
-
-def _conditions() -> dict[str, str]:
-    return conditions(_adapter)
