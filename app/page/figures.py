@@ -53,7 +53,9 @@ def figures_table(comparison: Comparison) -> str:
     )
     body = ""
     for row in rows:
-        cells = "".join(f"<td>{escape(row['text'].get(key) or NOTHING)}</td>" for key in keys)
+        cells = "".join(
+            f'<td class="{key}">{escape(row["text"].get(key) or NOTHING)}</td>' for key in keys
+        )
         body += f'<tr><th scope="row">{escape(row["label"])}</th>{cells}</tr>'
     return (
         '<div class="scroll" tabindex="0" role="region" aria-label="Figures"><table>'

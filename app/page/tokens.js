@@ -140,7 +140,7 @@
       this.plates.forEach((plate, frame) => {
         const item = element(clip ? "li" : "div");
         item.append(plate.box);
-        if (clip) item.append(plate.text = element("span", "", { title: `Frame ${frame + 1}` }));
+        if (clip) item.append(plate.text = element("span", "", { title: `Frame ${frame + 1}: its time, and how many of its tokens are kept` }));
         this.frames.append(item);
       });
       this.note = element("p", "", { className: "fate" });
