@@ -110,6 +110,8 @@ class VScan(CompressionMethod):
 def merged(features: Tensor, kept: Tensor, local: Tensor) -> TokenMap:
     """One frame (n, D): the tokens `kept` (n,), each averaged with those most similar to it."""
     anchors = kept.nonzero().squeeze(1)  # (K,)
+    if not len(anchors):  # a frame of a clip without a share of the budget
+        return TokenMap.select(anchors, len(features), tags={"local": kept[:0], "global": kept[:0]})
     nearest = cosine(features, features[anchors]).argmax(dim=1)  # (n,)
     owner = nearest.index_copy(0, anchors, torch.arange(len(anchors), device=kept.device))
     tags = {"local": local[anchors], "global": ~local[anchors]}

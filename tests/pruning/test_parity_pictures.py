@@ -230,3 +230,11 @@ def test_vscan_at_the_published_ratio_has_the_published_counts() -> None:
 @pytest.mark.parametrize(("ratio", "tokens"), [(1 / 3, 192), (2 / 9, 128), (1 / 9, 64)])
 def test_the_published_budgets_are_met(name: str, ratio: float, tokens: int) -> None:
     assert create(name, retention_ratio=ratio).budget(576, 32).per_layer(32) == [tokens] * 32
+
+
+def test_vscan_drops_all_of_a_frame_without_a_share_of_the_budget() -> None:
+    layout = TokenLayout.regular(4, 2, 2)
+    attention = random(16, seed=1).softmax(0)
+    visual = VisualTokens(random(16, 8, seed=0), layout, attention, shallow_attention=attention)
+    token_map = create("vscan").compress(visual, 2)
+    assert len(token_map) == 2 and len(set((token_map.anchors // 4).tolist())) == 2
