@@ -125,10 +125,11 @@ class Analysing:
                 last = yield from job(place)
         except EndedError as ended:
             last = {self.form.status: describe_end(ended)}
-        # Not before the place is given back: the next click would be ignored. The buttons come
-        # last, because Gradio sends the last update twice.
+        # Not before the place is given back: the next click would be ignored. Gradio sends the last
+        # update twice, so it is small; columns come again, as `compare.small` explains.
         yield last
-        yield self._buttons(False)
+        columns = {part: value for part, value in last.items() if isinstance(value, gr.Column)}
+        yield columns | self._buttons(False)
 
     def _read(
         self, place: Place, held: HeldComparison, box: Region | None, cell: Cell | None = None
@@ -198,13 +199,12 @@ class Analysing:
         return self._table(held) | {self.form.status: note(status)}
 
     def _opening(self, comparison: Comparison, waiting: list[str]) -> Update:
-        """Empty lanes in place of an earlier analysis."""
+        """Empty lanes in place of an earlier analysis, whose charts are dimmed."""
         part = self.part
         return {
             part.column: gr.Column(visible=True),
             part.heading: html.heading(comparison),
             **self._lanes(waiting),
-            **{one: gr.Column(visible=False) for one in part.measures},
             part.object: "",
             part.blocking: "",
             self.form.fold: True,

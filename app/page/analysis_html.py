@@ -68,7 +68,7 @@ def lane_figure(
 
 
 def waiting(title: str, colour: str, phase: str = "Waiting.") -> str:
-    return f'<h3 style="--lane:{colour}">{escape(title)}</h3><p>{phase}</p>'
+    return f'<h3 style="--lane:{colour}">{escape(title)}</h3><p class="waiting">{phase}</p>'
 
 
 def measure_text(name: str, encoder: bool) -> str:
