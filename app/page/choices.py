@@ -14,8 +14,26 @@ from models.weights import count_parameters, fetch_command, is_downloaded
 from pruning.base import CompressionMethod
 from pruning.methods import METHODS, create
 
-# Presets on offer: those after another source, and those that papers name as methods.
-OFFERED = ("paper", "official", "fix", "plus", "early")
+# Presets on offer, and what each changes: those after another source, and those that papers name
+# as methods. Presets tuned to the family of a model are not among them.
+PRESETS = {
+    "nuwa:paper": "As the paper describes it: the release scores, gathers and numbers differently.",
+    "flashvid:official": "As released: the mean of a tree counts direct children only, and even "
+    "a short clip is cut into eight segments.",
+    "fastvid:official": "As released: even a short clip is cut into eight segments.",
+    "visionzip:fix": "Numbers the survivors over the whole span of the picture (RPME), where the "
+    "release numbers them one after another (PERC).",
+    "fastv:fix": "Stretches the ids of the survivors over the whole span of the picture (RPME), "
+    "where the release leaves them as they are (PESP).",
+    "sparsevlm:plus": "SparseVLM+ (v2.0): attention without the effect of position, no clusters, "
+    "and survivors keep their ids (PESP).",
+    "pyramiddrop:early": "Drops at a sixteenth, a quarter and a half of the LLM, earlier than the "
+    "release, and so reaches smaller ratios.",
+    "feather:early": "Drops at a sixteenth and a quarter of the LLM, earlier than the release, and "
+    "so reaches smaller ratios.",
+    "holov:official": "As released: tokens that a full chunk cannot keep become zeros; ours gives "
+    "their places to other chunks.",
+}
 
 
 @lru_cache
@@ -45,11 +63,13 @@ def part_choices(place: str, kind: str) -> tuple[tuple[str, str], ...]:
 def _presets(method: type[CompressionMethod], ignored: str = "") -> list[str]:
     """Names of the presets on offer beside the first; they set a knob that is not `ignored`."""
     _, *others = method.PRESETS.items()
-    return [
-        f"{method.name}:{preset}"
-        for preset, knobs in others
-        if preset in OFFERED and knobs.keys() - {ignored}
-    ]
+    names = ((f"{method.name}:{preset}", knobs.keys()) for preset, knobs in others)
+    return [name for name, knobs in names if name in PRESETS and knobs - {ignored}]
+
+
+def describe_choice(name: str) -> str:
+    """What a method does; of a preset, what it changes."""
+    return PRESETS.get(name) or create(name).summary
 
 
 def default_lanes(model: str, kind: str, most: int) -> list[str]:

@@ -224,9 +224,9 @@ def _advanced(card: ModelCard, kind: str, settings: Settings) -> dict[str, Any]:
             "positions": ChoiceInput(
                 list(POSITIONS),
                 value=DEFAULTS["positions"],
-                label="Positions",
-                info="How survivors are numbered for rotary embedding; in the Lab, each lane has "
-                "its own",
+                label="Position ids of survivors",
+                info="The numbers that tell the LLM where a token stands (rotary embedding). In "
+                "the Lab, each lane has its own",
             ),
             "num_frames": slider(
                 "num_frames",

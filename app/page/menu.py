@@ -10,7 +10,7 @@ from functools import lru_cache
 from html import escape
 from pathlib import Path
 
-from app.page.choices import method_choices
+from app.page.choices import describe_choice, method_choices
 from app.render.method_text import place
 from models.catalog import ModelCard, find
 from models.weights import find_folder
@@ -57,7 +57,7 @@ def menu(
     groups: dict[str, list[Offer]] = {heading: [] for heading in GROUPS}
     for name, label in method_choices(model):
         method, why = _class_of(name), refusal(name, card, ratio, tokens)
-        offer = Offer(name, label, _says(name, method), name in pressed, why)
+        offer = Offer(name, label, describe_choice(name), name in pressed, why)
         groups[_group(method)].append(offer)
     offers = [offer for group in groups.values() for offer in group]
     short = {
@@ -146,15 +146,6 @@ def _state(offer: Offer) -> str:
         least = f' data-least="{smallest:.3f}"'
     pressed = str(offer.pressed).lower()
     return f'type="button" data-name="{escape(offer.name)}" aria-pressed="{pressed}"{least}'
-
-
-def _says(name: str, method: type[CompressionMethod]) -> str:
-    """The summary of a method; of a preset, the knobs that it sets."""
-    preset = name.partition(":")[2]
-    if not preset:
-        return method.summary
-    knobs = ", ".join(f"{knob} = {value}" for knob, value in method.PRESETS[preset].items())
-    return f"{method.title} with {knobs}."
 
 
 def _class_of(name: str) -> type[CompressionMethod]:

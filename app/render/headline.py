@@ -106,9 +106,10 @@ class _Words:
         many = len(outcomes) > 1
         if self.boxed:
             return "lose it" if many else "loses it"
-        if many:
-            return "do not" if self.known else "answer differently"
-        return f"answers {quoted(outcomes[0].answer)}"
+        first, *others = [one.answer for one in outcomes]
+        if all(same_answer(first, other) for other in others):
+            return f"{'answer' if many else 'answers'} {quoted(first)}"
+        return f"do not {self.succeed(many)}" if self.known else "answer differently"
 
     def sentence(self, vanilla: Mapping[str, Any], outcomes: Sequence[Outcome]) -> str:
         right = [one for one in outcomes if one.right]

@@ -65,15 +65,26 @@ def lane_rows(comparison: Comparison) -> list[dict[str, Any]]:
     return rows
 
 
+LABELS = {  # condition: its name for a reader, where that is another
+    "dtype": "number format",
+    "attention": "attention kernel",
+    "machine": "processor",
+    "weights": "weights of commit",
+    "threads": "CPU threads",
+    "python": "Python",
+    "load": "running or waiting processes",
+}
+
+
 def conditions_line(comparison: Comparison) -> str:
     """The model, the conditions of measurement, and which lanes were cold."""
-    parts = [comparison.model]
-    for name, value in comparison.conditions.items():
-        parts.append(value if name in ("device", "dtype") else f"{name} {value}")
+    named = {"model": comparison.model, **comparison.conditions}
+    parts = [f"{LABELS.get(name, name)} {value}" for name, value in named.items()]
     finished = finished_lanes(comparison)
     cold = [label for label, lane in finished if lane.timeline.cold]
     if finished:
-        parts.append(f"cold: {', '.join(cold)}" if cold else "warm")
+        first = "the first run of their shape" if cold[1:] else "the first run of its shape"
+        parts.append(f"cold: {', '.join(cold)} ({first})" if cold else "every lane was warm")
     return " · ".join(one_line(part) for part in parts)
 
 

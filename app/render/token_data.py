@@ -106,7 +106,7 @@ def _ranks(scores: np.ndarray) -> list[int | None]:
 def _score_legend(scores: np.ndarray | None) -> str:
     """The text below the map of scores."""
     if scores is None or not np.isfinite(scores).any():
-        return "this method gives no scores"
+        return "no scores: this method does not rate single tokens"
     known = scores[np.isfinite(scores)]
     return f"bright: high score · {known.min():.3g} to {known.max():.3g}, coloured by rank"
 

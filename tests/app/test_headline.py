@@ -80,6 +80,18 @@ NAMED = {"truth": Truth("Yes"), "question": "Is the ball red?"}
             "Pooling keeps as many and answers “No”.",
         ),
         (
+            [("vanilla", 576, "Yes"), ("nuwa", 64, "No"), ("pooling", 64, "no.")],
+            NAMED,
+            "With all 576 visual tokens, the model answers “Yes”. "
+            "Nuwa and Pooling keep 64 of 576 visual tokens and answer “No”.",
+        ),
+        (
+            [("vanilla", 576, "Yes"), ("nuwa", 64, "No"), ("pooling", 64, "A hat")],
+            NAMED,
+            "With all 576 visual tokens, the model answers “Yes”. "
+            "Nuwa and Pooling keep 64 of 576 visual tokens and do not answer “Yes”.",
+        ),
+        (
             [("vanilla", 576, "A red ball."), ("nuwa", 64, "a red ball"), ("pooling", 64, " ")],
             {},
             "Nuwa keeps 64 of 576 visual tokens and still answers “A red ball”. "

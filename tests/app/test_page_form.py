@@ -207,3 +207,10 @@ def test_gaze_is_sent_only_with_a_method_that_needs_it():
     sent[asked.gaze] = "0.2,0.3"
     for methods, gaze in ((["gazevlm"], "0.2,0.3"), (["nuwa"], "")):
         assert asked.request(sent | {asked.methods: methods}).gaze == gaze
+
+
+def test_every_method_and_preset_on_offer_has_a_sentence_of_its_own():
+    offered = {name for card in CATALOG for name, _ in choices.method_choices(card.name)}
+    assert offered >= choices.PRESETS.keys()
+    says = [choices.describe_choice(name) for name in offered]
+    assert all(one.endswith(".") and "=" not in one for one in says) and len(set(says)) == len(says)

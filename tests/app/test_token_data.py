@@ -67,7 +67,9 @@ def test_ranks_follow_the_scores_and_a_token_without_a_score_has_none():
         (score is None) == (rank is None)
         for score, rank in zip(data["score"], data["rank"], strict=True)
     )
-    assert data_of(TRACES["vanilla"])["scores"] == "this method gives no scores"
+    assert (
+        data_of(TRACES["vanilla"])["scores"] == "no scores: this method does not rate single tokens"
+    )
 
 
 def test_only_the_lane_with_the_frames_sends_a_picture_and_its_data_is_small():
