@@ -94,6 +94,10 @@ def launch(demo: Blocks, settings: Settings, **options: Any) -> Any:
     """`demo.launch` with TokenScope's options; `options` replace them."""
     if settings.mcp and find_spec("mcp") is None:  # Gradio would serve without it
         raise ValueError("TOKENSCOPE_MCP needs a package: pip install 'mcp>=1.21,<2'.")
+    if settings.mcp and settings.users:  # Gradio calls /cases for an assistant without a login
+        raise ValueError(
+            "TOKENSCOPE_MCP and TOKENSCOPE_USERS are set, and assistants have no login: unset one."
+        )
     pool(settings).start()
     start_expiry(demo)
     guard = Middleware(GuardMiddleware, settings=settings, page=demo)

@@ -1,7 +1,20 @@
 // The Cases page: the address names run, filter and case; every change of it asks the server.
 const query = () => location.search.slice(1);
 const send = (more = {}) => trigger("click", {query: query(), own: window.tokenscope.own(), ...more});
+// A remark belongs to the case that is shown: the address may name the next one already.
+const remark = (act, value) => {
+  const shown = document.getElementById("permalink")?.dataset.query;
+  if (act !== "note") save();
+  if (shown) send({query: shown, act, value});
+};
+let unsaved = null;  // saves the note that is being typed
+const save = () => {
+  clearTimeout(unsaved?.timer);
+  unsaved?.note();
+  unsaved = null;
+};
 const go = (next) => {
+  save();
   history.pushState(null, "", location.pathname + "?" + next);  // "?" alone means the base
   send();
 };
@@ -14,7 +27,7 @@ const onClick = (event) => {
     go(link.dataset.query);
   }
   const act = event.target.closest("#case button[data-act]");
-  if (act) send({act: act.dataset.act, value: act.dataset.value});
+  if (act) remark(act.dataset.act, act.dataset.value);
 };
 const onChange = (event) => {
   const form = event.target.closest("#cases form");
@@ -26,13 +39,13 @@ const onChange = (event) => {
 const onSubmit = (event) => {
   event.preventDefault();
   const tag = event.target.querySelector("#tag");
-  if (tag && tag.value.trim()) send({act: "tag", value: tag.value});
+  if (tag && tag.value.trim()) remark("tag", tag.value);
 };
-let waiting;
 const onInput = (event) => {
   if (event.target.id !== "note") return;
-  clearTimeout(waiting);  // saved while it is typed, not for every letter
-  waiting = setTimeout(() => send({act: "note", value: event.target.value}), 300);
+  clearTimeout(unsaved?.timer);  // saved while it is typed, not for every letter
+  const text = event.target.value;
+  unsaved = {note: () => remark("note", text), timer: setTimeout(save, 300)};
 };
 const onKey = (event) => {
   if (event.ctrlKey || event.metaKey || event.altKey || typing(event.target)) return;
@@ -46,4 +59,4 @@ const root = document.querySelector("gradio-app") || document.body;
 const listen = {click: onClick, change: onChange, submit: onSubmit, input: onInput};
 for (const [name, act] of Object.entries(listen)) root.addEventListener(name, act);
 addEventListener("keydown", onKey);
-addEventListener("popstate", () => send());
+addEventListener("popstate", () => { save(); send(); });
