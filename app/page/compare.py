@@ -160,7 +160,7 @@ def wire_inspector(part: Inspector, comparison: gr.State) -> None:
     part.lane.input(part.choose_lane, [part.lane, comparison], view, **QUIET)
     chosen = [part.survivor, part.lane, comparison]
     part.survivor.input(part.choose_survivor, chosen, view[1:], **QUIET)
-    part.picture.select(part.choose_token, [part.lane, comparison], view, **QUIET)
+    part.picture.select(part.choose_token, chosen, view, **QUIET)
     wire_download(part.save, part.file, part.save_clip, [part.lane, comparison])
 
 

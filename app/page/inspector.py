@@ -25,8 +25,8 @@ from app.render.sheet import Sheet
 from app.render.strip import strip
 from app.render.summary import lane_labels
 from app.render.text import format_seconds
-from app.render.tree_sheet import describe_tree, draw_tree
-from app.render.trees import Tree, largest_trees, token_at, tree_on
+from app.render.tree_sheet import describe_tree, draw_tree, frames_of
+from app.render.trees import Tree, largest_trees, token_at, tree_of, tree_on
 from models.engine.record import Comparison, LaneResult
 from models.uploads.media import Media
 
@@ -101,17 +101,22 @@ class Inspector:
         return self._show(comparison.media, lane, survivor)
 
     @show_refusal
-    def choose_token(self, index: int, held: HeldComparison | None, event: gr.SelectData) -> Update:
+    def choose_token(
+        self, shown: Any, index: int, held: HeldComparison | None, event: gr.SelectData
+    ) -> Update:
         """Show the tree of the clicked token, also if it is too small for the list."""
         comparison = comparison_of(held)
         media, lane = comparison.media, _lane_at(comparison, index)
-        survivor = _survivor_at(media, lane, *event.index)
+        survivor = _survivor_at(media, lane, shown, *event.index)
         if survivor is None:
             return {self.words: _status(HINT)}
         if survivor < 0:
             return {self.words: _status(DROPPED)}
-        listed = any(tree.survivor == survivor for tree in _trees(lane))
-        return {self.survivor: survivor if listed else None, **self._show(media, lane, survivor)}
+        choices = _choices(media, lane, tree_of(lane.trace, survivor, FIRST))
+        return {
+            self.survivor: gr.Dropdown(choices, value=survivor),
+            **self._show(media, lane, survivor),
+        }
 
     def save_clip(self, index: int, held: HeldComparison | None) -> Iterator[Update]:
         comparison = comparison_of(held)
@@ -126,18 +131,10 @@ class Inspector:
 
     def _show_lane(self, comparison: Comparison, index: int) -> Update:
         lane = _lane_at(comparison, index)
-        trees = _trees(lane)
-        about = _tree_asked_about(comparison, lane)
-        if about and all(tree.survivor != about.survivor for tree in trees):
-            trees.append(about)
-        choices = [("All tokens", ALL)]
-        choices += [  # numbered, because many labels are equal
-            (f"{number}: {_tree_label(tree, comparison.media)}", tree.survivor)
-            for number, tree in enumerate(trees, start=1)
-        ]
-        chosen = about.survivor if about else trees[0].survivor if trees else ALL
+        tree = _tree_asked_about(comparison, lane) or next(iter(_trees(lane, 1)), None)
+        chosen = tree.survivor if tree else ALL
         return {
-            self.survivor: gr.Dropdown(choices, value=chosen),
+            self.survivor: gr.Dropdown(_choices(comparison.media, lane, tree), value=chosen),
             **self._show(comparison.media, lane, chosen),
         }
 
@@ -147,6 +144,8 @@ class Inspector:
         else:
             picture = draw_tree(media, lane.trace, survivor, width=WIDTH, layer=FIRST)
             text = describe_tree(media, lane.trace, survivor, FIRST)
+            if len(frames_of(lane.trace, survivor, FIRST)) < len(media.frames):
+                text += " (other frames are not shown)"
             left = int(lane.trace.left_at[survivor])
             if left < lane.trace.num_layers:
                 text += f"; it was dropped before LLM layer {left}"
@@ -215,20 +214,36 @@ def _tree_asked_about(comparison: Comparison, lane: LaneResult) -> Tree | None:
     return tree_on(lane.trace, last, boxes[0], FIRST) if boxes else None
 
 
-def _survivor_at(media: Media, lane: LaneResult, x: int, y: int) -> int | None:
-    """The survivor of the token at pixel (x, y) of a sheet; −1 = dropped, None = no token."""
-    sheet = Sheet.over(media, lane.trace.layout, WIDTH)
+def _choices(media: Media, lane: LaneResult, chosen: Tree | None) -> list[tuple[str, int]]:
+    """All tokens, the largest trees and the chosen one; numbered, because many labels are equal."""
+    trees = _trees(lane)
+    if chosen and all(tree.survivor != chosen.survivor for tree in trees):
+        trees.append(chosen)
+    labels = (f"{number}: {_tree_label(tree, media)}" for number, tree in enumerate(trees, start=1))
+    return [("All tokens", ALL), *zip(labels, (tree.survivor for tree in trees), strict=True)]
+
+
+def _survivor_at(media: Media, lane: LaneResult, shown: Any, x: int, y: int) -> int | None:
+    """The survivor of the token at pixel (x, y) of a sheet; −1 = dropped, None = no token.
+
+    `shown` is the survivor of the sheet, which a page sent: any value stands for all tokens.
+    """
+    survivors = at_layer(lane.trace, FIRST).survivor.tolist()
+    alone = shown != ALL and shown in survivors
+    frames = frames_of(lane.trace, int(shown), FIRST) if alone else ()
+    sheet = Sheet.over(media, lane.trace.layout, WIDTH, frames)
     wide, tall = sheet.size
     point = sheet.frame_at(x / wide, y / tall)
     token = token_at(lane.trace.layout, *point) if point else None
-    return None if token is None else int(at_layer(lane.trace, FIRST).survivor[token])
+    return None if token is None else int(survivors[token])
 
 
 def _tree_label(tree: Tree, media: Media) -> str:
     """ "17 tokens of 5 frames from 0.20 s"."""
     first, last = tree.span
     frames = "1 frame" if first == last else f"{len(set(tree.frames.tolist()))} frames"
-    return f"{len(tree)} tokens of {frames} from {format_seconds(float(media.times[first]))}"
+    tokens = f"{len(tree)} token{'s' * (len(tree) > 1)}"
+    return f"{tokens} of {frames} from {format_seconds(float(media.times[first]))}"
 
 
 def _status(text: str) -> str:

@@ -34,18 +34,26 @@ class Sheet:
     columns: int
     column: int  # width of a frame and its text, at most
     canvas: Canvas  # of every frame
+    frames: tuple[int, ...] = ()  # of the clip, ascending, one for each place; empty: all of them
 
     @classmethod
-    def over(cls, media: Media, layout: TokenLayout, width: int) -> Sheet:
+    def over(
+        cls, media: Media, layout: TokenLayout, width: int, frames: tuple[int, ...] = ()
+    ) -> Sheet:
         """At most `width` pixels of the page wide, in rows of equal length."""
-        count = len(media.frames)
+        count = len(frames or media.frames)
         fits = max(1, min(count, (width - GAP) // (LEAST + GAP)))
         columns = -(-count // -(-count // fits))
         column = ZOOM * min(MOST, (width - GAP) // columns - GAP)
         whole = Canvas.over(media.frames[0], layout, 1000)
         shrink = min(column / whole.width, TALLEST * column / whole.height)
         size = max(1, int(shrink * max(whole.width, whole.height)))
-        return cls(count, columns, column, Canvas.over(media.frames[0], layout, size))
+        canvas = Canvas.over(media.frames[0], layout, size)
+        return cls(count, columns, column, canvas, frames)
+
+    def places(self, frames: np.ndarray) -> np.ndarray:
+        """The places of frames (M,) of the clip, all of which are on the sheet."""
+        return np.searchsorted(self.frames, frames) if self.frames else frames
 
     @property
     def size(self) -> tuple[int, int]:
@@ -63,7 +71,8 @@ class Sheet:
     def cells(self, frames: np.ndarray, boxes: np.ndarray) -> np.ndarray:
         """Boxes (M, 4), fractions of their frames (M,), in pixels of the sheet."""
         corners = np.array([self.corner(index) for index in range(self.count)])  # (T, 2)
-        cells: np.ndarray = self.canvas.pixels(boxes) + np.tile(corners[frames], 2)
+        corner = corners[self.places(frames)]
+        cells: np.ndarray = self.canvas.pixels(boxes) + np.tile(corner, 2)
         return cells
 
     def frame_at(self, x: float, y: float) -> tuple[int, float, float] | None:
@@ -79,7 +88,8 @@ class Sheet:
         if not (0 <= right < 1 and 0 <= bottom < 1):
             return None
         low_x, low_y, high_x, high_y = self.canvas.extent
-        return index, low_x + right * (high_x - low_x), low_y + bottom * (high_y - low_y)
+        frame = self.frames[index] if self.frames else index
+        return frame, low_x + right * (high_x - low_x), low_y + bottom * (high_y - low_y)
 
     def blank(self) -> Image.Image:
         return Image.new("RGB", self.size, GROUND)

@@ -28,7 +28,7 @@ def draw_tree(
     width: int = 1440,
     layer: int | None = None,
 ) -> Image.Image:
-    """A contact sheet of the clip with one tree on it.
+    """A contact sheet of the frames that have tokens of a tree, with the tree on it.
 
     A member is bright and outlined; its tint grows with its weight, which is printed in per cent
     if there is room. The survivor has a marker and a double outline. A line joins the central
@@ -42,25 +42,32 @@ def draw_tree(
         layer: The LLM layer whose input is drawn; None for the end of the run.
     """
     chosen, layout = tree_of(trace, survivor, layer), trace.layout
-    sheet = Sheet.over(media, layout, width)
+    sheet = Sheet.over(media, layout, width, frames_of(trace, survivor, layer))
     bright, picture = sheet.blank(), sheet.blank()
-    for index, (frame, time) in enumerate(zip(media.frames, media.times, strict=True)):
-        painted = sheet.canvas.paint(frame)
-        lines = _frame_lines(chosen.shares[chosen.frames == index])
+    for index, frame in enumerate(sheet.frames):
+        painted, time = sheet.canvas.paint(media.frames[frame]), float(media.times[frame])
+        lines = _frame_lines(chosen.shares[chosen.frames == frame])
         sheet.place(bright, index, painted)
-        sheet.place(picture, index, _dimmed(painted), format_seconds(float(time)), *lines)
+        sheet.place(picture, index, _dimmed(painted), format_seconds(time), *lines)
     placed = np.flatnonzero(layout.placed[chosen.members])
     frames, shares = chosen.frames[placed], chosen.shares[placed]  # (M,)
     cells = sheet.cells(frames, layout.box[chosen.members[placed]])  # (M, 4)
     rgb = ImageColor.getrgb(chosen.colour)[:3]
     _draw_members(picture, bright, rgb, cells, shares)
-    _draw_path(picture, rgb, _central_members(frames, cells), sheet.columns)
+    _draw_path(picture, rgb, _central_members(sheet.places(frames), cells), sheet.columns)
     if layout.placed[survivor]:
         home = sheet.cells(layout.frame[[survivor]], layout.box[[survivor]])[0].tolist()
         now = at_layer(trace, layer)
         _draw_survivor(picture, rgb, home, shapes_of(now).get(survivor, "dot"))
     _print_weights(picture, cells, shares)
     return picture
+
+
+def frames_of(trace: TokenTrace, survivor: int, layer: int | None = None) -> tuple[int, ...]:
+    """The frames of a tree and of its survivor, ascending."""
+    home = trace.layout.frame[[survivor]]
+    frames = np.union1d(tree_of(trace, survivor, layer).frames, home)
+    return tuple(frames.tolist())
 
 
 def describe_tree(media: Media, trace: TokenTrace, survivor: int, layer: int | None = None) -> str:
@@ -105,7 +112,7 @@ def _draw_members(
 
 
 def _central_members(frames: np.ndarray, cells: np.ndarray) -> dict[int, tuple[float, float]]:
-    """Frame -> centre of the member nearest to the mean of that frame's members."""
+    """Place of a frame -> centre of the member nearest to the mean of that frame's members."""
     centres = (cells[:, :2] + cells[:, 2:]) / 2  # (M, 2)
     places = {}
     for frame in np.unique(frames).tolist():

@@ -13,7 +13,7 @@ from app.page.handlers import recording_file
 from app.page.held import ComparisonStore, HeldComparison, comparison_of
 from app.page.inspector import ALL, WIDTH, _trees
 from app.render.sheet import Sheet
-from app.render.tree_sheet import describe_tree
+from app.render.tree_sheet import describe_tree, frames_of
 from models.engine.record import LaneFailure
 from models.uploads.read import read_media
 from pruning.trace import Fate
@@ -56,24 +56,28 @@ def test_a_click_shows_the_tree_of_the_token_under_it(clip):
     kept = list(ask_of_clip(page, clip))[-1][page.board.comparison]
     comparison = comparison_of(kept)
     inspector, lane = page.board.inspector, comparison.lanes[1]
-    sheet = Sheet.over(comparison.media, lane.trace.layout, WIDTH)
     layout = lane.trace.layout
 
-    def click(token):
+    def click(token, shown=ALL):
+        frames = () if shown == ALL else frames_of(lane.trace, shown, 0)
+        sheet = Sheet.over(comparison.media, layout, WIDTH, frames)
         left, top, right, bottom = sheet.cells(int(layout.frame[token]), layout.box[[token]])[0]
         event = SimpleNamespace(index=[(left + right) // 2, (top + bottom) // 2])
-        return inspector.choose_token(1, kept, event)
+        return inspector.choose_token(shown, 1, kept, event)
 
     member = int(np.flatnonzero(lane.trace.fate == Fate.MERGED)[-1])
     shown = click(member)
-    survivor = lane.trace.survivor[member]
+    survivor = int(lane.trace.survivor[member])
     assert describe_tree(comparison.media, lane.trace, survivor) in html.unescape(
         shown[inspector.words]
     )
     dropped = int(np.flatnonzero(lane.trace.fate == Fate.DROPPED)[0])
     assert set(click(dropped)) == {inspector.words}
     assert "dropped" in click(dropped)[inspector.words]
-    between = inspector.choose_token(1, kept, SimpleNamespace(index=[0, 0]))
+    assert shown[inspector.survivor].value == survivor
+    again = click(member, survivor)  # on the sheet of its tree, which has fewer frames
+    assert again[inspector.survivor].value == survivor
+    between = inspector.choose_token(ALL, 1, kept, SimpleNamespace(index=[0, 0]))
     assert set(between) == {inspector.words}
 
 
@@ -119,7 +123,7 @@ def test_an_old_page_reports_that_its_comparison_was_dropped():
     for said in (
         inspector.choose_lane(9, None),
         inspector.choose_survivor(9, 9, None),
-        inspector.choose_token(9, None, SimpleNamespace(index=[0, 0])),
+        inspector.choose_token(9, 9, None, SimpleNamespace(index=[0, 0])),
     ):
         assert set(said) == {inspector.words} and "no longer held" in said[inspector.words]
     for asked in (
@@ -141,7 +145,7 @@ def test_an_unknown_lane_or_survivor_is_refused_in_one_sentence(sent):
         shown.choose_lane(sent, made),
         shown.choose_survivor(ALL, sent, made),
         shown.choose_survivor(1.5 if sent == 2 else sent, 1, made),
-        shown.choose_token(sent, made, SimpleNamespace(index=[0, 0])),
+        shown.choose_token(sent, sent, made, SimpleNamespace(index=[0, 0])),
     ):
         assert set(said) == {shown.words} and "of the list." in said[shown.words]
         assert len(said[shown.words]) < 150

@@ -6,7 +6,7 @@ from PIL import ImageColor
 
 from app.render.palette import SURVIVOR_COLOURS, survivor_colours
 from app.render.sheet import Sheet
-from app.render.tree_sheet import describe_tree, draw_tree
+from app.render.tree_sheet import describe_tree, draw_tree, frames_of
 from app.render.trees import largest_trees, tree_of, tree_on
 from pruning.step import TraceStep
 from pruning.tokens import TokenLayout
@@ -16,9 +16,9 @@ from tests.app import clips, factory
 WIDTH = 700
 
 
-def inner(picture, media, trace, tokens):
+def inner(picture, media, trace, survivor, tokens):
     """(M, n, 3) the upper part of each token's cell, where nothing is printed."""
-    sheet = Sheet.over(media, trace.layout, WIDTH)
+    sheet = Sheet.over(media, trace.layout, WIDTH, frames_of(trace, survivor))
     cells = sheet.cells(trace.layout.frame[tokens], trace.layout.box[tokens])
     pixels = np.asarray(picture).astype(float)
     return [pixels[top + 5 : top + 10, left + 5 : left + 15] for left, top, *_ in cells.tolist()]
@@ -68,11 +68,13 @@ def test_members_have_the_colour_of_the_tree_and_all_else_is_dim():
     media, trace = clips.grey(), clips.trace()
     picture = draw_tree(media, trace, clips.BALL, width=WIDTH)
     towards = np.array(ImageColor.getrgb(tree_of(trace, clips.BALL).colour)) - 140.0
-    for cell in inner(picture, media, trace, clips.PATH[1:]):
+    for cell in inner(picture, media, trace, clips.BALL, clips.PATH[1:]):
         seen = np.median(cell.reshape(-1, 3), axis=0) - 140
         assert seen @ towards / np.linalg.norm(seen) / np.linalg.norm(towards) > 0.98
-    others = np.setdiff1d(np.arange(clips.N), clips.PATH)[::3]
-    dim = [np.median(cell, axis=(0, 1)) for cell in inner(picture, media, trace, others)]
+    placed = np.isin(clips.LAYOUT.frame, frames_of(trace, clips.BALL))
+    others = np.setdiff1d(np.flatnonzero(placed), clips.PATH)[::3]
+    cells = inner(picture, media, trace, clips.BALL, others)
+    dim = [np.median(cell, axis=(0, 1)) for cell in cells]
     assert np.median(dim, axis=0).max() < 70 and np.max(np.median(dim, axis=1)) < 140
 
 
@@ -86,7 +88,7 @@ def test_a_heavier_member_has_the_stronger_tint():
     picture = draw_tree(media, trace, 0, width=WIDTH)
     heavy, light = (
         np.abs(np.median(cell, axis=(0, 1)) - 140).max()
-        for cell in inner(picture, media, trace, np.array([30, 60]))
+        for cell in inner(picture, media, trace, 0, np.array([30, 60]))
     )
     assert heavy > 2 * light > 0
 
@@ -107,14 +109,24 @@ def test_two_trees_in_one_place_one_after_the_other_differ_in_colour():
 
 def test_the_path_of_a_tree_continues_in_the_next_row():
     media, trace = clips.grey(), clips.trace()
-    sheet = Sheet.over(media, trace.layout, 390)
-    assert sheet.columns == 3  # frames 2 and 3, then 4 to 6 below them
+    sheet = Sheet.over(media, trace.layout, 390, frames_of(trace, clips.BALL))
+    assert sheet.columns == 3  # frames 2 to 4, then 5 and 6 below them
     edge = np.asarray(draw_tree(media, trace, clips.BALL, width=390))
     cells = sheet.cells(clips.LAYOUT.frame[clips.PATH], clips.LAYOUT.box[clips.PATH])
     colour = ImageColor.getrgb(tree_of(trace, clips.BALL).colour)
-    for member, column in ((1, -1), (2, 0)):  # out on the right, in on the left
+    for member, column in ((2, -1), (3, 0)):  # out on the right, in on the left
         middle = (cells[member, 1] + cells[member, 3]) // 2
         assert (edge[middle - 3 : middle + 3, column] == colour).all(axis=1).any()
+
+
+def test_a_sheet_of_a_tree_has_only_the_frames_with_its_tokens():
+    media, trace = clips.grey(), clips.trace()
+    assert frames_of(trace, clips.BALL) == (1, 2, 3, 4, 5)
+    sheet = Sheet.over(media, trace.layout, WIDTH, frames_of(trace, clips.BALL))
+    assert draw_tree(media, trace, clips.BALL, width=WIDTH).size == sheet.size
+    cell = sheet.cells(np.array([4]), np.array([[0.0, 0.0, 1.0, 1.0]]))[0]
+    middle = (cell[:2] + cell[2:]) / 2 / sheet.size
+    assert sheet.frame_at(*middle) == pytest.approx((4, 0.5, 0.5), abs=0.01)
 
 
 def test_a_token_without_a_place_in_a_tree_is_counted_but_not_drawn():
