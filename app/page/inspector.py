@@ -76,11 +76,20 @@ class Inspector:
         return [self.part, self.lane, self.survivor, self.picture, self.words]
 
     def open(self, comparison: Comparison) -> Update:
-        """Show the first lane that has a tree; hide the inspector for a picture."""
+        """Show the first lane with a tree on the object of the question, or with any tree.
+
+        Hide the inspector for a picture.
+        """
         finished = _finished(comparison)
         if comparison.media.kind != "video" or not finished:
             return dict.fromkeys(self.outputs, None) | {self.part: gr.Column(visible=False)}
-        first = next((index for index, lane in finished.items() if _trees(lane, 1)), max(finished))
+        merging = [index for index, lane in finished.items() if _trees(lane, 1)]
+        about = {index: _tree_asked_about(comparison, finished[index]) for index in merging}
+        first, *_ = [
+            *(index for index, tree in about.items() if tree and len(tree) > 1),
+            *merging,
+            max(finished),
+        ]
         labels = lane_labels(comparison)
         return {
             self.part: gr.Column(visible=True),
@@ -131,7 +140,8 @@ class Inspector:
 
     def _show_lane(self, comparison: Comparison, index: int) -> Update:
         lane = _lane_at(comparison, index)
-        tree = _tree_asked_about(comparison, lane) or next(iter(_trees(lane, 1)), None)
+        largest = next(iter(_trees(lane, 1)), None)
+        tree = largest and (_tree_asked_about(comparison, lane) or largest)
         chosen = tree.survivor if tree else ALL
         return {
             self.survivor: gr.Dropdown(_choices(comparison.media, lane, tree), value=chosen),

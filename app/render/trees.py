@@ -65,20 +65,26 @@ def largest_trees(trace: TokenTrace, most: int = 12, layer: int | None = None) -
 
 
 def tree_on(trace: TokenTrace, frame: int, box: Box, layer: int | None = None) -> Tree | None:
-    """The tree with the largest share of its weight on a box of a frame, among those of at least
-    two members; None if no tree has any."""
+    """The tree that stands for most tokens of a box in a frame, and few others of that frame.
+
+    A token that is shared among survivors counts in parts. A tree may be a single token, kept as it
+    is. None if all tokens in the box were dropped.
+    """
     now, layout = at_layer(trace, layer), trace.layout
     rows, cols, weights = now.edges
-    inside = np.zeros(len(layout))  # (N,) part of each token's cell that lies in the box
     tokens = frame_tokens(layout, frame)
+    inside = np.zeros(len(layout))  # (N,) part of each token's cell that lies in the box
     inside[tokens] = _overlap(layout.box[tokens], box)
-    size = np.bincount(rows, np.abs(weights), minlength=len(now.survivors))
-    found = np.bincount(rows, np.abs(weights) * inside[cols], minlength=len(size))
-    several = np.bincount(rows, minlength=len(size)) > 1
-    share = np.where(several & (now.survivors >= 0), found / np.maximum(size, 1e-12), 0)
-    if not len(share) or not share.max() > 0:
+    size = np.abs(weights) * (layout.frame[cols] == frame)  # (E,)
+    part = size / np.maximum(np.bincount(cols, size, minlength=len(layout)), 1e-12)[cols]
+    there = np.bincount(rows, part, minlength=len(now.survivors))  # (K,) tokens in the frame
+    found = np.bincount(
+        rows, part * inside[cols], minlength=len(there)
+    )  # (K,) of these, in the box
+    fit = np.where(now.survivors >= 0, found**2 / np.maximum(there, 1e-12), 0)
+    if not len(fit) or not fit.max() > 0:
         return None
-    return tree_of(trace, int(now.survivors[share.argmax()]), layer)
+    return tree_of(trace, int(now.survivors[fit.argmax()]), layer)
 
 
 def _overlap(cells: np.ndarray, box: Box) -> np.ndarray:

@@ -40,13 +40,15 @@ def test_the_largest_trees_come_first_and_a_single_token_is_no_tree():
     assert largest_trees(factory.vanilla_trace()) == []
 
 
-def test_the_tree_on_a_box_has_most_of_its_weight_there():
+def test_the_tree_on_a_box_stands_for_most_of_the_box_and_little_else():
     trace = clips.trace()
     ball = tuple(clips.LAYOUT.box[clips.PATH[3]].tolist())  # in the fifth frame
     wall = (0.0, 0.0, 1.0, 0.25)
     assert tree_on(trace, 4, ball).survivor == clips.BALL
     assert tree_on(trace, 4, wall).survivor == clips.WALL
-    assert tree_on(trace, 4, (0.0, 0.9, 0.1, 1.0)) is None, "no tree lies there"
+    assert tree_on(trace, 4, (0.0, 0.9, 0.1, 1.0)) is None, "all tokens there were dropped"
+    alone = TokenTrace(clips.LAYOUT, (), 8)
+    assert len(tree_on(alone, 4, ball)) == 1, "a kept token stands for itself"
 
 
 def test_a_tree_dropped_inside_the_llm_exists_before_that_layer():
