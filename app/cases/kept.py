@@ -59,7 +59,13 @@ def keep(comparison: Comparison, folder: Path) -> str:
 
 def is_kept(folder: Path) -> bool:
     """Whether a folder holds recordings."""
-    return any(folder.glob(f"*/{RECORD}"))
+    return any(_records(folder))
+
+
+def _records(folder: Path) -> Iterator[Path]:
+    """Of each recording; a folder with a dot is one that is being written, or was cut off."""
+    found = folder.glob(f"*/{RECORD}")
+    return (path for path in found if not path.parent.name.startswith("."))
 
 
 class Kept(Run):
@@ -118,7 +124,7 @@ def lane_names(comparison: Comparison) -> list[str]:
 def _recordings(folder: Path, bad: list[tuple[str, str]]) -> Iterator[Recorded]:
     """All that can be read, the oldest first."""
     found = []
-    for path in folder.glob(f"*/{RECORD}"):
+    for path in _records(folder):
         with suppress(OSError):  # deleted meanwhile
             found.append((path.stat().st_mtime_ns, path.parent))
     for changed, path in sorted(found):

@@ -21,11 +21,12 @@ from app.page import showing
 from app.page.admission import Admission, EndedError
 from app.page.board import Board
 from app.page.cases_files import wire_export
-from app.page.cases_remarks import Asked, asked_again, own_folder, remark, sources
+from app.page.cases_remarks import Asked, asked_again, check_room, own_folder, remark, sources
 from app.page.compare import QUIET, wire_inspector, wire_recording
 from app.page.held import ComparisonStore, HeldComparison
 from app.page.keeping import OWN
 from app.page.pictures import data_uri
+from app.page.repeating import gaze_text
 from app.page.screen import Screen
 from app.request import Request
 from app.worker.events import ComparisonDone
@@ -36,6 +37,7 @@ PAGE = 24  # cases of one page of the list
 THUMB = 144  # pixels
 MOST_THUMBS = 2000  # that stay drawn
 AGAIN = "Run this case here"
+CANCELLED = "The run was stopped."
 ADDRESS = f"() => [location.search.slice(1), {OWN}]"
 
 Update = dict[Any, Any]
@@ -127,10 +129,13 @@ class CaseHandlers:
             own = own_folder(request, data.get("own"))
             asked = Asked.parse(str(data.get("query", "")), self.library, own)
             if act := str(data.get("act", "")):
+                check_room(self.library)
                 people = self.library.people(asked.run, own)
                 remark(people, asked.case, act, str(data.get("value", "")))
                 if act == "note":  # the text is on the page already
                     return {self.parts.told: said("Note saved.")}
+            if not act:  # a run of the case that was left would be drawn below this one
+                self.admission.visitors.cancel(request.session_hash or "")
             return self._show(asked, own, remarked=bool(act))
         except ValueError as error:
             return {self.parts.told: said(str(error))}
@@ -196,9 +201,9 @@ class CaseHandlers:
                 job = replace(place.read(self._request(run, asked)), truth=case.truth)
                 *_, last = (None, *place.run(job))
         except EndedError as ended:
-            return {self.parts.told: said(ended.describe())}
+            return {self.parts.told: said(CANCELLED if ended.stopped else ended.describe())}
         if not isinstance(last, ComparisonDone):
-            return {self.parts.told: said("The run was stopped.")}
+            return {self.parts.told: said(CANCELLED)}
         return self._draw(last.comparison) | {self.parts.told: said("Ran here, just now.")}
 
     def _request(self, run: Run, asked: Asked) -> Request:
@@ -213,6 +218,7 @@ class CaseHandlers:
             model=model,
             methods=names or None,
             retention_ratio=ratio,
+            gaze=gaze_text(options),
             **{name: options[name] for name in numbers if name in options},
         )
 

@@ -16,7 +16,9 @@ from app.cases.kept import KEPT
 from app.cases.library import Library
 from app.cases.people import People
 from app.cases.store import Run
+from app.guard.folder_quota import folder_bytes
 from app.guard.gradio_internals import upload_folder
+from app.guard.middleware import FULL
 
 LEAST_SECRET = 16  # characters
 
@@ -46,12 +48,23 @@ class Asked:
         return cls(name, parse_filter(query), case, number, query)
 
 
-def remark(people: People, case: str, act: str, value: str) -> None:
-    """Save what a person says about a case; a verdict that is given again is taken back."""
+def check_room(library: Library) -> None:
+    """Raises `ValueError` where remarks count as uploads and the folder of uploads is full."""
+    most = library.settings.max_stored_mb * 1_000_000
+    if library.folder is None and folder_bytes(upload_folder()) > most:
+        raise ValueError(FULL)
+
+
+def remark(people: People, case: str, act: str, value: str, *, toggles: bool = True) -> None:
+    """Save what a person says about a case.
+
+    Args:
+        toggles: A verdict that is given again is taken back.
+    """
     if not case:
         raise ValueError("No case is open.")
     if act == "verdict":
-        people.judge(case, "" if people.of(case).verdict == value else value)
+        people.judge(case, "" if toggles and people.of(case).verdict == value else value)
     elif act in ("tag", "untag"):
         people.tag(case, value, on=act == "tag")
     elif act == "note":

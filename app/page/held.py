@@ -24,6 +24,12 @@ GONE = (
 )
 
 
+UNFINISHED = (
+    "The board holds no finished comparison: it still runs, was stopped, or is an hour old. "
+    "Press Compare, or open a downloaded recording."
+)
+
+
 @dataclass(eq=False)
 class HeldComparison:
     """A comparison with what the page draws of it; both are None once they were dropped."""
@@ -101,8 +107,9 @@ def comparison_state() -> gr.State:
 
 
 def comparison_of(held: HeldComparison | None) -> Comparison:
-    """The comparison of a page's state; raises a refusal if it was dropped."""
-    comparison = held.comparison if held else None
-    if comparison is None:
+    """The comparison of a page's state; raises a refusal if there is none, or it was dropped."""
+    if held is None:
+        raise refusal(UNFINISHED)
+    if held.comparison is None:
         raise refusal(GONE)
-    return comparison
+    return held.comparison

@@ -10,12 +10,9 @@ import gradio as gr
 
 from app.cases.library import Library
 from app.cases.people import MOST_TAG, VERDICTS
-from app.guard.blocks import refusal, refusing
-from app.guard.folder_quota import folder_bytes
-from app.guard.gradio_internals import upload_folder
-from app.guard.middleware import FULL
+from app.guard.blocks import refusing
 from app.page.cases_html import anchor
-from app.page.cases_remarks import kept_name, own_folder, remark
+from app.page.cases_remarks import check_room, kept_name, own_folder, remark
 from app.page.held import HeldComparison, comparison_of
 
 ADD = "Add to cases"
@@ -56,12 +53,13 @@ def wire_keeping(button: gr.Button, part: Keeping, comparison: gr.State, library
     own = f"(held, own) => [held, {OWN}]"
     button.click(handlers.keep, [comparison, part.own], outputs, js=own, **HIDDEN)
     acts = {
-        "verdict": (part.verdict, part.verdict.input),
-        "tag": (part.tag, part.tag.submit),
-        "note": (part.note, part.note.blur),
+        "verdict": (part.verdict, [part.verdict.input]),
+        "tag": (part.tag, [part.tag.submit]),
+        "note": (part.note, [part.note.submit, part.note.blur]),
     }
-    for act, (value, event) in acts.items():
-        event(
+    for act, (value, events) in acts.items():
+        gr.on(
+            events,
             handlers.remarking(act),
             [value, part.case, part.own],
             [part.told, part.tag] if act == "tag" else part.told,
@@ -79,16 +77,14 @@ class KeepHandlers:
     def keep(self, held: HeldComparison | None, own: str, request: gr.Request) -> Update:
         """Keep what the board shows; a refusal says why it cannot be kept."""
         comparison, part = comparison_of(held), self.part
-        full = self.library.settings.max_stored_mb * 1_000_000
-        if self.library.folder is None and folder_bytes(upload_folder()) > full:
-            raise refusal(FULL)
         name, folder = kept_name(request), own_folder(request, own)
         with refusing():
+            check_room(self.library)
             case = self.library.keep(comparison, name, folder)
             about = self.library.people(name, folder).of(case)
         return {
             part.row: gr.Row(visible=True),
-            part.told: self._told(name, case),
+            part.told: self._told(name, case, about.tags),
             part.verdict: about.verdict or None,
             part.tag: "",
             part.note: about.note,
@@ -103,8 +99,9 @@ class KeepHandlers:
                 return {self.part.told: gr.skip()}
             name = kept_name(request)
             with refusing():
+                check_room(self.library)
                 people = self.library.people(name, own_folder(request, own))
-                remark(people, case, act, value or "")
+                remark(people, case, act, value or "", toggles=False)
                 tags = people.of(case).tags
             update: Update = {self.part.told: self._told(name, case, tags)}
             return update | ({self.part.tag: ""} if act == "tag" else {})

@@ -84,7 +84,9 @@ class Measuring:
         if runs is None:
             return {self.form.status: note("Stopped.")}
         board = self.board
-        measured = held.comparison = with_repeats(comparison, runs)
+        measured = with_repeats(comparison, runs)
+        if held:  # dropped meanwhile: what is stored again would not count as memory
+            held.comparison = measured
         return {
             board.headline: showing.paragraphs(headline(measured)),
             board.latency: latency_chart(measured),

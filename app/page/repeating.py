@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
 
 from PIL import Image
 
 from app.guard.gradio_internals import save_picture
-from app.jobs import RequestError, check_number, offered
+from app.jobs import check_number, offered
 from app.page.choices import method_choices
 from app.page.following import SAMPLING
 from app.request import DEFAULTS, Request
 from app.settings import Settings
+from models.engine.checks import check_gaze
 from models.engine.record import Comparison, LaneResult
 from models.uploads.media import Media
+from pruning.errors import ExplainedError
 
 
 def request_of(comparison: Comparison, settings: Settings) -> Request | None:
@@ -40,7 +43,8 @@ def request_of(comparison: Comparison, settings: Settings) -> Request | None:
         sent["num_frames"] = len(media.frames)
     try:
         sent = {name: check_number(name, value, settings) for name, value in sent.items()}
-    except RequestError:
+        sent["gaze"] = gaze_text(comparison.options)
+    except ExplainedError:
         return None
     return Request(
         upload=_upload(media),
@@ -50,6 +54,19 @@ def request_of(comparison: Comparison, settings: Settings) -> Request | None:
         positions=next(iter(numberings), "published"),
         **sent,
     )
+
+
+def gaze_text(options: Mapping[str, Any]) -> str:
+    """The points of gaze of a recording as a request has them; "" for none.
+
+    Raises `ExplainedError` for what are no points: the recording may come from a stranger.
+    """
+    try:
+        text = " ".join(",".join(map(str, point)) for point in options.get("gaze", ()))
+    except TypeError:
+        raise ExplainedError("The recording has a gaze that is no list of points.") from None
+    check_gaze(text)
+    return text
 
 
 def _upload(media: Media) -> str | None:

@@ -77,6 +77,7 @@ def begin(board: Board, screen: Screen) -> Update:
     return show_lanes(board, screen) | {
         board.headline: "",
         board.results: gr.Column(visible=False),
+        board.comparison: None,  # otherwise Measure and Add to cases would take the previous one
     }
 
 

@@ -41,6 +41,9 @@ def test_a_damaged_recording_is_told_and_the_others_open(comparison, tmp_path):
     keep(comparison, tmp_path)
     (tmp_path / "cut").mkdir()
     (tmp_path / "cut" / "record.json").write_text('{"format"')
+    (tmp_path / "cut").rename(tmp_path / ".of-a-killed-program")
+    assert not Kept(tmp_path).bad
+    (tmp_path / ".of-a-killed-program").rename(tmp_path / "cut")
     kept = Kept(tmp_path)
     assert len(kept.cases) == 1 and kept.bad[0].place == "cut"
 

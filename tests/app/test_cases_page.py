@@ -1,17 +1,24 @@
 """The Cases page: addresses, filters, keys, and remarks that survive a restart."""
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from types import SimpleNamespace
 
+import gradio as gr
 import pytest
 
 from app.cases.filters import Filter, parse_filter
 from app.cases.library import Library
 from app.cases.people import People
-from app.page import cases_files
-from app.page.cases_remarks import Asked, asked_again, remark
+from app.guard.visitors import Visitors
+from app.page import board as boards
+from app.page import cases_files, cases_remarks
+from app.page.admission import Admission
+from app.page.cases import CaseHandlers, Parts
+from app.page.cases_remarks import Asked, asked_again, check_room, remark
 from app.settings import Settings
 from pruning.errors import ExplainedError
+from tests.app.asking import TAB
 from tests.app.browser import launched, served, tab
 from tests.app.cases import NUWA, ZIPPED, make_run, table_of
 from tests.app.fake_worker import FakeWorker, wait_until
@@ -68,8 +75,33 @@ def test_a_verdict_given_again_is_taken_back(tmp_path):
     for verdict in ("unclear", ""):
         remark(people, "a", "verdict", "unclear")
         assert people.of("a").verdict == verdict
+    for _ in range(2):  # a choice of which one is always chosen
+        remark(people, "a", "verdict", "unclear", toggles=False)
+        assert people.of("a").verdict == "unclear"
     with pytest.raises(ValueError, match="wanted verdict"):
         remark(people, "a", "drop", "table")
+
+
+def test_a_run_of_a_case_that_was_left_is_stopped_and_not_drawn(folder):
+    library, worker = Library(settings_of(folder)), FakeWorker(pause=0.05)
+    first, second, *_ = library.run("pope").cases
+    with gr.Blocks():
+        shown = boards.declare(library.settings)
+        parts = Parts(gr.HTML(), gr.HTML(), gr.Button(), shown, gr.HTML(), gr.Textbox())
+    handlers = CaseHandlers(library, parts, Admission(worker, library.settings, Visitors()))
+    with ThreadPoolExecutor() as pool:
+        running = pool.submit(handlers.run_again, f"run=pope&case={first}", "", TAB)
+        wait_until(lambda: worker.jobs)
+        handlers.arrive(f"run=pope&case={second}", "", TAB)
+        ended = running.result(timeout=10)
+    assert "was stopped" in ended[parts.told] and shown.comparison not in ended
+
+
+def test_passing_remarks_are_refused_while_the_folder_of_uploads_is_full(folder, monkeypatch):
+    monkeypatch.setattr(cases_remarks, "folder_bytes", lambda _: 2_000_000_001)
+    check_room(Library(settings_of(folder)))  # those of that folder last
+    with pytest.raises(ValueError, match="is full"):
+        check_room(Library(Settings()))
 
 
 @pytest.mark.browser

@@ -45,3 +45,16 @@ def test_a_recording_is_not_measured_and_a_failing_worker_leaves_the_board(pictu
     page, measure = measuring(Broken())
     *_, last = measure.run(TAB, held(picture))
     assert "internal error" in last[page.form.status] and page.board.latency not in last
+
+
+def test_a_comparison_that_was_dropped_while_it_was_measured_stays_dropped(picture):
+    shown = held(picture)
+
+    class Crowded(FakeWorker):
+        def run(self, job, cancelled=None):
+            shown.drop()
+            return super().run(job, cancelled)
+
+    page, measure = measuring(Crowded())
+    *_, last = measure.run(TAB, shown)
+    assert shown.comparison is None and "Measured." in last[page.form.status]

@@ -144,6 +144,8 @@ def test_stop_cancels_the_job_and_keeps_the_lanes(picture):
     running.join(timeout=5)
     assert not running.is_alive() and worker.cancelled[0].is_set()
     assert "Stopped" in stopped[page.form.status]
+    begun = [update for update in updates if page.board.caption in update]
+    assert begun and begun[0][page.board.comparison] is None, "Measure would take the previous one"
     assert 'data-phase="stopped"' in stopped[page.board.parts["text0"]]
     assert not page.screens
 

@@ -158,12 +158,14 @@ def opening(worker=None) -> tuple[Opening, Handlers, Board]:
 def test_an_opened_recording_is_held_named_and_asked_again_by_the_form(tmp_path):
     lanes = factory.comparison().lanes[:3]
     lanes = tuple(replace(lane, knobs={"numbering": "published"}) for lane in lanes)
-    made = factory.comparison(model="embedded-image", lanes=lanes)
+    options = {"seed": 3, "gaze": ((0.3, 0.5, 1.0),)}
+    made = factory.comparison(model="embedded-image", lanes=lanes, options=options)
     here, page, board = opening()
     update = here.open_file(TAB, "", zipped(made, tmp_path))
     assert set(update) <= set(here.outputs())
     held = page.store.find(update[board.address])
     assert factory.same(held.comparison, made)
+    assert (held.request.seed, held.request.gaze) == (3, "0.3,0.5,1.0")
     assert "Opened from a file</b> recorded on NVIDIA H100" in update[board.caption]
     assert "Compare runs it here" in update[page.form.status]
     assert update[page.form.question] == made.question
