@@ -6,7 +6,7 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from app.measure.uploads import QUESTION
+from app.measure.uploads import CENTRE, QUESTION
 from models.engine.base import Adapter
 from models.engine.pipeline import run_lane
 from models.engine.record import LaneResult
@@ -80,6 +80,7 @@ class Turns:
             self.media,
             QUESTION,
             method,
+            gaze=CENTRE,
             max_new_tokens=self.new_tokens,
             stops=False,
         )

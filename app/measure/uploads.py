@@ -11,6 +11,7 @@ from models.uploads.media import Media
 from pruning.tokens import TokenLayout, VisualTokens
 
 QUESTION = "Please describe what is shown here, and say where the largest thing is."
+CENTRE = ((0.5, 0.5, 1.0),)  # of gaze, for methods that need it
 KEYS, KEY_HEADS = 1152, 16  # width and heads of SigLIP so400m's keys
 
 

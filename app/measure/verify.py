@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from app.measure.asking import EncodedOnce
+from app.measure.uploads import CENTRE
 from app.render.table import text_table
 from app.settings import EXAMPLES, Settings
 from app.worker.conditions import conditions
@@ -33,7 +34,6 @@ QUESTION = "What is in it, and where?"
 NEW_TOKENS, LANE_TOKENS = 16, 4
 TOLERANCE = {torch.float32: 1e-3}  # of a logit; in half precision kernels round by more
 HALF_TOLERANCE = 0.1
-CENTRE = ((0.5, 0.5, 1.0),)  # of gaze, for methods that need it
 
 
 def verify(card: ModelCard, frames: int, settings: Settings) -> dict[str, Any]:

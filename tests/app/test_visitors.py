@@ -84,7 +84,7 @@ def arguments(picture) -> list:
     """The arguments of `/compare`, with the picture as data."""
     data = b64encode(Path(picture).read_bytes()).decode()
     upload = {"url": f"data:image/png;base64,{data}"}
-    return [upload, "Where is it?", "", None, 0.5, 64, 0, 0, "published", None, False, False]
+    return [upload, "Where is it?", "", None, 0.5, 64, 0, 0, "published", None, "", False, False]
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ import torch
 
 from app.measure.gpu.costs import to_device
 from app.measure.gpu.report import ROOT
-from app.measure.uploads import QUESTION, random_upload
+from app.measure.uploads import CENTRE, QUESTION, random_upload
 from models.engine.base import Adapter
 from models.engine.pipeline import Lane
 from models.loading import load
@@ -79,7 +79,7 @@ def methods_for(kind: str) -> Iterator[CompressionMethod]:
 def compare(adapter: Adapter, media: Any, method: CompressionMethod, device: str) -> dict[str, Any]:
     """How a method's maps on the device differ from those on the CPU, and from run to run."""
     recorder: Any = Recorder(method)
-    lane = Lane(adapter, media, QUESTION, recorder)
+    lane = Lane(adapter, media, QUESTION, recorder, CENTRE)
     try:
         for step in (lane.read, lane.encode, lane.compress, lane.prefill):
             step()

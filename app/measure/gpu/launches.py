@@ -19,7 +19,7 @@ import torch
 from torch.profiler import ProfilerActivity, profile
 
 from app.measure.gpu.foreign import Tally, foreign_device, move
-from app.measure.uploads import QUESTION
+from app.measure.uploads import CENTRE, QUESTION
 from app.render.table import text_table
 from models.engine.base import Adapter
 from models.engine.pipeline import Lane
@@ -63,7 +63,7 @@ def steps(lane: Lane, new_tokens: int) -> None:
 def counted(adapter: Adapter, media: Media, method: CompressionMethod, new_tokens: int) -> Tally:
     """One lane on the foreign device; the adapter's model must lie there, see `abroad`."""
     with foreign_device() as tally:
-        lane = Lane(adapter, media, QUESTION, method)
+        lane = Lane(adapter, media, QUESTION, method, CENTRE)
         lane.watch = Watch(tally.phase)
         steps(lane, new_tokens)
         lane.trace()
@@ -72,8 +72,8 @@ def counted(adapter: Adapter, media: Media, method: CompressionMethod, new_token
 
 def profiled(adapter: Adapter, media: Media, method: CompressionMethod, new_tokens: int) -> Tally:
     """One lane on CUDA, after one to warm up."""
-    steps(Lane(adapter, media, QUESTION, method), new_tokens)
-    tally, lane = Tally(), Lane(adapter, media, QUESTION, method)
+    steps(Lane(adapter, media, QUESTION, method, CENTRE), new_tokens)
+    tally, lane = Tally(), Lane(adapter, media, QUESTION, method, CENTRE)
     lane.watch = Watch(partial(_profiled_phase, tally))
     steps(lane, new_tokens)
     return tally
