@@ -5,6 +5,8 @@ from __future__ import annotations
 import ast
 import asyncio
 import inspect
+import re
+from pathlib import Path
 from types import SimpleNamespace
 
 import gradio as gr
@@ -103,3 +105,11 @@ def test_jobs_and_unread_messages_are_listed_by_session(page):
     assert internals.unread_messages(page) == {"done": 1}
     internals.delete_messages(page, "done")
     assert internals.unread_messages(page) == {} and not queue.pending_event_ids_session
+
+
+def test_the_links_on_top_have_the_class_that_the_header_styles():
+    styled = (ROOT / "app" / "page" / "header.css").read_text()
+    assert set(re.findall(r"^\s*(\.[\w-]+)", styled, re.M)) == {".nav-holder"}
+    scripts = (Path(gr.__file__).parent / "templates" / "frontend" / "assets").glob("core-*.js")
+    pages = [script.read_text(encoding="utf-8") for script in scripts]
+    assert any(re.search(r'class="nav-holder\b[^>]*><nav>', page) for page in pages)
