@@ -122,7 +122,8 @@ class Settings:
     mcp: int = setting(
         0,
         "1: assistants call the page's endpoints as tools (MCP, at /gradio_api/mcp/); needs "
-        "pip install 'mcp>=1.21,<2'; comparisons of all assistants count as those of one address",
+        "pip install 'mcp>=1.21,<2', and no USERS, because assistants have no login; comparisons "
+        "of all assistants count as those of one address",
         least=0,
     )
     debug: int = setting(0, "1: the page shows internal errors", least=0)
