@@ -44,11 +44,12 @@ class Library:
         # Remarks change a run's folder, so it does not count; recordings come into theirs.
         parts = [folder / part for part in (CHANGING[1:] if whole else CHANGING[:1])]
         changed = max(part.stat().st_mtime for part in parts if part.exists())
+        known = self._open.get(folder)
+        if known is None or known[0] < changed:  # outside the lock: a large folder takes minutes
+            kind = Run if whole else Kept
+            known = changed, kind(folder, self.settings)
         with self._lock:
-            known = self._open.pop(folder, None)
-            if known is None or known[0] < changed:
-                kind = Run if whole else Kept
-                known = changed, kind(folder, self.settings)
+            self._open.pop(folder, None)
             self._open[folder] = known
             while len(self._open) > MOST_OPEN:
                 del self._open[next(iter(self._open))]

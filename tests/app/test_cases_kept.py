@@ -1,9 +1,12 @@
 """Comparisons that a person keeps from the board: their own set, its remarks, what is damaged."""
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from threading import Event
 
 import pytest
 
+from app.cases import library
 from app.cases.exports import rows
 from app.cases.filters import Filter, Table
 from app.cases.kept import UNWRITTEN, Kept, keep
@@ -72,6 +75,25 @@ def test_a_set_is_its_visitors_own_and_lasts_in_the_folder_of_the_settings(compa
     Library(lasting).keep(comparison, "kept", one)
     Library(lasting).people("kept", one).note(case, "mine")
     assert Library(lasting).table("kept", other).cases.note[case] == "mine"
+
+
+def test_a_run_opens_while_another_visitors_large_folder_is_read(comparison, tmp_path, monkeypatch):
+    reading, release = Event(), Event()
+
+    def slow(*_):
+        reading.set()
+        release.wait(10)
+        return "read"
+
+    shared = Library(Settings())
+    shared.keep(comparison, "kept", tmp_path)
+    monkeypatch.setattr(library, "Kept", slow)
+    with ThreadPoolExecutor() as pool:
+        large = pool.submit(shared.run, "kept", tmp_path)
+        assert reading.wait(10)
+        assert pool.submit(shared.run, "examples").result(timeout=10).cases
+        release.set()
+        assert large.result() == "read"
 
 
 @pytest.mark.browser
