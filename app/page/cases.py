@@ -22,6 +22,7 @@ from app.page.admission import Admission, EndedError
 from app.page.board import Board
 from app.page.cases_files import wire_export
 from app.page.cases_remarks import Asked, asked_again, check_room, own_folder, remark, sources
+from app.page.choices import method_choices
 from app.page.compare import QUIET, wire_inspector, wire_recording
 from app.page.held import ComparisonStore, HeldComparison
 from app.page.keeping import OWN
@@ -209,7 +210,8 @@ class CaseHandlers:
     def _request(self, run: Run, asked: Asked) -> Request:
         """The request that asks the open case again, with the options of its run."""
         case, (model, lanes, options) = run.cases[asked.case], run.asked_with(asked.case)
-        names, ratio = asked_again(lanes, asked.filter.lane, self.settings.max_lanes)
+        titles = {title: name for name, title in method_choices(model)}
+        names, ratio = asked_again(lanes, asked.filter.lane, self.settings.max_lanes, titles)
         numbers = ("max_new_tokens", "temperature", "seed")
         return Request(
             upload=run.media(case),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -73,12 +73,22 @@ def remark(people: People, case: str, act: str, value: str, *, toggles: bool = T
         raise ValueError(f"The act is {act[:20]!r}, wanted verdict, tag, untag or note.")
 
 
-def asked_again(lanes: Sequence[dict[str, Any]], lane: str, most: int) -> tuple[list[str], float]:
-    """Names of methods and the ratio of a live run: that of `lane`, or of the first method."""
-    others = [one["name"].rpartition("@") for one in lanes if one["name"] != VANILLA]
-    ratios = {f"{name}@{ratio}": ratio for name, _, ratio in others}
+def asked_again(
+    lanes: Sequence[dict[str, Any]], lane: str, most: int, titles: Mapping[str, str]
+) -> tuple[list[str], float]:
+    """Names of methods and the ratio of a live run: that of `lane`, or of the first method.
+
+    Args:
+        titles: Names of methods by title: a kept lane "nuwa@0.222" may be a preset of Nüwa.
+    """
+    ratios, names = {}, {}
+    for one in lanes:
+        if one["name"] != VANILLA:
+            name, _, ratio = one["name"].rpartition("@")
+            ratios[one["name"]] = ratio.partition(" ")[0]  # a title tells equal lanes apart
+            names[one["name"]] = titles.get(one.get("title", ""), name)
     ratio = ratios.get(lane) or next(iter(ratios.values()), "0.222")
-    return [name for name, _, at in others if at == ratio][: most - 1], float(ratio)
+    return [names[one] for one, at in ratios.items() if at == ratio][: most - 1], float(ratio)
 
 
 def own_folder(request: gr.Request, secret: object = "") -> Path:

@@ -66,8 +66,11 @@ def test_an_address_names_run_filter_and_case_or_what_there_is(folder):
 
 def test_a_live_run_asks_the_methods_of_the_chosen_ratio():
     lanes = [{"name": name} for name in ("vanilla", "nuwa@0.1", "nuwa@0.2", "a.before+b.inner@0.2")]
-    assert asked_again(lanes, "nuwa@0.2", 4) == (["nuwa", "a.before+b.inner"], 0.2)
-    assert asked_again(lanes, "", 4) == (["nuwa"], 0.1)
+    assert asked_again(lanes, "nuwa@0.2", 4, {}) == (["nuwa", "a.before+b.inner"], 0.2)
+    assert asked_again(lanes, "", 4, {}) == (["nuwa"], 0.1)
+    preset = {"name": "nuwa@0.1 Nüwa, paper", "title": "Nüwa, paper"}  # kept beside its method
+    titles = {"Nüwa, paper": "nuwa:paper"}
+    assert asked_again([*lanes, preset], "", 4, titles) == (["nuwa", "nuwa:paper"], 0.1)
 
 
 def test_a_verdict_given_again_is_taken_back(tmp_path):
