@@ -157,7 +157,7 @@ def _read(folder: Path, changed: int) -> Recorded:
         row = row_of(case, name, lane, _strategy(comparison.model, lane))
         rows.append({key: row.get(key) for key in FIGURES.names})
     lanes = [
-        {"name": name, "title": lane.title}
+        {"name": name, "title": lane.title, "knobs": dict(getattr(lane, "knobs", {}))}
         for name, lane in zip(names, comparison.lanes, strict=True)
     ]
     options = dict(comparison.options)

@@ -21,7 +21,15 @@ from app.page import showing
 from app.page.admission import Admission, EndedError
 from app.page.board import Board
 from app.page.cases_files import wire_export
-from app.page.cases_remarks import Asked, asked_again, check_room, own_folder, remark, sources
+from app.page.cases_remarks import (
+    Asked,
+    asked_again,
+    check_room,
+    numbering,
+    own_folder,
+    remark,
+    sources,
+)
 from app.page.choices import method_choices
 from app.page.compare import QUIET, wire_inspector, wire_recording
 from app.page.held import ComparisonStore, HeldComparison
@@ -221,6 +229,7 @@ class CaseHandlers:
             methods=names or None,
             retention_ratio=ratio,
             gaze=gaze_text(options),
+            positions=numbering(lanes),
             **{name: options[name] for name in numbers if name in options},
         )
 

@@ -91,6 +91,12 @@ def asked_again(
     return [names[one] for one, at in ratios.items() if at == ratio][: most - 1], float(ratio)
 
 
+def numbering(lanes: Sequence[dict[str, Any]]) -> str:
+    """The position strategy of a run's methods, by the first one that has it as a knob."""
+    knobs = [one.get("knobs", {}) for one in lanes if one["name"] != VANILLA]
+    return next((str(one["numbering"]) for one in knobs if "numbering" in one), "published")
+
+
 def own_folder(request: gr.Request, secret: object = "") -> Path:
     """The folder of one visitor's remarks and set; it expires with other uploads.
 

@@ -15,7 +15,7 @@ from app.page import board as boards
 from app.page import cases_files, cases_remarks
 from app.page.admission import Admission
 from app.page.cases import CaseHandlers, Parts
-from app.page.cases_remarks import Asked, asked_again, check_room, remark
+from app.page.cases_remarks import Asked, asked_again, check_room, numbering, remark
 from app.settings import Settings
 from pruning.errors import ExplainedError
 from tests.app.asking import TAB
@@ -68,6 +68,9 @@ def test_a_live_run_asks_the_methods_of_the_chosen_ratio():
     lanes = [{"name": name} for name in ("vanilla", "nuwa@0.1", "nuwa@0.2", "a.before+b.inner@0.2")]
     assert asked_again(lanes, "nuwa@0.2", 4, {}) == (["nuwa", "a.before+b.inner"], 0.2)
     assert asked_again(lanes, "", 4, {}) == (["nuwa"], 0.1)
+    vanilla = {"name": "vanilla", "knobs": {"numbering": "published"}}
+    assert numbering([vanilla, {"name": "nuwa@0.3", "knobs": {"numbering": "perc"}}]) == "perc"
+    assert numbering(lanes) == "published"
     preset = {"name": "nuwa@0.1 Nüwa, paper", "title": "Nüwa, paper"}  # kept beside its method
     titles = {"Nüwa, paper": "nuwa:paper"}
     assert asked_again([*lanes, preset], "", 4, titles) == (["nuwa", "nuwa:paper"], 0.1)
