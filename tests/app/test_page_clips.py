@@ -117,7 +117,7 @@ def test_a_full_disk_at_the_end_of_a_comparison_loses_only_one_picture(clip, tmp
     assert "4 of 4 lanes answered" in last[page.form.status]
 
 
-def test_an_old_page_reports_that_its_comparison_was_dropped():
+def test_a_page_without_a_comparison_says_so():
     page = handlers(FakeWorker())
     inspector = page.board.inspector
     for said in (
@@ -125,12 +125,12 @@ def test_an_old_page_reports_that_its_comparison_was_dropped():
         inspector.choose_survivor(9, 9, None),
         inspector.choose_token(9, 9, None, SimpleNamespace(index=[0, 0])),
     ):
-        assert set(said) == {inspector.words} and "no longer held" in said[inspector.words]
+        assert set(said) == {inspector.words} and "no finished comparison" in said[inspector.words]
     for asked in (
         lambda: next(inspector.save_clip(9, None)),
         lambda: next(recording_file(page.board, None)),
     ):
-        with pytest.raises(gr.Error, match="no longer held"):
+        with pytest.raises(gr.Error, match="no finished comparison"):
             asked()
 
 
