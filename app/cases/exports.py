@@ -15,12 +15,12 @@ import pyarrow.parquet as pq
 from app.cases.filters import Table
 from app.cases.page_file import write_page
 from app.recording import storage
+from app.render.text import escape_formula
 
 LANE_FIGURES = (
     "answer", "right", "score", "iou", "failure", "ratio", "kept", "merged", "dropped",
     "ttft_ms", "total_ms", "object_kept", "object_merged", "object_dropped", "shift", "reason",
 )  # fmt: skip
-FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")  # a spreadsheet runs a cell that begins so
 BEST = 1.5  # LLM Comparator's score for "A is much better"
 
 
@@ -118,7 +118,7 @@ def escape_cell(value: Any) -> Any:
     """A cell that no spreadsheet runs as a formula; lists are joined by commas."""
     if isinstance(value, list):
         value = ", ".join(map(str, value))
-    return f"'{value}" if isinstance(value, str) and value.startswith(FORMULA) else value
+    return escape_formula(value) if isinstance(value, str) else value
 
 
 def _parquet(table: Table, chosen: Sequence[str], path: Path) -> None:

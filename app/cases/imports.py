@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -105,9 +106,8 @@ def _sheet(path: Path, most: int) -> Iterator[tuple[str, dict[str, Any]]]:
     from openpyxl import load_workbook
 
     try:
-        rows = load_workbook(path, read_only=True, data_only=True).active.iter_rows(
-            values_only=True
-        )
+        sheet = load_workbook(path, read_only=True, data_only=True).active
+        rows = iter([*islice(sheet.iter_rows(values_only=True), most + 2)])
     except Exception as error:  # a damaged zip or XML may raise anything
         raise ValueError(f"{path.name} is no readable Excel file: {error}.") from None
     head = [str(name) for name in next(rows, ())]

@@ -18,7 +18,7 @@ from app.jobs import RequestError, check_number, lanes_at
 from app.resume import ask_missing
 from app.settings import Settings
 from app.worker.events import ComparisonDone
-from app.worker.protocol import Job, Worker
+from app.worker.protocol import BusyError, Job, Worker
 from app.worker.start import backend, jobs_at_once
 from models.catalog import ModelCard, find
 from models.engine.record import Comparison, LaneFailure, LaneResult
@@ -128,12 +128,15 @@ class Asker:
         self.strategies = [m.positions.before if one_axis else None for m in plan.lanes.values()]
 
     def ask(self, case: Case) -> list[Row]:
-        """A row for each lane. Raises `ValueError` where the worker answers no case at all."""
+        """A row for each lane. Raises `ValueError` where the worker answers no case at all.
+
+        Raises `BusyError` where it was lost: started again, the run goes on from this case.
+        """
         try:
             comparison = self.run(case)
         except ValueError as error:
             unusable = isinstance(error, MediaError) or self._session is not None
-            if self.cancelled.is_set() or not unusable:
+            if self.cancelled.is_set() or isinstance(error, BusyError) or not unusable:
                 raise
             lanes: Sequence[LaneResult | LaneFailure] = [
                 LaneFailure(method.name, method.label, str(error))

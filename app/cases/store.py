@@ -212,7 +212,8 @@ class Run:
         for path in self._parts_of.get(case_id, ()):
             found += pq.read_table(path, filters=[("case", "=", case_id)]).to_pylist()
         order = {lane: place for place, lane in enumerate(self.lanes)}
-        return sorted(found, key=lambda row: order[row["lane"]])
+        listed = (row for row in found if row["lane"] in order)  # not of an import that was killed
+        return sorted(listed, key=lambda row: order[row["lane"]])
 
     def open(self, case_id: str) -> tuple[list[str], Comparison]:
         """The comparison of a case, and the names of its lanes.

@@ -15,6 +15,7 @@ from app.render.palette import lane_colours
 from app.render.staircase import DASHES
 from app.render.summary import conditions_line, finished_lanes, lane_labels, lane_rows
 from app.render.table import text_table
+from app.render.text import escape_formula
 from models.engine.record import Blocked, Comparison, LaneResult
 
 HEIGHT, LOW = 200, 150
@@ -195,8 +196,9 @@ def blocking_csv(comparison: Comparison) -> str:
         for one in lane.analysis.blocked if lane.analysis else ():
             source, (first, after), object_only = one.cell
             hidden, ratio = "object" if object_only else "visual", f"{one.probability_ratio:.6g}"
+            answer = escape_formula(one.answer)
             verdict = {True: "yes", False: "no", None: ""}[is_cell_right(comparison, lane, one)]
-            writer.writerow([label, source, hidden, first, after - 1, ratio, one.answer, verdict])
+            writer.writerow([label, source, hidden, first, after - 1, ratio, answer, verdict])
     return text.getvalue()
 
 

@@ -8,6 +8,12 @@ import unicodedata
 import numpy as np
 
 NOTHING = "–"
+FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")  # a spreadsheet runs a cell that begins so
+
+
+def escape_formula(text: str) -> str:
+    """The text of a CSV cell that no spreadsheet runs as a formula."""
+    return f"'{text}" if text.startswith(FORMULA) else text
 
 
 def format_number(value: float, digits: int = 3) -> str:

@@ -14,6 +14,7 @@ from models.engine.checks import Gaze
 from models.engine.record import Truth
 from models.uploads.media import Media
 from pruning.base import CompressionMethod
+from pruning.errors import ExplainedError
 
 if TYPE_CHECKING:  # the page starts without transformers, which an analysis imports
     from models.analysis.study import Study
@@ -55,6 +56,10 @@ class Health:
     @property
     def fit(self) -> bool:
         return not self.reason
+
+
+class BusyError(ExplainedError):
+    """The worker was lost or is full; the same job may run later."""
 
 
 class Worker(Protocol):

@@ -37,7 +37,7 @@ from app.worker.event_stream import EventStream
 from app.worker.events import Event
 from app.worker.local import LocalWorker
 from app.worker.parallel import ParallelWorker
-from app.worker.protocol import Health, Job, Worker
+from app.worker.protocol import BusyError, Health, Job, Worker
 from app.worker.serialization import detach_media, portable_error, with_media, without_frames
 from models import openmp
 from models.uploads.media import Media
@@ -142,10 +142,10 @@ def _listen(events: Iterator[Event | Exception], stream: EventStream) -> None:
 def readable_error(error: Exception) -> Exception:
     """Ray's own errors as a sentence for the visitor; other errors unchanged."""
     if isinstance(error, BackPressureError):
-        return ExplainedError(FULL)
+        return BusyError(FULL)
     if isinstance(error, GONE):
         log.warning("replica lost", extra={"error": type(error).__name__})
-        return ExplainedError(LOST)
+        return BusyError(LOST)
     return error
 
 

@@ -11,6 +11,7 @@ from app.cases.sets import read_set
 from app.cases.store import Run, RunError, writing
 from app.resume import Lines
 from app.settings import ROOT, Settings
+from app.worker.protocol import BusyError
 from models.engine.record import LaneFailure
 from pruning.trace import Fate
 from tests import killed_run
@@ -94,6 +95,19 @@ def test_a_bad_file_costs_its_row_alone_and_a_worker_without_answers_stops_the_r
 
     with pytest.raises(ValueError, match="could not be loaded"):
         run(tmp_path / "b", worker=Unable())
+
+
+def test_a_lost_worker_stops_the_run_which_then_goes_on(tmp_path):
+    class Lost(FakeWorker):
+        def run(self, job, cancelled=None):
+            if Run(tmp_path).results.empty:
+                return super().run(job, cancelled)
+            raise BusyError("The worker was lost.")
+
+    with pytest.raises(BusyError):
+        run(tmp_path, worker=Lost())
+    run(tmp_path)
+    assert Run(tmp_path).results.failure.isna().all()
 
 
 def test_another_run_in_the_folder_and_a_second_writer_are_refused(tmp_path):
