@@ -99,7 +99,9 @@ def test_a_file_that_was_not_uploaded_is_not_read(server, picture, described, na
     path = named.format(picture, upload=upload_folder())
     file = {"path": path, **described}
     numbers = [0.5, 64, 0, 0]  # ratio, new tokens, temperature and seed
-    events = server.events_of([file, QUESTION, "", None, *numbers, "published", None, False, False])
+    events = server.events_of(
+        [file, QUESTION, "", None, *numbers, "published", None, "", False, False]
+    )
     assert "event: error" in events
     assert "not an uploaded file" in events or "files that were uploaded here" in events
 

@@ -12,6 +12,7 @@ from urllib.parse import quote, urlsplit
 
 from PIL import Image
 
+from app.page.api import EXTRAS, FIELDS
 from app.page.build import build, launch
 from app.settings import Settings
 from app.worker.start import start_worker
@@ -19,8 +20,7 @@ from tests.app import factory
 from tests.fuzz.watch import Watch
 
 SECRET = "nobody's business"
-NAMES = ("question", "model", "methods", "retention_ratio", "max_new_tokens", "temperature")
-NAMES += ("seed", "positions", "num_frames", "overlays", "arrays")
+NAMES = (*FIELDS[1:], *EXTRAS)  # after the upload
 SOUND = {
     "question": ("Where is the red ball?", "What is left of the tree?"),
     "model": ("", "embedded-image"),
@@ -31,6 +31,7 @@ SOUND = {
     "seed": (0, 7),
     "positions": ("published", "rpme"),
     "num_frames": (None, 8),
+    "gaze": ("", "0.3,0.5 0.7,0.2"),
     "overlays": (False, True),
     "arrays": (False, True),
 }
