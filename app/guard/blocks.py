@@ -55,6 +55,31 @@ class Blocks(gr.Blocks):
                 function = internals.function_of(self, block_fn)
                 clean_after_call(self, function, state, session_hash)
 
+    def handle_streaming_diffs(
+        self,
+        block_fn: internals.BlockFunction,
+        data: list,
+        session_hash: str | None,
+        run: str | None,
+        final: bool,
+        simple_format: bool = False,
+    ) -> list:
+        """Sends every value of a stream whole.
+
+        The browser applies a diff to the object of the update before, which a component that is
+        still being loaded has yet to draw: charts, pictures and buttons were lost.
+        """
+        whole = list(data)
+        sent = super().handle_streaming_diffs(
+            block_fn, data, session_hash, run, final, simple_format
+        )
+        if final or simple_format:
+            return sent
+        return [
+            value if change is value else [["replace", [], value]]  # the first update has no diffs
+            for change, value in zip(sent, whole, strict=True)
+        ]
+
 
 def refusal(sentence: str) -> gr.Error:
     """Error for a visitor; it is not printed, so bad requests do not fill the log."""
