@@ -136,16 +136,6 @@ def _wire_opening(page: gr.Blocks, opening: Opening) -> None:
         )
 
 
-def small(update: dict[Any, Any]) -> dict[Any, Any]:
-    """What follows the last update, for Gradio sends the last one twice: without large values.
-
-    The visibility of columns and the state of buttons come again. The browser changes an update in
-    place into the next one, and could lose them before it has drawn them.
-    """
-    state = (gr.Button, gr.Column, gr.Dropdown, gr.Row)
-    return {part: value for part, value in update.items() if isinstance(value, state)}
-
-
 def _address(board: Board) -> list[gr.Textbox]:
     return [board.address, board.past]
 
@@ -168,10 +158,8 @@ def _wire_job(handlers: Handlers, asked: Form, **device: Any) -> None:
     outputs, sent = handlers.outputs(), [*asked.values(), handlers.board.past]
 
     def run(request: gr.Request, *values: Any) -> Iterator[dict[Any, Any]]:
-        update: dict[Any, Any] = {}
-        for update in handlers.run(request, dict(zip(sent, values, strict=True))):
-            yield update
-        yield {asked.status: gr.skip()} | small(update)
+        yield from handlers.run(request, dict(zip(sent, values, strict=True)))
+        yield {asked.status: gr.skip()}  # Gradio sends the last update twice: let it be empty
 
     job = gr.on(
         [asked.compare.click, asked.question.submit],
