@@ -69,9 +69,10 @@ def _records(folder: Path) -> Iterator[Path]:
 
 
 class Kept(Run):
-    """A folder of recordings, open for reading like a run. A damaged one is told in `bad`.
+    """A folder of recordings, open for reading like a run.
 
-    Models and options may differ from case to case: see `asked_with`.
+    `about["bad"]` gives the reason for each damaged recording. Models and options may differ from
+    case to case: see `asked_with`.
     """
 
     def __init__(self, folder: str | Path, settings: Settings | None = None) -> None:

@@ -126,10 +126,9 @@ class Analysing:
         except EndedError as ended:
             last = {self.form.status: describe_end(ended)}
         # Not before the place is given back: the next click would be ignored. Gradio sends the last
-        # update twice, so it is small; columns come again, as `compare.small` explains.
+        # update twice, so it is small.
         yield last
-        columns = {part: value for part, value in last.items() if isinstance(value, gr.Column)}
-        yield columns | self._buttons(False)
+        yield self._buttons(False)
 
     def _read(
         self, place: Place, held: HeldComparison, box: Region | None, cell: Cell | None = None

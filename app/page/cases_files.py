@@ -14,8 +14,7 @@ from app.cases.filters import Table
 from app.cases.library import Library
 from app.guard.blocks import refusing
 from app.page.cases_remarks import Asked, own_folder
-from app.page.compare import FILES
-from app.page.download import download
+from app.page.download import download, wire_download
 from app.page.keeping import OWN
 from pruning.errors import ExplainedError
 
@@ -57,15 +56,8 @@ def wire_export(library: Library) -> None:
         )
 
     asked = gr.Textbox(visible=False)  # the query of the address, and the secret of this browser
-    save.click(
-        save_cases,
-        [form, asked, asked],
-        [save, file],
-        js=f"(form) => [form, location.search.slice(1), {OWN}]",
-        show_progress="hidden",
-        api_visibility="private",
-        **FILES,
-    ).then(None, js="() => window.tokenscope.press('cases-file')", api_visibility="private")
+    sent = f"(form) => [form, location.search.slice(1), {OWN}]"
+    wire_download(save, file, save_cases, [form, asked, asked], sent)
 
 
 def write(

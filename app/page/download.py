@@ -22,12 +22,18 @@ log = logging.getLogger(__name__)
 
 
 def wire_download(
-    button: gr.Button, file: gr.DownloadButton, write: Callable[..., Any], inputs: Any
+    button: gr.Button,
+    file: gr.DownloadButton,
+    write: Callable[..., Any],
+    inputs: Any,
+    js: str | None = None,
 ) -> None:
-    """A press of `button` writes the file, and then the browser fetches it."""
-    written = button.click(
-        write, inputs, [button, file], show_progress="hidden", api_visibility="private", **FILES
-    )
+    """A press of `button` writes the file, and then the browser fetches it.
+
+    `js` is a function of the browser that returns the inputs.
+    """
+    options: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private", **FILES}
+    written = button.click(write, inputs, [button, file], js=js, **options)
     press = f"() => window.tokenscope.press('{file.elem_id}')"
     written.then(None, js=press, api_visibility="private")
 
