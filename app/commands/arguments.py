@@ -67,7 +67,8 @@ def worker_and_job(
     if options.model:  # offered to the user who names it, with or without weights
         settings = replace(settings, model=options.model)
     sent = {name: value for name, value in vars(options).items() if name in INPUTS}
-    return local_worker(settings), read_job(Request(**sent), settings, ratios=ratios)
+    job = read_job(Request(**sent), settings, ratios=ratios)  # first: it may be refused
+    return local_worker(settings), job
 
 
 def print_report(report: dict, table: str, path: Path | None = None) -> None:
