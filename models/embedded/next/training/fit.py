@@ -47,11 +47,11 @@ class Drawn(IterableDataset):
 class Optimiser:
     """Muon for the matrices inside layers, AdamW for everything else, one schedule for both.
 
-    The rate rises, stays, and falls over the last steps: a run may be given more steps while it
-    stays.
+    The rate rises from the first step, stays, and falls over the last steps: a run may be given
+    more steps while it stays.
     """
 
-    def __init__(self, module: nn.Module, rate: float, steps: int) -> None:
+    def __init__(self, module: nn.Module, rate: float, steps: int, first: int = 0) -> None:
         named = [(n, p) for n, p in module.named_parameters() if p.requires_grad]
         matrices = [p for n, p in named if p.ndim == 2 and ".layers." in n]
         others = [p for n, p in named if not (p.ndim == 2 and ".layers." in n)]
@@ -60,10 +60,12 @@ class Optimiser:
             torch.optim.AdamW(others, lr=rate, betas=(0.9, 0.98), weight_decay=0.0),
         ]
         self.parameters, self.rate, self.steps = [p for _, p in named], rate, steps
+        self.first = first
 
     def rate_at(self, step: int) -> float:
         left = (self.steps - step) / (COOLDOWN * self.steps)
-        return self.rate * min(1, (step + 1) / WARMUP) * (FLOOR + (1 - FLOOR) * min(1, left))
+        risen = min(1, (step + 1 - self.first) / WARMUP)
+        return self.rate * risen * (FLOOR + (1 - FLOOR) * min(1, left))
 
     def step(self, step: int) -> None:
         nn.utils.clip_grad_norm_(self.parameters, 1.0)
@@ -88,7 +90,7 @@ class Progress:
         folder.mkdir(parents=True, exist_ok=True)
         self.checkpoint, self.log = folder / f"{name}.pt", folder / f"{name}.jsonl"
         self.module, self.optimiser = module, optimiser
-        self.first, spent = 0, 0.0
+        self.first, spent = optimiser.first, 0.0
         if self.checkpoint.exists():
             state = torch.load(self.checkpoint, weights_only=True, map_location="cpu")
             module.load_state_dict(state["module"])
@@ -127,14 +129,15 @@ def fit(
     folder: Path,
     name: str,
     machine: Machine | None = None,
+    first: int = 0,
 ) -> bool:
-    """Run to `steps`, from the last checkpoint in `folder` if there is one; one log line in ten.
+    """Run to `steps`, from the last checkpoint in `folder`, else from `first`.
 
-    False where the machine's minutes ran out before.
+    One step in ten is logged. False where the machine's minutes ran out before.
     """
     machine = machine or Machine()
     module.to(machine.device)
-    optimiser = Optimiser(module, rate, steps)
+    optimiser = Optimiser(module, rate, steps, first)
     progress = Progress(folder, name, module, optimiser)
     loader = DataLoader(
         Drawn(make_batch, progress.first, steps),

@@ -79,6 +79,7 @@ def train_encoder(options: argparse.Namespace) -> bool:
         folder=options.work,
         name="encoder",
         machine=machine_of(options),
+        first=options.first_step,
     )
 
 
@@ -112,6 +113,7 @@ def train_answers(options: argparse.Namespace) -> bool:
         folder=options.work,
         name="answers",
         machine=machine_of(options),
+        first=options.first_step,
     )
 
 
@@ -142,6 +144,7 @@ def main() -> None:
     parser.add_argument("--begin", type=Path, help="go on from the model saved in this folder")
     parser.add_argument("--encoder-steps", type=int)
     parser.add_argument("--answer-steps", type=int)
+    parser.add_argument("--first-step", type=int, default=0, help="of a model that is half trained")
     parser.add_argument("--seed", type=int, default=0)
     add_machine(parser)
     run_stages(parser, STAGES)

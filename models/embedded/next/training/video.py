@@ -73,6 +73,7 @@ def train_encoder(options: argparse.Namespace) -> bool:
         folder=options.work,
         name="encoder",
         machine=machine_of(options),
+        first=options.first_step,
     )
 
 
@@ -102,6 +103,7 @@ def train_answers(options: argparse.Namespace) -> bool:
         folder=options.work,
         name="answers",
         machine=machine_of(options),
+        first=options.first_step,
     )
 
 
@@ -125,6 +127,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=ROOT / "out" / "embedded" / "video")
     parser.add_argument("--encoder-steps", type=int)
     parser.add_argument("--answer-steps", type=int)
+    parser.add_argument("--first-step", type=int, default=0, help="of a model that is half trained")
     parser.add_argument("--seed", type=int, default=0)
     add_machine(parser)
     run_stages(parser, STAGES)
