@@ -72,9 +72,8 @@ def press(url: str, listener: int, data: list[Any]) -> dict[str, Any]:
             if told["msg"] == "process_completed":
                 break
             if told["msg"] == "process_generating":
-                first = told["output"]["data"][0]  # whole at first, then what changes
-                changes = first if isinstance(first, dict) else {p[0]: v for _, p, v in first if p}
-                button |= changes
+                sent = told["output"]["data"][0]  # later ones as [["replace", [], value]]
+                button |= sent if isinstance(sent, dict) else sent[0][2]
     return {"told": told["output"].get("error"), "button": button}
 
 
