@@ -113,7 +113,7 @@ def load(
         name: Such as "embedded-image", or "llava-1.5-7b@random" for random weights.
         folder: Of the weights; default: the hub's cache. Nothing is downloaded.
         device: Default: CUDA if there is one, otherwise the CPU.
-        dtype: Default: bfloat16 on CUDA, float32 on the CPU.
+        dtype: Default: as of TOKENSCOPE_DTYPE, see docs/settings.md.
     """
     card = adopt(name)
     if folder is not None:

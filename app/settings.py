@@ -34,7 +34,7 @@ class Settings:
     dtype: str = setting(
         "",
         "number format; empty: bfloat16 on a GPU, or float16 if it has none, such as a T4; float32 "
-        "on the CPU",
+        "on the CPU, or bfloat16 for a large model if the CPU multiplies it (AVX512-BF16 or AMX)",
     )
     worker: str = setting(
         "local", "where lanes run: local (this process), ray (a cluster) or zero (ZeroGPU)"

@@ -9,6 +9,7 @@ from pathlib import Path
 
 DRIVER = Path("/proc/driver/nvidia/version")
 PROCESSOR = Path("/proc/cpuinfo")
+BFLOAT16_FLAGS = {"avx512_bf16", "amx_bf16"}  # of a CPU that multiplies bfloat16
 DRIVERS = {"12": 525, "13": 580}  # the oldest driver that each major version of CUDA runs on
 WHEELS = "https://pytorch.org/get-started/previous-versions"
 BFLOAT16_MACOS = 14  # the first macOS whose GPU has bfloat16
@@ -23,20 +24,23 @@ def best_device() -> str:
     return "mps" if torch.backends.mps.is_available() else "cpu"
 
 
-def best_dtype(device: str) -> str:
-    """bfloat16 where the hardware multiplies it, else float16; float32 on the CPU.
+def best_dtype(device: str, large: bool = True) -> str:
+    """bfloat16 where the hardware multiplies it, else float16; on a CPU float32.
 
-    GPUs before Ampere, such as a T4, emulate bfloat16 slowly.
+    GPUs before Ampere, such as a T4, emulate bfloat16 slowly. On a CPU only a large model gains by
+    it: answers of small models stay the same on every machine.
     """
     import torch
 
     kind = torch.device(device).type
+    if kind == "cpu":
+        return "bfloat16" if large and cpu_has_bfloat16() else "float32"
     if kind == "cuda":
         has_it = torch.cuda.get_device_capability(device) >= (8, 0)
     elif kind == "mps":
         has_it = torch.backends.mps.is_macos_or_newer(BFLOAT16_MACOS, 0)
     else:
-        return "float32" if kind == "cpu" else "bfloat16"
+        return "bfloat16"
     return "bfloat16" if has_it else "float16"
 
 
@@ -56,6 +60,13 @@ def processor() -> str:
     lines = PROCESSOR.read_text().splitlines() if PROCESSOR.is_file() else []
     names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
     return names[0] if names else platform.processor() or platform.machine()
+
+
+@lru_cache(maxsize=1)
+def cpu_has_bfloat16() -> bool:
+    """Whether the CPU multiplies bfloat16; False where the system does not say so."""
+    text = PROCESSOR.read_text() if PROCESSOR.is_file() else ""
+    return bool(BFLOAT16_FLAGS & set(text.split()))
 
 
 def synchronize(device: str | object) -> None:

@@ -61,13 +61,13 @@ def check(
     """Resolves device, dtype, family and folder. Raises `ExplainedError` if loading would fail."""
     device = device or devices.best_device()
     _check_device(device)
-    dtype = dtype or devices.best_dtype(device)
-    if dtype not in memory.UNITS:
+    if dtype and dtype not in memory.UNITS:
         raise ExplainedError(f"The dtype is {dtype!r}; choose one of {', '.join(memory.UNITS)}.")
     family = FAMILIES[card.family](card)
     folder = None if card.random else weights.find_folder(card)
     if folder is not None:
         weights.check_files(card, folder, family.architecture)
+    dtype = dtype or _best_dtype(card, device)
     memory.check(card, config_of(card), device, dtype)
     return device, dtype, family, folder
 
@@ -82,6 +82,11 @@ def describe(card: ModelCard, device: str | None = None, dtype: str | None = Non
         yield f"{reason}; running on the CPU"
     needed = memory.estimate(config_of(card), card.tokens, dtype)
     yield f"{card.title} on {devices.device_name(device)}, {dtype}, {memory.share(needed, device)}"
+
+
+def _best_dtype(card: ModelCard, device: str) -> str:
+    large = device == "cpu" and memory.parameters(config_of(card)) >= memory.SMALL
+    return devices.best_dtype(device, large)
 
 
 def _check_device(device: str) -> None:

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 TEXT = 1024  # rows of the longest question, the chat template and the longest answer
 LANES = 4
+SMALL = 10**8  # parameters of a model that answers on a CPU within a second
 UNITS = {"float32": 4, "float16": 2, "bfloat16": 2}  # bytes of a number
 GIB = 2**30
 MEMINFO = Path("/proc/meminfo")

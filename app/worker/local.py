@@ -38,7 +38,6 @@ from pruning.methods.vanilla import Vanilla
 
 log = logging.getLogger(__name__)
 
-SMALL = 10**8  # parameters of a model that answers on a CPU within a second
 STUCK = (
     "A step on the device has taken more than {:.0f} s and was given up. "
     "Try again in some minutes, with fewer frames or a smaller model."
@@ -224,7 +223,7 @@ def warms_up(adapter: Adapter) -> bool:
 
     Of a large model on a CPU it is not, and one more pass of every lane would take minutes.
     """
-    return adapter.device.type != "cpu" or adapter.model.num_parameters() < SMALL
+    return adapter.device.type != "cpu" or adapter.model.num_parameters() < memory.SMALL
 
 
 def blank(card: ModelCard) -> Media:

@@ -165,7 +165,7 @@ def test_a_job_that_is_cancelled_while_it_warms_up_takes_no_further_step(tiny, m
 
 
 def test_a_large_model_on_a_cpu_runs_every_lane_once(tiny, runs, monkeypatch):
-    monkeypatch.setattr(local, "SMALL", 0)
+    monkeypatch.setattr(local.memory, "SMALL", 0)
     worker, _ = tiny
     jobs = [tiny_job(create("vanilla"), create("random")), tiny_job(create("pooling"))]
     cold = [[lane.timeline.cold for lane in lanes(worker, job)] for job in jobs]

@@ -10,7 +10,7 @@ import torch
 from models import devices, memory
 from models.catalog import find
 from models.engine.timeline import Stopwatch
-from models.loading import describe
+from models.loading import check, describe
 from models.memory import GIB
 from pruning.ops.precision import widest
 
@@ -26,6 +26,20 @@ def test_a_gpu_before_ampere_such_as_a_t4_gets_float16(
 ) -> None:
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: capability)
     assert devices.best_dtype("cuda:0") == dtype
+
+
+@pytest.mark.parametrize(
+    ("flags", "dtype"), [("avx512f avx512_bf16", "bfloat16"), ("avx2 avx512f", "float32")]
+)
+def test_a_large_model_on_a_cpu_gets_bfloat16_where_the_cpu_multiplies_it(
+    flags: str, dtype: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "cpuinfo").write_text(f"model name\t: a CPU\nflags\t\t: fpu {flags}\n")
+    monkeypatch.setattr(devices, "PROCESSOR", tmp_path / "cpuinfo")
+    devices.cpu_has_bfloat16.cache_clear()
+    assert check(find("llava-onevision-0.5b@random"), "cpu")[1] == dtype
+    assert check(find("embedded-image"), "cpu")[1] == "float32", "its answers do not change"
+    devices.cpu_has_bfloat16.cache_clear()
 
 
 def test_a_mac_runs_on_its_gpu_and_its_clock_waits_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
