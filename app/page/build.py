@@ -17,6 +17,7 @@ os.environ.setdefault("GRADIO_TEMP_DIR", str(default_folder()))
 
 import gradio as gr
 from starlette.middleware import Middleware
+from starlette.middleware.gzip import GZipMiddleware
 
 from app.cases.library import Library
 from app.guard.allocator import limit_arenas
@@ -100,6 +101,8 @@ def launch(demo: Blocks, settings: Settings, **options: Any) -> Any:
         )
     pool(settings).start()
     start_expiry(demo)
+    # Gradio compresses its scripts; the page itself is as large, and becomes a fifth.
+    compress = Middleware(GZipMiddleware, minimum_size=10_000, compresslevel=5)
     guard = Middleware(GuardMiddleware, settings=settings, page=demo)
     return demo.launch(
         **{
@@ -111,7 +114,7 @@ def launch(demo: Blocks, settings: Settings, **options: Any) -> Any:
             "footer_links": ["api"],
             "max_file_size": settings.max_upload_mb * 1_000_000,
             "auth": settings.logins() or None,
-            "app_kwargs": {"middleware": [guard], "lifespan": session_cleanup},
+            "app_kwargs": {"middleware": [compress, guard], "lifespan": session_cleanup},
             "state_session_capacity": SESSIONS,
             "max_threads": 40 + 2 * _held(settings),  # each comparison occupies one
             "ssr_mode": False,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import mimetypes
+import re
 from functools import lru_cache, partial
 from pathlib import PurePosixPath
 
@@ -15,6 +16,8 @@ from app.settings import ROOT, Settings
 
 DOCS = ROOT / "docs"
 PAGES = {"Methods": "methods", "Findings": "findings"}  # heading in the navigation: name
+# Where a line must not break: "< 0.001", "0.97 ± 0.01", "11 %".
+GLUED = re.compile(r"(?<=[<≤≥±]) (?=\d)| (?=[±%])")
 # The text arrives after the page: only then can the browser go to the place in the address.
 GO_TO_PLACE = "() => document.getElementById(location.hash.slice(1))?.scrollIntoView()"
 
@@ -47,6 +50,8 @@ def document(name: str, repository: str = "") -> str:
                 child.attrs["src"] = _data(str(child.attrs["src"]))
             elif child.type == "link_open":
                 _relink(child, repository)
+            elif child.type == "text":
+                child.content = GLUED.sub("\u00a0", child.content)
     html = parser.renderer.render(tokens, parser.options, {})
     # A wide table scrolls by itself, and by the keyboard.
     region = '<div class="scroll" tabindex="0" role="region" aria-label="Table"><table>'

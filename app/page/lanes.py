@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from html import escape
+from itertools import groupby
+from operator import itemgetter
 from typing import Any
 
 from app.render.summary import HIT
@@ -60,7 +62,7 @@ def lane_text(lane: Lane) -> str:
         f'<article class="lane" data-phase="{lane.phase}" aria-label="{escape(lane.title)}" '
         f'style="--lane:{lane.colour}">'
         f"<header><h2>{escape(lane.title)}</h2>"
-        f'<span class="pill {lane.phase}"><i></i>{pill}</span></header>'
+        f'<span class="pill {lane.phase}"><i></i><span>{pill}</span></span></header>'
         f'<p class="ratio" title="{RATIO}">{escape(_ratio(lane))}</p>'
         f'<p class="answer" aria-live="polite" aria-busy="{str(lane.busy).lower()}">'
         f"{_answer(lane)}</p>"
@@ -81,9 +83,11 @@ def _answer(lane: Lane) -> str:
         return f'<span class="reason">{escape(lane.failure)}</span>'
     if lane.vanilla is None:
         return escape(lane.answer) + ('<span class="caret"></span>' if lane.busy else "")
+    runs = groupby(word_diff(lane.vanilla, lane.answer), key=itemgetter(1))
+    texts = ((new, escape(" ".join(word for word, _ in words))) for new, words in runs)
     return " ".join(
-        f'<mark title="not in vanilla&#39;s answer">{escape(word)}</mark>' if new else escape(word)
-        for word, new in word_diff(lane.vanilla, lane.answer)
+        f'<mark title="not in vanilla&#39;s answer">{text}</mark>' if new else text
+        for new, text in texts
     )
 
 

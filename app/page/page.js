@@ -103,5 +103,11 @@
     },
   };
 
-  addEventListener("load", () => { if (remembered()) show(remembered()); });
+  // Gradio applies the system's theme when it has started, and when that changes.
+  const restore = () => {
+    const theme = remembered();
+    if (theme && document.body.classList.contains("dark") !== (theme === "dark")) show(theme);
+  };
+  restore();
+  new MutationObserver(restore).observe(document.body, {attributeFilter: ["class"]});
 })();

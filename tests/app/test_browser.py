@@ -194,7 +194,7 @@ def test_a_number_typed_out_of_range_is_no_server_error(chromium, url):
         page.locator("#retention-note").get_by_text("visual tokens").wait_for()
 
 
-def test_everything_can_be_reached_by_tab_and_the_theme_switches(chromium, url):
+def test_everything_can_be_reached_by_tab_and_the_theme_stays_after_a_reload(chromium, url):
     with tab(chromium) as page:
         page.goto(url)
         page.locator("#compare").wait_for()
@@ -204,6 +204,9 @@ def test_everything_can_be_reached_by_tab_and_the_theme_switches(chromium, url):
             reached.add(page.evaluate("document.activeElement.closest('[id]')?.id"))
         assert {"compare", "theme"} <= reached
         page.locator("#theme").click()
+        page.wait_for_function("document.body.classList.contains('dark')")
+        page.reload()
+        page.locator("#compare").wait_for()  # Gradio has applied the system's theme
         page.wait_for_function("document.body.classList.contains('dark')")
 
 

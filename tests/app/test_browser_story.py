@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import urllib.request
 from pathlib import Path
 
 import pytest
@@ -44,6 +45,13 @@ def test_the_first_view_is_a_recorded_story_and_its_form(chromium, url):
         assert page.locator(".lane[data-phase=done]").count() == len(told.lanes)
         assert page.locator("#question textarea").input_value() == told.question
         assert not is_outdated(page) and "id=" not in page.url
+
+
+def test_the_page_is_sent_compressed(url):
+    asked = urllib.request.Request(url, headers={"Accept-Encoding": "gzip"})
+    with urllib.request.urlopen(asked) as answer:
+        assert answer.headers["Content-Encoding"] == "gzip"
+        assert len(answer.read()) < 150_000
 
 
 def test_all_controls_of_a_comparison_fit_a_small_screen(chromium, url):
