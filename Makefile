@@ -17,7 +17,7 @@ test: .venv/installed-dev
 	$(BIN)/python -m pytest -n auto -m "$(FAST)"
 
 # The rest: the page in a browser, servers, Ray, faults.
-test-rest: .venv/installed-dev .venv/installed-ray
+test-rest: .venv/installed-dev .venv/installed-ray .venv/installed-int4
 	$(BIN)/python -m pytest -n auto -m "not ($(FAST)) and not grid"
 
 # Every case of every method on every model: after a change of the engine or of a method.
@@ -173,6 +173,10 @@ space: .venv/installed
 
 .venv/installed-ray: requirements-ray.txt .venv/installed
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-ray.txt
+	touch $@
+
+.venv/installed-int4: requirements-int4.txt .venv/installed
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-int4.txt
 	touch $@
 
 clean:

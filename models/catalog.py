@@ -19,6 +19,7 @@ FOREIGN = (
     "python -m app fetch llava-1.5-7b, then TOKENSCOPE_MODEL=llava-1.5-7b make demo."
 )
 RANDOM = "@random"  # suffix of a name: the same shape with random weights
+INT4 = ":int4"  # suffix of a name: the same weights, the LLM's layers read in 4 bits
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,7 @@ class ModelCard:
     gated: bool = False  # the hub requires consent to its terms before a download
     adopted: bool = False  # not in the list: see models/unlisted.py
     random: bool = False  # built with random weights, for timing
+    int4: bool = False  # layers of the LLM in 4 bits: see models/checkpoints/int4.py
     axes: int = 1  # of position ids: 3 for M-RoPE
     guide: str = ""  # name of the guide model for SGL; "" = the model itself
 
@@ -212,10 +214,12 @@ def register(card: ModelCard) -> ModelCard:
 
 
 def find(name: str) -> ModelCard:
-    """The card of a name or a repository; the suffix `RANDOM` asks for random weights.
+    """The card of a name or a repository, with the suffix `RANDOM` or `INT4` as asked.
 
     Raises `ExplainedError` for an unknown name.
     """
+    if str(name).endswith(INT4):
+        return in_4_bits(find(name.removesuffix(INT4)))
     plain = str(name).removesuffix(RANDOM)
     for card in (*CATALOG, *ADOPTED.values()):
         if plain in (card.name, card.source):
@@ -231,3 +235,12 @@ def without_weights(card: ModelCard) -> ModelCard:
     return replace(
         card, name=f"{card.name}{RANDOM}", title=f"{card.title} (random weights)", random=True
     )
+
+
+def in_4_bits(card: ModelCard) -> ModelCard:
+    """The card of the same weights, read in 4 bits."""
+    if card.random or card.ships:
+        raise ExplainedError(f"{card.title} has no 4-bit variant; choose {card.name} itself.")
+    guide = card.guide and card.guide + INT4
+    name, title = f"{card.name}{INT4}", f"{card.title} (int4)"
+    return replace(card, name=name, title=title, guide=guide, int4=True)

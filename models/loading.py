@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from models import devices, memory, weights
-from models.catalog import RANDOM, ModelCard, find
-from models.checkpoints import random_weights
+from models.catalog import INT4, RANDOM, ModelCard, find
+from models.checkpoints import int4, random_weights
 from models.engine.turns import TURNS
 from models.grounding import FORMATS
 from models.recipes import FAMILIES, Family
@@ -42,7 +42,7 @@ def load_card(card: ModelCard, device: str | None = None, dtype: str | None = No
         if folder is None:
             parts = build_random(card, family, device, dtype)
         else:
-            parts = read_checkpoint(card, folder, family, dtype)
+            parts = read_checkpoint(card, folder, family, device, dtype)
     model, tokenizer, processor = parts
     model = model.to(device).eval().requires_grad_(False)
     adapter = family.adapter(model, tokenizer, processor, grounding=FORMATS[card.grounding])
@@ -67,6 +67,8 @@ def check(
     folder = None if card.random else weights.find_folder(card)
     if folder is not None:
         weights.check_files(card, folder, family.architecture)
+    if card.int4:
+        int4.check_packages(card.title)
     dtype = dtype or _best_dtype(card, device)
     memory.check(card, config_of(card), device, dtype)
     return device, dtype, family, folder
@@ -80,7 +82,7 @@ def describe(card: ModelCard, device: str | None = None, dtype: str | None = Non
     device, dtype, *_ = check(card, device, dtype)
     if device == "cpu" and (reason := devices.why_no_cuda()):
         yield f"{reason}; running on the CPU"
-    needed = memory.estimate(config_of(card), card.tokens, dtype)
+    needed = memory.estimate(config_of(card), card.tokens, dtype, int4=card.int4)
     yield f"{card.title} on {devices.device_name(device)}, {dtype}, {memory.share(needed, device)}"
 
 
@@ -106,7 +108,7 @@ def config_of(card: ModelCard) -> Any:
         return read_config(card.family, weights.find_folder(card))
     from models.shapes import SHAPES
 
-    return SHAPES[card.name.removesuffix(RANDOM)]()
+    return SHAPES[card.name.removesuffix(RANDOM).removesuffix(INT4)]()
 
 
 def build_random(card: ModelCard, family: Family, device: str, dtype: str) -> tuple:
@@ -117,13 +119,15 @@ def build_random(card: ModelCard, family: Family, device: str, dtype: str) -> tu
     return model, tokenizer, family.new_processor(config)
 
 
-def read_checkpoint(card: ModelCard, folder: Path, family: Family, dtype: str) -> tuple:
+def read_checkpoint(
+    card: ModelCard, folder: Path, family: Family, device: str, dtype: str
+) -> tuple:
     """Model, tokenizer and processor of a checkpoint. Runs no code from its files."""
     from models.families.chat import load_tokenizer
 
     try:
         tokenizer = load_tokenizer(folder)
-        model = family.read(folder, dtype)
+        model = family.read(folder, dtype, **int4.options(dtype, device) if card.int4 else {})
         read, new = family.read_processor, family.new_processor
         processor = read(folder) if read else new(model.config)
     except READ_ERRORS as error:

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from models.catalog import ModelCard
+from models.checkpoints import int4 as in_4_bits
 from models.engine.turns import TURNS
 from pruning.errors import ExplainedError
 
@@ -51,11 +52,17 @@ class Memory:
         return f"{_format_gib(self.total)} ({details})"
 
 
-def estimate(config: Any, tokens: int, dtype: str, lanes: int = LANES) -> Memory:
+def estimate(
+    config: Any, tokens: int, dtype: str, lanes: int = LANES, int4: bool = False
+) -> Memory:
     """Memory of `lanes` lanes on an upload of `tokens` visual tokens."""
     unit = UNITS[dtype]
     cache, work = (unit * count for count in count_numbers(config, tokens, lanes))
-    return Memory(parameters(config) * unit, cache, work)
+    model = _without_tensors(config)
+    weights = unit * _count(model)
+    if int4:
+        weights -= round((unit - in_4_bits.BYTES) * in_4_bits.linear_parameters(model))
+    return Memory(weights, cache, work)
 
 
 def count_numbers(config: Any, tokens: int, lanes: int) -> tuple[int, int]:
@@ -71,12 +78,19 @@ def count_numbers(config: Any, tokens: int, lanes: int) -> tuple[int, int]:
 
 def parameters(config: Any) -> int:
     """Number of parameters, tied ones counted once. Allocates nothing."""
+    return _count(_without_tensors(config))
+
+
+def _count(model: Any) -> int:
+    return sum(weight.numel() for weight in model.parameters())
+
+
+def _without_tensors(config: Any) -> Any:
     import torch
     from transformers import AutoModelForImageTextToText
 
     with TURNS.load(), torch.device("meta"):
-        model = AutoModelForImageTextToText.from_config(config)
-    return sum(weight.numel() for weight in model.parameters())
+        return AutoModelForImageTextToText.from_config(config)
 
 
 def free(device: str) -> int | None:
@@ -100,7 +114,7 @@ def check(card: ModelCard, config: Any, device: str, dtype: str) -> None:
 
     What an upload needs is checked when it comes: see `lanes_at_once`.
     """
-    required, available = estimate(config, 0, dtype, lanes=1), free(device)
+    required, available = estimate(config, 0, dtype, 1, card.int4), free(device)
     if available is None or required.total <= available:
         return
     smaller = " or set TOKENSCOPE_DTYPE=bfloat16" if dtype == "float32" else ""

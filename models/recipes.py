@@ -34,7 +34,7 @@ class Family:
     """
 
     architecture: str  # in a checkpoint's config
-    read: Callable[[Path, str], Any]  # (folder, dtype) -> model
+    read: Callable[..., Any]  # (folder, dtype, **options of from_pretrained) -> model
     adapter: Callable[..., Adapter]  # (model, tokenizer, processor) -> adapter
     new_processor: Callable[[Any], Any]  # config -> processor, if no folder has one
     read_processor: Callable[[Path], Any] | None  # folder -> processor; None if it has none
@@ -42,19 +42,20 @@ class Family:
     marker: str = "<{}>"  # placeholder of an upload in the text; {} is its kind
 
 
-def stock(model: Any) -> Callable[[Path, str], Any]:
+def stock(model: Any) -> Callable[..., Any]:
     """A reader of safetensors into a class of transformers.
 
     Sets the dtype while reading: a later .to(bfloat16) would round the rotary frequencies too.
     """
 
-    def read(folder: Path, dtype: str) -> Any:
+    def read(folder: Path, dtype: str, **options: Any) -> Any:
         loaded, found = model.from_pretrained(
             folder,
             dtype=dtype,
             attn_implementation="sdpa",
             use_safetensors=True,
             output_loading_info=True,
+            **options,
             **LOCAL,
         )
         check_names(found)

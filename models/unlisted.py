@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from models.catalog import ModelCard, find, register
+from models.catalog import INT4, ModelCard, find, register
 from models.checkpoints.layers import check_layers
 from models.weights import find_in_cache
 from pruning.errors import ExplainedError
@@ -50,11 +50,13 @@ def adopt(name: str) -> ModelCard:
             f"{unknown} A folder with a config.json, or org/name, is one too."
         ) from None
     folder = find_in_cache(card) if card.revision else Path(card.source)
-    return complete(card, folder / "config.json")
+    complete(card, folder / "config.json")
+    return find(name)
 
 
 def bare_card(name: str) -> ModelCard | None:
     """The card of a folder or a repository before its config is read; None for any other name."""
+    name = name.removesuffix(INT4)
     folder = Path(name).expanduser()
     local = (folder / "config.json").is_file()
     if not local and not REPOSITORY.fullmatch(name):

@@ -12,7 +12,7 @@ import math
 from functools import lru_cache
 from pathlib import Path
 
-from models.catalog import ModelCard
+from models.catalog import INT4, ModelCard
 from pruning.errors import ExplainedError
 
 ROOT = Path(__file__).parents[1]
@@ -95,11 +95,12 @@ def identify(card: ModelCard) -> str:
     """What tells one version of a model's weights from another: a commit, or a digest."""
     if card.random:
         return "random"
-    folder = find_folder(card)
+    folder, suffix = find_folder(card), INT4 * card.int4
     if card.revision:
-        return snapshot_commit(str(folder)) or folder.name
+        return (snapshot_commit(str(folder)) or folder.name) + suffix
     weights = sorted(folder.glob("*.safetensors"))
-    return hashlib.sha256(b"".join(path.read_bytes() for path in weights)).hexdigest()[:12]
+    digest = hashlib.sha256(b"".join(path.read_bytes() for path in weights))
+    return digest.hexdigest()[:12] + suffix
 
 
 def check_files(card: ModelCard, folder: Path, architecture: str) -> None:

@@ -6,13 +6,14 @@ import argparse
 from typing import Any
 
 from app.settings import Settings
-from models.catalog import CATALOG, RANDOM, ModelCard
+from models.catalog import CATALOG, INT4, RANDOM, ModelCard
 
 HEAD = ("name", "takes", "parameters", "GiB in bf16", "in fp32", "weights", "licence", "boxes")
 NOTE = (
     "Memory is for four lanes on the largest upload that a model is made for. "
     f"A name with {RANDOM} after it, such as llava-1.5-7b{RANDOM}, is the same shape with random "
-    "weights: for times, not for answers."
+    f"weights: for times, not for answers. With {INT4} after it, the layers of the LLM are read in "
+    "4 bits: see docs/models.md."
 )
 
 

@@ -23,6 +23,7 @@ HEAD = ("name", "family", "checkpoint", "revision", "parameters", "takes", "visu
 HEAD += ("LLM layers", "boxes", "guide", "GiB in bf16", "licence", "ran")
 LAID_OUT = ("llava", "llava-onevision", "llava-video")  # families with checkpoints in the tests
 TRUE_SHAPE = ("llava-onevision-0.5b",)  # written by tests/models/true_shape.py, run by hand
+SEVEN = "llava-1.5-7b"
 SHORT = {  # text in a refusal -> text in its cell
     "takes a clip,": "clips only",
     "takes a picture,": "pictures only",
@@ -50,7 +51,15 @@ def markdown(matrix: Mapping[str, Any], timing: str, methods: Sequence[Method]) 
         reasons=_reasons(cells),
         timing=timing,
         random=RANDOM,
+        bf16=_weights(int4=False),
+        int4=_weights(int4=True),
     )
+
+
+def _weights(int4: bool) -> str:
+    """GiB of the weights of a 7B model."""
+    memory = estimate(config_of(find(SEVEN)), 0, "bfloat16", int4=int4)
+    return f"{memory.weights / GIB:.1f}"
 
 
 def _card(card: ModelCard) -> tuple[str, ...]:

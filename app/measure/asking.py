@@ -23,7 +23,7 @@ import torch
 from app.resume import Store, ask_missing
 from app.settings import ROOT, Settings
 from app.worker.conditions import conditions
-from models.catalog import find
+from models.catalog import INT4, find
 from models.engine.base import Adapter, Prompt
 from models.engine.checks import Gaze
 from models.engine.pipeline import run_lane
@@ -186,8 +186,9 @@ def fingerprint(model: str, settings: Settings, *parts: str, code: Sequence[str]
         parts: Further texts, such as the lanes.
         code: Paths of files besides `ANSWERING`.
     """
-    digest = hashlib.sha256(f"{settings.device} {settings.dtype}".encode())
-    for part in (find(model).source, *ANSWERING, *code):
+    card = find(model)
+    digest = hashlib.sha256(f"{settings.device} {settings.dtype}{INT4 * card.int4}".encode())
+    for part in (card.source, *ANSWERING, *code):
         path = ROOT / part
         for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
             if file.suffix in (".py", ".json", ".safetensors"):

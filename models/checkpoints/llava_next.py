@@ -73,15 +73,20 @@ RENAMED = (  # prefix of a tensor's name, and its prefix in transformers; other 
 LAYER = re.compile(r"model\.vision_tower\.encoder\.layers\.(\d+)\.")
 
 
-def load_original(folder: Path, dtype: str | torch.dtype) -> LlavaOnevisionForConditionalGeneration:
-    """The model in a folder. Raises `ValueError` if tensors are missing or unknown."""
+def load_original(
+    folder: Path, dtype: str | torch.dtype, **options: Any
+) -> LlavaOnevisionForConditionalGeneration:
+    """The model in a folder. Raises `ValueError` if tensors are missing or unknown.
+
+    `options` are further arguments of `from_pretrained`.
+    """
     config = translate_config(read_json(folder / "config.json"))
     tensors, unused = translate_tensors(read_tensors(folder), config)
     if unused:
         log.info("%s: LLaVA does not use %s", folder.name, ", ".join(unused))
     # Not assigned into a model on meta: its rotary frequencies would stay there.
     model = LlavaOnevisionForConditionalGeneration.from_pretrained(
-        None, config=config, state_dict=tensors, dtype=dtype, attn_implementation="sdpa"
+        None, config=config, state_dict=tensors, dtype=dtype, attn_implementation="sdpa", **options
     )
     if (folder / "generation_config.json").is_file():
         model.generation_config = GenerationConfig.from_pretrained(folder, local_files_only=True)

@@ -44,8 +44,8 @@ class Decoder:
     @property
     def row_bytes(self) -> int:
         """Bytes of one row's keys and values in the cache of one layer."""
-        weights = self.model.layers[0].self_attn.k_proj.weight  # (G·d, D)
-        return 2 * weights.shape[0] * weights.element_size()
+        heads, size = self.model.config.num_key_value_heads, self.model.layers[0].self_attn.head_dim
+        return 2 * heads * size * self.model.embed_tokens.weight.element_size()
 
     def new_cache(self) -> DynamicCache:
         return DynamicCache(config=self.model.config)

@@ -11,6 +11,7 @@ from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from transformers.image_processing_backends import PilBackend
 
+from models.checkpoints import int4
 from models.devices import device_name
 from models.engine.base import Guide, Prompt
 from models.engine.decoder import Decoder
@@ -44,6 +45,7 @@ class StockAdapter:
         return {
             "device": device_name(str(self.device)) if kind == "cuda" else kind.upper(),
             "dtype": str(self.model.dtype).removeprefix("torch."),
+            **int4.describe(self.model.config),
             "attention": self.model.config.text_config._attn_implementation,
         }
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from models import catalog
-from models.catalog import CATALOG, RANDOM, find
+from models.catalog import CATALOG, INT4, RANDOM, find
 from models.families.anyres import lay_out
 from models.loading import FAMILIES, load, load_card
 from models.shapes import SHAPES
@@ -55,9 +55,17 @@ def test_the_random_suffix_selects_the_same_shape_with_random_weights() -> None:
     assert find("llava-1.5-7b").note_on("Where is the cat?") == ""
 
 
-def test_a_model_that_ships_with_its_weights_has_no_random_variant() -> None:
+def test_a_model_that_ships_with_its_weights_has_no_other_variant() -> None:
     with pytest.raises(ValueError, match="comes with its weights; choose embedded-image itself"):
         find(f"embedded-image{RANDOM}")
+    with pytest.raises(ValueError, match="no 4-bit variant; choose embedded-image itself"):
+        find(f"embedded-image{INT4}")
+
+
+def test_the_int4_suffix_selects_the_same_weights_and_a_guide_of_4_bits() -> None:
+    card = find(f"llava-1.5-13b{INT4}")
+    assert (card.title, card.guide) == ("LLaVA-1.5 13B (int4)", "llava-1.5-7b:int4")
+    assert card.source == find("llava-1.5-13b").source and card.int4
 
 
 @pytest.mark.checkpoint
