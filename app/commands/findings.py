@@ -18,11 +18,17 @@ def add(commands: Any) -> None:
     parser.add_argument(
         "--out", type=Path, help="folder of docs and results; default: the checkout"
     )
+    parser.add_argument(
+        "--inside",
+        action="store_true",
+        help="ask for findings 2 and 4 only, inside the models; keep the other results",
+    )
     parser.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace, settings: Settings) -> None:
     from app.measure.findings import write
 
-    tables, path = write.findings(options.count, options.jobs, options.out, settings)
+    asked = options.count, options.jobs, options.out, settings, options.inside
+    tables, path = write.findings(*asked)
     print(f"{tables}\n\n{path}")

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from models.engine.replay import Replay, Rows, log_probability
+from models.engine.replay import Rows
+from models.engine.rerun import Run, run
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,13 +36,11 @@ class Edges:
         return closed.fill_diagonal_(False)
 
 
-def block(
-    replay: Replay, edges: Edges, end_ids: frozenset[int], most: int
-) -> tuple[float, list[int]]:
+def block(opened: Run, edges: Edges, end_ids: frozenset[int], most: int) -> tuple[float, list[int]]:
     """Blocks edges in prefill and in every step of the answer.
 
-    Returns the probability of the replay's answer, blocked over open, and the blocked answer's
+    Returns the probability of the answer of `opened`, blocked over open, and the blocked answer's
     greedy ids, `most` at most.
     """
-    score = log_probability(replay.predict(edges), replay.answer)
-    return float((score - replay.open_score).exp()), replay.answer_again(end_ids, most, edges)
+    blocked = run(opened.replay, opened.answer, edges, opened)
+    return float((blocked.score - opened.score).exp()), blocked.greedy(end_ids, most)

@@ -21,6 +21,7 @@ from models.analysis.measures import (
 from models.engine.pipeline import Lane
 from models.engine.record import Blocked, Cell, LaneAnalysis
 from models.engine.replay import LayerReading, Replay, Rows, log_probability
+from models.engine.rerun import Run, run
 from pruning.base import Needs
 from pruning.errors import UnsupportedError
 from pruning.token_map import TokenMap
@@ -43,11 +44,13 @@ class Study:
     def __call__(self, lane: Lane) -> LaneAnalysis:
         """Raises `UnsupportedError` if the lane changed its cache while decoding."""
         replay = Replay.of(lane)
-        found = self.measure(lane, replay) if self.measured else unmeasured(lane, replay)
+        found = self.measure(lane, replay) if self.measured else None
+        if found is not None and not self.blocked:
+            return found
         with torch.inference_mode():
-            inside = object_tokens(lane, self.box)
-            cells = tuple(block_cell(lane, replay, inside, cell) for cell in self.blocked)
-        return replace(found, blocked=cells)
+            opened, inside = run(replay), object_tokens(lane, self.box)
+            cells = tuple(block_cell(lane, opened, inside, cell) for cell in self.blocked)
+        return replace(found or unmeasured(lane, opened), blocked=cells)
 
     def measure(self, lane: Lane, replay: Replay) -> LaneAnalysis:
         """Every measure of every layer."""
@@ -81,18 +84,18 @@ class Study:
             )
 
 
-def unmeasured(lane: Lane, replay: Replay) -> LaneAnalysis:
+def unmeasured(lane: Lane, opened: Run) -> LaneAnalysis:
     """The answer and its probability, without any measure."""
     maps, words = np.zeros((0, 0, 0), np.float32), np.zeros((0, 0), np.int32)
-    score = float(replay.open_score)
-    return LaneAnalysis(answer_texts(lane, replay), score, {}, {}, maps, words)
+    texts = answer_texts(lane, opened.replay)
+    return LaneAnalysis(texts, float(opened.score), {}, {}, maps, words)
 
 
 def answer_texts(lane: Lane, replay: Replay) -> tuple[str, ...]:
     return tuple(lane.adapter.to_text([int(token)]) for token in replay.answer)
 
 
-def block_cell(lane: Lane, replay: Replay, inside: Tensor, cell: Cell) -> Blocked:
+def block_cell(lane: Lane, opened: Run, inside: Tensor, cell: Cell) -> Blocked:
     """The answer without the edges of a cell. `inside` (N,) bool marks the object's tokens.
 
     Raises `UnsupportedError` if the object's tokens are hidden and there are none.
@@ -101,7 +104,7 @@ def block_cell(lane: Lane, replay: Replay, inside: Tensor, cell: Cell) -> Blocke
         raise UnsupportedError("No token lies on the object: give a box around it.")
     targets = inside if cell.object_only else None
     edges, adapter = Edges(cell.source, range(*cell.layers), targets), lane.adapter
-    ratio, ids = block(replay, edges, adapter.end_ids, len(replay.answer) + SPARE)
+    ratio, ids = block(opened, edges, adapter.end_ids, len(opened.answer) + SPARE)
     text = adapter.to_text(ids)
     return Blocked(cell, ratio, text, adapter.boxes(lane.prompt, text))
 

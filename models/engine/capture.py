@@ -74,10 +74,13 @@ def decoder_heads(
     decoder: Decoder, layer: int, kind: str, hidden: Tensor, rope: Rope | None, rows: Tensor
 ) -> Tensor:
     """Queries "q" or keys "k" (heads, Q, d) of `rows` (Q,); without rotation if `rope` is None."""
-    module = decoder.model.layers[layer]
-    attention = module.self_attn
-    projected = attention.get_submodule(f"{kind}_proj")(module.input_layernorm(hidden[rows]))
-    heads = split_heads(projected, attention.head_dim)
-    if decoder.normalises:
-        heads = attention.get_submodule(f"{kind}_norm")(heads)
+    normed = decoder.model.layers[layer].input_layernorm(hidden[rows])
+    heads = heads_of(decoder, layer, kind, normed)
     return heads if rope is None else rotate(heads, rope, rows)
+
+
+def heads_of(decoder: Decoder, layer: int, kind: str, normed: Tensor) -> Tensor:
+    """Queries "q" or keys "k" (heads, Q, d), not rotated, of normalised rows (Q, D)."""
+    attention = decoder.model.layers[layer].self_attn
+    heads = split_heads(attention.get_submodule(f"{kind}_proj")(normed), attention.head_dim)
+    return attention.get_submodule(f"{kind}_norm")(heads) if decoder.normalises else heads

@@ -1,4 +1,4 @@
-"""Runs the LLM of a finished lane again to read, differentiate or block its attention.
+"""Runs the LLM of a finished lane again to read or differentiate its attention.
 
 The maps that the lane applied are applied again, so a replay computes no signals and decides
 nothing. Prompt and answer run together, teacher-forced. S rows of a layer, R watched rows,
@@ -7,7 +7,7 @@ V visual rows, A answer tokens, H heads.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from typing import Any
@@ -40,10 +40,6 @@ class Rows:
     def watched(self) -> Tensor:
         """(R,) `text`, then `answering`."""
         return torch.cat([self.text, self.answering])
-
-
-# (layer, its rows) -> (S, S) bool, query by key, True = blocked; None blocks nothing there.
-Block = Callable[[int, Rows], Tensor | None]
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,7 +92,7 @@ class Replay:
             )
 
     def layers(
-        self, *, gradients: bool = False, among_visual: bool = False, block: Block | None = None
+        self, *, gradients: bool = False, among_visual: bool = False
     ) -> Iterator[LayerReading | Tensor]:
         """A reading per layer, then the log-probabilities (A, vocabulary) of the answer's rows.
 
@@ -110,26 +106,26 @@ class Replay:
             if layer in self.maps:
                 sequence = shrink(sequence, self.maps[layer], self.positions[layer])
             rows, hidden = roles(sequence, fed), torch.cat([sequence.embeds, answer])
-            closed = self.closed(layer, rows)
-            if block is not None and (blocked := block(layer, rows)) is not None:
-                closed = closed | blocked
             rope = decoder.rope(continued(sequence.positions, fed))
-            run = OpenLayer(decoder, layer, rope, closed)
-            probe = run.probe(hidden, rows.watched) if gradients else None
-            output = (
-                checkpoint(run, hidden, rows.watched, probe, use_reentrant=False)
-                if gradients
-                else run(hidden)
-            )
+            run = OpenLayer(decoder, layer, rope, self.closed(layer, rows))
             seen = hidden.detach()
             with torch.no_grad():
-                attention = run.attention(seen, rows.watched)
-                mutual = run.mean_attention(seen, rows.visual) if among_visual else None
+                heads = run.heads(seen)
+                attention = run.attention(heads, rows.watched)
+                mutual = run.mean_attention(heads, rows.visual) if among_visual else None
+            if gradients:
+                probe = run.probe(hidden, rows.watched)
+                output = checkpoint(run, hidden, rows.watched, probe, use_reentrant=False)
+            else:
+                probe, output = None, run.output(hidden, heads)
             yield LayerReading(layer, rows, seen[rows.visual], attention, mutual, probe)
             sequence = sequence.after(layer, output[: len(sequence.embeds)])
             answer = output[len(sequence.embeds) :]
-        states = torch.cat([sequence.embeds[-1:], answer])  # (A, D)
-        yield decoder.head(decoder.model.norm(states)).float().log_softmax(-1)
+        yield self.predict(torch.cat([sequence.embeds[-1:], answer]))
+
+    def predict(self, states: Tensor) -> Tensor:
+        """Log-probabilities (A, vocabulary) from the last layer's answering rows (A, D)."""
+        return self.decoder.head(self.decoder.model.norm(states)).float().log_softmax(-1)
 
     def closed(self, layer: int, rows: Rows) -> Tensor:
         """(S, S) bool: later rows, and for the answer those that its cache no longer holds."""
@@ -164,36 +160,6 @@ class Replay:
                 sequence = shrink(sequence, self.maps[layer], self.positions[layer])
             kept[layer] = torch.arange(len(sequence.embeds), device=sequence.embeds.device)
         return {layer: kept[layer] for layer in range(self.trims_from, max(self.maps, default=0))}
-
-    def predict(self, block: Block | None = None) -> Tensor:
-        """Log-probabilities (A, vocabulary) of the answer's rows."""
-        with torch.inference_mode():
-            *_, predicted = self.layers(block=block)
-        return predicted  # type: ignore[return-value]
-
-    @cached_property
-    def open_score(self) -> Tensor:
-        """Log-probability of the answer with nothing blocked."""
-        return log_probability(self.predict(), self.answer)
-
-    def answer_again(
-        self, end_ids: frozenset[int], most: int, block: Block | None = None
-    ) -> list[int]:
-        """Greedy ids up to the first of `end_ids`, which is included, or `most` of them.
-
-        There is no cache. Each run of the prompt checks a whole guess, at first the lane's answer;
-        its predictions are the next guess. They are right up to the first that differs.
-        """
-        guess = self.answer[: most - 1].tolist()
-        while True:
-            asked = self.answer.new_tensor([*guess, 0])  # the last id is not read
-            found = replace(self, answer=asked).predict(block).argmax(-1).tolist()
-            pairs = zip(guess, found, strict=False)
-            right = next((at for at, (one, other) in enumerate(pairs) if one != other), len(guess))
-            ends = [at for at in range(right + 1) if found[at] in end_ids]
-            if ends or right + 1 == most:
-                return found[: ends[0] + 1] if ends else found
-            guess = found[: most - 1]
 
 
 def cloned(record: Any) -> Any:

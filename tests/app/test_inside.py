@@ -19,6 +19,7 @@ def made_up(number: int, box: bool, wrong: tuple[int, ...] = ()) -> dict:
         "box": box,
         "right": True,
         "cells": cells,
+        "ratios": [1.0 if right else 0.25 for right in cells],
         "curves": {"vanilla": curves},
     }
 
@@ -29,7 +30,13 @@ def test_a_claim_holds_where_the_blocked_cell_is_wrong_far_more_often() -> None:
     ]
     found = count(records)
     assert found["asked"] == {"boxes": 40, "questions": 40}
-    assert found["cells"][1] == {"source": "visual", "quarter": 1, "boxes": 0, "questions": 1}
+    assert found["cells"][1] == {
+        "source": "visual",
+        "quarter": 1,
+        "boxes": 0,
+        "questions": 1,
+        "ratios": {"boxes": 0.25, "questions": 1},
+    }
     verdicts = {(row["of"], row["first"], row["second"]): row["verdict"] for row in found["claims"]}
     assert len(verdicts) == len(CLAIMS)
     assert verdicts["boxes", ("visual", 1), ("visual", 0)] == "holds"
@@ -43,7 +50,7 @@ def test_the_page_names_what_is_not_measured_yet_and_shares_of_what_is() -> None
     assert "not measured yet" in blocking_text({}).lower()
     found = count([made_up(n, n < 9, wrong=(1,)) for n in range(20)]) | {"model": "a-model"}
     page = blocking_text({"a-model": found})
-    assert "| visual tokens | second | 0 % | 0 % | 5 % | 89 % |" in page
+    assert "| visual tokens | second | 0 % | 0 % | 1.00 | 1.00 | 5 % | 89 % |" in page
     assert "**a-model**: 9 boxes and 11 questions." in page
 
 

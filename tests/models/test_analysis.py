@@ -13,6 +13,7 @@ from models.analysis.memory import count_kept
 from models.analysis.study import Study, stage_maps
 from models.engine.record import Cell
 from models.engine.replay import Replay
+from models.engine.rerun import run
 from pruning.methods import create
 from tests.tiny import SETTINGS, Setting, prefilled, tiny_llava
 
@@ -62,14 +63,14 @@ def test_the_entropy_of_an_encoder_layer_is_that_of_its_stock_attention() -> Non
 
 def test_blocking_nothing_changes_nothing_and_blocking_all_changes_the_answer() -> None:
     lane = decoded(SETTINGS[0], "vanilla")
-    replay, everything = Replay.of(lane), range(8)
+    opened, everything = run(Replay.of(lane)), range(8)
     none = torch.zeros(len(lane.visual), dtype=torch.bool)
-    ratio, same = block(replay, Edges("last", everything, none), frozenset(), 4)
+    ratio, same = block(opened, Edges("last", everything, none), frozenset(), 4)
     assert ratio == pytest.approx(1) and same == lane.stream.ids
-    ratio, other = block(replay, Edges("last", everything), frozenset(), 4)
+    ratio, other = block(opened, Edges("last", everything), frozenset(), 4)
     assert other != lane.stream.ids and ratio != pytest.approx(1)
     end = other[1]
-    _, ended = block(replay, Edges("last", everything), frozenset({end}), 4)
+    _, ended = block(opened, Edges("last", everything), frozenset({end}), 4)
     assert ended == other[: other.index(end) + 1]
     (cell,) = Study(blocked=(Cell("last", (0, 8)),))(lane).blocked
     assert cell.probability_ratio == pytest.approx(ratio)

@@ -8,8 +8,11 @@ import pytest
 import torch
 from torch import Tensor
 
+from models.analysis.blocking import Edges
+from models.analysis.cells import SOURCES
 from models.engine.pipeline import Lane
 from models.engine.replay import Replay, Rows, cloned, continued, log_probability
+from models.engine.rerun import run
 from pruning.errors import UnsupportedError
 from pruning.methods import create
 from tests.cases import CASES
@@ -54,7 +57,27 @@ def test_a_replay_predicts_the_answer_that_its_lane_decoded(name: str) -> None:
     torch.autograd.grad(log_probability(predicted, replay.answer), [each.probe for each in layers])
     assert predicted.argmax(-1).tolist() == lane.stream.ids
     assert (predicted[0] - first).abs().max() < 1e-4
-    assert replay.answer_again(frozenset(), 3) == lane.stream.ids[:3]
+    assert run(replay).greedy(frozenset(), 3) == lane.stream.ids[:3]
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_a_run_that_starts_from_another_equals_a_whole_run(name: str) -> None:
+    case = METHODS[name]
+    setting = next(s for s in (SETTINGS[0], SETTINGS[2]) if s.runs(case.create()))
+    lane = prefilled(setting.model(), case.create(), setting.upload(), QUESTION)
+    for _ in lane.decode(5, 0.0, 0, stops=False):
+        pass
+    if lane.budget.reads is not None:
+        return
+    replay = Replay.of(lane)
+    opened = run(replay)
+    for source in SOURCES:
+        edges = Edges(source, range(3, 6))
+        whole, part = run(replay, block=edges), run(replay, block=edges, base=opened)
+        assert (whole.predicted - part.predicted).abs().max() < 1e-5
+        other = replay.answer.flip(0)
+        whole, part = run(replay, other, edges), run(replay, other, edges, part)
+        assert (whole.predicted - part.predicted).abs().max() < 1e-5
 
 
 @EVERY
@@ -87,12 +110,13 @@ def test_a_blocked_replay_equals_a_stock_run_with_the_same_mask(setting: Setting
         closed[rows.answering[:, None], rows.visual] = True
         return closed if layer in window else None
 
-    predicted = replay.predict(block)
+    opened = run(replay)
+    predicted = run(replay, block=block, base=opened).predicted
     first = next(iter(replay.layers()))
     with added_mask(lane, window, block(2, first.rows)):
         expected, _ = stock_run(lane)
     assert (predicted - expected).abs().max() < 1e-4
-    assert (predicted - replay.predict()).abs().max() > 1e-2
+    assert (predicted - opened.predicted).abs().max() > 1e-2
 
 
 def stock_run(lane: Lane) -> tuple[Tensor, tuple[Tensor, ...]]:

@@ -27,6 +27,7 @@ from models.catalog import find
 from models.engine.base import Adapter
 from models.engine.pipeline import run_lane
 from models.engine.record import LaneResult
+from models.weights import identify
 from pruning.methods import create
 
 LANES = {  # the lanes of the curves, after vanilla
@@ -52,7 +53,7 @@ CLAIMS: tuple[tuple[str, Cell, Cell | None], ...] = (
 
 
 def look_inside(adapter: Adapter, asked: Case) -> dict[str, Any]:
-    """What is stored of a question: verdicts by cell, and the curves of each lane."""
+    """What is stored of a question: verdicts and probabilities by cell, and each lane's curves."""
     truth, cells = asked.truth, cells_of(adapter.decoder.num_layers)
     lanes = [(create("vanilla"), cells)]
     for name, ratio in LANES[asked.media.kind]:
@@ -74,6 +75,7 @@ def look_inside(adapter: Adapter, asked: Case) -> dict[str, Any]:
             every = [result, *analysis.blocked]
             verdicts = [is_right(*score(one.answer, one.boxes, truth)) for one in every]
             found["right"], *found["cells"] = verdicts
+            found["ratios"] = [round(one.probability_ratio, 5) for one in analysis.blocked]
     return found
 
 
@@ -89,12 +91,13 @@ def inside(
     """The report of one model: rates by cell, claims, and mean curves by lane."""
     store = folder / f"inside-{model}-{fingerprint(model, settings, code=CODE)}.jsonl"
     lines = Store(store, lambda line: (line["name"], line), lambda _, record: record)
-    with Processes(model, settings, jobs) as processes:
+    with Processes(model, settings, jobs, encode_once=True) as processes:
         look = partial(processes.map, look_inside)
         ask_missing(list(questions_of(model, uploads)), look, lines)
         machine = processes.conditions()
     records = [lines[asked] for asked in map(str, range(len(lines))) if asked in lines]
-    return count(records) | {"model": model, "uploads": uploads, "conditions": machine}
+    about = {"model": model, "uploads": uploads, "weights": identify(find(model))}
+    return count(records) | about | {"conditions": machine}
 
 
 def count(records: Sequence[dict[str, Any]]) -> dict[str, Any]:
@@ -104,6 +107,7 @@ def count(records: Sequence[dict[str, Any]]) -> dict[str, Any]:
     cells = np.array([record["cells"] for record in records])  # (n, 12)
     order: list[Cell] = list(product(("visual", "text", "last"), range(4)))
     by_cell = {cell: cells[:, index] for index, cell in enumerate(order)}
+    ratios = np.array([record["ratios"] for record in records])  # (n, 12)
     groups = {"boxes": box, "questions": ~box}
     return {
         "asked": {name: int(group.sum()) for name, group in groups.items()},
@@ -111,7 +115,8 @@ def count(records: Sequence[dict[str, Any]]) -> dict[str, Any]:
         "cells": [
             {"source": source, "quarter": quarter}
             | {name: _mean(by_cell[source, quarter][group]) for name, group in groups.items()}
-            for source, quarter in order
+            | {"ratios": {name: _median(ratios[group, at]) for name, group in groups.items()}}
+            for at, (source, quarter) in enumerate(order)
         ],
         "claims": judge(groups, by_cell, open_right),
         "curves": mean_curves(records),
@@ -156,6 +161,10 @@ def _means(curves: list[list[float]]) -> list[float]:
     means = np.full(values.shape[1], np.nan)
     means[some] = np.nanmean(values[:, some], axis=0)
     return [round(float(mean), 4) for mean in means]
+
+
+def _median(values: np.ndarray) -> float:
+    return round(float(np.median(values)), 4) if len(values) else float("nan")
 
 
 def _mean(values: np.ndarray) -> float:

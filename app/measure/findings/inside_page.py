@@ -12,7 +12,7 @@ from app.render.table import markdown_table
 NOT_MEASURED = "Not measured yet: `make findings` asks the questions."
 SOURCES = {"visual": "visual tokens", "text": "the question", "last": "the answering row"}
 QUARTERS = ("first", "second", "third", "last")
-SHOWN = ("answer_flow", "text_flow", "entropy_share", "cohesion")
+SHOWN = ("answer_flow", "answer_gradient_flow", "text_flow", "entropy_share", "cohesion")
 
 
 def blocking_text(found: dict[str, Any]) -> str:
@@ -28,13 +28,15 @@ def curves_text(found: dict[str, Any]) -> str:
 def _blocked(report: dict[str, Any]) -> str:
     paper = json.loads(FIGURES.read_text(encoding="utf-8"))["blocking"]
     asked, opened, original = report["asked"], report["open"], paper["original"]
-    rows = [["nothing", "", *_cells(opened, opened), *_cells(original, original)]]
+    rows = [["nothing", "", *_cells(opened, opened), "1.00", "1.00", *_cells(original, original)]]
     for cell in report["cells"]:
         source, quarter = cell["source"], cell["quarter"]
         theirs = {name: paper[source][name][quarter] for name in original}
         ours, papers = _cells(cell, opened), _cells(theirs, original)
-        rows.append([SOURCES[source], QUARTERS[quarter], *ours, *papers])
+        ratios = (f"{cell['ratios'][name]:.2f}" for name in ("boxes", "questions"))
+        rows.append([SOURCES[source], QUARTERS[quarter], *ours, *ratios, *papers])
     head = ["sees no visual tokens", "quarter of the LLM", "boxes", "questions"]
+    head += ["×, boxes", "×, questions"]
     table = markdown_table([*head, "paper, RefCOCO", "paper, GQA"], rows)
     scope = f"**{report['model']}**: {asked['boxes']} boxes and {asked['questions']} questions."
     return "\n\n".join([scope, table, _claims(report["claims"], paper)])

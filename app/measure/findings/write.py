@@ -20,7 +20,11 @@ PAGE = Path("docs", "findings.md")
 
 
 def findings(
-    count: int | None, jobs: int | None, out: Path | None, settings: Settings
+    count: int | None,
+    jobs: int | None,
+    out: Path | None,
+    settings: Settings,
+    inside_only: bool = False,
 ) -> tuple[str, Path]:
     """The papers' tables beside ours, and the path of the page.
 
@@ -29,6 +33,7 @@ def findings(
         jobs: processes; None is one per core.
         out: folder of docs, results and stored answers; None is the checkout.
         settings: device and number format.
+        inside_only: asks for Findings 2 and 4; the results of the others stay as they are stored.
     """
     if count is not None and out is None:
         raise ValueError(
@@ -38,7 +43,10 @@ def findings(
         raise ValueError(f"{count} pictures and clips of each seed came, wanted 1 or more.")
     counts = (PICTURES, CLIPS) if count is None else (count, count)
     out = out or ROOT
-    found = report(*counts, out / ANSWERS, settings, jobs)
+    if inside_only:
+        found = json.loads((out / RESULTS).read_text(encoding="utf-8"))
+    else:
+        found = report(*counts, out / ANSWERS, settings, jobs)
     found["inside"] = {
         model: inside(model, count or INSIDE, out / ANSWERS, settings, jobs)
         for model in found["models"]
@@ -46,7 +54,7 @@ def findings(
     (out / RESULTS).parent.mkdir(parents=True, exist_ok=True)
     (out / RESULTS).write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
     *_, path = draw(out)
-    return tables_text(found["tables"]), path
+    return tables_text(found.get("tables", ())), path
 
 
 def draw(out: Path = ROOT) -> Iterator[Path]:
