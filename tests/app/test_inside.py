@@ -50,7 +50,7 @@ def test_the_page_names_what_is_not_measured_yet_and_shares_of_what_is() -> None
     assert "not measured yet" in blocking_text({}).lower()
     found = count([made_up(n, n < 9, wrong=(1,)) for n in range(20)]) | {"model": "a-model"}
     page = blocking_text({"a-model": found})
-    assert "| visual tokens | second | 0 % | 0 % | 1.00 | 1.00 | 5 % | 89 % |" in page
+    assert "| visual tokens | second | 0 % | 0 % | 0.25 | 0.25 | 5 % | 89 % |" in page
     assert "**a-model**: 9 boxes and 11 questions." in page
 
 
