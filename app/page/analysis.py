@@ -136,7 +136,7 @@ class Analysing:
         """The job that measures every lane, or that blocks a cell in every lane."""
         from models.analysis.study import Study  # with the engine, which the page starts without
 
-        study = Study(box) if cell is None else Study(box, (cell,), measured=False)
+        study = Study(box) if cell is None else Study(box, (cell,), measured=())
         comparison = comparison_of(held)
         job = place.read(replace(held.request, upload=comparison.media))
         return replace(job, study=study, truth=comparison.truth, at_once=1)

@@ -39,12 +39,12 @@ class Study:
 
     box: Box | None = None  # of the object, on the last frame
     blocked: tuple[Cell, ...] = ()
-    measured: bool = True  # False: only the blocked cells
+    measured: tuple[str, ...] = ("llm", "encoder")  # none: only the blocked cells
 
     def __call__(self, lane: Lane) -> LaneAnalysis:
         """Raises `UnsupportedError` if the lane changed its cache while decoding."""
         replay = Replay.of(lane)
-        found = self.measure(lane, replay) if self.measured else None
+        found = self.measure(lane, replay) if "llm" in self.measured else None
         if found is not None and not self.blocked:
             return found
         with torch.inference_mode():
@@ -53,7 +53,7 @@ class Study:
         return replace(found or unmeasured(lane, opened), blocked=cells)
 
     def measure(self, lane: Lane, replay: Replay) -> LaneAnalysis:
-        """Every measure of every layer."""
+        """Every measure of every LLM layer, and of every encoder layer if asked for."""
         inside, stages = object_tokens(lane, self.box), stage_maps(lane)
         curves, maps, lens, watched = [], [], [], []
         for each in replay.layers(gradients=True, among_visual=True):
@@ -77,11 +77,16 @@ class Study:
                 tokens=answer_texts(lane, replay),
                 log_probability=float(score.detach()),
                 curves=columns(curves),
-                encoder_curves=columns(encoder_measures(lane, inside)),
+                encoder_curves=self.encoder_curves(lane, inside),
                 maps=np.stack(maps, axis=1).astype(np.float32),
                 words=places.reshape(words.shape) - int(ids[0] < 0),
                 vocabulary=tuple(lane.adapter.to_text([int(each)]) for each in ids if each >= 0),
             )
+
+    def encoder_curves(self, lane: Lane, inside: Tensor) -> dict[str, np.ndarray]:
+        if "encoder" not in self.measured:
+            return {}
+        return columns(encoder_measures(lane, inside))
 
 
 def unmeasured(lane: Lane, opened: Run) -> LaneAnalysis:

@@ -63,7 +63,7 @@ def test_a_cell_runs_once_in_every_lane_that_was_analysed(picture):
     shown = merged(own.block(TAB, analysed, press))
     job = worker.jobs[-1]
     assert [method.name for method in job.methods] == ["vanilla", "visionzip"]
-    assert job.study == Study(None, (Cell("text", (8, 16)),), measured=False)
+    assert job.study == Study(None, (Cell("text", (8, 16)),), measured=())
     assert shown[part.blocking].count("× 0.25") == 2 * 2, "in the line and in its tooltip"
     assert 'data-cell="text 8 16 0"' not in shown[part.blocking]
     assert not list(own.block(TAB, analysed, SimpleNamespace(cell="text 0 32 1"))), "no such cell"

@@ -60,3 +60,4 @@ def test_a_question_is_asked_open_with_each_cell_blocked_and_compressed() -> Non
     assert len(found["cells"]) == 12 and found["box"] is (asked.truth.box is not None)
     assert list(found["curves"]) == ["vanilla", "nuwa", "visionzip"]
     assert len(found["curves"]["nuwa"]["llm"]["answer_flow"]) == 8
+    assert [lane for lane, parts in found["curves"].items() if "encoder" in parts] == ["vanilla"]

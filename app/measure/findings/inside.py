@@ -60,7 +60,8 @@ def look_inside(adapter: Adapter, asked: Case) -> dict[str, Any]:
         lanes.append((create(name, retention_ratio=ratio), ()))
     found: dict[str, Any] = {"name": asked.name, "box": truth.box is not None, "curves": {}}
     for method, blocked in lanes:
-        study = Study(truth.box, blocked)
+        # The encoder does the same for every lane.
+        study = Study(truth.box, blocked, ("llm", "encoder") if blocked else ("llm",))
         *_, result = run_lane(
             adapter, asked.media, asked.question, method, max_new_tokens=24, study=study
         )
@@ -70,6 +71,7 @@ def look_inside(adapter: Adapter, asked: Case) -> dict[str, Any]:
         found["curves"][method.name] = {
             part: {name: np.round(values, 5).tolist() for name, values in curves.items()}
             for part, curves in parts.items()
+            if curves
         }
         if blocked:
             every = [result, *analysis.blocked]

@@ -78,8 +78,10 @@ def _curves(report: dict[str, Any]) -> str:
         for part, curves in parts.items():
             for name in (name for name in SHOWN if name in curves):
                 depth = max(depth, len(curves[name]))
-                where = MEASURES[name].title + (", encoder" if part == "encoder" else "")
-                rows.append([where, lane, *(f"{value:.2f}" for value in curves[name])])
+                encoder = part == "encoder"
+                where = MEASURES[name].title + (", encoder" if encoder else "")
+                of = "all" if encoder else lane
+                rows.append([where, of, *(f"{value:.2f}" for value in curves[name])])
     rows.sort(key=lambda row: row[0])
     filled = [row + ["–"] * (depth + 2 - len(row)) for row in rows]
     table = markdown_table(["measure", "lane", *map(str, range(depth))], filled)
