@@ -38,7 +38,7 @@ def _memory() -> str:
     rows = []
     for name, upload, tokens in UPLOADS:
         kept = count_kept(SHAPES[name](), tokens, TEXT, ANSWER, "bfloat16")
-        parts = (kept.attention, kept.states, kept.one_layer, kept.total)
+        parts = (kept.attention, kept.states, kept.one_layer, kept.total, kept.runs)
         rows.append([name, upload, f"{tokens:,}", *(f"{part / MIB:,.0f} MiB" for part in parts)])
     head = ["model", "upload", "visual tokens", "attention and gradients", "states", "one layer"]
-    return markdown_table([*head, "together"], rows)
+    return markdown_table([*head, "together", "blocked cells"], rows)

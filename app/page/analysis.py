@@ -23,7 +23,6 @@ from app.render.palette import lane_colours
 from app.render.summary import conditions_line
 from app.worker.events import ComparisonDone, LaneDone, LaneFailed, Notice, Queued
 from app.worker.protocol import Job
-from models.analysis.cells import cells_of
 from models.engine.record import Blocked, Cell, Comparison, LaneResult
 from models.grounding import Region, check_region
 from pruning.errors import ExplainedError
@@ -98,7 +97,8 @@ class Analysing:
     ) -> Iterator[Update]:
         """Run the cell that was pressed in every lane that lacks it."""
         comparison_of(held)
-        cell = _find_cell(held, str(getattr(event, "cell", "")))
+        layers, name = _num_layers(comparison_of(held)), str(getattr(event, "cell", ""))
+        cell = html.find_cell(layers, held.box is not None, name)
         if cell is not None:
             yield from self._ended(request, held, partial(self._block, held=held, cell=cell))
 
@@ -252,13 +252,6 @@ def _num_layers(comparison: Comparison) -> int:
     """LLM layers of the lanes that were analysed; 0 if every lane failed."""
     done = (lane.analysis for lane in comparison.lanes if isinstance(lane, LaneResult))
     return next((one.maps.shape[1] for one in done if one is not None), 0)
-
-
-def _find_cell(held: HeldComparison, name: str) -> Cell | None:
-    """The cell of a button, if the table has it."""
-    layers = _num_layers(comparison_of(held))
-    cells = [*cells_of(layers), *(cells_of(layers, object_only=True) if held.box else ())]
-    return next((cell for cell in cells if html.cell_name(cell) == name), None)
 
 
 def _cells(lane: LaneResult) -> list[Cell]:

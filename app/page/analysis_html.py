@@ -23,7 +23,7 @@ ROWS = {  # source of a cell: who no longer sees them
     "last": "The last row and the answer",
 }
 BLOCKING = (
-    "A cell hides visual tokens from some rows in a quarter of the LLM's layers: press it to run "
+    "A cell hides visual tokens from some rows in some of the LLM's layers: press it to run "
     "every lane so. It shows how likely the lane's own answer still is, and another answer "
     "if the lane now gives one."
 )
@@ -99,20 +99,57 @@ def object_form(comparison: Comparison, box: Sequence[float] | None) -> str:
 def blocking(
     comparison: Comparison, num_layers: int, object_known: bool, running: Cell | None = None
 ) -> str:
-    """The table of blocked cells, and the cell that runs."""
-    cells = cells_of(num_layers)
-    quarters = list(dict.fromkeys(cell.layers for cell in cells))
-    heads = "".join(f'<th scope="col">{_layers(layers)}</th>' for layers in quarters)
+    """The tables of blocked cells, by quarters and by a sliding window; and the cell that runs."""
+    quarters, windows = (_layers_of(cells) for cells in (cells_of(num_layers), sliding(num_layers)))
+    state = comparison, object_known, running
+    further = set(windows) - set(quarters)
+    ran = {running.layers} if running else set()
+    for lane in comparison.lanes:
+        if isinstance(lane, LaneResult) and lane.analysis is not None:
+            ran |= {one.cell.layers for one in lane.analysis.blocked}
+    first, last = windows[0]
+    return (
+        f"<h3>Blocked attention</h3><p>{BLOCKING}</p>"
+        f"<details><summary>Formula</summary><p>{escape(BLOCKING_FORMULA)}</p></details>"
+        f"{_grid(*state, quarters)}"
+        f"<details{' open' if further & ran else ''}>"
+        f"<summary>A window of {last - first} layers, moved by one</summary>"
+        f"{_grid(*state, windows)}</details>"
+    )
+
+
+def find_cell(num_layers: int, object_known: bool, name: str) -> Cell | None:
+    """The cell of a button, if one of the tables has it."""
+    cells = [*cells_of(num_layers), *sliding(num_layers)]
+    cells += [cell._replace(object_only=True) for cell in cells if object_known]
+    return next((cell for cell in cells if cell_name(cell) == name), None)
+
+
+def sliding(num_layers: int) -> tuple[Cell, ...]:
+    """The cells of a window as long as a quarter of the LLM's depth."""
+    return cells_of(num_layers, max(1, num_layers // 4))
+
+
+def _layers_of(cells: tuple[Cell, ...]) -> list[tuple[int, int]]:
+    return list(dict.fromkeys(cell.layers for cell in cells))
+
+
+def _grid(
+    comparison: Comparison,
+    object_known: bool,
+    running: Cell | None,
+    columns: list[tuple[int, int]],
+) -> str:
+    """A table with a column for each range of layers."""
+    heads = "".join(f'<th scope="col">{_layers(layers)}</th>' for layers in columns)
     rows = ""
     for object_only in (False, True)[: 1 + object_known]:
         hidden = "the object's tokens" if object_only else "visual tokens"
         for source, title in ROWS.items():
-            own = [Cell(source, layers, object_only) for layers in quarters]
+            own = [Cell(source, layers, object_only) for layers in columns]
             filled = "".join(f"<td>{_cell(comparison, cell, cell == running)}</td>" for cell in own)
             rows += f'<tr><th scope="row">{title} → {hidden}</th>{filled}</tr>'
     return (
-        f"<h3>Blocked attention</h3><p>{BLOCKING}</p>"
-        f"<details><summary>Formula</summary><p>{escape(BLOCKING_FORMULA)}</p></details>"
         '<div class="scroll" tabindex="0" role="region" aria-label="Blocked attention"><table>'
         f'<thead><tr><th scope="col">Blocked edges</th>{heads}</tr></thead>'
         f"<tbody>{rows}</tbody></table></div>"

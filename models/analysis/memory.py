@@ -6,6 +6,12 @@ H heads, D width, of the LLM:
     attention   of the watched rows, a probe and its gradient   3 · L · H · R · S · 4 bytes
     states      inputs of all layers, for the backward pass     L · S · D numbers
     one layer   visual rows to visual rows, and the mask        V² · 4 + S² bytes
+
+A blocked cell comes after the measures. It needs three runs at once (open, blocked, and the next
+guess of the blocked answer), of which each keeps the outputs, keys and values of all layers; d is
+the width of a head, G the number of heads of keys:
+
+    runs        3 · L · S · (D + 2 · G · d) numbers
 """
 
 from __future__ import annotations
@@ -25,6 +31,7 @@ class Kept:
     attention: int
     states: int
     one_layer: int
+    runs: int  # of blocked cells, when the rest is gone
 
     @property
     def total(self) -> int:
@@ -38,8 +45,11 @@ def count_kept(config: Any, visual: int, text: int, answer: int, dtype: str) -> 
     """
     llm, rows = config.text_config, visual + text + answer - 1  # the last token predicts nothing
     watched = text + answer - 1
+    head_dim = getattr(llm, "head_dim", None) or llm.hidden_size // llm.num_attention_heads
+    row = llm.hidden_size + 2 * llm.num_key_value_heads * head_dim
     return Kept(
         3 * llm.num_hidden_layers * llm.num_attention_heads * watched * rows * FLOAT,
         llm.num_hidden_layers * rows * llm.hidden_size * UNITS[dtype],
         visual**2 * FLOAT + rows**2,
+        3 * llm.num_hidden_layers * rows * row * UNITS[dtype],
     )

@@ -51,7 +51,9 @@ def test_lanes_come_as_they_end_and_a_failed_one_gives_its_reason(picture):
     assert "data-inside" in shown[part.lanes[0]] and "It fell over" in shown[part.lanes[2]]
     assert shown[part.measures[FLOW]].visible and shown[part.charts[FLOW]]["layer"]
     assert not shown[part.measures[CHARTS.index(("cohesion", False))]].visible, "no object"
-    assert shown[part.blocking].count("data-cell") == 3 * 4
+    assert shown[part.blocking].count("data-cell") == 3 * (4 + 25), (
+        "quarters and windows of 8 of 32"
+    )
     assert last[own.form.compare].interactive and not own.admission.visitors.busy("a tab")
     assert worker.jobs[-1].study == Study(None) and worker.jobs[-1].at_once == 1
 
@@ -64,8 +66,12 @@ def test_a_cell_runs_once_in_every_lane_that_was_analysed(picture):
     job = worker.jobs[-1]
     assert [method.name for method in job.methods] == ["vanilla", "visionzip"]
     assert job.study == Study(None, (Cell("text", (8, 16)),), measured=())
-    assert shown[part.blocking].count("× 0.25") == 2 * 2, "in the line and in its tooltip"
+    in_table = 2 * 2  # of two lanes, in the line and in its tooltip
+    assert shown[part.blocking].count("× 0.25") == 2 * in_table, "a quarter is a window, too"
     assert 'data-cell="text 8 16 0"' not in shown[part.blocking]
+    assert "<details><summary>A window of 8 layers" in shown[part.blocking]
+    moved = merged(own.block(TAB, analysed, SimpleNamespace(cell="text 9 17 0")))[part.blocking]
+    assert "<details open><summary>A window" in moved and moved.count("× 0.25") == 3 * in_table
     assert not list(own.block(TAB, analysed, SimpleNamespace(cell="text 0 32 1"))), "no such cell"
 
 
@@ -77,7 +83,7 @@ def test_a_box_opens_cohesion_and_the_object_s_rows_of_the_table(picture):
     shown = merged(own.mark(TAB, analysed, SimpleNamespace(box="20, 20, 80, 90")))
     assert worker.jobs[-1].study == Study((0.2, 0.2, 0.8, 0.9))
     assert shown[part.measures[CHARTS.index(("cohesion", False))]].visible
-    assert shown[part.blocking].count("data-cell") == 6 * 4
+    assert shown[part.blocking].count("data-cell") == 6 * (4 + 25)
 
 
 def test_a_comparison_that_the_form_cannot_ask_is_not_analysed(picture):

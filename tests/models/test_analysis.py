@@ -98,6 +98,10 @@ def test_the_counted_memory_of_the_measures_is_that_of_the_real_tensors(setting:
     rows = layers[0].rows.count
     width = layers[0].inputs.nbytes // visual
     assert kept.states == len(layers) * rows * width
+    ran = run(replay).layers
+    assert kept.runs == 3 * sum(
+        each.output.nbytes + each.keys.nbytes + each.values.nbytes for each in ran
+    )
     mask = replay.closed(0, layers[0].rows)
     assert kept.one_layer == layers[0].among_visual.nbytes + mask.nbytes
     assert {id(replay.closed(each.layer, each.rows)) for each in layers} == {id(mask)}
