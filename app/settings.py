@@ -91,8 +91,9 @@ class Settings:
     # Cases
     cases: str = setting(
         "",
-        "folder of runs of cases, where remarks and kept comparisons last: for a page behind a "
-        "login, or for this machine alone; empty: they last for an hour at most",
+        "folder of runs of cases, which every visitor reads; remarks and kept comparisons of "
+        "logins, and of browsers on this machine, last in it and are shared; those of other "
+        "visitors, and all if it is empty, last for an hour, and no one else sees them",
     )
     max_cases: int = setting(20_000, "cases of one set", least=1)
 

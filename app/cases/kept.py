@@ -71,8 +71,8 @@ def _records(folder: Path) -> Iterator[Path]:
 class Kept(Run):
     """A folder of recordings, open for reading like a run.
 
-    `about["bad"]` gives the reason for each damaged recording. Models and options may differ from
-    case to case: see `asked_with`.
+    `about["bad"]` gives the reason for each damaged recording; a damaged frame is found when its
+    case is opened. Models and options may differ from case to case: see `asked_with`.
     """
 
     def __init__(self, folder: str | Path, settings: Settings | None = None) -> None:
@@ -138,7 +138,7 @@ def _recordings(folder: Path, bad: list[tuple[str, str]]) -> Iterator[Recorded]:
 @lru_cache(maxsize=10_000)
 def _read(folder: Path, changed: int) -> Recorded:
     """A recording that last changed at that time, in nanoseconds."""
-    comparison = storage.load(folder)
+    comparison = storage.load(folder, decode=False)
     truth, box = comparison.truth, comparison.truth.box if comparison.truth else None
     answers = (truth.answer,) if truth and truth.answer else ()
     seconds = time.gmtime(changed / 1e9)

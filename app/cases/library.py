@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import dataclass
 from pathlib import Path
 
 from app.cases.filters import Table
-from app.cases.kept import Kept, is_kept, keep
+from app.cases.kept import KEPT, Kept, is_kept, keep
 from app.cases.people import People
 from app.cases.store import Run
 from app.settings import ROOT, Settings
@@ -17,11 +18,27 @@ MOST_OPEN = 8
 CHANGING = (".", "run.json", "results", "imported")  # of a run's folder, when results come
 
 
+@dataclass(frozen=True)
+class Owner:
+    """Whose remarks and kept comparisons are read and written."""
+
+    folder: Path  # of one browser; it expires with other uploads
+    login: str = ""  # as part of a folder's name; "" for none
+    trusted: bool = False  # has a login, or sits at this machine
+
+    @property
+    def kept(self) -> str:
+        """Name of the owner's set of kept comparisons."""
+        return f"{KEPT}-{self.login}" if self.login else KEPT
+
+
 class Library:
     """Opens runs by name and keeps the last ones open.
 
-    `own` is the folder of one visitor. Remarks and kept comparisons last in the settings' folder;
-    without such a folder they are written below `own`, and are deleted with it.
+    All visitors read the runs of the settings' folder. There, trusted owners share their remarks
+    and see the sets that each of them keeps. A stranger's remarks and set are written below the
+    stranger's own folder, are shown to no one else, and are deleted with it; so are those of all
+    owners where the settings name no folder.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -30,13 +47,17 @@ class Library:
         self._open: dict[Path, tuple[float, Run]] = {}  # the last used last, with its files' time
         self._lock = threading.Lock()
 
-    def names(self, own: Path | None = None) -> list[str]:
-        """Of all runs, the shipped ones first."""
-        return list(self._folders(own))
+    def lasts(self, owner: Owner) -> bool:
+        """Whether the remarks and the set of an owner do not expire."""
+        return self.folder is not None and owner.trusted
 
-    def run(self, name: str, own: Path | None = None) -> Run:
+    def names(self, owner: Owner) -> list[str]:
+        """Of all runs that an owner may see, the shipped ones first."""
+        return list(self._folders(owner))
+
+    def run(self, name: str, owner: Owner) -> Run:
         """Raises `ValueError` for a name that is not offered, or a damaged run."""
-        folders = self._folders(own)
+        folders = self._folders(owner)
         if name not in folders:
             names = ", ".join(folders) or "none"
             raise ValueError(f"There is no run {name[:60]!r} here; there is {names}.")
@@ -55,25 +76,37 @@ class Library:
                 del self._open[next(iter(self._open))]
             return known[1]
 
-    def keep(self, comparison: Comparison, name: str, own: Path) -> str:
-        """Add a comparison to a visitor's own set; the id of its case."""
-        return keep(comparison, (self.folder or own) / name)
+    def keep(self, comparison: Comparison, owner: Owner) -> str:
+        """Add a comparison to an owner's set; the id of its case."""
+        return keep(comparison, self._home(owner) / owner.kept)
 
-    def people(self, name: str, own: Path) -> People:
+    def people(self, name: str, owner: Owner) -> People:
         """The remarks on a run that is offered."""
-        self.run(name, own)
-        folder = (self.folder or own) / name
+        self.run(name, owner)
+        folder = self._home(owner) / name
         folder.mkdir(parents=True, exist_ok=True)
         return People(folder)
 
-    def table(self, name: str, own: Path) -> Table:
-        return Table(self.run(name, own), self.people(name, own).all())
+    def table(self, name: str, owner: Owner) -> Table:
+        return Table(self.run(name, owner), self.people(name, owner).all())
 
-    def _folders(self, own: Path | None) -> dict[str, Path]:
-        """The folder of each run; of the same name, the settings' folder counts."""
-        places = [SHIPPED, own if self.folder is None else self.folder]
+    def _home(self, owner: Owner) -> Path:
+        """The folder that an owner's remarks and set are written to."""
+        return self.folder if self.folder and owner.trusted else owner.folder
+
+    def _folders(self, owner: Owner) -> dict[str, Path]:
+        """The folder of each run; of the same name, the owner's home counts."""
+        shared = [SHIPPED, self.folder] if self.folder else [SHIPPED]
         found: dict[str, Path] = {}
-        for path in (path for place in places if place for path in sorted(place.glob("*"))):
-            if (path / "run.json").exists() or is_kept(path):
-                found[path.name] = path
+        for place in dict.fromkeys([*shared, self._home(owner)]):
+            for path in sorted(place.glob("*")):
+                whole = (path / "run.json").exists()
+                hidden = place == self.folder and not owner.trusted and _is_set(path.name)
+                if whole or (is_kept(path) and not hidden):
+                    found[path.name] = path
         return found
+
+
+def _is_set(name: str) -> bool:
+    """Whether comparisons that a person kept are in a folder of that name."""
+    return name == KEPT or name.startswith(f"{KEPT}-")

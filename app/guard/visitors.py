@@ -6,6 +6,7 @@ import threading
 from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
+from ipaddress import ip_address
 
 import gradio as gr
 
@@ -19,6 +20,21 @@ def client_key(request: gr.Request | None) -> str:
     if request.username:
         return f"login {request.username}"
     return client_network(request.client.host) if request.client else ""
+
+
+def is_local(request: gr.Request) -> bool:
+    """Whether a request comes from this machine, and from no proxy on it.
+
+    A proxy names its visitor in `X-Forwarded-For`, which a visitor can also write: a request with
+    that header is never local.
+    """
+    client, headers = getattr(request, "client", None), getattr(request, "headers", {})
+    if client is None or "x-forwarded-for" in headers:
+        return False
+    try:
+        return ip_address(client.host).is_loopback
+    except ValueError:
+        return False
 
 
 class Visitors:

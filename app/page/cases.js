@@ -1,6 +1,30 @@
 // The Cases page: the address names run, filter and case; every change of it asks the server.
 const query = () => location.search.slice(1);
-const send = (more = {}) => trigger("click", {query: query(), own: window.tokenscope.own(), ...more});
+// One request at a time: its answer and its remark never overtake those of an earlier one.
+const PATIENCE = 10000;  // ms until an answer counts as lost
+const waiting = [];
+let count = 0, timer = null;  // while the server is asked
+const answers = new MutationObserver(() => {
+  if (document.querySelector(`#cases-told [data-number="${count}"]`)) answered();
+});
+const ask = () => {
+  if (timer || !waiting.length) return;
+  timer = setTimeout(answered, PATIENCE);
+  answers.observe(root, {childList: true, subtree: true});
+  trigger("click", {...waiting.shift(), number: ++count});
+};
+const answered = () => {
+  answers.disconnect();
+  clearTimeout(timer);
+  timer = null;
+  ask();
+};
+const send = (more = {}) => {
+  const last = waiting.at(-1);
+  if (last && !last.act && !more.act) waiting.pop();  // an address that was left already
+  waiting.push({query: query(), own: window.tokenscope.own(), ...more});
+  ask();
+};
 // A remark belongs to the case that is shown: the address may name the next one already.
 const remark = (act, value) => {
   const shown = document.getElementById("permalink")?.dataset.query;
@@ -48,6 +72,7 @@ const onInput = (event) => {
   unsaved = {note: () => remark("note", text), timer: setTimeout(save, 300)};
 };
 const onKey = (event) => {
+  if (event.key === "Escape" && typing(event.target)) return event.target.blur();
   if (event.ctrlKey || event.metaKey || event.altKey || typing(event.target)) return;
   const part = {t: "#tag", n: "#note"}[event.key.toLowerCase()];
   const found = document.querySelector(part || `#case [data-key="${CSS.escape(event.key)}"]`);

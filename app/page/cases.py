@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import gradio as gr
 from PIL import Image
 
 from app.cases.filters import VANILLA, Filter
-from app.cases.library import Library
+from app.cases.library import Library, Owner
 from app.cases.rates import summarize
 from app.cases.store import Run
 from app.page import board as boards
@@ -26,7 +27,7 @@ from app.page.cases_remarks import (
     asked_again,
     check_room,
     numbering,
-    own_folder,
+    owner_of,
     remark,
     sources,
 )
@@ -60,12 +61,13 @@ def cases_view(
     """Build the view inside the current route of `page` and connect it to the worker."""
     settings, library = admission.settings, Library(admission.settings)
     with gr.Column(elem_id="cases-page"):
-        told = gr.HTML("", elem_id="cases-told", apply_default_css=False)
+        with gr.Row(elem_id="cases-top"):
+            told = gr.HTML("", elem_id="cases-told", apply_default_css=False)
+            wire_export(library)
         head = gr.HTML("", elem_id="case", apply_default_css=False)
         again = gr.Button(AGAIN, visible=False, size="sm", elem_id="again")
         shown = boards.declare(settings)
         script = (HERE / "cases.js").read_text()
-        wire_export(library)
         listed = gr.HTML("", elem_id="cases", apply_default_css=False, js_on_load=script)
         asked = gr.Textbox(visible=False)  # the query of the open case
         own = gr.Textbox(visible=False)  # the secret of this browser
@@ -131,33 +133,37 @@ class CaseHandlers:
 
     def act(self, event: gr.EventData, request: gr.Request) -> Update:
         """Save the remark, if one came, and show what the address names."""
-        return self._answer(event._data if isinstance(event._data, dict) else {}, request)
+        data = event._data if isinstance(event._data, dict) else {}
+        update = self._answer(data, request)
+        # The browser sends the next request when it sees the number of this one.
+        update[self.parts.told] += f'<i hidden data-number="{escape(str(data.get("number")))}"></i>'
+        return update
 
     def _answer(self, data: dict[str, Any], request: gr.Request) -> Update:
         try:
-            own = own_folder(request, data.get("own"))
-            asked = Asked.parse(str(data.get("query", "")), self.library, own)
+            owner = owner_of(request, data.get("own"))
+            asked = Asked.parse(str(data.get("query", "")), self.library, owner)
             if act := str(data.get("act", "")):
-                check_room(self.library)
-                people = self.library.people(asked.run, own)
+                check_room(self.library, owner)
+                people = self.library.people(asked.run, owner)
                 remark(people, asked.case, act, str(data.get("value", "")))
                 if act == "note":  # the text is on the page already
                     return {self.parts.told: said("Note saved.")}
             if not act:  # a run of the case that was left would be drawn below this one
                 self.admission.visitors.cancel(request.session_hash or "")
-            return self._show(asked, own, remarked=bool(act))
+            return self._show(asked, owner, remarked=bool(act))
         except ValueError as error:
             return {self.parts.told: said(str(error))}
 
-    def _show(self, asked: Asked, own: Path, remarked: bool) -> Update:
-        table = self.library.table(asked.run, own)
+    def _show(self, asked: Asked, owner: Owner, remarked: bool) -> Update:
+        table = self.library.table(asked.run, owner)
         chosen = table.choose(asked.filter)
         page = chosen.index(asked.case) // PAGE if asked.case in chosen else asked.page
         shown = chosen[page * PAGE : (page + 1) * PAGE]
         run = table.run
-        thumbnails = {case: self.thumbnail(asked.run, own, case) for case in shown}
+        thumbnails = {case: self.thumbnail(asked.run, owner, case) for case in shown}
         listed = (
-            html.controls(self.library.names(own), table, asked.filter),
+            html.controls(self.library.names(owner), table, asked.filter),
             html.summary_html(summarize(table, chosen)) if chosen else "",
             html.pages(run.name, asked.filter, page, len(chosen), PAGE),
             html.cards(table, asked.filter, shown, thumbnails, asked.case),
@@ -203,9 +209,9 @@ class CaseHandlers:
         """Ask the open case again, on this machine and now."""
         try:
             with self.admission.place(request) as place:
-                folder = own_folder(request, own)
-                asked = Asked.parse(query, self.library, folder)
-                run = self.library.run(asked.run, folder)
+                owner = owner_of(request, own)
+                asked = Asked.parse(query, self.library, owner)
+                run = self.library.run(asked.run, owner)
                 case = run.cases[asked.case]
                 job = replace(place.read(self._request(run, asked)), truth=case.truth)
                 *_, last = (None, *place.run(job))
@@ -233,9 +239,9 @@ class CaseHandlers:
             **{name: options[name] for name in numbers if name in options},
         )
 
-    def _thumbnail(self, name: str, own: Path, case_id: str) -> str:
+    def _thumbnail(self, name: str, owner: Owner, case_id: str) -> str:
         """A small picture of a case, "" if it is not there."""
-        run = self.library.run(name, own)
+        run = self.library.run(name, owner)
         try:
             media = run.media(run.cases[case_id])
         except ValueError:

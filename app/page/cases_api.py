@@ -10,7 +10,7 @@ from app.cases.exports import rows
 from app.cases.filters import parse_filter
 from app.cases.library import Library
 from app.guard.blocks import refusing
-from app.page.cases_remarks import own_folder
+from app.page.cases_remarks import owner_of
 
 MOST_LISTED = 1000
 
@@ -33,12 +33,12 @@ def cases_endpoints(library: Library) -> None:
             `count`: number of cases that pass.
             `cases`: up to `limit` of them.
         """
-        own = own_folder(request)
-        names = library.names(own)
+        owner = owner_of(request)
+        names = library.names(owner)
         if not run:
             return {"runs": names, "count": 0, "cases": []}
         with refusing():
-            table = library.table(run, own)
+            table = library.table(run, owner)
             chosen = table.choose(parse_filter(filter))
         listed = rows(table, chosen[: max(0, min(int(limit), MOST_LISTED))])
         return {"runs": names, "count": len(chosen), "cases": list(listed)}
@@ -51,7 +51,7 @@ def cases_endpoints(library: Library) -> None:
             case: Id of a case, as `/cases` lists it.
         """
         with refusing():
-            table = library.table(run, own_folder(request))
+            table = library.table(run, owner_of(request))
             if case not in table.cases.index:
                 raise ValueError(f"The run {run[:60]} has no case {case[:40]!r}.")
         return next(rows(table, [case]))

@@ -13,7 +13,7 @@ from app.cases.exports import export
 from app.cases.filters import Table
 from app.cases.library import Library
 from app.guard.blocks import refusing
-from app.page.cases_remarks import Asked, own_folder
+from app.page.cases_remarks import Asked, owner_of
 from app.page.download import download, wire_download
 from app.page.keeping import OWN
 from pruning.errors import ExplainedError
@@ -42,10 +42,10 @@ def wire_export(library: Library) -> None:
     def save_cases(
         ending: str, query: str, own: str, request: gr.Request
     ) -> Iterator[dict[Any, Any]]:
-        folder = own_folder(request, own)
+        owner = owner_of(request, own)
         with refusing():
-            asked = Asked.parse(query, library, folder)
-            table = library.table(asked.run, folder)
+            asked = Asked.parse(query, library, owner)
+            table = library.table(asked.run, owner)
             chosen = table.choose(asked.filter)
         pair = table.lanes[0], asked.filter.lane or (table.lanes * 2)[1]
         yield from download(

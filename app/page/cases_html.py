@@ -55,14 +55,17 @@ def controls(names: Sequence[str], table: Table, asked: Filter) -> str:
         _select("sort", "Sort by, in this lane", SORT_NAMES, asked.sort),
     ]
     drop = f"{asked.iou_drop:g}" if asked.iou_drop else ""
-    quick = [
-        anchor(link(run, Filter(right=(VANILLA,), wrong=(lane,))), f"vanilla ✓, {escape(lane)} ✗")
+    quick = {"all cases": Filter()} | {
+        f"vanilla ✓, {lane} ✗": Filter(right=(VANILLA,), wrong=(lane,))
         for lane in lanes
         if lane != VANILLA
-    ]
+    }
+    links = "".join(
+        anchor(link(run, one), escape(text), **({"aria-current": "true"} if one == asked else {}))
+        for text, one in quick.items()
+    )
     return (
-        f'<nav class="quick" aria-label="Common filters">{anchor(link(run, Filter()), "all cases")}'
-        f"{''.join(quick)}</nav><form>{''.join(selects)}"
+        f'<nav class="quick" aria-label="Common filters">{links}</nav><form>{"".join(selects)}'
         f'<label>IoU drop from <input name="iou_drop" inputmode="decimal" value="{drop}"></label>'
         f'<label>Text <input name="text" type="search" value="{escape(asked.text)}"></label>'
         f"{_boxes('right', lanes, asked.right)}{_boxes('wrong', lanes, asked.wrong)}</form>"
@@ -134,12 +137,14 @@ def cards(
     """A card for each case: picture, question, and whether each lane is right."""
     right, reason = table.figure("right"), table.figure("reason")
     lane = asked.lane or next((one for one in table.lanes if one != VANILLA), VANILLA)
-    items = []
+    names, items = _short_names(table.lanes), []
     for case_id in shown:
-        case = table.run.cases[case_id]
-        marks = "".join(_mark(one, right.at[case_id, one]) for one in table.lanes_of(case_id))
-        why = reason.at[case_id, lane]
-        why = f"<small>{escape(why)}</small>" if isinstance(why, str) else ""
+        case, about = table.run.cases[case_id], table.cases.loc[case_id]
+        marks = "".join(
+            _mark(one, right.at[case_id, one], names[one]) for one in table.lanes_of(case_id)
+        )
+        facts = (reason.at[case_id, lane], " · ".join(filter(None, (about.verdict, *about.tags))))
+        why = "".join(f"<small>{escape(one)}</small>" for one in facts if one and one == one)
         image = f'<img src="{thumbnails[case_id]}" alt="">' if thumbnails.get(case_id) else ""
         question = escape(shorten(case.question, 90))
         content = f"{image}<span>{question}</span><span class='marks'>{marks}</span>{why}"
@@ -149,9 +154,16 @@ def cards(
     return f'<ol class="cards">{"".join(items)}</ol>' if items else "<p>No case passes.</p>"
 
 
-def _mark(lane: str, right: Any) -> str:
+def _short_names(lanes: Sequence[str]) -> dict[str, str]:
+    """Lanes without their ratios, where that still tells them apart."""
+    short = {lane: lane.partition("@")[0] for lane in lanes}
+    return short if len(set(short.values())) == len(short) else {lane: lane for lane in lanes}
+
+
+def _mark(lane: str, right: Any, name: str = "") -> str:
     word, sign = MARKS[None if right is None or right != right else bool(right)]
-    return f'<i class="{word}" title="{escape(lane)}: {word}">{sign}</i>'
+    text = f"{sign} {escape(name)}" if name else sign
+    return f'<i class="{word}" role="img" aria-label="{escape(lane)}: {word}">{text}</i>'
 
 
 def pages(name: str, asked: Filter, page: int, count: int, size: int) -> str:
@@ -169,7 +181,9 @@ def case_head(table: Table, asked: Filter, case_id: str, chosen: Sequence[str]) 
     """Question, answers, the way to the next case, and what a person may add."""
     case, about = table.run.cases[case_id], table.cases.loc[case_id]
     at = list(chosen).index(case_id) if case_id in chosen else -1
-    own = link(table.run.name, asked, case=case_id)
+    place = f"{at + 1:,}" if at >= 0 else "none"  # a remark may have moved it out of the filter
+    own, all_of = link(table.run.name, asked, case=case_id), link(table.run.name, asked)
+    close = anchor(all_of, "Close <kbd>Esc</kbd>", **{"data-key": "Escape"})
     verdicts = "".join(
         f'<button type="button" data-act="verdict" data-value="{escape(verdict)}" data-key="{key}" '
         f'aria-pressed="{str(verdict == about.verdict).lower()}"><kbd>{key}</kbd> '
@@ -188,8 +202,8 @@ def case_head(table: Table, asked: Filter, case_id: str, chosen: Sequence[str]) 
     back = _step(table, asked, chosen, at - 1, "←", "ArrowLeft")
     onward = _step(table, asked, chosen, at + 1, "→", "ArrowRight")
     return (
-        f'<nav aria-label="Cases of the filter">{back}<span>{at + 1:,} of {len(chosen):,}</span>'
-        f"{onward}{anchor(own, 'Link to this case', id='permalink')}</nav>"
+        f'<nav aria-label="Cases of the filter">{back}<span>{place} of {len(chosen):,}</span>'
+        f"{onward}{anchor(own, 'Link to this case', id='permalink')}{close}</nav>"
         f"<h2>{escape(case.question)}</h2><p>{facts}</p>{_answers(table, case_id)}"
         f'<div class="remarks">{verdicts}<form data-act="tag">{tags}<label>'
         '<span><kbd>T</kbd> tag</span><input id="tag" maxlength="60"></label></form>'

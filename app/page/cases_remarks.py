@@ -5,20 +5,19 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs
 
 import gradio as gr
 
 from app.cases.filters import VANILLA, Filter, parse_filter
-from app.cases.kept import KEPT
-from app.cases.library import Library
+from app.cases.library import Library, Owner
 from app.cases.people import People
 from app.cases.store import Run
 from app.guard.folder_quota import folder_bytes
 from app.guard.gradio_internals import upload_folder
 from app.guard.middleware import FULL
+from app.guard.visitors import is_local
 
 LEAST_SECRET = 16  # characters
 
@@ -34,24 +33,24 @@ class Asked:
     query: str = ""
 
     @classmethod
-    def parse(cls, query: str, library: Library, own: Path | None = None) -> Asked:
+    def parse(cls, query: str, library: Library, owner: Owner) -> Asked:
         """Raises `ValueError` with one sentence for a run or case that is not there."""
         given = {name: values[-1] for name, values in parse_qs(query, max_num_fields=50).items()}
-        names = library.names(own)
+        names = library.names(owner)
         if not names:
             raise ValueError("There is no run of cases here: see docs/cases.md.")
         name, case = given.get("run", names[0]), given.get("case", "")
-        if case not in ("", *library.run(name, own).asked):
+        if case not in ("", *library.run(name, owner).asked):
             raise ValueError(f"The run {name[:60]} has no case {case[:40]}.")
         page = given.get("page", "0")
         number = int(page) if page.isdecimal() and len(page) < 7 else 0
         return cls(name, parse_filter(query), case, number, query)
 
 
-def check_room(library: Library) -> None:
+def check_room(library: Library, owner: Owner) -> None:
     """Raises `ValueError` where remarks count as uploads and the folder of uploads is full."""
     most = library.settings.max_stored_mb * 1_000_000
-    if library.folder is None and folder_bytes(upload_folder()) > most:
+    if not library.lasts(owner) and folder_bytes(upload_folder()) > most:
         raise ValueError(FULL)
 
 
@@ -97,29 +96,20 @@ def numbering(lanes: Sequence[dict[str, Any]]) -> str:
     return next((str(one["numbering"]) for one in knobs if "numbering" in one), "published")
 
 
-def own_folder(request: gr.Request, secret: object = "") -> Path:
-    """The folder of one visitor's remarks and set; it expires with other uploads.
+def owner_of(request: gr.Request, secret: object = "") -> Owner:
+    """Whose remarks and set a request reads and writes.
 
     Args:
         secret: That the browser keeps over pages and reloads; a program has its session alone,
             and an assistant (MCP) not even that.
     """
-    key, session = plain(secret), getattr(request, "session_hash", "")
-    return (
-        upload_folder()
-        / "cases"
-        / (key if len(key) >= LEAST_SECRET else plain(session) or "unnamed")
-    )
-
-
-def kept_name(request: gr.Request) -> str:
-    """The name of a visitor's own set; behind a login everyone has one."""
-    if not request.username:
-        return KEPT
-    login = plain(request.username)
-    if login != request.username:  # two logins never share a name
-        login += hashlib.sha256(request.username.encode()).hexdigest()[:8]
-    return f"{KEPT}-{login}"
+    key, session = plain(secret), plain(getattr(request, "session_hash", ""))
+    folder = upload_folder() / "cases" / (key if len(key) >= LEAST_SECRET else session or "unnamed")
+    username = str(getattr(request, "username", "") or "")
+    login = plain(username)
+    if login != username:  # two logins never share a name
+        login += hashlib.sha256(username.encode()).hexdigest()[:8]
+    return Owner(folder, login, trusted=bool(username) or is_local(request))
 
 
 def plain(text: object) -> str:

@@ -8,11 +8,11 @@ from typing import Any
 
 import gradio as gr
 
-from app.cases.library import Library
+from app.cases.library import Library, Owner
 from app.cases.people import MOST_TAG, VERDICTS
 from app.guard.blocks import refusing
 from app.page.cases_html import anchor
-from app.page.cases_remarks import check_room, kept_name, own_folder, remark
+from app.page.cases_remarks import check_room, owner_of, remark
 from app.page.held import HeldComparison, comparison_of
 
 ADD = "Add to cases"
@@ -77,14 +77,14 @@ class KeepHandlers:
     def keep(self, held: HeldComparison | None, own: str, request: gr.Request) -> Update:
         """Keep what the board shows; a refusal says why it cannot be kept."""
         comparison, part = comparison_of(held), self.part
-        name, folder = kept_name(request), own_folder(request, own)
+        owner = owner_of(request, own)
         with refusing():
-            check_room(self.library)
-            case = self.library.keep(comparison, name, folder)
-            about = self.library.people(name, folder).of(case)
+            check_room(self.library, owner)
+            case = self.library.keep(comparison, owner)
+            about = self.library.people(owner.kept, owner).of(case)
         return {
             part.row: gr.Row(visible=True),
-            part.told: self._told(name, case, about.tags),
+            part.told: self._told(owner, case, about.tags),
             part.verdict: about.verdict or None,
             part.tag: "",
             part.note: about.note,
@@ -97,19 +97,20 @@ class KeepHandlers:
         def save(value: str | None, case: str, own: str, request: gr.Request) -> Update:
             if act == "tag" and not value:
                 return {self.part.told: gr.skip()}
-            name = kept_name(request)
+            owner = owner_of(request, own)
             with refusing():
-                check_room(self.library)
-                people = self.library.people(name, own_folder(request, own))
+                check_room(self.library, owner)
+                people = self.library.people(owner.kept, owner)
                 remark(people, case, act, value or "", toggles=False)
                 tags = people.of(case).tags
-            update: Update = {self.part.told: self._told(name, case, tags)}
+            update: Update = {self.part.told: self._told(owner, case, tags)}
             return update | ({self.part.tag: ""} if act == "tag" else {})
 
         return save
 
-    def _told(self, name: str, case: str, tags: tuple[str, ...] = ()) -> str:
-        lasting = "" if self.library.folder else " for an hour"
+    def _told(self, owner: Owner, case: str, tags: tuple[str, ...] = ()) -> str:
+        lasting = "" if self.library.lasts(owner) else " for an hour"
+        seen = " Every login sees it." if owner.login and self.library.lasts(owner) else ""
         tagged = f" Tags: {escape(', '.join(tags))}." if tags else ""
-        query = f"run={name}&case={case}"
-        return f'<p role="status">{anchor(query, "Kept as a case")}{lasting}.{tagged}</p>'
+        query = f"run={owner.kept}&case={case}"
+        return f'<p role="status">{anchor(query, "Kept as a case")}{lasting}.{seen}{tagged}</p>'

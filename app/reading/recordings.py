@@ -42,13 +42,17 @@ class Files:
     name: str  # of the folder or zip file, for messages
     record: dict[str, Any]
     arrays: dict[str, np.ndarray]  # of numbers
-    frames: np.ndarray  # (T, H, W, 3) uint8
+    frames: np.ndarray  # (T, H, W, 3) uint8; (T, 0, 0, 3) where they are not decoded
 
 
-def open_folder(folder: Path) -> Files:
-    """The files of a saved recording. Raises `RecordingError` only."""
+def open_folder(folder: Path, decode: bool = True) -> Files:
+    """The files of a saved recording. Raises `RecordingError` only.
+
+    Args:
+        decode: Whether frames are read: a list of many recordings needs none.
+    """
     with explained(folder.name):
-        return _open(folder, folder.name, LIMITS)
+        return _open(folder, folder.name, LIMITS, decode)
 
 
 def open_zip(path: Path, limits: Limits = LIMITS) -> Files:
@@ -105,10 +109,12 @@ def _root(packed: zipfile.ZipFile, name: str) -> zipfile.Path:
     return zipfile.Path(packed, records[0].removesuffix(RECORD))
 
 
-def _open(folder: Folder, name: str, limits: Limits) -> Files:
+def _open(folder: Folder, name: str, limits: Limits, decode: bool = True) -> Files:
     record = _record(folder, name)
-    arrays = _arrays(folder / "arrays.npz")
-    return Files(name, record, arrays, _frames(folder, record["frames"], limits))
+    arrays, count = _arrays(folder / "arrays.npz"), record["frames"]
+    check(isinstance(count, int) and 0 < count <= MOST_FRAMES, f"{count} frames")
+    frames = _frames(folder, count, limits) if decode else np.empty((count, 0, 0, 3), np.uint8)
+    return Files(name, record, arrays, frames)
 
 
 def _record(folder: Folder, name: str) -> dict[str, Any]:
@@ -141,8 +147,7 @@ def _arrays(path: Folder) -> dict[str, np.ndarray]:
     return loaded
 
 
-def _frames(folder: Folder, count: Any, limits: Limits) -> np.ndarray:
-    check(isinstance(count, int) and 0 < count <= MOST_FRAMES, f"{count} frames")
+def _frames(folder: Folder, count: int, limits: Limits) -> np.ndarray:
     frames = []
     for index in range(count):
         content = io.BytesIO(_content(folder / frame_name(index), MOST_BYTES))

@@ -72,13 +72,16 @@ def record_of(comparison: Comparison) -> tuple[dict[str, Any], dict[str, np.ndar
     return record, arrays
 
 
-def load(folder: str | Path) -> Comparison:
+def load(folder: str | Path, decode: bool = True) -> Comparison:
     """Read a comparison, equal to the saved one in every value.
+
+    Args:
+        decode: Whether its frames are read; without, they are (T, 0, 0, 3).
 
     Raises:
         RecordingError: It is not a recording, of another version or damaged.
     """
-    return comparison_of(open_folder(Path(folder)))
+    return comparison_of(open_folder(Path(folder), decode))
 
 
 def comparison_of(files: Files) -> Comparison:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from app.cases.filters import Table
+from app.cases.library import Owner
 from app.cases.people import People
 from app.cases.run import plan, run_cases
 from app.cases.sets import read_set
@@ -13,6 +14,7 @@ from app.settings import Settings
 from tests.app.fake_worker import FakeWorker
 
 SETTINGS = Settings()
+HERE = Owner(Path("nowhere"), trusted=True)  # the person at this machine
 ZIPPED, NUWA = "visionzip@0.222", "nuwa@0.222"
 ANSWERS = {"vanilla": "yes", "visionzip": "no", "nuwa": "yes"}
 

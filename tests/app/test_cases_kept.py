@@ -10,9 +10,10 @@ from app.cases import library
 from app.cases.exports import rows
 from app.cases.filters import Filter, Table
 from app.cases.kept import UNWRITTEN, Kept, keep
-from app.cases.library import Library
+from app.cases.library import Library, Owner
 from app.cases.people import People
 from app.cases.rates import summarize
+from app.reading import recordings
 from app.recording import storage
 from app.settings import Settings
 from tests.app import factory
@@ -63,18 +64,58 @@ def test_a_full_disk_is_told_and_keeps_what_was_kept(comparison, tmp_path, monke
     assert list(Kept(tmp_path).cases) == [first]
 
 
-def test_a_set_is_its_visitors_own_and_lasts_in_the_folder_of_the_settings(comparison, tmp_path):
-    one, other = tmp_path / "one", tmp_path / "other"
-    passing = Library(Settings())
-    case = passing.keep(comparison, "kept", one)
-    assert passing.names(one) == ["examples", "kept"] and passing.names(other) == ["examples"]
-    assert list(passing.run("kept", one).cases) == [case]
-    with pytest.raises(ValueError, match="there is examples"):
-        passing.run("kept", other)
-    lasting = replace(Settings(), cases=str(tmp_path / "runs"))
-    Library(lasting).keep(comparison, "kept", one)
-    Library(lasting).people("kept", one).note(case, "mine")
-    assert Library(lasting).table("kept", other).cases.note[case] == "mine"
+@pytest.fixture
+def lasting(tmp_path):
+    return replace(Settings(), cases=str(tmp_path / "runs"))
+
+
+@pytest.mark.security
+def test_strangers_do_not_see_what_others_keep(comparison, tmp_path, lasting):
+    one, other = Owner(tmp_path / "one"), Owner(tmp_path / "other")
+    for opened in (Library(Settings()), Library(lasting)):
+        case = opened.keep(comparison, one)
+        assert opened.names(one) == ["examples", "kept"] and opened.names(other) == ["examples"]
+        assert list(opened.run("kept", one).cases) == [case]
+        with pytest.raises(ValueError, match="there is examples"):
+            opened.run("kept", other)
+    team = Owner(tmp_path / "ada", "ada", trusted=True)
+    Library(lasting).keep(comparison, team)
+    Library(lasting).keep(comparison, replace(team, login=""))  # at this machine
+    for name in ("kept", "kept-ada"):
+        with pytest.raises(ValueError, match="there is examples"):
+            Library(lasting).run(name, other)
+
+
+def test_logins_share_their_sets_and_remarks_and_add_to_their_own(comparison, tmp_path, lasting):
+    ada, bob = (Owner(tmp_path / name, name, trusted=True) for name in ("ada", "bob"))
+    case = Library(lasting).keep(comparison, ada)
+    Library(lasting).people("kept-ada", bob).note(case, "seen by bob")
+    Library(lasting).keep(replace(comparison, model="another-model"), bob)
+    assert Library(lasting).names(bob) == ["examples", "kept-ada", "kept-bob"]
+    assert Library(lasting).table("kept-ada", ada).cases.note[case] == "seen by bob"
+    assert list(Library(lasting).run("kept-ada", ada).cases) == [case]
+
+
+def test_remarks_of_a_stranger_stay_with_the_stranger(comparison, tmp_path, lasting):
+    here, stranger = Owner(tmp_path / "a", trusted=True), Owner(tmp_path / "b")
+    keep(comparison, tmp_path / "runs" / "team")
+    library = Library(lasting)
+    case = next(iter(library.run("team", stranger).cases))
+    library.people("team", here).note(case, "ours")
+    library.people("team", stranger).note(case, "theirs")
+    assert library.table("team", here).cases.note[case] == "ours"
+    assert library.table("team", stranger).cases.note[case] == "theirs"
+
+
+def test_a_folder_of_recordings_is_listed_without_its_frames(comparison, tmp_path, monkeypatch):
+    case = keep(comparison, tmp_path)
+    with monkeypatch.context() as patched:
+        patched.setattr(recordings, "_frames", lambda *_: pytest.fail("a frame is decoded"))
+        kept = Kept(tmp_path)
+    assert kept.cases[case].question == comparison.question
+    next((tmp_path / case).glob("frame_*.png")).write_bytes(b"cut")
+    with pytest.raises(ValueError, match="damaged"):
+        kept.open(case)
 
 
 def test_a_run_opens_while_another_visitors_large_folder_is_read(comparison, tmp_path, monkeypatch):
@@ -85,13 +126,13 @@ def test_a_run_opens_while_another_visitors_large_folder_is_read(comparison, tmp
         release.wait(10)
         return "read"
 
-    shared = Library(Settings())
-    shared.keep(comparison, "kept", tmp_path)
+    shared, owner = Library(Settings()), Owner(tmp_path)
+    shared.keep(comparison, owner)
     monkeypatch.setattr(library, "Kept", slow)
     with ThreadPoolExecutor() as pool:
-        large = pool.submit(shared.run, "kept", tmp_path)
+        large = pool.submit(shared.run, "kept", owner)
         assert reading.wait(10)
-        assert pool.submit(shared.run, "examples").result(timeout=10).cases
+        assert pool.submit(shared.run, "examples", owner).result(timeout=10).cases
         release.set()
         assert large.result() == "read"
 

@@ -2,13 +2,14 @@
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from time import sleep
 from types import SimpleNamespace
 
 import gradio as gr
 import pytest
 
 from app.cases.filters import Filter, parse_filter
-from app.cases.library import Library
+from app.cases.library import Library, Owner
 from app.cases.people import People
 from app.guard.visitors import Visitors
 from app.page import board as boards
@@ -20,7 +21,7 @@ from app.settings import Settings
 from pruning.errors import ExplainedError
 from tests.app.asking import TAB
 from tests.app.browser import launched, served, tab
-from tests.app.cases import NUWA, ZIPPED, make_run, table_of
+from tests.app.cases import HERE, NUWA, ZIPPED, make_run, table_of
 from tests.app.fake_worker import FakeWorker, wait_until
 
 
@@ -42,26 +43,26 @@ def settings_of(folder):
 
 
 def test_the_shipped_run_is_offered_and_remarks_on_it_stay_with_one_visitor(tmp_path):
-    library = Library(Settings())
-    assert library.names() == ["examples"]
-    case = next(iter(library.run("examples").cases))
-    library.people("examples", tmp_path / "one").note(case, "mine")
-    assert library.table("examples", tmp_path / "one").cases.note[case] == "mine"
-    assert library.table("examples", tmp_path / "other").cases.note[case] == ""
-    comparison = library.run("examples").comparison(case)
+    library, one, other = Library(Settings()), Owner(tmp_path / "one"), Owner(tmp_path / "other")
+    assert library.names(one) == ["examples"]
+    case = next(iter(library.run("examples", one).cases))
+    library.people("examples", one).note(case, "mine")
+    assert library.table("examples", one).cases.note[case] == "mine"
+    assert library.table("examples", other).cases.note[case] == ""
+    comparison = library.run("examples", one).comparison(case)
     assert [lane.method for lane in comparison.lanes] == ["vanilla", "visionzip", "nuwa", "pooling"]
 
 
 def test_an_address_names_run_filter_and_case_or_what_there_is(folder):
     library = Library(settings_of(folder))
-    asked = Asked.parse("run=pope&right=vanilla&page=1", library)
+    asked = Asked.parse("run=pope&right=vanilla&page=1", library, HERE)
     assert (asked.run, asked.filter, asked.page) == ("pope", Filter(right=("vanilla",)), 1)
     for query, wanted in (
         ("run=../etc", "there is examples, pope"),
         ("run=pope&case=x", "no case"),
     ):
         with pytest.raises(ValueError, match=wanted):
-            Asked.parse(query, library)
+            Asked.parse(query, library, HERE)
 
 
 def test_a_live_run_asks_the_methods_of_the_chosen_ratio():
@@ -90,7 +91,7 @@ def test_a_verdict_given_again_is_taken_back(tmp_path):
 
 def test_a_run_of_a_case_that_was_left_is_stopped_and_not_drawn(folder):
     library, worker = Library(settings_of(folder)), FakeWorker(pause=0.05)
-    first, second, *_ = library.run("pope").cases
+    first, second, *_ = library.run("pope", HERE).cases
     with gr.Blocks():
         shown = boards.declare(library.settings)
         parts = Parts(gr.HTML(), gr.HTML(), gr.Button(), shown, gr.HTML(), gr.Textbox())
@@ -105,9 +106,11 @@ def test_a_run_of_a_case_that_was_left_is_stopped_and_not_drawn(folder):
 
 def test_passing_remarks_are_refused_while_the_folder_of_uploads_is_full(folder, monkeypatch):
     monkeypatch.setattr(cases_remarks, "folder_bytes", lambda _: 2_000_000_001)
-    check_room(Library(settings_of(folder)))  # those of that folder last
+    check_room(Library(settings_of(folder)), HERE)  # those of that folder last
     with pytest.raises(ValueError, match="is full"):
-        check_room(Library(Settings()))
+        check_room(Library(Settings()), HERE)
+    with pytest.raises(ValueError, match="is full"):
+        check_room(Library(settings_of(folder)), Owner(folder))
 
 
 @pytest.mark.browser
@@ -153,7 +156,7 @@ def test_a_person_filters_pages_by_keys_and_finds_remarks_after_a_restart(chromi
 
 def run_in(folder):
     """The run that is there."""
-    return Library(settings_of(folder)).run("pope")
+    return Library(settings_of(folder)).run("pope", HERE)
 
 
 def test_what_a_filter_shows_becomes_one_file(folder, tmp_path, monkeypatch):
@@ -168,6 +171,28 @@ def test_what_a_filter_shows_becomes_one_file(folder, tmp_path, monkeypatch):
         cases_files.write(table, chosen[:3], tmp_path, ".html", ("vanilla", NUWA))
     with pytest.raises(ExplainedError, match="No case passes"):
         cases_files.write(table, [], tmp_path, ".csv", ("vanilla", NUWA))
+
+
+@pytest.mark.browser
+def test_a_late_answer_never_replaces_a_later_one(chromium, folder, monkeypatch):
+    first, second, third, *_ = run_in(folder).cases
+    show = CaseHandlers._show
+
+    def slow(handlers, asked, *rest, **options):
+        if asked.case == first:
+            sleep(2)
+        return show(handlers, asked, *rest, **options)
+
+    monkeypatch.setattr(CaseHandlers, "_show", slow)
+    with served(FakeWorker(), settings_of(folder)) as url, tab(chromium) as page:
+        page.goto(f"{url}cases?run=pope")
+        for case in (first, second, third):  # sooner than the first is shown
+            page.locator(f'#cases .cards a[href$="case={case}"]').click()
+        page.locator(f'#permalink[href$="case={third}"]').wait_for()
+        page.wait_for_timeout(2500)
+        assert page.locator("#permalink").get_attribute("href").endswith(third)
+        page.keyboard.press("Escape")
+        page.locator("#case h2").wait_for(state="detached")
 
 
 @pytest.mark.browser

@@ -10,7 +10,7 @@ import httpx
 import pytest
 from gradio_client import Client, handle_file
 
-from app.guard.visitors import Visitors, client_key
+from app.guard.visitors import Visitors, client_key, is_local
 from app.measure import crowd as load
 from app.settings import Settings
 from app.worker.job_queue import QueuedWorker
@@ -203,3 +203,20 @@ def test_a_server_that_leaks_or_loses_answers_is_reported(visits, megabytes, que
     told = load.table(report | {"visitors": 1, "seconds": 1})
     assert all(wrong in told for visit in visits for wrong in visit.wrong)
     assert "100, 10" in told or len(megabytes) == 1
+
+
+@pytest.mark.security
+@pytest.mark.parametrize(
+    ("host", "headers", "local"),
+    [
+        ("127.0.0.1", {}, True),
+        ("::1", {}, True),
+        ("192.0.2.1", {}, False),
+        ("127.0.0.1", {"X-Forwarded-For": "127.0.0.1"}, False),  # a visitor can write it
+        ("testclient", {}, False),
+        (None, {}, False),
+    ],
+)
+def test_only_a_request_of_this_machine_without_a_proxy_is_local(host, headers, local):
+    client = SimpleNamespace(host=host) if host else None
+    assert is_local(SimpleNamespace(client=client, headers=httpx.Headers(headers))) == local
