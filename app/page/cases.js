@@ -48,6 +48,7 @@ const onClick = (event) => {
   const link = event.target.closest("#cases a[data-query], #case a[data-query]");
   if (link && !event.ctrlKey && !event.metaKey && !event.shiftKey) {
     event.preventDefault();
+    if (link.closest(".cards")) scrollTo(0, 0);  // the case is shown above the list
     go(link.dataset.query);
   }
   const act = event.target.closest("#case button[data-act]");
