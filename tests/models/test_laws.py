@@ -34,7 +34,7 @@ def test_retention_one_is_vanilla(setting: Setting, case: Case) -> None:
         whole = prefilled(setting.model(dtype), case.create(retention_ratio=1.0), setting.upload())
         assert torch.equal(logits, whole.state.logits)
         assert whole.trace().average == 1
-        assert pieces == list(whole.decode(4, 0.0, 0))
+        assert pieces == list(whole.decode(2, 0.0, 0))
 
 
 @lru_cache
@@ -43,7 +43,7 @@ def vanilla_answer(
 ) -> tuple[torch.Tensor, list]:
     """Vanilla's first logits, and the pieces of its answer."""
     vanilla = prefilled(model(dtype), create("vanilla"), upload())
-    return vanilla.state.logits, list(vanilla.decode(4, 0.0, 0))
+    return vanilla.state.logits, list(vanilla.decode(2, 0.0, 0))
 
 
 @each_run
@@ -98,7 +98,7 @@ def test_a_lane_yields_its_phases_in_order_and_its_answer_in_pieces(
         "What is this?",
         case.create(),
         gaze=GAZE,
-        max_new_tokens=6,
+        max_new_tokens=3,
     )
     *_, result = steps = list(lane)
     phases = [step for step in steps if isinstance(step, Phase)]
@@ -107,7 +107,7 @@ def test_a_lane_yields_its_phases_in_order_and_its_answer_in_pieces(
     assert result.timeline.phases == tuple(phases)
     assert "".join(step for step in steps if isinstance(step, str)) == result.answer
     assert 0 < result.timeline.ttft < result.timeline.total
-    assert result.new_tokens == 6
+    assert result.new_tokens == 3
     assert np.isfinite(result.tflops)
 
 

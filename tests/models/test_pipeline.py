@@ -33,7 +33,7 @@ def test_interleaved_lanes_answer_as_lanes_run_one_after_another(
     setting: Setting, every_case: bool
 ) -> None:
     adapter, media = setting.model(), setting.upload()
-    options = {"max_new_tokens": 4, "temperature": 1.5, "gaze": GAZE}
+    options = {"max_new_tokens": 2, "temperature": 1.5, "gaze": GAZE}
     cases = CASES if every_case else ONE_EACH
     methods = [method for case in cases if setting.runs(method := case.create())]
     lanes = [run_lane(adapter, media, "What is this?", method, **options) for method in methods]
