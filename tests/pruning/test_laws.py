@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import fields, replace
-from functools import lru_cache, reduce
+from functools import cache, reduce
 from itertools import product
 
 import numpy as np
@@ -41,7 +41,7 @@ def over_pictures(law: Law) -> Callable[[Case], None]:
     return test
 
 
-@lru_cache(maxsize=None)
+@cache
 def _ran(case_id: str, picture: Picture) -> Run:
     (case,) = (case for case in CASES if case.id == case_id)
     return run(case.create(), picture)
