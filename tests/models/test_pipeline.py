@@ -16,7 +16,7 @@ from models.families.llava import LlavaAdapter
 from models.uploads.media import Media
 from pruning.budget import BudgetError
 from pruning.methods import create
-from tests.cases import CASES, GAZE, ONE_EACH
+from tests.cases import GAZE, ONE_EACH
 from tests.models.runs import FEW, QUICK
 from tests.tiny import SETTINGS, Setting, clip, picture, tiny_llava, tiny_onevision
 
@@ -36,7 +36,7 @@ def test_interleaved_lanes_answer_as_lanes_run_one_after_another(
     """Of all methods on one model, of a few that differ in what the engine does on the others."""
     adapter, media = setting.model(), setting.upload()
     options = {"max_new_tokens": 2, "temperature": 1.5, "gaze": GAZE}
-    cases = CASES if every_case else ONE_EACH
+    cases = setting.cases if every_case else ONE_EACH
     methods = [method for case in cases if setting.runs(method := case.create())]
     if not every_case and setting.id != QUICK:
         methods = [method for method in methods if method.name in FEW]
