@@ -63,7 +63,7 @@ class Settings:
     )
 
     # Uploads
-    max_upload_mb: int = setting(20, "size of an upload", least=1)
+    max_upload_mb: int = setting(20, "size of an upload: a picture, a clip or a recording", least=1)
     max_megapixels: int = setting(50, "size of a picture or frame", least=1)
     max_clip_seconds: int = setting(300, "length of a clip", least=1)
     max_clip_frames: int = setting(18_000, "frames of a clip", least=1)

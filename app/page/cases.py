@@ -85,7 +85,7 @@ def cases_view(
         **device,
     )
     wire_inspector(shown.inspector, shown.comparison)
-    wire_recording(shown)
+    wire_recording(shown, settings)
 
 
 @dataclass(frozen=True)

@@ -15,11 +15,12 @@ from app.page.board import Board
 from app.page.download import FILES, wire_download
 from app.page.following import Following
 from app.page.form import Form
-from app.page.handlers import Handlers, recording_file
+from app.page.handlers import Handlers, describe_size, recording_file
 from app.page.held import HeldComparison
 from app.page.inspector import Inspector
 from app.page.keeping import wire_keeping
 from app.page.opening import Opening
+from app.settings import Settings
 
 QUIET = {"show_progress": "hidden", "api_visibility": "private", "queue": False}
 
@@ -44,14 +45,18 @@ def compare_view(
     _wire_opening(page, Opening(follow, handlers))
     wire_inspector(shown.inspector, shown.comparison)
     wire_keeping(shown.keep, shown.keeping, shown.comparison, Library(settings))
-    wire_recording(shown)
+    wire_recording(shown, settings)
 
 
-def wire_recording(board: Board) -> None:
+def wire_recording(board: Board, settings: Settings) -> None:
     """The button that writes the recording of what the board shows."""
 
     def save_recording(held: HeldComparison | None) -> Iterator[dict[Any, Any]]:
-        yield from recording_file(board, held)
+        update: dict[Any, Any] = {}
+        for update in recording_file(board, held):
+            yield update
+        if too_large := describe_size(update[board.file], settings.max_upload_mb):
+            gr.Info(too_large, duration=20)
 
     wire_download(board.save, board.file, save_recording, board.comparison)
 

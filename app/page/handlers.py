@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Generator, Iterator
 from functools import partial
@@ -148,6 +149,17 @@ def recording_file(board: Board, held: HeldComparison | None) -> Iterator[Update
     """Write the file on request, because its large pictures take a while to draw."""
     write = partial(zip_recording, comparison_of(held))
     yield from download(board.save, board.file, write, preparing="Preparing the file")
+
+
+def describe_size(path: str, most_mb: int) -> str:
+    """What to do with a recording that this page would refuse; empty if it would open it."""
+    size = ceil(os.path.getsize(path) / 1_000_000)
+    if size <= most_mb:
+        return ""
+    return (
+        f"The recording has {size} MB, and this page opens at most {most_mb} MB. To open it later, "
+        f"start your own page with TOKENSCOPE_MAX_UPLOAD_MB={size}."
+    )
 
 
 def describe_end(ended: EndedError) -> str:

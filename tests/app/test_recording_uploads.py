@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import zipfile
 from dataclasses import replace
@@ -13,7 +14,7 @@ from PIL import Image
 
 from app.page.board import Board
 from app.page.following import Following
-from app.page.handlers import Handlers
+from app.page.handlers import Handlers, describe_size
 from app.page.opening import Opening
 from app.reading.recordings import MOST_FILES, RecordingError, open_zip
 from app.recording import storage
@@ -191,3 +192,13 @@ def test_a_refused_recording_and_a_running_comparison_leave_the_board(saved, tmp
         only = here.open_file(TAB, "", saved)
         assert "runs a comparison" in only[page.form.status]
         assert "runs a comparison" in here.choose(TAB, "", None)[page.form.status]
+
+
+def test_a_recording_that_the_page_would_refuse_is_named_when_it_is_downloaded(tmp_path):
+    path = tmp_path / "mine.zip"
+    path.touch()
+    os.truncate(path, 2_000_000)
+    assert describe_size(str(path), 2) == ""
+    os.truncate(path, 2_000_001)
+    assert "has 3 MB, and this page opens at most 2 MB" in describe_size(str(path), 2)
+    assert "TOKENSCOPE_MAX_UPLOAD_MB=3" in describe_size(str(path), 2)
