@@ -4,7 +4,7 @@ PYTHON ?= python3
 WORKER ?= $(or $(TOKENSCOPE_WORKER),local)
 BIN := .venv/bin
 
-.PHONY: demo test test-rest test-grid test-all fuzz security eval-test lint format bench gpu openmp load faults train-image train-video train-next-image train-next-video accuracy bench-methods probe curves findings docs methods matrix costs gallery examples stories space clean
+.PHONY: demo test test-rest test-grid test-all fuzz security eval-test lint format bench gpu openmp load faults train-image train-video train-next-image train-next-video accuracy bench-methods probe curves findings docs methods matrix costs gallery examples stories screenshots space clean
 
 # MODEL=llava-onevision-0.5b, a folder or org/name; asks before it fetches weights, YES=1 does not ask.
 # WORKER=ray runs lanes on a Ray cluster: one started here, or the one that RAY_ADDRESS names.
@@ -149,6 +149,10 @@ examples: .venv/installed
 # After every change of the weights or the examples: what each example shows, and the page's first view.
 stories: .venv/installed
 	$(BIN)/python -m app stories
+
+# After every change of the page's look or of the stories: the README's picture. Needs a Chromium.
+screenshots: .venv/installed-dev
+	$(BIN)/python -m tests.screenshot
 
 # A folder ready to be pushed as a Space; MODEL=… with its weights, ZERO=1 for ZeroGPU.
 space: .venv/installed
