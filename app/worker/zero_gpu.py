@@ -17,17 +17,14 @@ from contextvars import copy_context
 
 from app.settings import Settings
 from app.worker.event_stream import EventStream
-from app.worker.events import Event
+from app.worker.events import Event, LaneDone
 from app.worker.local import LocalWorker
+from app.worker.pace import Pace
 from app.worker.protocol import Health, Job
 from app.worker.serialization import detach_media, portable_error, with_media
 from pruning.errors import ExplainedError
 
 log = logging.getLogger(__name__)
-
-# Seconds requested from the visitor's quota; unused seconds are returned.
-START, LANE, FRAME, TOKEN = 10.0, 3.0, 0.2, 0.1
-MOST = 120.0  # that the platform grants; a sweep has many lanes, and each is short
 
 
 class ZeroGPUWorker:
@@ -35,7 +32,8 @@ class ZeroGPUWorker:
 
     def __init__(self, settings: Settings) -> None:
         self.local = LocalWorker(settings)
-        self._lent = spaces.GPU(duration=seconds)(self._events)
+        self.pace = Pace()
+        self._lent = spaces.GPU(duration=self.pace.seconds)(self._events)
 
     def run(self, job: Job, cancelled: threading.Event | None = None) -> Iterator[Event]:
         """Events of one job; Stop ends them at once and returns the device after the next step.
@@ -62,6 +60,8 @@ class ZeroGPUWorker:
                         raise event
                     if stream.cancelled.is_set():
                         break
+                    if isinstance(event, LaneDone):
+                        self.pace.learn(job, event.result)
                     stream.put(event)
         except Exception as error:
             stream.end(error)
@@ -84,9 +84,3 @@ class ZeroGPUWorker:
 
     def health(self) -> Health:
         return Health()  # the platform monitors its devices
-
-
-def seconds(job: Job) -> float:
-    """Seconds of a device to request for a job."""
-    lane = LANE + FRAME * len(job.media.frames) + TOKEN * job.max_new_tokens
-    return min(MOST, START + len(job.methods) * lane)

@@ -18,7 +18,9 @@ from app.request import Request
 from app.settings import EXAMPLES, Settings
 from app.worker.events import ComparisonDone
 from app.worker.local import LocalWorker
+from app.worker.pace import Pace
 from app.worker.start import backend
+from models.engine.record import Phase, Timeline
 from tests.app.fake_worker import wait_until
 
 pytestmark = pytest.mark.slow
@@ -102,12 +104,19 @@ def test_a_comparison_on_zero_gpu_is_the_one_of_this_process(spaces):
         assert np.array_equal(one.trace.per_layer, other.trace.per_layer)
 
 
-def test_a_comparison_requests_a_device_once_and_longer_for_more_tokens(spaces):
-    worker = backend(Settings(worker="zero"))
-    for asked in (job(), replace(job(), max_new_tokens=16)):
-        last(worker, asked)
-    short, long = spaces.durations
-    assert 0 < short < long
+def test_a_comparison_requests_a_device_once_for_twice_what_the_last_lanes_took(spaces):
+    worker, asked = backend(Settings(worker="zero")), job()
+    done = last(worker, asked)
+    assert spaces.durations == [18], "a guess"
+    assert len(worker.pace._took[asked.model]) == len(done.lanes)
+    pace, read = Pace(), done.media.read_seconds + 0.2  # the upload was read before the call
+    for decode in (0.4, 0.8):  # seconds of 8 tokens
+        times = {"read": read, "prefill": 0.3, "decode": decode}
+        timeline = Timeline(tuple(Phase(*one, 1, 1) for one in times.items()), first_token=0.1)
+        pace.learn(asked, replace(done.lanes[0], timeline=timeline, new_tokens=8))
+    assert pace.seconds(asked) == pytest.approx(10 + 2 * 2 * (0.5 + 0.5 + 0.8)), "a pass to warm up"
+    assert pace.seconds(replace(asked, max_new_tokens=16)) > pace.seconds(asked)
+    assert pace.seconds(replace(asked, model="another")) == 18, "of another model again a guess"
 
 
 def test_a_device_is_lent_on_the_quota_of_the_visitor(spaces):
