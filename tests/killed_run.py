@@ -1,6 +1,6 @@
 """A run that is killed twice, against one that is not: `python -m tests.killed_run --count 300`.
 
-Prints one JSON line: whether all results are the same, and the time of a case.
+Prints whether all results are the same, and the time of a case against `bench`.
 """
 
 from __future__ import annotations
@@ -8,18 +8,23 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import resource
 import signal
+import statistics
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 from app.cases.store import Run
+from app.commands.arguments import add_json, print_report
 from app.settings import ROOT
-from app.worker.conditions import processor
+from app.worker.conditions import load_text, processor
 
+FIRST, A_SCENE = 7, 2  # number of the first scene, and questions about each
 LANES = ["--methods", "visionzip,nuwa,pooling", "--retention", "0.222"]  # beside vanilla
 OF_THIS_RUN = ("session", "ttft_ms", "total_ms")  # figures that no two runs share
 
@@ -42,7 +47,8 @@ def killed(source: str, out: Path, after: Iterable[int]) -> Run:
                 time.sleep(0.1)
             os.kill(child.pid, signal.SIGKILL)
             assert child.wait() == -signal.SIGKILL
-    subprocess.run(command(source, out), cwd=ROOT, check=True, capture_output=True)
+    ended = subprocess.run(command(source, out), cwd=ROOT, capture_output=True, text=True)
+    assert ended.returncode == 0, ended.stderr[-500:]
     return Run(out)
 
 
@@ -73,26 +79,63 @@ def same(one: Run, other: Run) -> bool:
     return left.equals(right) and arrays
 
 
+def bench(count: int, folder: Path) -> tuple[float, float]:
+    """Processor time a question and the median lane in ms of `bench`, with the same questions."""
+    lanes = ["--methods", f"vanilla,{LANES[1]}", *LANES[2:]]
+    scenes = ["--scenes", str(count // A_SCENE), "--seed", str(FIRST), "--jobs", "1"]
+    report = ["--json", str(folder / "bench.json")]
+    before = processor_time()
+    call = [sys.executable, "-m", "app", "bench", *scenes, *lanes, *report]
+    subprocess.run(call, cwd=ROOT, check=True, capture_output=True)
+    used = processor_time() - before
+    rows = json.loads((folder / "bench.json").read_text())["rows"]
+    return used / count, statistics.median(row["total_ms"] for row in rows)
+
+
+def processor_time() -> float:
+    """Seconds of all child processes that have ended."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
+def measure(count: int, folder: Path) -> dict[str, Any]:
+    source, after = f"drawn:image:{count}:{FIRST}", (count // 3, 2 * count // 3)
+    whole = killed(source, folder / "whole", ())
+    used = processor_time() / count
+    stopped = killed(source, folder / "stopped", after)
+    bench_used, bench_lane = bench(count, folder)
+    return {
+        "cases": len(stopped.cases),
+        "lanes": len(stopped.lanes),
+        "killed_after": after,
+        "processes": len(stopped.about["sessions"]),
+        "same": same(whole, stopped),
+        "run_cpu_s": round(used, 3),
+        "bench_cpu_s": round(bench_used, 3),
+        "lane_ms": round(float(whole.results.groupby("lane").total_ms.median().median()), 1),
+        "bench_lane_ms": round(bench_lane, 1),
+        "machine": processor(),
+        "load": load_text(),
+    }
+
+
+def text_of(report: dict[str, Any]) -> str:
+    return (
+        f"{report['cases']} cases × {report['lanes']} lanes, killed twice: "
+        f"{'the same' if report['same'] else 'OTHER'} results\n"
+        f"processor time a case   run {report['run_cpu_s']} s, bench {report['bench_cpu_s']} s\n"
+        f"median lane             run {report['lane_ms']} ms, bench {report['bench_lane_ms']} ms"
+    )
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--count", type=int, default=300)
-    count = parser.parse_args().count
-    source = f"drawn:image:{count}:7"
+    add_json(parser)
+    options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        began = time.perf_counter()
-        whole = killed(source, Path(folder, "whole"), ())
-        seconds = time.perf_counter() - began
-        stopped = killed(source, Path(folder, "stopped"), (count // 3, 2 * count // 3))
-        report = {
-            "cases": len(stopped.cases),
-            "lanes": len(stopped.lanes),
-            "processes": len(stopped.about["sessions"]),
-            "same": same(whole, stopped),
-            "seconds_a_case": round(seconds / count, 3),
-            "lane_ms": float(whole.results.total_ms.median()),
-            "machine": processor(),
-        }
-    print(json.dumps(report))
+        report = measure(options.count, Path(folder))
+    print_report(report, text_of(report), options.json)
 
 
 if __name__ == "__main__":

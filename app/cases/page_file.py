@@ -82,7 +82,7 @@ def _case(table: Table, case: Case, number: int) -> str:
         drawn, note = dict(_pictures(*table.run.open(case.id))), ""
     except ValueError as error:
         drawn, note = {}, str(error)
-    about, true = table.cases.loc[case.id], escape(" | ".join(case.answers)) or "–"
+    about, true = table.cases.loc[case.id], escape(case.truth_text) or "–"
     said = " · ".join(filter(None, (case.kind, about.verdict, *about.tags, about.note, note)))
     lanes = (_lane(table, case, lane, drawn.get(lane, "")) for lane in table.lanes_of(case.id))
     return (

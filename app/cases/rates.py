@@ -14,7 +14,7 @@ from app.cases.scores import THRESHOLDS, yes_no
 from app.render.table import text_table
 from app.significance import holm, mcnemar, wilson
 
-SHARES = (0.0, 1e-9, 0.25, 0.5, 0.75, 1.0 + 1e-9)  # bounds of the share kept
+SHARES = (0.0, 1e-9, 0.25, 0.5, 0.75, 1.01)  # bounds of the share kept, a float32
 SHARE_NAMES = ("none", "to 25 %", "to 50 %", "to 75 %", "to all")
 
 

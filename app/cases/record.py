@@ -39,6 +39,13 @@ class Case:
         return Truth(self.answers[0]) if self.answers else None
 
     @property
+    def truth_text(self) -> str:
+        """The right answer in words, "" if it is not known."""
+        if self.metric == "iou" and self.box is not None:
+            return f"[{', '.join(f'{edge:.2f}' for edge in self.box)}]"
+        return " | ".join(self.answers)
+
+    @property
     def size(self) -> float | None:
         """Area of the object's box as a share of the picture."""
         if self.box is None:

@@ -7,7 +7,16 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from app.docs import analysis_page, costs, gpu_page, methods_page, models_page, settings_page
+from app.docs import (
+    analysis_page,
+    cases_page,
+    costs,
+    gpu_page,
+    methods_page,
+    models_page,
+    settings_page,
+)
+from app.docs.marked import with_part
 from app.measure.findings import write as findings
 from app.render.method_text import Method
 from app.render.tested import results
@@ -25,7 +34,6 @@ ANSWERED = RESULTS / "bench-scenes.json"
 ON_CLIPS = RESULTS / "bench-clips.json"  # there once `make bench-methods` has run
 COUNTED = ("llava-1.5-7b", "llava-onevision-7b", "llava-video-7b", "qwen2.5-vl-7b")
 MEASURED = ("embedded-image", "embedded-video")
-BEGIN, END = "<!-- methods: by make docs -->\n", "<!-- end of methods -->\n"
 
 
 def draw() -> Iterator[Path]:
@@ -43,21 +51,13 @@ def texts(methods: Sequence[Method] = METHODS) -> dict[Path, str]:
         METHODS_PAGE: methods_page.markdown(
             results(), _read(ANSWERED), methods, _read(ON_CLIPS) if ON_CLIPS.exists() else None
         ),
-        README: _readme(methods),
+        README: with_part(README, "methods", methods_page.short_table(methods)),
         MODELS_PAGE: models_page.markdown(_read(MATRIX), _costs(), methods),
         ANALYSIS_PAGE: analysis_page.markdown(),
         SETTINGS_PAGE: settings_page.markdown(),
         gpu_page.PAGE: gpu_page.markdown(),
+        cases_page.PAGE: cases_page.markdown(),
     }
-
-
-def _readme(methods: Sequence[Method]) -> str:
-    """The README with a new table between the two marks."""
-    before, _, rest = README.read_text(encoding="utf-8").partition(BEGIN)
-    _, _, after = rest.partition(END)
-    if not rest or not after:
-        raise ValueError(f"README.md has no {BEGIN.strip()} before {END.strip()}.")
-    return f"{before}{BEGIN}{methods_page.short_table(methods)}\n{END}{after}"
 
 
 def _costs() -> str:

@@ -16,7 +16,7 @@ from app.cases.rates import summarize
 from app.cases.record import Case, CaseSet, case_id
 from app.cases.results import Results, write_rows
 from app.cases.store import Run, begin
-from app.worker.conditions import processor
+from app.worker.conditions import load_text, processor
 from models.engine.record import LaneResult, Phase, Timeline
 from pruning.base import PositionStrategy
 from pruning.step import TraceStep
@@ -51,6 +51,7 @@ def measure_store(folder: Path, count: int) -> dict[str, Any]:
         "lanes": len(LANES),
         "tokens": SIDE * SIDE,
         "machine": processor(),
+        "load": load_text(),
         "bytes": size,
         "write_s": written,
         "open_s": opening + tabling,
@@ -66,6 +67,7 @@ def measure_store(folder: Path, count: int) -> dict[str, Any]:
 def table_of(report: dict[str, Any]) -> str:
     return "\n".join(
         [
+            f"{report['machine']}, running or waiting processes: {report['load']}",
             f"{report['cases']:,} cases × {report['lanes']} lanes of {report['tokens']} tokens",
             f"store      {report['bytes'] / 1e6:,.0f} MB without pictures",
             f"open       {report['open_s']:.2f} s",

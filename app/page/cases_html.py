@@ -197,7 +197,7 @@ def case_head(table: Table, asked: Filter, case_id: str, chosen: Sequence[str]) 
         f'title="Remove this tag">{escape(tag)} ×</button>'
         for tag in about.tags
     )
-    true = f"True answer: {' | '.join(case.answers) or 'not known'}"
+    true = f"True answer: {case.truth_text or 'not known'}"
     facts = escape(" · ".join(filter(None, (true, case.kind, case.place))))
     back = _step(table, asked, chosen, at - 1, "←", "ArrowLeft")
     onward = _step(table, asked, chosen, at + 1, "→", "ArrowRight")

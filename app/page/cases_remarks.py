@@ -11,6 +11,7 @@ from urllib.parse import parse_qs
 import gradio as gr
 
 from app.cases.filters import VANILLA, Filter, parse_filter
+from app.cases.imports import KEPT
 from app.cases.library import Library, Owner
 from app.cases.people import People
 from app.cases.store import Run
@@ -119,9 +120,11 @@ def plain(text: object) -> str:
 
 def sources(run: Run) -> str:
     """A sentence on where the lanes come from."""
-    imported = ", ".join(f"{lane['name']} from {lane['source']}" for lane in run.imported)
-    left = f" {len(run.bad)} rows were left out." if run.bad else ""
-    count = len(run.cases)
-    cases = f"{count:,} case{'s' * (count != 1)}"
-    sentence = f"{run.name}: {cases} of {run.about['source']}.{left}"
-    return f"{sentence} Imported, without overlays: {imported}." if imported else sentence
+    imported = ", ".join(
+        f"{lane['name']} from {lane['source']}{'' if lane['source'] == KEPT else ', no overlay'}"
+        for lane in run.imported
+    )
+    count, bad = len(run.cases), len(run.bad)
+    left = f" {bad:,} row{'s were' if bad > 1 else ' was'} left out." if bad else ""
+    sentence = f"{run.name}: {count:,} case{'s' * (count != 1)} of {run.about['source']}.{left}"
+    return f"{sentence} Imported: {imported}." if imported else sentence

@@ -65,6 +65,15 @@ def test_rates_count_what_the_filter_shows_with_intervals_and_paired_tests(table
     assert "McNemar" in text_of(summary)
 
 
+def test_accuracy_by_share_kept_counts_every_share_from_none_to_all(table):
+    shares = Table(table.run, {})
+    kept = shares.figure("object_kept")
+    chosen, given = list(kept.index[:5]), np.array([0, 0.2, 0.4, 0.7, 1], np.float32)
+    kept.loc[chosen, ZIPPED] = given
+    counted = [one for one in summarize(shares, chosen)["kept"] if one["lane"] == ZIPPED]
+    assert [one["scored"] for one in counted] == [1, 1, 1, 1, 1]
+
+
 def test_wilson_is_the_published_interval():
     assert wilson(8, 10) == pytest.approx((0.4902, 0.9433), abs=1e-4)
     assert wilson(0, 0) == (0.0, 1.0)

@@ -14,7 +14,7 @@ from app.settings import ROOT, Settings
 from app.worker.protocol import BusyError
 from models.engine.record import LaneFailure
 from pruning.trace import Fate
-from tests import killed_run
+from tests import cases_walk, killed_run
 from tests.app.fake_worker import FakeWorker
 
 SETTINGS = Settings()
@@ -171,3 +171,15 @@ def test_a_run_killed_twice_ends_like_one_that_was_not(tmp_path):
     stopped = killed_run.killed(source, tmp_path / "stopped", (1, 2))
     assert killed_run.same(whole, stopped) and len(stopped.results) == 16
     assert len(stopped.about["sessions"]) == 3
+
+
+@pytest.mark.slow
+@pytest.mark.checkpoint
+def test_the_walk_of_the_docs_runs_as_it_is_written(tmp_path):
+    said = cases_walk.walk(tmp_path)
+    assert "left out: cases.jsonl, line 9" in said and "McNemar" in said
+    opened = Run(tmp_path / "runs" / "photos")
+    assert len(opened.cases) == 8 and opened.lanes[-1] == "mine"
+    (kept,) = opened.results.query("lane == 'mine'").case
+    assert len(opened.comparison(kept).lanes) == 5
+    assert (tmp_path / "photos.html").stat().st_size > 10_000

@@ -13,6 +13,7 @@ import pytest
 from app.docs import methods_page as page
 from app.docs import pages
 from app.docs.answers import answers, half_width
+from app.docs.marked import marks
 from app.measure.bench import every_method
 from app.page import lab
 from app.page.notes import methods_note
@@ -45,11 +46,11 @@ def test_the_generated_docs_in_the_checkout_are_what_the_classes_give() -> None:
 
 
 def test_writing_changes_one_part_of_the_readme(tmp_path, monkeypatch) -> None:
-    readme = tmp_path / "README.md"
-    readme.write_text(f"before\n{pages.BEGIN}an old table\n{pages.END}after\n")
+    readme, (begin, end) = tmp_path / "README.md", marks("methods")
+    readme.write_text(f"before\n{begin}an old table\n{end}after\n")
     monkeypatch.setattr(pages, "README", readme)
     table = page.short_table(METHODS)
-    assert pages.texts()[readme] == f"before\n{pages.BEGIN}{table}\n{pages.END}after\n"
+    assert pages.texts()[readme] == f"before\n{begin}{table}\n{end}after\n"
 
 
 def test_every_page_is_written(tmp_path, monkeypatch) -> None:
@@ -61,8 +62,8 @@ def test_every_page_is_written(tmp_path, monkeypatch) -> None:
 
 
 def test_a_readme_without_a_place_for_the_table_is_refused(tmp_path, monkeypatch) -> None:
-    readme = tmp_path / "README.md"
-    readme.write_text(f"{pages.END}the wrong way round{pages.BEGIN}\n")
+    readme, (begin, end) = tmp_path / "README.md", marks("methods")
+    readme.write_text(f"{end}the wrong way round{begin}\n")
     monkeypatch.setattr(pages, "README", readme)
     with pytest.raises(ValueError, match="before"):
         pages.texts()

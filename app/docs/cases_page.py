@@ -1,0 +1,71 @@
+"""The measured part of docs/cases.md, from stored reports."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from app.docs.marked import with_part
+from app.settings import ROOT
+
+PAGE = ROOT / "docs" / "cases.md"
+RESULTS = ROOT / "assets" / "results"
+STORE = RESULTS / "cases-store.json"  # of `cases measure`
+KILLED = RESULTS / "cases-killed.json"  # of tests/killed_run.py
+
+KILLED_RUN = "python -m tests.killed_run --count {}"
+
+
+def markdown() -> str:
+    """The page with its figures; a report that is not stored is named with its command.
+
+    Raises `ValueError` where the place of the figures is missing.
+    """
+    store, killed = (
+        json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
+        for path in (STORE, KILLED)
+    )
+    parts = [
+        store_text(store) if store else unmeasured("python -m app cases measure", STORE),
+        killed_text(killed) if killed else unmeasured(KILLED_RUN.format(300), KILLED),
+    ]
+    return with_part(PAGE, "measured", "\n\n".join(parts))
+
+
+def unmeasured(command: str, path: Path) -> str:
+    return f"`{command} --json assets/results/{path.name}`: not measured yet."
+
+
+def store_text(report: dict[str, Any]) -> str:
+    return (
+        f"`python -m app cases measure --json assets/results/{STORE.name}` writes "
+        f"{report['cases']:,} synthetic cases × {report['lanes']} lanes of {report['tokens']} "
+        f"tokens: store {report['bytes'] / 1e6:.0f} MB without pictures, opening "
+        f"{report['open_s']:.2f} s, filter {_ms(report['filter_s'])}, search "
+        f"{_ms(report['search_s'])}, summary {_ms(report['summary_s'])}, next case "
+        f"{_ms(report['page_s'])}, verdict {_ms(report['remark_s'])}. {_machine(report)}"
+    )
+
+
+def killed_text(report: dict[str, Any]) -> str:
+    first, second = report["killed_after"]
+    same = "are the same" if report["same"] else "differ"
+    return (
+        f"`{KILLED_RUN.format(report['cases'])} --json "
+        f"assets/results/{KILLED.name}` asks {report['cases']} drawn cases under "
+        f"{report['lanes']} lanes twice, once killed (`kill -9`) after {first} and after {second} "
+        f"cases: all figures and the fates of all tokens {same}. With loading the model, a case "
+        f"takes {report['run_cpu_s']:.2f} s of processor time in the run and "
+        f"{report['bench_cpu_s']:.2f} s in `bench` with the same questions and lanes; the median "
+        f"lane takes {report['lane_ms']:.0f} and {report['bench_lane_ms']:.0f} ms. "
+        f"{_machine(report)}"
+    )
+
+
+def _ms(seconds: float) -> str:
+    return f"{1e3 * seconds:.0f} ms"
+
+
+def _machine(report: dict[str, Any]) -> str:
+    return f"Machine: {report['machine']}; running or waiting processes: {report['load']}."
