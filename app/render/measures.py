@@ -125,9 +125,10 @@ def measure_chart(
     colours = lane_colours([lane.method for lane in comparison.lanes])
     looks = dict(zip(lane_labels(comparison), colours, strict=True))
     lane = {"domain": labels, "range": [looks[label] for label in labels]}
-    axis = {"tickMinStep": 1, "format": "d", "grid": False}
+    deepest = max((one["layer"] for one in values), default=1)
+    axis = {"tickCount": min(deepest, 8), "format": "d", "grid": False}
     # The layers fill the width exactly: the page finds the layer under the pointer by its place.
-    wide = {"domain": [0, max(one["layer"] for one in values)], "nice": False} if values else {}
+    wide = {"domain": [0, deepest], "nice": False}
     legend = None if compact else {"title": None, "orient": "bottom"}
     place = {
         "x": field(

@@ -9,7 +9,9 @@ from models.engine.base import Sequence
 from models.engine.pipeline import Lane
 from pruning.base import CompressionMethod
 from tests.cases import ONE_EACH, Case
-from tests.tiny import SETTINGS, Setting, prefilled
+from tests.models.tiny_internvl import tiny_internvl
+from tests.models.tiny_smolvlm import tiny_smolvlm
+from tests.tiny import SETTINGS, Setting, picture, prefilled
 
 QUICK = "llava"  # the setting on which `make test` runs every case of a method
 STAMPED = "qwen3-clip"  # where it runs a few methods alone: the engine's part differs, not theirs
@@ -63,3 +65,10 @@ def deepened(sequence: Sequence, answer: int = 0) -> dict[str, object]:
     rows = torch.zeros(1, len(sequence.embeds) + answer, dtype=torch.bool)
     rows[0, sequence.visual] = True
     return {"visual_pos_masks": rows, "deepstack_visual_embeds": list(sequence.deepstack)}
+
+
+FAMILIES = (  # a picture or a clip for a tiny model of every family
+    *SETTINGS,
+    Setting("internvl", tiny_internvl, picture, family="internvl", has_grid=False),
+    Setting("smolvlm", tiny_smolvlm, picture, family="smolvlm", has_grid=False),
+)

@@ -16,12 +16,12 @@ from models.engine.rerun import run
 from pruning.errors import UnsupportedError
 from pruning.methods import create
 from tests.cases import CASES
-from tests.models.runs import deepened
+from tests.models.runs import FAMILIES, deepened
 from tests.tiny import SETTINGS, Setting, prefilled
 
 QUESTION = "Where is the cat?"
 METHODS = {case.id: case for case in CASES if not case.id.endswith("-hard")}
-EVERY = pytest.mark.parametrize("setting", SETTINGS, ids=lambda setting: setting.id)
+EVERY = pytest.mark.parametrize("setting", FAMILIES, ids=lambda setting: setting.id)
 
 
 def decoded(
