@@ -64,6 +64,7 @@ def run(options: argparse.Namespace, settings: Settings) -> None:
         print(f"\n{measures.curves_table(comparison, name)}")
     if blocked:
         print(f"\n{measures.blocking_table(comparison)}")
+    print(f"\n{measures.seconds_line(comparison)}")
     if options.out:
         save_analysis(comparison, options.out)
         print(f"saved to {options.out}")

@@ -158,6 +158,16 @@ def measure_chart(
     return style_chart({"layer": lines}, conditions_line(comparison), LOW if compact else HEIGHT)
 
 
+def seconds_line(comparison: Comparison) -> str:
+    """How long the analysis of each lane took, after the lane's own time."""
+    parts = [
+        f"{label} {lane.analysis.seconds:.2f} s after {lane.timeline.total:.2f} s of the lane"
+        for label, lane in finished_lanes(comparison)
+        if lane.analysis is not None
+    ]
+    return f"Analysis: {', '.join(parts)}."
+
+
 def to_csv(comparison: Comparison) -> str:
     """Every value of every curve: lane, part, layer, measure, value."""
     text = io.StringIO()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -43,14 +44,15 @@ class Study:
 
     def __call__(self, lane: Lane) -> LaneAnalysis:
         """Raises `UnsupportedError` if the lane changed its cache while decoding."""
+        started = time.perf_counter()
         replay = Replay.of(lane)
         found = self.measure(lane, replay) if "llm" in self.measured else None
-        if found is not None and not self.blocked:
-            return found
-        with torch.inference_mode():
-            opened, inside = run(replay), object_tokens(lane, self.box)
-            cells = tuple(block_cell(lane, opened, inside, cell) for cell in self.blocked)
-        return replace(found or unmeasured(lane, opened), blocked=cells)
+        if found is None or self.blocked:
+            with torch.inference_mode():
+                opened, inside = run(replay), object_tokens(lane, self.box)
+                cells = tuple(block_cell(lane, opened, inside, cell) for cell in self.blocked)
+            found = replace(found or unmeasured(lane, opened), blocked=cells)
+        return replace(found, seconds=time.perf_counter() - started)
 
     def measure(self, lane: Lane, replay: Replay) -> LaneAnalysis:
         """Every measure of every LLM layer, and of every encoder layer if asked for."""

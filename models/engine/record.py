@@ -84,6 +84,7 @@ class LaneAnalysis:
     words: np.ndarray  # (L, N) index into `vocabulary` of what each survivor says; −1 = none
     vocabulary: tuple[str, ...] = ()
     blocked: tuple[Blocked, ...] = ()
+    seconds: float = 0.0  # of the analysis, after the lane
 
     @property
     def num_bytes(self) -> int:

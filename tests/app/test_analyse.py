@@ -42,6 +42,7 @@ def test_analyse_prints_tables_and_writes_every_curve(tiny, grey, tmp_path, caps
     printed = capsys.readouterr().out
     assert all(measure.title in printed for measure in MEASURES.values())
     assert printed.count("last → visual") == 2 * 4, "two lanes, four quarters of the layers"
+    assert "Analysis: Vanilla " in printed and "s of the lane" in printed
     rows = list(csv.DictReader((out / "curves.csv").open()))
     flow = [row for row in rows if row["measure"] == "answer_flow" and row["lane"] == "Vanilla"]
     arrays = np.load(out / "lane0.npz")
