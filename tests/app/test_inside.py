@@ -48,10 +48,11 @@ def test_a_claim_holds_where_the_blocked_cell_is_wrong_far_more_often() -> None:
 
 def test_the_page_names_what_is_not_measured_yet_and_shares_of_what_is() -> None:
     assert "not measured yet" in blocking_text({}).lower()
-    found = count([made_up(n, n < 9, wrong=(1,)) for n in range(20)]) | {"model": "a-model"}
+    found = count([made_up(n, n < 9, wrong=(1,)) for n in range(20)])
+    found |= {"model": "a-model", "uploads": 10}
     page = blocking_text({"a-model": found})
     assert "| visual tokens | second | 0 % | 0 % | 0.25 | 0.25 | 5 % | 89 % |" in page
-    assert "**a-model**: 9 boxes and 11 questions." in page
+    assert "**a-model**: 9 boxes and 11 questions about 10 uploads." in page
 
 
 def test_a_question_is_asked_open_with_each_cell_blocked_and_compressed() -> None:

@@ -93,11 +93,11 @@ def inside(
     """The report of one model: rates by cell, claims, and mean curves by lane."""
     store = folder / f"inside-{model}-{fingerprint(model, settings, code=CODE)}.jsonl"
     lines = Store(store, lambda line: (line["name"], line), lambda _, record: record)
+    cases = list(questions_of(model, uploads))
     with Processes(model, settings, jobs, encode_once=True) as processes:
-        look = partial(processes.map, look_inside)
-        ask_missing(list(questions_of(model, uploads)), look, lines)
+        ask_missing(cases, partial(processes.map, look_inside), lines)
         machine = processes.conditions()
-    records = [lines[asked] for asked in map(str, range(len(lines))) if asked in lines]
+    records = [lines[case.name] for case in cases]
     about = {"model": model, "uploads": uploads, "weights": identify(find(model))}
     return count(records) | about | {"conditions": machine}
 

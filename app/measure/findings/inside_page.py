@@ -38,7 +38,10 @@ def _blocked(report: dict[str, Any]) -> str:
     head = ["sees no visual tokens", "quarter of the LLM", "boxes", "questions"]
     head += ["×, boxes", "×, questions"]
     table = markdown_table([*head, "paper, RefCOCO", "paper, GQA"], rows)
-    scope = f"**{report['model']}**: {asked['boxes']} boxes and {asked['questions']} questions."
+    scope = (
+        f"**{report['model']}**: {asked['boxes']} boxes and {asked['questions']} questions about "
+        f"{report['uploads']} uploads."
+    )
     return "\n\n".join([scope, table, _claims(report["claims"], paper)])
 
 
@@ -81,7 +84,7 @@ def _curves(report: dict[str, Any]) -> str:
                 encoder = part == "encoder"
                 where = MEASURES[name].title + (", encoder" if encoder else "")
                 of = "all" if encoder else lane
-                rows.append([where, of, *(f"{value:.2f}" for value in curves[name])])
+                rows.append([where, of, *(f"{value:.2g}" for value in curves[name])])
     rows.sort(key=lambda row: row[0])
     filled = [row + ["–"] * (depth + 2 - len(row)) for row in rows]
     table = markdown_table(["measure", "lane", *map(str, range(depth))], filled)
