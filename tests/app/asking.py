@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from types import SimpleNamespace
 
 import gradio as gr
@@ -17,10 +18,15 @@ TAB = SimpleNamespace(session_hash="a tab", username=None, client=None)
 
 
 def handlers(worker) -> Handlers:
+    return Handlers(Admission(worker, Settings(), Visitors()), *components())
+
+
+@cache
+def components() -> tuple[form.Form, board.Board]:
+    """Those of every page here: Gradio takes 0.2 s to declare them, and handlers change none."""
     settings = Settings()
     with gr.Blocks():
-        asked = form.declare(settings)
-        return Handlers(Admission(worker, settings, Visitors()), asked, board.declare(settings))
+        return form.declare(settings), board.declare(settings)
 
 
 def ask(page: Handlers, picture, question=QUESTION, kind="image", clip=None, parts=(), **changes):

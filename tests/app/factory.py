@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import fields, is_dataclass, replace
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -32,6 +33,11 @@ TRUTH_BOX = (0.56, 0.38, 0.80, 0.72)
 
 def picture(width: int = 640, height: int = 480, shift: int = 0) -> np.ndarray:
     """Sky, grass, a house and a red ball, with noise: enough for methods to tell tokens apart."""
+    return _picture(width, height, shift).copy()
+
+
+@cache
+def _picture(width: int, height: int, shift: int) -> np.ndarray:
     y, x = np.mgrid[0:height, 0:width]
     sky = np.stack([120 + 70 * y / height, 165 + 40 * y / height, 225 - 20 * y / height], axis=-1)
     image = Image.fromarray(sky.astype(np.uint8))
@@ -47,22 +53,20 @@ def picture(width: int = 640, height: int = 480, shift: int = 0) -> np.ndarray:
 
 
 def cell_features(frame: np.ndarray, layout: TokenLayout) -> np.ndarray:
-    """(N, 3) mean colour of each cell; 128 outside the picture, 0 for [CLS]."""
-    height, width = frame.shape[:2]
+    """(N, 3) mean colour of each cell, from sums; 128 outside the picture, 0 for [CLS]."""
+    size = np.array([frame.shape[1], frame.shape[0]] * 2)
+    left, top, right, bottom = np.clip(layout.box[layout.placed] * size, 0, size).astype(int).T
+    sums = np.pad(frame.cumsum(0, dtype=np.int64).cumsum(1), ((1, 0), (1, 0), (0, 0)))
+    inside = sums[bottom, right] - sums[top, right] - sums[bottom, left] + sums[top, left]
+    area = ((right - left) * (bottom - top))[:, None]
     means = np.zeros((len(layout), 3))
-    for token in np.flatnonzero(layout.placed):
-        left, top, right, bottom = layout.box[token] * [width, height, width, height]
-        patch = frame[
-            max(int(top), 0) : max(int(bottom), 0), max(int(left), 0) : max(int(right), 0)
-        ]
-        means[token] = patch.reshape(-1, 3).mean(axis=0) if patch.size else 128
+    means[layout.placed] = np.where(area > 0, inside / np.maximum(area, 1), 128)
     return means
 
 
 def importance(frame: np.ndarray, layout: TokenLayout) -> np.ndarray:
     """(N,) distance of a cell from the median colour; infinite for [CLS]."""
-    features = cell_features(frame, layout)
-    placed = layout.placed
+    features, placed = cell_features(frame, layout), layout.placed
     scores = np.full(len(layout), np.inf)
     scores[placed] = np.linalg.norm(features[placed] - np.median(features[placed], axis=0), axis=1)
     scores[placed] += np.random.default_rng(1).normal(0, 18, placed.sum())

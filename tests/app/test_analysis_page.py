@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from functools import cache
 from types import SimpleNamespace
 
 import gradio as gr
@@ -15,22 +16,28 @@ from app.page.analysis_part import CHARTS, declare
 from app.page.held import HeldComparison
 from app.render.attention_data import attention_data
 from app.request import Request
+from app.settings import Settings
 from models.analysis.study import Study
 from models.engine.record import Cell
 from tests.app import factory
-from tests.app.asking import QUESTION, TAB, handlers
+from tests.app.asking import QUESTION, TAB, components, handlers
 from tests.app.fake_worker import FakeWorker
 
 FLOW = CHARTS.index(("answer_flow", False))
 
 
 def analysing(worker):
-    page = handlers(worker)
-    with gr.Blocks():
-        page.board.tools.render()
-        page.board.analysis.render()
-        part = declare(page.board, page.admission.settings)
+    page, part = handlers(worker), declared()
     return Analysing(page.admission, page.form, page.board, part, page.store), part
+
+
+@cache
+def declared():
+    _, board = components()
+    with gr.Blocks():
+        board.tools.render()
+        board.analysis.render()
+        return declare(board, Settings())
 
 
 def held(picture, **changes):

@@ -68,20 +68,18 @@ def test_examples_are_kept_and_touched(folder):
     assert example.is_file() and example.stat().st_mtime > time.time() - 60
 
 
-def test_a_page_deletes_expired_files_at_its_start_except_its_examples(folder, monkeypatch):
+def test_a_page_has_a_private_folder_and_deletes_expired_files_except_its_examples(
+    tmp_path, monkeypatch
+):
+    assert Path(os.environ["GRADIO_TEMP_DIR"]).name != "gradio"
+    folder = tmp_path / "uploads"
     monkeypatch.setenv("GRADIO_TEMP_DIR", str(folder))
     monkeypatch.setattr(expiry, "HOUR", 0)
     demo = build(FakeWorker(), Settings())
+    assert folder.stat().st_mode & 0o777 == 0o700
     examples = {path for path in content_of(folder) if Path(path).is_file()}
     assert examples
     (folder / "tmpold").write_bytes(b"x")
     start_expiry(demo)
     wait_until(lambda: not (folder / "tmpold").exists())
     assert {path for path in content_of(folder) if Path(path).is_file()} == examples
-
-
-def test_a_page_has_a_private_folder_of_its_own(tmp_path, monkeypatch):
-    assert Path(os.environ["GRADIO_TEMP_DIR"]).name != "gradio"
-    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path / "uploads"))
-    build(FakeWorker(), Settings())
-    assert (tmp_path / "uploads").stat().st_mode & 0o777 == 0o700

@@ -42,7 +42,7 @@ PRIVATE = {
 }
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def page():
     return build(FakeWorker(), Settings())
 

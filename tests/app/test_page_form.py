@@ -9,7 +9,7 @@ import pytest
 
 from app import jobs
 from app.guard.uploads import ClipInput, PictureInput
-from app.page import choices, form, lab
+from app.page import choices, lab
 from app.page.following import Following
 from app.settings import Settings
 from models.catalog import CATALOG, find
@@ -17,12 +17,12 @@ from models.grounding import FORMATS
 from models.loading import config_of
 from models.memory import estimate
 from pruning.methods import create
+from tests.app.asking import components
 
 
 def following() -> Following:
-    settings = Settings()
-    with gr.Blocks():
-        return Following(form.declare(settings), settings)
+    asked, _ = components()
+    return Following(asked, Settings())
 
 
 def values(follow: Following, kind: str, model: str, methods: list[str]) -> dict:

@@ -120,8 +120,11 @@ def test_a_page_whose_session_was_deleted_can_compare_again(page, picture, clip)
         assert made.media.kind == "video" and made.lanes[1].method == name
 
 
-def test_an_idle_session_is_deleted_after_a_minute_unless_it_has_a_comparison_or_is_busy():
-    page, holder = build(FakeWorker(), Settings()), StateHolder()
+def test_an_idle_session_is_deleted_after_a_minute_unless_it_has_a_comparison_or_is_busy(
+    page, monkeypatch
+):
+    page, _ = page
+    monkeypatch.setattr(page, "state_holder", holder := StateHolder())
     holder.set_blocks(page)
     asked, compared = holder["asked"], holder["compared"]
     held = HeldComparison(factory.comparison())

@@ -37,14 +37,22 @@ def test_a_job_is_cancelled_when_its_handler_raises():
     assert cancelled.is_set() and not visitors._jobs
 
 
-@pytest.fixture
-def endless():
-    """A page whose jobs do not end by themselves: its worker and its address."""
+@pytest.fixture(scope="module")
+def endless_page():
     worker = FakeWorker(answer=lambda name: "word " * 5000, pause=0.05)
     with served(worker) as url:
         yield worker, url
-        for cancelled in worker.cancelled:
-            cancelled.set()
+
+
+@pytest.fixture
+def endless(endless_page):
+    """A page whose jobs do not end by themselves: its worker and its address."""
+    worker, url = endless_page
+    yield worker, url
+    for cancelled in worker.cancelled:
+        cancelled.set()
+    worker.jobs.clear()
+    worker.cancelled.clear()
 
 
 def test_a_closed_tab_stops_its_job(endless, picture):
@@ -167,15 +175,17 @@ def test_a_wrong_or_lost_answer_is_counted(monkeypatch):
     ]
 
 
-def test_a_program_and_a_page_get_the_same_answers(picture, monkeypatch):
+def test_a_program_and_a_page_get_the_same_answers(endless, picture, monkeypatch):
+    worker, url = endless
     monkeypatch.setattr(load, "EXAMPLES", Path(picture).parent)
-    with served(FakeWorker(answer=lambda name: f"<b>{name}</b>  & more")) as url:
-        question = (Path(picture).name, "Where is it?")
-        page, program = load.page(url), load.program(url)
-        answers = ["<b>vanilla</b> & more", "<b>visionzip</b> & more"]
-        assert page(question) == program(question) == answers
-        with pytest.raises(RuntimeError, match="question is empty"):
-            page((question[0], " "))
+    monkeypatch.setattr(worker, "answer", lambda name: f"<b>{name}</b>  & more")
+    monkeypatch.setattr(worker, "pause", 0)
+    question = (Path(picture).name, "Where is it?")
+    page, program = load.page(url), load.program(url)
+    answers = ["<b>vanilla</b> & more", "<b>visionzip</b> & more"]
+    assert page(question) == program(question) == answers
+    with pytest.raises(RuntimeError, match="question is empty"):
+        page((question[0], " "))
 
 
 def gauged(megabytes, queue):
