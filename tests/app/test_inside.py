@@ -51,7 +51,7 @@ def test_the_page_names_what_is_not_measured_yet_and_shares_of_what_is() -> None
     found = count([made_up(n, n < 9, wrong=(1,)) for n in range(20)])
     found |= {"model": "a-model", "uploads": 10}
     page = blocking_text({"a-model": found})
-    assert "| visual tokens | second | 0 % | 0 % | 0.25 | 0.25 | 5 % | 89 % |" in page
+    assert "| visual tokens | second | 0 % | 0 % | 0.25 | 0.25 | 5 % | 89 % | 90 % |" in page
     assert "**a-model**: 9 boxes and 11 questions about 10 uploads." in page
 
 

@@ -14,9 +14,11 @@ from models.analysis.study import Study, stage_maps
 from models.engine.record import Cell
 from models.engine.replay import Replay
 from models.engine.rerun import run
+from models.uploads.media import Media
 from pruning.methods import create
 from tests.models.runs import FAMILIES
-from tests.tiny import SETTINGS, Setting, prefilled
+from tests.models.test_qwen2_5_vl import encoded, written_down
+from tests.tiny import SETTINGS, Setting, clip, picture, prefilled
 
 EVERY = pytest.mark.parametrize("setting", FAMILIES, ids=lambda setting: setting.id)
 BOX = (0.2, 0.2, 0.8, 0.8)
@@ -56,7 +58,7 @@ def test_attention_on_a_merged_survivor_lies_on_its_whole_catchment() -> None:
 
 @pytest.mark.parametrize(
     "setting",
-    [one for one in FAMILIES if one.on_one_axis],  # the tower of Qwen returns no attention
+    [one for one in FAMILIES if one.on_one_axis],  # Qwen's returns none: see below
     ids=lambda setting: setting.id,
 )
 def test_the_entropy_of_an_encoder_layer_is_that_of_its_stock_attention(setting: Setting) -> None:
@@ -70,6 +72,18 @@ def test_the_entropy_of_an_encoder_layer_is_that_of_its_stock_attention(setting:
         for each in stock.attentions[: encoder.feature_state]
     ]
     assert np.allclose(Study()(lane).encoder_curves["entropy"], expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("media", [picture(100, 200), clip()], ids=lambda media: media.kind)
+def test_attention_among_the_patches_of_a_frame_is_that_written_down(media: Media) -> None:
+    adapter, prompt, _ = encoded(media)
+    encoder, (attentions, _, states) = adapter.encoder_of(prompt), written_down(adapter, prompt)
+    order = encoder.to_tower_order(torch.arange(len(prompt.pixels))[:, None])[:, 0]  # (P,)
+    for index, attention in enumerate(attentions):
+        with torch.inference_mode():
+            among = encoder.among(index, encoder.by_frame(states[index][order]))  # (T, n, n)
+        expected = attention.mean(dim=0)[order][:, order]
+        torch.testing.assert_close(torch.block_diag(*among), expected, atol=1e-5, rtol=0)
 
 
 def test_blocking_nothing_changes_nothing_and_blocking_all_changes_the_answer() -> None:

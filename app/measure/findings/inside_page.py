@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from typing import Any
 
 from app.measure.findings.published import FIGURES
@@ -12,6 +13,7 @@ from app.render.table import markdown_table
 NOT_MEASURED = "Not measured yet: `make findings` asks the questions."
 SOURCES = {"visual": "visual tokens", "text": "the question", "last": "the answering row"}
 QUARTERS = ("first", "second", "third", "last")
+PAPERS = {"boxes": "RefCOCO", "questions": "GQA", "mmb": "MMB"}  # the paper's three columns
 SHOWN = ("answer_flow", "answer_gradient_flow", "text_flow", "entropy_share", "cohesion")
 
 
@@ -28,16 +30,25 @@ def curves_text(found: dict[str, Any]) -> str:
 def _blocked(report: dict[str, Any]) -> str:
     paper = json.loads(FIGURES.read_text(encoding="utf-8"))["blocking"]
     asked, opened, original = report["asked"], report["open"], paper["original"]
-    rows = [["nothing", "", *_cells(opened, opened), "1.00", "1.00", *_cells(original, original)]]
+    rows = [
+        [
+            "nothing",
+            "",
+            *_cells(opened, opened),
+            "1.00",
+            "1.00",
+            *_cells(original, original, PAPERS),
+        ]
+    ]
     for cell in report["cells"]:
         source, quarter = cell["source"], cell["quarter"]
         theirs = {name: paper[source][name][quarter] for name in original}
-        ours, papers = _cells(cell, opened), _cells(theirs, original)
+        ours, papers = _cells(cell, opened), _cells(theirs, original, PAPERS)
         ratios = (f"{cell['ratios'][name]:.2f}" for name in ("boxes", "questions"))
         rows.append([SOURCES[source], QUARTERS[quarter], *ours, *ratios, *papers])
     head = ["sees no visual tokens", "quarter of the LLM", "boxes", "questions"]
     head += ["×, boxes", "×, questions"]
-    table = markdown_table([*head, "paper, RefCOCO", "paper, GQA"], rows)
+    table = markdown_table([*head, *(f"paper, {name}" for name in PAPERS.values())], rows)
     scope = (
         f"**{report['model']}**: {asked['boxes']} boxes and {asked['questions']} questions about "
         f"{report['uploads']} uploads."
@@ -45,9 +56,11 @@ def _blocked(report: dict[str, Any]) -> str:
     return "\n\n".join([scope, table, _claims(report["claims"], paper)])
 
 
-def _cells(rates: dict[str, float], whole: dict[str, float]) -> list[str]:
-    """Boxes and questions right, in per cent of those right with nothing blocked."""
-    shares = ((rates[name], whole[name]) for name in ("boxes", "questions"))
+def _cells(
+    rates: dict[str, float], whole: dict[str, float], names: Iterable[str] = ("boxes", "questions")
+) -> list[str]:
+    """Shares right, in per cent of those right with nothing blocked."""
+    shares = ((rates[name], whole[name]) for name in names)
     return [f"{100 * part / of:.0f} %" if of else "–" for part, of in shares]
 
 
