@@ -18,6 +18,7 @@ from tests.tiny import SETTINGS
 STORED = json.loads(pages.MATRIX.read_text())
 
 
+@pytest.mark.slow
 def test_a_method_runs_on_every_tiny_model_but_where_its_fields_exclude_the_upload() -> None:
     """Stored results are those of today; a new method has none. On failure: `make matrix`."""
     stored = {(cell["method"], cell["setting"]): cell for cell in STORED["cells"]}

@@ -34,6 +34,7 @@ def grey(tmp_path):
     return str(path)
 
 
+@pytest.mark.slow
 def test_analyse_prints_tables_and_writes_every_curve(tiny, grey, tmp_path, capsys):
     out = tmp_path / "analysis"
     asked = ["analyse", grey, "Where?", "--methods", "pooling", "--retention", "0.33"]

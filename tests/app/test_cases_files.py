@@ -136,6 +136,7 @@ def test_cases_are_written_for_other_programs(table, tmp_path):
 def test_no_cell_is_a_formula_and_no_text_is_html(table, tmp_path):
     assert escape_cell("=1+1") == "'=1+1" and escape_cell(["-a", "b"]) == "'-a, b"
     assert escape_cell(-1.5) == -1.5
-    page = export(table, table.choose(Filter()), tmp_path / "a.html").read_text()
+    chosen = table.choose(Filter())[:4]
+    page = export(table, chosen, tmp_path / "a.html").read_text()
     assert "&lt;script&gt;" in page and page.count("<script") == 1
-    assert len(page) < 30e6 * 20 / 100 and page.count("data:image/webp") == 60
+    assert len(page) < 30e6 * 4 / 100 and page.count("data:image/webp") == 3 * 4

@@ -58,6 +58,7 @@ def test_sweep_prints_verdicts_and_writes_a_record_a_chart_and_a_sheet(
     assert storage.load(out).options["ratios"] == (0.5, 0.1)
 
 
+@pytest.mark.slow
 def test_compare_of_a_clip_writes_its_strips_trees_and_clip(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(local, "load", lambda name, device, dtype: tiny_onevision())
     clip, out = factory.clip_file(tmp_path / "ball.mp4"), tmp_path / "case"

@@ -41,9 +41,11 @@ def presets() -> Iterator[tuple[str, CompressionMethod, bool]]:
 def marks(
     setting: Setting, method: CompressionMethod, is_first: bool
 ) -> list[pytest.MarkDecorator]:
-    """`grid` for further presets on further models, which `make test-all` runs."""
+    """`grid` for further presets and further uploads of a family, which `make test-all` runs."""
     quick = "llava" if "image" in method.media else "clip"
-    return [] if is_first or setting.id == quick else [pytest.mark.grid]
+    family = [one for one in SETTINGS if one.family == setting.family and one.runs(method)]
+    runs = setting.id == quick or (is_first and setting is family[-1])
+    return [] if runs else [pytest.mark.grid]
 
 
 LANES = [

@@ -215,8 +215,9 @@ def test_pictures_of_two_lanes_of_one_method_do_not_overwrite_each_other(tmp_pat
 
 
 def test_a_clip_is_drawn_as_a_strip_trees_a_timeline_and_an_mp4(tmp_path):
-    lane = factory.lane("tree", "Tree", factory.flash_trace(), "")
-    drawings.draw(factory.comparison(media=factory.clip(), lanes=(lane,)), tmp_path)
+    clip, lane = factory.clip(), factory.lane("tree", "Tree", factory.flash_trace(), "")
+    clip.frames[-1] = 255
+    drawings.draw(factory.comparison(media=clip, lanes=(lane,), truth=None), tmp_path)
     assert sorted(path.name for path in tmp_path.iterdir()) == [
         "boxes_tree.png", "latency.png", "latency.svg", "overlay_tree.mp4", "staircase.png",
         "staircase.svg", "strip_tree.png", "timeline.png", "timeline.svg", "tree1_tree.png",
@@ -224,12 +225,5 @@ def test_a_clip_is_drawn_as_a_strip_trees_a_timeline_and_an_mp4(tmp_path):
     ]  # fmt: skip
     overlay = read_media(tmp_path / "overlay_tree.mp4", 64)
     assert len(overlay.frames) == 4, "one for each frame of the clip"
-
-
-def test_boxes_of_a_clip_are_drawn_on_its_last_frame(tmp_path):
-    clip = factory.clip()
-    clip.frames[-1] = 255
-    lane = factory.lane("tree", "Tree", factory.vanilla_trace(factory.flash_trace().layout), "")
-    drawings.draw(factory.comparison(media=clip, lanes=(lane,), truth=None), tmp_path)
     with Image.open(tmp_path / "boxes_tree.png") as drawn:
-        assert drawn.getpixel((5, 5)) == (255, 255, 255)
+        assert drawn.getpixel((5, 5)) == (255, 255, 255), "boxes are drawn on the last frame"

@@ -107,19 +107,20 @@ def queue(monkeypatch):
             cancelled.set()
 
 
-def ask_as(address, call, picture) -> str:
-    headers = {"X-Forwarded-For": address}
-    return httpx.post(call, json={"data": arguments(picture)}, headers=headers).json()["event_id"]
+def ask_as(client, address, call, picture) -> str:
+    headers, asked = {"X-Forwarded-For": address}, {"data": arguments(picture)}
+    return client.post(call, json=asked, headers=headers).json()["event_id"]
 
 
 def test_twenty_jobs_of_one_program_leave_room_for_another(queue, picture):
     held, call = queue
-    asked = [ask_as("192.0.2.1", call, picture) for _ in range(20)]
-    wait_until(lambda: held.waiting == 3)  # and one runs
-    with httpx.stream("GET", f"{call}/{asked[-1]}", timeout=60) as answer:
-        assert "Your address or login has 4" in answer.read().decode()
-    ask_as("192.0.2.2", call, picture)
-    wait_until(lambda: held.waiting == 4)
+    with httpx.Client(timeout=60) as client:
+        asked = [ask_as(client, "192.0.2.1", call, picture) for _ in range(20)]
+        wait_until(lambda: held.waiting == 3)  # and one runs
+        answer = client.get(f"{call}/{asked[-1]}")
+        assert "Your address or login has 4" in answer.text
+        ask_as(client, "192.0.2.2", call, picture)
+        wait_until(lambda: held.waiting == 4)
 
 
 @pytest.mark.parametrize(

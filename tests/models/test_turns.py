@@ -17,7 +17,7 @@ SECONDS = 5
 
 def test_models_that_are_loaded_at_once_leave_the_dtype_as_it_was() -> None:
     with ThreadPoolExecutor(4) as threads:
-        list(threads.map(lambda _: load("embedded-image", "cpu"), range(24)))
+        list(threads.map(lambda _: load("embedded-image", "cpu"), range(8)))
     assert torch.get_default_dtype() == torch.float32
 
 
@@ -33,7 +33,7 @@ def test_no_step_runs_with_the_dtype_that_a_load_sets() -> None:
 
     stepping = threading.Thread(target=steps)
     stepping.start()
-    for _ in range(4):
+    for _ in range(2):
         load("embedded-image", "cpu")
     over.set()
     stepping.join(SECONDS)
