@@ -41,11 +41,12 @@ def presets() -> Iterator[tuple[str, CompressionMethod, bool]]:
 def marks(
     setting: Setting, method: CompressionMethod, is_first: bool
 ) -> list[pytest.MarkDecorator]:
-    """`grid` for further presets and further uploads of a family, which `make test-all` runs."""
+    """`slow` for a family's further uploads, `grid` for further presets on further models."""
     quick = "llava" if "image" in method.media else "clip"
     family = [one for one in SETTINGS if one.family == setting.family and one.runs(method)]
-    runs = setting.id == quick or (is_first and setting is family[-1])
-    return [] if runs else [pytest.mark.grid]
+    if setting.id == quick or (is_first and setting is family[-1]):
+        return []
+    return [pytest.mark.slow if is_first else pytest.mark.grid]
 
 
 LANES = [
