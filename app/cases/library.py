@@ -83,9 +83,7 @@ class Library:
     def people(self, name: str, owner: Owner) -> People:
         """The remarks on a run that is offered."""
         self.run(name, owner)
-        folder = self._home(owner) / name
-        folder.mkdir(parents=True, exist_ok=True)
-        return People(folder)
+        return People(self._home(owner) / name)
 
     def table(self, name: str, owner: Owner) -> Table:
         return Table(self.run(name, owner), self.people(name, owner).all())

@@ -87,6 +87,7 @@ class People:
     def _open(self) -> Iterator[sqlite3.Connection]:
         """A transaction that is on the disk when it ends."""
         try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
             database = sqlite3.connect(self.path, timeout=WAIT_SECONDS)
             try:
                 with database:
@@ -94,7 +95,7 @@ class People:
                     yield database
             finally:
                 database.close()
-        except sqlite3.Error as error:
+        except (OSError, sqlite3.Error) as error:
             raise ValueError(
                 f"The remarks in {self.path.parent.name} cannot be saved or read: {error}. "
                 "Free disk space or check the folder; what was saved before is kept."

@@ -7,6 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from ipaddress import ip_address
+from urllib.parse import urlsplit
 
 import gradio as gr
 
@@ -23,16 +24,20 @@ def client_key(request: gr.Request | None) -> str:
 
 
 def is_local(request: gr.Request) -> bool:
-    """Whether a request comes from this machine, and from no proxy on it.
+    """Whether a request comes from this machine, to this machine, and from no proxy on it.
 
     A proxy names its visitor in `X-Forwarded-For`, which a visitor can also write: a request with
-    that header is never local.
+    that header is never local. A tunnel may omit it, but asks for another host than this one; so
+    does a foreign site whose name resolves to this machine.
     """
     client, headers = getattr(request, "client", None), getattr(request, "headers", {})
     if client is None or "x-forwarded-for" in headers:
         return False
     try:
-        return ip_address(client.host).is_loopback
+        asked = urlsplit(f"//{headers.get('host', '')}").hostname or ""
+        return ip_address(client.host).is_loopback and (
+            asked == "localhost" or ip_address(asked).is_loopback
+        )
     except ValueError:
         return False
 

@@ -7,11 +7,11 @@ H heads, D width, of the LLM:
     states      inputs of all layers, for the backward pass     L · S · D numbers
     one layer   visual rows to visual rows, and the mask        V² · 4 + S² bytes
 
-A blocked cell comes after the measures. It needs three runs at once (open, blocked, and the next
-guess of the blocked answer), of which each keeps the outputs, keys and values of all layers; d is
+A blocked cell comes after the measures. It needs up to four runs at once (open, blocked, and two
+guesses of the blocked answer), of which each keeps the outputs, keys and values of all layers; d is
 the width of a head, G the number of heads of keys:
 
-    runs        3 · L · S · (D + 2 · G · d) numbers
+    runs        4 · L · S · (D + 2 · G · d) numbers
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from typing import Any
 from models.memory import UNITS
 
 FLOAT = 4  # bytes of attention, in any number format of the model
+RUNS = 4  # of a blocked cell, in memory at once
 
 
 @dataclass(frozen=True)
@@ -51,5 +52,5 @@ def count_kept(config: Any, visual: int, text: int, answer: int, dtype: str) -> 
         3 * llm.num_hidden_layers * llm.num_attention_heads * watched * rows * FLOAT,
         llm.num_hidden_layers * rows * llm.hidden_size * UNITS[dtype],
         visual**2 * FLOAT + rows**2,
-        3 * llm.num_hidden_layers * rows * row * UNITS[dtype],
+        RUNS * llm.num_hidden_layers * rows * row * UNITS[dtype],
     )

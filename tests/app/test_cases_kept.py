@@ -107,6 +107,15 @@ def test_remarks_of_a_stranger_stay_with_the_stranger(comparison, tmp_path, last
     assert library.table("team", stranger).cases.note[case] == "theirs"
 
 
+def test_a_run_is_read_where_nothing_can_be_written(tmp_path, lasting):
+    (tmp_path / "file").write_text("")
+    nowhere = Owner(tmp_path / "file")  # no folder can be made below a file
+    library = Library(lasting)
+    case = next(iter(library.table("examples", nowhere).cases.index))
+    with pytest.raises(ValueError, match="cannot be saved"):
+        library.people("examples", nowhere).note(case, "lost")
+
+
 def test_a_folder_of_recordings_is_listed_without_its_frames(comparison, tmp_path, monkeypatch):
     case = keep(comparison, tmp_path)
     with monkeypatch.context() as patched:

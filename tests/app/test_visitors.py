@@ -221,13 +221,17 @@ def test_a_server_that_leaks_or_loses_answers_is_reported(visits, megabytes, que
     ("host", "headers", "local"),
     [
         ("127.0.0.1", {}, True),
-        ("::1", {}, True),
+        ("::1", {"Host": "[::1]:7860"}, True),
+        ("127.0.0.1", {"Host": "127.0.0.1:7860"}, True),
         ("192.0.2.1", {}, False),
         ("127.0.0.1", {"X-Forwarded-For": "127.0.0.1"}, False),  # a visitor can write it
+        ("127.0.0.1", {"Host": "tunnel.example"}, False),  # or a foreign name for this machine
+        ("127.0.0.1", {"Host": ""}, False),
         ("testclient", {}, False),
         (None, {}, False),
     ],
 )
 def test_only_a_request_of_this_machine_without_a_proxy_is_local(host, headers, local):
     client = SimpleNamespace(host=host) if host else None
-    assert is_local(SimpleNamespace(client=client, headers=httpx.Headers(headers))) == local
+    asked = httpx.Headers({"Host": "localhost:7860"} | headers)
+    assert is_local(SimpleNamespace(client=client, headers=asked)) == local

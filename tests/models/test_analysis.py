@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from weakref import WeakSet
+
 import numpy as np
 import pytest
 import torch
 
+from models.analysis import blocking
 from models.analysis.blocking import Edges, block
 from models.analysis.cells import quarters, windows
 from models.analysis.measures import visual_entropy
-from models.analysis.memory import count_kept
+from models.analysis.memory import RUNS, count_kept
 from models.analysis.study import Study, stage_maps
+from models.engine import rerun
 from models.engine.record import Cell
 from models.engine.replay import Replay
 from models.engine.rerun import run
@@ -86,6 +90,21 @@ def test_attention_among_the_patches_of_a_frame_is_that_written_down(media: Medi
         torch.testing.assert_close(torch.block_diag(*among), expected, atol=1e-5, rtol=0)
 
 
+def test_a_blocked_cell_holds_as_many_runs_as_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    replay, alive, most = Replay.of(decoded(SETTINGS[0], "vanilla")), WeakSet(), []
+
+    def watched(*args):
+        most.append(len(alive) + 1)
+        found = run(*args)
+        alive.add(found)
+        return found
+
+    monkeypatch.setattr(blocking, "run", watched)
+    monkeypatch.setattr(rerun, "run", watched)
+    block(watched(replay), Edges("last", range(8)), frozenset(), 12)
+    assert max(most) == RUNS and len(most) > RUNS
+
+
 def test_blocking_nothing_changes_nothing_and_blocking_all_changes_the_answer() -> None:
     lane = decoded(SETTINGS[0], "vanilla")
     opened, everything = run(Replay.of(lane)), range(8)
@@ -124,7 +143,7 @@ def test_the_counted_memory_of_the_measures_is_that_of_the_real_tensors(setting:
     width = layers[0].inputs.nbytes // visual
     assert kept.states == len(layers) * rows * width
     ran = run(replay).layers
-    assert kept.runs == 3 * sum(
+    assert kept.runs == RUNS * sum(
         each.output.nbytes + each.keys.nbytes + each.values.nbytes for each in ran
     )
     mask = replay.closed(0, layers[0].rows)
