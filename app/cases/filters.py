@@ -83,7 +83,7 @@ class Table:
     """The cases of a run, one row each, with the figures of each lane as (cases, lanes) frames."""
 
     def __init__(self, run: Run, remarks: Mapping[str, Remark]) -> None:
-        self.run, self.lanes = run, run.lanes
+        self.run, self.lanes, self.remarks = run, run.lanes, remarks
         cases = pd.DataFrame(
             {
                 "question": case.question,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections import deque
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from models.engine.record import Comparison
 
 SHIPPED = ROOT / "assets" / "cases"
 MOST_OPEN = 8
+MOST_TABLES = 4  # of 20,000 cases, one takes some 30 MB
 CHANGING = (".", "run.json", "results", "imported")  # of a run's folder, when results come
 
 
@@ -45,6 +47,7 @@ class Library:
         self.settings = settings
         self.folder = Path(settings.cases).resolve() if settings.cases else None
         self._open: dict[Path, tuple[float, Run]] = {}  # the last used last, with its files' time
+        self._tables: deque[Table] = deque(maxlen=MOST_TABLES)
         self._lock = threading.Lock()
 
     def lasts(self, owner: Owner) -> bool:
@@ -86,7 +89,16 @@ class Library:
         return People(self._home(owner) / name)
 
     def table(self, name: str, owner: Owner) -> Table:
-        return Table(self.run(name, owner), self.people(name, owner).all())
+        """The cases of a run with an owner's remarks. Equal remarks on one run share a table."""
+        run, remarks = self.run(name, owner), self.people(name, owner).all()
+        with self._lock:
+            for table in self._tables:
+                if table.run is run and table.remarks == remarks:
+                    return table
+        table = Table(run, remarks)  # outside the lock: a large run takes a second
+        with self._lock:
+            self._tables.append(table)
+        return table
 
     def _home(self, owner: Owner) -> Path:
         """The folder that an owner's remarks and set are written to."""

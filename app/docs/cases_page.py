@@ -43,8 +43,9 @@ def store_text(report: dict[str, Any]) -> str:
         f"{report['cases']:,} synthetic cases × {report['lanes']} lanes of {report['tokens']} "
         f"tokens: store {report['bytes'] / 1e6:.0f} MB without pictures, opening "
         f"{report['open_s']:.2f} s, filter {_ms(report['filter_s'])}, search "
-        f"{_ms(report['search_s'])}, summary {_ms(report['summary_s'])}, next case "
-        f"{_ms(report['page_s'])}, verdict {_ms(report['remark_s'])}. {_machine(report)}"
+        f"{_ms(report['search_s'])}, summary {_ms(report['summary_s'])}, reading "
+        f"the tokens of a case {_ms(report['page_s'])}, verdict "
+        f"{_ms(report['remark_s'])}. {_machine(report)}"
     )
 
 

@@ -74,7 +74,7 @@ def table_of(report: dict[str, Any]) -> str:
             f"filter     {1e3 * report['filter_s']:.0f} ms, {report['chosen']:,} cases chosen",
             f"search     {1e3 * report['search_s']:.0f} ms",
             f"summary    {1e3 * report['summary_s']:.0f} ms",
-            f"next case  {1e3 * report['page_s']:.0f} ms, with its tokens, without its picture",
+            f"one case   {1e3 * report['page_s']:.0f} ms, reading its tokens, without its picture",
             f"verdict    {1e3 * report['remark_s']:.0f} ms",
         ]
     )

@@ -12,7 +12,7 @@ from typing import Any
 import gradio as gr
 from PIL import Image
 
-from app.cases.filters import VANILLA, Filter
+from app.cases.filters import VANILLA, Filter, Table
 from app.cases.library import Library, Owner
 from app.cases.rates import summarize
 from app.cases.store import Run
@@ -46,6 +46,7 @@ HERE = Path(__file__).parent
 PAGE = 24  # cases of one page of the list
 THUMB = 144  # pixels
 MOST_THUMBS = 2000  # that stay drawn
+MOST_CHOSEN = 4  # filters whose cases and rates are known, for the next key
 AGAIN = "Run this case here"
 CANCELLED = "The run was stopped."
 ADDRESS = f"() => [location.search.slice(1), {OWN}]"
@@ -126,6 +127,7 @@ class CaseHandlers:
         self.settings = admission.settings
         self.store = ComparisonStore(self.settings.max_held_mb * 1_000_000)
         self.thumbnail = lru_cache(MOST_THUMBS)(self._thumbnail)
+        self.choose = lru_cache(MOST_CHOSEN)(choose)
 
     def arrive(self, query: Any, own: Any, request: gr.Request) -> Update:
         """Show what the address of a loaded page names."""
@@ -157,14 +159,14 @@ class CaseHandlers:
 
     def _show(self, asked: Asked, owner: Owner, remarked: bool) -> Update:
         table = self.library.table(asked.run, owner)
-        chosen = table.choose(asked.filter)
+        chosen, summary = self.choose(table, asked.filter)
         page = chosen.index(asked.case) // PAGE if asked.case in chosen else asked.page
         shown = chosen[page * PAGE : (page + 1) * PAGE]
         run = table.run
         thumbnails = {case: self.thumbnail(asked.run, owner, case) for case in shown}
         listed = (
             html.controls(self.library.names(owner), table, asked.filter),
-            html.summary_html(summarize(table, chosen)) if chosen else "",
+            html.summary_html(summary) if chosen else "",
             html.pages(run.name, asked.filter, page, len(chosen), PAGE),
             html.cards(table, asked.filter, shown, thumbnails, asked.case),
         )
@@ -247,6 +249,12 @@ class CaseHandlers:
         except ValueError:
             return ""
         return data_uri(Image.fromarray(media.frames[-1]), THUMB)
+
+
+def choose(table: Table, asked: Filter) -> tuple[list[str], dict[str, Any]]:
+    """The cases that pass a filter, and their rates."""
+    chosen = table.choose(asked)
+    return chosen, summarize(table, chosen) if chosen else {}
 
 
 def said(text: str) -> str:

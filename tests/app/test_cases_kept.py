@@ -105,6 +105,19 @@ def test_remarks_of_a_stranger_stay_with_the_stranger(comparison, tmp_path, last
     library.people("team", stranger).note(case, "theirs")
     assert library.table("team", here).cases.note[case] == "ours"
     assert library.table("team", stranger).cases.note[case] == "theirs"
+    assert library.table("team", here).cases.note[case] == "ours"
+
+
+def test_a_table_is_made_once_until_a_remark_or_a_case_comes(comparison, tmp_path, lasting):
+    library, here, other = Library(lasting), Owner(tmp_path / "a", trusted=True), Owner(tmp_path)
+    case = library.keep(comparison, here)
+    first = library.table("kept", here)
+    assert library.table("kept", here) is first is not library.table("examples", here)
+    assert library.table("examples", here) is library.table("examples", other)
+    library.people("kept", here).note(case, "new")
+    assert library.table("kept", here).cases.note[case] == "new"
+    library.keep(replace(comparison, model="another-model"), here)
+    assert len(library.table("kept", here).cases) == 2
 
 
 def test_a_run_is_read_where_nothing_can_be_written(tmp_path, lasting):
