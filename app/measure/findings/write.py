@@ -13,7 +13,7 @@ from app.measure.findings.study import CLIPS, PICTURES
 from app.measure.findings.tables_page import tables_text
 from app.settings import ROOT, Settings
 
-INSIDE = 300  # uploads of each model whose questions are asked with blocked attention
+INSIDE = 390  # uploads of each model: at least 300 questions of each kind, attention blocked
 ANSWERS = Path("out", "findings")  # stores of answers, from which a stopped run goes on
 RESULTS = Path("assets", "results", "findings.json")
 PAGE = Path("docs", "findings.md")
