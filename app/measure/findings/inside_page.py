@@ -74,18 +74,16 @@ def _claims(claims: list[dict[str, Any]], paper: dict[str, Any]) -> str:
         ]
         ours = " against ".join(f"{share:.3f}" for share in row["shares"])
         theirs = " against ".join(f"{figure:.1f}" for figure in figures)
-        claim = f"fewer {name} right with {_named(cells[0])} blocked than {_with(cells[1])}"
+        claim = f"blocking {_named(cells[0])} makes more {name} wrong than {_named(cells[1])}"
         p = "< 0.001" if row["p"] < 0.001 else f"{row['p']:.3f}"
         rows.append([claim, theirs, ours, p, f"**{row['verdict']}**"])
     return markdown_table(["claim of the paper", "its figures", "ours", "p", "verdict"], rows)
 
 
-def _named(cell: tuple[str, int]) -> str:
-    return f"{SOURCES[cell[0]]} → visual, {QUARTERS[cell[1]]} quarter,"
-
-
-def _with(cell: tuple[str, int] | None) -> str:
-    return "with nothing blocked" if cell is None else f"with {_named(cell).rstrip(',')}"
+def _named(cell: tuple[str, int] | None) -> str:
+    if cell is None:
+        return "blocking nothing"
+    return f"{SOURCES[cell[0]]} → visual in the {QUARTERS[cell[1]]} quarter"
 
 
 def _curves(report: dict[str, Any]) -> str:
