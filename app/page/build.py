@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import os
+import signal
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from app.guard.upload_folder import default_folder, make_private
+from app.guard.upload_folder import name_folder, open_folder
 
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # read when gradio is imported
 os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")  # the log is JSON: no bar in it
 os.environ.setdefault("GRADIO_HEARTBEAT_INTERVAL", "1")  # seconds until a closed tab is noticed
-# A folder of our own, because expired files in it are deleted.
-os.environ.setdefault("GRADIO_TEMP_DIR", str(default_folder()))
+# A folder of this process, because the page deletes files in it.
+os.environ["GRADIO_TEMP_DIR"] = str(name_folder(os.environ.get("GRADIO_TEMP_DIR")))
 
 import gradio as gr
 from starlette.middleware import Middleware
@@ -55,7 +56,7 @@ STYLES = ("style.css", "tokens.css", "sweep.css", "gaze.css", "cases.css", "anal
 
 def build(worker: Worker, settings: Settings) -> Blocks:
     """The page, connected to a worker."""
-    make_private(upload_folder())  # before Gradio puts the examples in
+    open_folder(upload_folder())  # before Gradio puts the examples in
     visitors, device = Visitors(), listening(settings)
     admission = Admission(worker, settings, visitors)
     # At the end, Gradio also deletes the files that it knows to be this page's.
@@ -141,8 +142,9 @@ def serve(settings: Settings, *, host: str = "127.0.0.1", port: int = 7860) -> N
 
 
 def stay(demo: Blocks, settings: Settings, **options: Any) -> None:
-    """Launch a built page and serve it until interrupted."""
+    """Launch a built page and serve it until interrupted or terminated."""
     limit_arenas()  # before the server has its many threads
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that uploads are deleted
     launch(demo, settings, prevent_thread_lock=True, **options)
     log_as_json()  # again: the server and transformers have set up their own logs
     demo.block_thread()
