@@ -32,7 +32,7 @@ from app.logs import log_as_json
 from app.page.admission import Admission
 from app.page.api import endpoints
 from app.page.cases import cases_view
-from app.page.cases_api import cases_endpoints
+from app.page.cases_api import cases_endpoints, remark_endpoint
 from app.page.compare import compare_view
 from app.page.documents import PAGES, document_view
 from app.page.header import TITLE, header
@@ -69,7 +69,8 @@ def build(worker: Worker, settings: Settings) -> Blocks:
     with demo.route("Cases", "/cases"):
         header(settings)
         cases_view(demo, admission, **device)
-        cases_endpoints(Library(settings))
+        cases_endpoints(library := Library(settings))
+        remark_endpoint(library)
     for heading, name in PAGES.items():
         with demo.route(heading, f"/{name}"):
             header(settings)

@@ -1,22 +1,29 @@
 // The Cases page: the address names run, filter and case; every change of it asks the server.
 const query = () => location.search.slice(1);
-// One request at a time: its answer and its remark never overtake those of an earlier one.
+// One request at a time: its answer and its remark never overtake those of an earlier one. The
+// page's load is the first.
 const PATIENCE = 10000;  // ms until an answer counts as lost
 const waiting = [];
-let count = 0, timer = null;  // while the server is asked
-const answers = new MutationObserver(() => {
-  if (document.querySelector(`#cases-told [data-number="${count}"]`)) answered();
-});
-const ask = () => {
-  if (timer || !waiting.length) return;
-  timer = setTimeout(answered, PATIENCE);
+let count = 0, asked = {}, timer = null;
+const seen = () => document.querySelector(`#cases-told [data-number="${count}"]`);
+const answers = new MutationObserver(() => { if (seen()) answered(); });
+const listen = () => {
+  timer = setTimeout(() => {
+    if (asked.act) waiting.unshift(asked);
+    answered();
+  }, PATIENCE);
   answers.observe(root, {childList: true, subtree: true});
-  trigger("click", {...waiting.shift(), number: ++count});
+};
+const ask = () => {
+  if (asked || !waiting.length) return;
+  asked = waiting.shift();
+  listen();
+  trigger("click", {...asked, number: ++count});
 };
 const answered = () => {
   answers.disconnect();
   clearTimeout(timer);
-  timer = null;
+  asked = null;
   ask();
 };
 const send = (more = {}) => {
@@ -82,7 +89,13 @@ const onKey = (event) => {
   part ? found.focus() : found.click();
 };
 const root = document.querySelector("gradio-app") || document.body;
-const listen = {click: onClick, change: onChange, submit: onSubmit, input: onInput};
-for (const [name, act] of Object.entries(listen)) root.addEventListener(name, act);
+const acts = {click: onClick, change: onChange, submit: onSubmit, input: onInput};
+for (const [name, act] of Object.entries(acts)) root.addEventListener(name, act);
 addEventListener("keydown", onKey);
 addEventListener("popstate", () => { save(); send(); });
+// A request ends with its tab, except one that the browser sends on. Saving twice does no harm.
+addEventListener("pagehide", () => {
+  save();
+  window.tokenscope.keep([asked, ...waiting].filter((one) => one?.act));
+});
+seen() ? answered() : listen();

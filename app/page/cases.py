@@ -25,10 +25,9 @@ from app.page.cases_files import wire_export
 from app.page.cases_remarks import (
     Asked,
     asked_again,
-    check_room,
     numbering,
     owner_of,
-    remark,
+    save_remark,
     sources,
 )
 from app.page.choices import method_choices
@@ -130,14 +129,16 @@ class CaseHandlers:
         self.choose = lru_cache(MOST_CHOSEN)(choose)
 
     def arrive(self, query: Any, own: Any, request: gr.Request) -> Update:
-        """Show what the address of a loaded page names."""
-        return self._answer({"query": query, "own": own}, request)
+        """Show what the address of a loaded page names: the answer of number 0."""
+        return self._numbered({"query": query, "own": own, "number": 0}, request)
 
     def act(self, event: gr.EventData, request: gr.Request) -> Update:
         """Save the remark, if one came, and show what the address names."""
-        data = event._data if isinstance(event._data, dict) else {}
+        return self._numbered(event._data if isinstance(event._data, dict) else {}, request)
+
+    def _numbered(self, data: dict[str, Any], request: gr.Request) -> Update:
+        """The browser sends the next request when it sees the number of this one."""
         update = self._answer(data, request)
-        # The browser sends the next request when it sees the number of this one.
         update[self.parts.told] += f'<i hidden data-number="{escape(str(data.get("number")))}"></i>'
         return update
 
@@ -146,9 +147,7 @@ class CaseHandlers:
             owner = owner_of(request, data.get("own"))
             asked = Asked.parse(str(data.get("query", "")), self.library, owner)
             if act := str(data.get("act", "")):
-                check_room(self.library, owner)
-                people = self.library.people(asked.run, owner)
-                remark(people, asked.case, act, str(data.get("value", "")))
+                save_remark(data, self.library, request)
                 if act == "note":  # the text is on the page already
                     return {self.parts.told: said("Note saved.")}
             if not act:  # a run of the case that was left would be drawn below this one

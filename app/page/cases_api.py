@@ -1,7 +1,8 @@
-"""The endpoints `/cases` and `/case`: runs of cases for programs."""
+"""The endpoints `/cases` and `/case` for programs, and one for remarks of closing pages."""
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 
 import gradio as gr
@@ -10,13 +11,13 @@ from app.cases.exports import rows
 from app.cases.filters import parse_filter
 from app.cases.library import Library
 from app.guard.blocks import refusing
-from app.page.cases_remarks import owner_of
+from app.page.cases_remarks import owner_of, save_remark
 
 MOST_LISTED = 1000
 
 
 def cases_endpoints(library: Library) -> None:
-    """Declare both endpoints inside the current `gr.Blocks`."""
+    """Declare both endpoints for programs inside the current `gr.Blocks`."""
 
     def cases(
         request: gr.Request, run: str = "", filter: str = "", limit: int = 50
@@ -58,3 +59,14 @@ def cases_endpoints(library: Library) -> None:
 
     gr.api(cases, api_name="cases", queue=False)
     gr.api(case, api_name="case", queue=False)
+
+
+def remark_endpoint(library: Library) -> None:
+    """Declare the endpoint that a page calls when it is being closed."""
+
+    def remarks(request: gr.Request, said: list[dict[str, Any]]) -> None:
+        for one in said:
+            with suppress(ValueError):  # a closed page shows no refusal
+                save_remark(one, library, request)
+
+    gr.api(remarks, api_name="remark", queue=False, api_visibility="private")

@@ -185,7 +185,8 @@ def case_head(table: Table, asked: Filter, case_id: str, chosen: Sequence[str]) 
     own, all_of = link(table.run.name, asked, case=case_id), link(table.run.name, asked)
     close = anchor(all_of, "Close <kbd>Esc</kbd>", **{"data-key": "Escape"})
     verdicts = "".join(
-        f'<button type="button" data-act="verdict" data-value="{escape(verdict)}" data-key="{key}" '
+        f'<button type="button" data-act="verdict" data-key="{key}" '
+        f'data-value="{escape(verdict * (verdict != about.verdict))}" '
         f'aria-pressed="{str(verdict == about.verdict).lower()}"><kbd>{key}</kbd> '
         f"{escape(verdict)}</button>"
         for key, verdict in VERDICTS.items()

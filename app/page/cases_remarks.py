@@ -55,22 +55,31 @@ def check_room(library: Library, owner: Owner) -> None:
         raise ValueError(FULL)
 
 
-def remark(people: People, case: str, act: str, value: str, *, toggles: bool = True) -> None:
-    """Save what a person says about a case.
-
-    Args:
-        toggles: A verdict that is given again is taken back.
-    """
+def remark(people: People, case: str, act: str, value: str) -> None:
+    """Save what a person says about a case; to say it again changes nothing."""
     if not case:
         raise ValueError("No case is open.")
     if act == "verdict":
-        people.judge(case, "" if toggles and people.of(case).verdict == value else value)
+        people.judge(case, value)
     elif act in ("tag", "untag"):
         people.tag(case, value, on=act == "tag")
     elif act == "note":
         people.note(case, value)
     else:
         raise ValueError(f"The act is {act[:20]!r}, wanted verdict, tag, untag or note.")
+
+
+def save_remark(data: Mapping[str, Any], library: Library, request: gr.Request) -> None:
+    """Save one that the browser sends: `query`, `own`, `act`, `value`.
+
+    Raises:
+        ValueError: It cannot be saved, in one sentence.
+    """
+    owner = owner_of(request, data.get("own"))
+    asked = Asked.parse(str(data.get("query", "")), library, owner)
+    check_room(library, owner)
+    people = library.people(asked.run, owner)
+    remark(people, asked.case, str(data.get("act", "")), str(data.get("value", "")))
 
 
 def asked_again(

@@ -41,7 +41,7 @@ def declare() -> Keeping:
         told = gr.HTML("", elem_id="kept", apply_default_css=False)
         verdict = gr.Radio(list(VERDICTS.values()), label="Verdict", interactive=True)
         tag = gr.Textbox(label="Tag", max_length=MOST_TAG, interactive=True, min_width=120)
-        note = gr.Textbox(label="Note", interactive=True, min_width=200)
+        note = gr.Textbox(label="Note", interactive=True, min_width=200, elem_id="keep-note")
     case, own = gr.Textbox(visible=False), gr.Textbox(visible=False)
     return Keeping(row, told, verdict, tag, note, case, own)
 
@@ -101,7 +101,7 @@ class KeepHandlers:
             with refusing():
                 check_room(self.library, owner)
                 people = self.library.people(owner.kept, owner)
-                remark(people, case, act, value or "", toggles=False)
+                remark(people, case, act, value or "")
                 tags = people.of(case).tags
             update: Update = {self.part.told: self._told(owner, case, tags)}
             return update | ({self.part.tag: ""} if act == "tag" else {})

@@ -38,6 +38,14 @@
     input.dispatchEvent(new Event("change", {bubbles: true}));
   }, true);
 
+  // The note below the board is saved when the cursor leaves it: it may still be in there.
+  addEventListener("pagehide", () => {
+    const note = document.activeElement.closest?.("#keep-note textarea");
+    const query = document.querySelector("#kept a[data-query]")?.dataset.query;
+    if (!note || !query) return;
+    window.tokenscope.keep([{query, own: window.tokenscope.own(), act: "note", value: note.value}]);
+  });
+
   const remembered = () => {
     try { return localStorage.getItem("tokenscope-theme"); } catch { return null; }
   };
@@ -93,6 +101,14 @@
         if (!localStorage.getItem(OWN)) localStorage.setItem(OWN, fresh);
         return localStorage.getItem(OWN);
       } catch { return (window.tokenscope.secret ??= fresh); }  // for as long as the page is open
+    },
+    // Save remarks on cases although the page is being closed.
+    keep(remarks) {
+      const { root, api_prefix: prefix } = window.gradio_config;
+      if (remarks.length) fetch(`${root}${prefix}/run/remark`, {
+        method: "POST", keepalive: true, headers: {"Content-Type": "application/json"},
+        body: JSON.stringify({data: [remarks]}),
+      });
     },
     // The new file's address reaches the button a moment after the answer does.
     press(id) { setTimeout(() => press(id), 200); },

@@ -16,6 +16,7 @@ from app.page import board as boards
 from app.page import cases_files, cases_remarks
 from app.page.admission import Admission
 from app.page.cases import CaseHandlers, Parts
+from app.page.cases_html import case_head
 from app.page.cases_remarks import Asked, asked_again, check_room, numbering, remark
 from app.settings import Settings
 from pruning.errors import ExplainedError
@@ -77,16 +78,19 @@ def test_a_live_run_asks_the_methods_of_the_chosen_ratio():
     assert asked_again([*lanes, preset], "", 4, titles) == (["nuwa", "nuwa:paper"], 0.1)
 
 
-def test_a_verdict_given_again_is_taken_back(tmp_path):
+def test_a_remark_sent_twice_is_saved_once_and_a_pressed_verdict_is_taken_back(folder, tmp_path):
     people = People(tmp_path)
-    for verdict in ("unclear", ""):
+    for _ in range(2):
         remark(people, "a", "verdict", "unclear")
-        assert people.of("a").verdict == verdict
-    for _ in range(2):  # a choice of which one is always chosen
-        remark(people, "a", "verdict", "unclear", toggles=False)
         assert people.of("a").verdict == "unclear"
     with pytest.raises(ValueError, match="wanted verdict"):
         remark(people, "a", "drop", "table")
+    table, no_filter = table_of(run_in(folder)), Filter()
+    case = next(iter(table.run.cases))
+    table.cases.loc[case, "verdict"] = "unclear"
+    head = case_head(table, no_filter, case, [case])
+    assert 'data-key="4" data-value="" aria-pressed="true"' in head
+    assert 'data-key="3" data-value="label wrong" aria-pressed="false"' in head
 
 
 def test_a_run_of_a_case_that_was_left_is_stopped_and_not_drawn(folder):
@@ -231,3 +235,33 @@ def test_programs_list_filter_and_open_cases(folder):
     assert opened["lanes"]["vanilla"]["right"] is True
     with pytest.raises(gr.Error, match="no case"):
         opening(visitor, "pope", "x")
+
+
+# The note waits for ever, and so does an answer while `stalled`.
+SLOW = """const wait = setTimeout, ask = fetch;
+window.setTimeout = (act, time, ...more) => wait(act, time === 300 ? 1e8 : time, ...more);
+window.fetch = (to, options) => window.stalled && String(to).includes("queue/join")
+  ? new Promise(() => {}) : ask(to, options);"""
+
+
+@pytest.mark.browser
+def test_a_remark_is_saved_although_the_tab_is_closed_at_once(chromium, folder):
+    case, kept = list(run_in(folder).cases)[-1], "keep what is typed here"
+    with served(FakeWorker(), settings_of(folder)) as url, tab(chromium) as page:
+        page.add_init_script(SLOW)
+        page.goto(f"{url}cases?run=pope&case={case}")
+        page.locator("#note").wait_for()
+        page.locator("#cases-told [data-number='0']").wait_for(state="attached")
+        page.evaluate("window.stalled = true")
+        page.locator("#case button[data-key='2']").click()
+        page.locator("#note").fill("gone?")
+        page.close(run_before_unload=True)
+        wait_until(lambda: People(folder / "pope").of(case).note == "gone?")
+        assert People(folder / "pope").of(case).verdict == "model's fault"
+        page = page.context.new_page()
+        page.goto(url)
+        page.locator("#keep").click()
+        page.locator("#keep-note textarea").fill(kept)
+        page.locator("#kept a").wait_for()
+        page.close(run_before_unload=True)
+        wait_until(lambda: kept in str(People(folder / "kept").all()))
