@@ -21,6 +21,7 @@ from typing import Any
 
 from app.cases.store import Run
 from app.commands.arguments import add_json, print_report
+from app.docs.cases_page import killed_text
 from app.settings import ROOT
 from app.worker.conditions import load_text, processor
 
@@ -119,15 +120,6 @@ def measure(count: int, folder: Path) -> dict[str, Any]:
     }
 
 
-def text_of(report: dict[str, Any]) -> str:
-    return (
-        f"{report['cases']} cases × {report['lanes']} lanes, killed twice: "
-        f"{'the same' if report['same'] else 'OTHER'} results\n"
-        f"processor time a case   run {report['run_cpu_s']} s, bench {report['bench_cpu_s']} s\n"
-        f"median lane             run {report['lane_ms']} ms, bench {report['bench_lane_ms']} ms"
-    )
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--count", type=int, default=300)
@@ -135,7 +127,7 @@ def main() -> None:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         report = measure(options.count, Path(folder))
-    print_report(report, text_of(report), options.json)
+    print_report(report, killed_text(report), options.json)
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ RESULTS = ROOT / "assets" / "results"
 STORE = RESULTS / "cases-store.json"  # of `cases measure`
 KILLED = RESULTS / "cases-killed.json"  # of tests/killed_run.py
 
+MEASURE = "python -m app cases measure"
 KILLED_RUN = "python -m tests.killed_run --count {}"
 
 
@@ -27,7 +28,7 @@ def markdown() -> str:
         for path in (STORE, KILLED)
     )
     parts = [
-        store_text(store) if store else unmeasured("python -m app cases measure", STORE),
+        store_text(store) if store else unmeasured(MEASURE, STORE),
         killed_text(killed) if killed else unmeasured(KILLED_RUN.format(300), KILLED),
     ]
     return with_part(PAGE, "measured", "\n\n".join(parts))
@@ -39,7 +40,7 @@ def unmeasured(command: str, path: Path) -> str:
 
 def store_text(report: dict[str, Any]) -> str:
     return (
-        f"`python -m app cases measure --json assets/results/{STORE.name}` writes "
+        f"`{MEASURE} --json assets/results/{STORE.name}` writes "
         f"{report['cases']:,} synthetic cases × {report['lanes']} lanes of {report['tokens']} "
         f"tokens: store {report['bytes'] / 1e6:.0f} MB without pictures, opening "
         f"{report['open_s']:.2f} s, filter {_ms(report['filter_s'])}, search "

@@ -64,21 +64,18 @@ class Blocks(gr.Blocks):
         final: bool,
         simple_format: bool = False,
     ) -> list:
-        """Sends every value of a stream whole.
+        """Sends every value of a stream whole, after the first as a diff that replaces all.
 
         The browser applies a diff to the object of the update before, which a component that is
         still being loaded has yet to draw: charts, pictures and buttons were lost.
         """
-        whole = list(data)
+        begins = internals.begins_stream(self, session_hash, run)
         sent = super().handle_streaming_diffs(
-            block_fn, data, session_hash, run, final, simple_format
+            block_fn, data, session_hash, run, final, simple_format=True
         )
-        if final or simple_format:
+        if begins or final or simple_format:
             return sent
-        return [
-            value if change is value else [["replace", [], value]]  # the first update has no diffs
-            for change, value in zip(sent, whole, strict=True)
-        ]
+        return [[["replace", [], value]] for value in sent]
 
 
 def refusal(sentence: str) -> gr.Error:

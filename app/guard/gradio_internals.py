@@ -69,6 +69,11 @@ def function_of(page: Blocks, function: BlockFunction | int) -> BlockFunction:
     return page.fns[function] if isinstance(function, int) else function
 
 
+def begins_stream(page: Blocks, session: str | None, run: str | None) -> bool:
+    """Gradio sends the first values of a generator as they are, and later ones as diffs."""
+    return run not in page.pending_diff_streams.get(session, ())
+
+
 def ends_session(function: BlockFunction) -> bool:
     """Gradio runs "unload" for a closed tab, and opens a session for each call of a program."""
     unload = any(event == "unload" for _, event in function.targets)

@@ -33,6 +33,7 @@ PRIVATE = {
     "event_ids_to_events",
     "fns",
     "keep_in_cache",
+    "pending_diff_streams",
     "pending_event_ids_session",
     "pending_messages_per_session",
     "session_data",
@@ -55,6 +56,19 @@ def test_no_other_module_uses_internals_of_gradio():
                 assert node.attr not in PRIVATE, f"{place}: {node.attr}"
             elif isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "gradio":
                 assert node.module in PUBLIC, f"{place}: {node.module}"
+
+
+def test_every_update_of_a_stream_is_sent_whole(page):
+    function, updates = (
+        SimpleNamespace(outputs=[None]),
+        ((["a"], False), (["a", "b"], False), (None, True)),
+    )
+    first, later, last = (
+        page.handle_streaming_diffs(function, [value], "a tab", "a run", final)
+        for value, final in updates
+    )
+    assert first == [["a"]] and last == [["a", "b"]]
+    assert later == [[["replace", [], ["a", "b"]]]]
 
 
 @pytest.mark.parametrize(

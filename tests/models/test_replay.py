@@ -68,7 +68,7 @@ def test_a_run_that_starts_from_another_equals_a_whole_run(name: str) -> None:
     for _ in lane.decode(5, 0.0, 0, stops=False):
         pass
     if lane.budget.reads is not None:
-        return
+        pytest.skip("its decode steps read other tokens: the test above proves the refusal")
     replay = Replay.of(lane)
     opened = run(replay)
     for source in SOURCES:

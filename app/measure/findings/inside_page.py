@@ -13,6 +13,7 @@ from app.render.table import markdown_table
 NOT_MEASURED = "Not measured yet: `make findings` asks the questions."
 SOURCES = {"visual": "visual tokens", "text": "the question", "last": "the answering row"}
 QUARTERS = ("first", "second", "third", "last")
+GROUPS = ("boxes", "questions")
 PAPERS = {"boxes": "RefCOCO", "questions": "GQA", "mmb": "MMB"}  # the paper's three columns
 SHOWN = ("answer_flow", "answer_gradient_flow", "text_flow", "entropy_share", "cohesion")
 
@@ -44,7 +45,7 @@ def _blocked(report: dict[str, Any]) -> str:
         source, quarter = cell["source"], cell["quarter"]
         theirs = {name: paper[source][name][quarter] for name in original}
         ours, papers = _cells(cell, opened), _cells(theirs, original, PAPERS)
-        ratios = (f"{cell['ratios'][name]:.2f}" for name in ("boxes", "questions"))
+        ratios = (f"{cell['ratios'][name]:.2f}" for name in GROUPS)
         rows.append([SOURCES[source], QUARTERS[quarter], *ours, *ratios, *papers])
     head = ["sees no visual tokens", "quarter of the LLM", "boxes", "questions"]
     head += ["×, boxes", "×, questions"]
@@ -57,7 +58,7 @@ def _blocked(report: dict[str, Any]) -> str:
 
 
 def _cells(
-    rates: dict[str, float], whole: dict[str, float], names: Iterable[str] = ("boxes", "questions")
+    rates: dict[str, float], whole: dict[str, float], names: Iterable[str] = GROUPS
 ) -> list[str]:
     """Shares right, in per cent of those right with nothing blocked."""
     shares = ((rates[name], whole[name]) for name in names)
