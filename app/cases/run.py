@@ -166,10 +166,13 @@ class Asker:
         lanes = tuple(plan.lanes.values())
         limits = plan.max_new_tokens, plan.temperature, plan.seed
         job = Job(card.name, media, question, lanes, *limits, truth)
-        for event in self.worker.run(job, self.cancelled):
+        comparison = None
+        for event in self.worker.run(job, self.cancelled):  # to its end: leaving early cancels all
             if isinstance(event, ComparisonDone):
-                return event.comparison
-        raise RequestError("The run was stopped.")
+                comparison = event.comparison
+        if comparison is None:
+            raise RequestError("The run was stopped.")
+        return comparison
 
     def _note(self, conditions: Mapping[str, str]) -> None:
         with self._noting:

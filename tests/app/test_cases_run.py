@@ -1,6 +1,7 @@
 """A run of cases: through the worker, resumed after kill -9, one bad file costs one row."""
 
 import json
+import threading
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from app.cases.sets import read_set
 from app.cases.store import Run, RunError, writing
 from app.resume import Lines
 from app.settings import ROOT, Settings
+from app.worker.event_stream import EventStream
 from app.worker.protocol import BusyError
 from models.engine.record import LaneFailure
 from pruning.trace import Fate
@@ -55,6 +57,21 @@ def test_a_stopped_run_asks_only_what_is_left_and_ends_like_one_that_was_not(tmp
     kept = [name for name in whole if name not in ("session", *TIMES)]
     assert stopped[kept].equals(whole[kept]) and len(whole) == 18
     assert not run(tmp_path / "a").jobs
+
+
+class LateEnd(FakeWorker):
+    """A worker whose stream ends a moment after its last event, as on a busy machine."""
+
+    def run(self, job, cancelled=None):
+        with EventStream(cancelled) as stream:
+            for event in super().run(job, cancelled):
+                stream.put(event)
+            threading.Timer(0.05, stream.end).start()
+            yield from stream
+
+
+def test_a_stream_that_ends_late_does_not_stop_the_run(tmp_path):
+    assert len(run(tmp_path, worker=LateEnd()).jobs) == 6
 
 
 def test_an_opened_case_is_the_comparison_that_ran(tmp_path):
