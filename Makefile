@@ -3,6 +3,8 @@ PORT ?= 7860
 PYTHON ?= python3
 WORKER ?= $(or $(TOKENSCOPE_WORKER),local)
 BIN := .venv/bin
+# Python compiles what it imports; compiling all of torch's and gradio's files takes longer than to install them.
+PIP := pip install --quiet --disable-pip-version-check --no-compile
 
 .PHONY: demo test test-rest test-grid test-all fuzz security eval-test lint format bench gpu openmp load faults train-image train-video train-next-image train-next-video accuracy bench-methods probe curves findings docs methods matrix costs gallery examples stories screenshots space clean
 
@@ -162,25 +164,25 @@ space: .venv/installed
 	$(PYTHON) -m venv .venv
 
 .venv/installed: requirements.txt | .venv/bin/python
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	$(BIN)/python -m $(PIP) -r requirements.txt
 	touch $@
 
 .venv/installed-dev: requirements-dev.txt .venv/installed
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	$(BIN)/python -m $(PIP) -r requirements-dev.txt
 	touch $@
 
 .venv-eval/installed: requirements-eval.txt requirements.txt
 	$(PYTHON) -m venv .venv-eval
-	.venv-eval/bin/python -m pip install --quiet --disable-pip-version-check -r requirements-eval.txt pytest
-	.venv-eval/bin/python -m pip install --quiet --disable-pip-version-check --no-deps lmms-eval==0.7.3
+	.venv-eval/bin/python -m $(PIP) -r requirements-eval.txt pytest
+	.venv-eval/bin/python -m $(PIP) --no-deps lmms-eval==0.7.3
 	touch $@
 
 .venv/installed-ray: requirements-ray.txt .venv/installed
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-ray.txt
+	$(BIN)/python -m $(PIP) -r requirements-ray.txt
 	touch $@
 
 .venv/installed-int4: requirements-int4.txt .venv/installed
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-int4.txt
+	$(BIN)/python -m $(PIP) -r requirements-int4.txt
 	touch $@
 
 clean:
