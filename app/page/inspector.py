@@ -26,7 +26,7 @@ from app.render.strip import strip
 from app.render.summary import lane_labels
 from app.render.text import format_seconds
 from app.render.tree_sheet import describe_tree, draw_tree, frames_of
-from app.render.trees import Tree, largest_trees, token_at, tree_of, tree_on
+from app.render.trees import Tree, largest_trees, token_at, tree_of, tree_on, tree_on_change
 from models.engine.record import Comparison, LaneResult
 from models.uploads.media import Media
 
@@ -76,9 +76,9 @@ class Inspector:
         return [self.part, self.lane, self.survivor, self.picture, self.words]
 
     def open(self, comparison: Comparison) -> Update:
-        """Show the first lane with a tree on the object of the question, or with any tree.
+        """Show the first lane with a tree on what the question is about, or with any tree.
 
-        Hide the inspector for a picture.
+        Where that was dropped, show all tokens. Hide the inspector for a picture.
         """
         finished = _finished(comparison)
         if comparison.media.kind != "video" or not finished:
@@ -140,8 +140,7 @@ class Inspector:
 
     def _show_lane(self, comparison: Comparison, index: int) -> Update:
         lane = _lane_at(comparison, index)
-        largest = next(iter(_trees(lane, 1)), None)
-        tree = largest and (_tree_asked_about(comparison, lane) or largest)
+        tree = _tree_asked_about(comparison, lane) if _trees(lane, 1) else None
         chosen = tree.survivor if tree else ALL
         return {
             self.survivor: gr.Dropdown(_choices(comparison.media, lane, tree), value=chosen),
@@ -216,12 +215,18 @@ def _trees(lane: LaneResult, most: int = 12) -> list[Tree]:
 
 
 def _tree_asked_about(comparison: Comparison, lane: LaneResult) -> Tree | None:
-    """The tree on the true box, else on the first box of the answer; None without a box."""
-    boxes = [tuple(box) for box in lane.boxes.tolist()]
+    """The tree on the true box, else on the first box of an answer, this lane's before others.
+
+    Without a box, the tree on what changes in the clip. None if its tokens were dropped.
+    """
+    lanes = [lane, *_finished(comparison).values()]
+    boxes = [tuple(box) for one in lanes for box in one.boxes.tolist()]
     if comparison.truth and comparison.truth.box:
         boxes.insert(0, comparison.truth.box)
-    last = len(comparison.media.frames) - 1
-    return tree_on(lane.trace, last, boxes[0], FIRST) if boxes else None
+    frames = comparison.media.frames
+    if boxes:
+        return tree_on(lane.trace, len(frames) - 1, boxes[0], FIRST)
+    return tree_on_change(lane.trace, frames, FIRST)
 
 
 def _choices(media: Media, lane: LaneResult, chosen: Tree | None) -> list[tuple[str, int]]:

@@ -12,6 +12,8 @@ from pruning.tokens import TokenLayout
 from pruning.trace import TokenTrace
 
 Box = tuple[float, float, float, float]
+FINE = 96  # pixels of a frame's side on which changes are measured
+NOISE = 12  # of 255: a smaller change is that of a video codec
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,20 +69,55 @@ def largest_trees(trace: TokenTrace, most: int = 12, layer: int | None = None) -
 def tree_on(trace: TokenTrace, frame: int, box: Box, layer: int | None = None) -> Tree | None:
     """The tree that stands for most tokens of a box in a frame, and few others of that frame.
 
-    A token that is shared among survivors counts in parts. A tree may be a single token, kept as it
-    is. None if all tokens in the box were dropped.
+    None if all tokens in the box were dropped.
     """
-    now, layout = at_layer(trace, layer), trace.layout
-    rows, cols, weights = now.edges
+    layout = trace.layout
     tokens = frame_tokens(layout, frame)
-    inside = np.zeros(len(layout))  # (N,) part of each token's cell that lies in the box
+    inside = np.full(len(layout), np.nan)
     inside[tokens] = _overlap(layout.box[tokens], box)
-    size = np.abs(weights) * (layout.frame[cols] == frame)  # (E,)
-    part = size / np.maximum(np.bincount(cols, size, minlength=len(layout)), 1e-12)[cols]
-    there = np.bincount(rows, part, minlength=len(now.survivors))  # (K,) tokens in the frame
-    found = np.bincount(
-        rows, part * inside[cols], minlength=len(there)
-    )  # (K,) of these, in the box
+    return fittest_tree(trace, inside, layer)
+
+
+def tree_on_change(trace: TokenTrace, frames: np.ndarray, layer: int | None = None) -> Tree | None:
+    """The tree that stands for most of what changes in a clip, and little that does not.
+
+    Args:
+        frames: (T, H, W, 3) uint8.
+
+    Returns:
+        None if nothing changes, or if all tokens of what changes were dropped.
+    """
+    fine = frames[:, :: max(1, frames.shape[1] // FINE), :: max(1, frames.shape[2] // FINE)]
+    usual = np.median(fine, axis=0)
+    change = np.abs(fine - usual).mean(axis=-1) > NOISE  # (T, H, W)
+    layout, size = trace.layout, np.array(change.shape[1:])
+    changed = np.full(len(layout), np.nan)
+    for token in np.flatnonzero(layout.placed):
+        left, top, right, bottom = layout.box[token]
+        low = np.floor(np.array([top, left]) * size).astype(int)
+        high = np.maximum(np.ceil(np.array([bottom, right]) * size).astype(int), low + 1)
+        changed[token] = change[layout.frame[token], low[0] : high[0], low[1] : high[1]].mean()
+    return fittest_tree(trace, changed, layer)
+
+
+def fittest_tree(trace: TokenTrace, wanted: np.ndarray, layer: int | None = None) -> Tree | None:
+    """The tree that stands for most of what is wanted and for little else.
+
+    A token that is shared among survivors counts in parts. A tree may be a single token, kept as it
+    is.
+
+    Args:
+        wanted: (N,) how much each token is wanted, NaN for tokens that do not count.
+
+    Returns:
+        None if nothing is wanted, or if all tokens that are wanted were dropped.
+    """
+    now = at_layer(trace, layer)
+    rows, cols, weights = now.edges
+    size = np.abs(weights) * np.isfinite(wanted)[cols]  # (E,)
+    part = size / np.maximum(np.bincount(cols, size, minlength=len(wanted)), 1e-12)[cols]
+    there = np.bincount(rows, part, minlength=len(now.survivors))  # (K,) tokens that count
+    found = np.bincount(rows, part * np.nan_to_num(wanted)[cols], minlength=len(there))  # (K,)
     fit = np.where(now.survivors >= 0, found**2 / np.maximum(there, 1e-12), 0)
     if not len(fit) or not fit.max() > 0:
         return None

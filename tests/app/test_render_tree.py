@@ -7,7 +7,7 @@ from PIL import ImageColor
 from app.render.palette import SURVIVOR_COLOURS, survivor_colours
 from app.render.sheet import Sheet
 from app.render.tree_sheet import describe_tree, draw_tree, frames_of
-from app.render.trees import largest_trees, tree_of, tree_on
+from app.render.trees import largest_trees, tree_of, tree_on, tree_on_change
 from pruning.step import TraceStep
 from pruning.tokens import TokenLayout
 from pruning.trace import TokenTrace
@@ -49,6 +49,18 @@ def test_the_tree_on_a_box_stands_for_most_of_the_box_and_little_else():
     assert tree_on(trace, 4, (0.0, 0.9, 0.1, 1.0)) is None, "all tokens there were dropped"
     alone = TokenTrace(clips.LAYOUT, (), 8)
     assert len(tree_on(alone, 4, ball)) == 1, "a kept token stands for itself"
+
+
+def test_the_tree_on_what_changes_in_a_clip_is_never_that_of_the_still_background():
+    trace, frames = clips.trace(), clips.grey().frames.copy()
+    assert tree_on_change(trace, frames) is None, "nothing changes"
+    rows, cols = frames.shape[1] // clips.ROWS, frames.shape[2] // clips.COLS
+    for token in clips.PATH:
+        frame, place = divmod(int(token), clips.PER_FRAME)
+        row, col = divmod(place, clips.COLS)
+        frames[frame, row * rows : (row + 1) * rows, col * cols : (col + 1) * cols] = 255
+    assert tree_on_change(trace, frames).survivor == clips.BALL
+    assert largest_trees(trace)[0].survivor == clips.WALL
 
 
 def test_a_tree_dropped_inside_the_llm_exists_before_that_layer():
