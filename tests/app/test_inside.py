@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import numpy as np
+import json
+
 import pytest
 
 from app.measure.findings.inside import CLAIMS, count, look_inside, questions_of
@@ -12,7 +13,7 @@ from tests.tiny import tiny_llava
 
 
 def made_up(number: int, box: bool, wrong: tuple[int, ...] = ()) -> dict:
-    curves = {"llm": {"flow": [0.5, float(number)], "object": [float("nan"), 1.0]}}
+    curves = {"llm": {"flow": [0.5, float(number)], "object": [None, 1.0]}}
     cells = [cell not in wrong for cell in range(12)]
     return {
         "name": str(number),
@@ -22,6 +23,16 @@ def made_up(number: int, box: bool, wrong: tuple[int, ...] = ()) -> dict:
         "ratios": [1.0 if right else 0.25 for right in cells],
         "curves": {"vanilla": curves},
     }
+
+
+def test_a_group_without_questions_is_null_in_the_json_and_none_on_the_page() -> None:
+    found = count([made_up(n, True, wrong=(1,)) for n in range(3)])
+    found |= {"model": "a-model", "uploads": 3}
+    found = json.loads(json.dumps(found, allow_nan=False))
+    assert found["open"]["questions"] is None
+    page = blocking_text({"a-model": found})
+    assert "| visual tokens | second | 0 % | none | 0.25 | none |" in page
+    assert "| none against none | 1.000 | **not decided** |" in page
 
 
 def test_a_claim_holds_where_the_blocked_cell_is_wrong_far_more_often() -> None:
@@ -43,7 +54,7 @@ def test_a_claim_holds_where_the_blocked_cell_is_wrong_far_more_often() -> None:
     assert verdicts["boxes", ("last", 1), ("last", 0)] == "not decided"
     curves = found["curves"]["vanilla"]["llm"]
     assert curves["flow"] == pytest.approx([0.5, 19.5])
-    assert np.isnan(curves["object"][0]) and curves["object"][1] == 1
+    assert curves["object"] == [None, 1]
 
 
 def test_the_page_names_what_is_not_measured_yet_and_shares_of_what_is() -> None:

@@ -20,7 +20,7 @@ from app.measure.asking import Case, Processes, fingerprint, is_right, score
 from app.measure.findings.study import FIRST
 from app.resume import Store, ask_missing
 from app.settings import Settings
-from app.significance import holm, mcnemar, verdict
+from app.significance import LEVEL, holm, mcnemar, verdict
 from models.analysis.cells import cells_of
 from models.analysis.study import Study
 from models.catalog import find
@@ -69,7 +69,7 @@ def look_inside(adapter: Adapter, asked: Case) -> dict[str, Any]:
         analysis = result.analysis
         parts = {"llm": analysis.curves, "encoder": analysis.encoder_curves}
         found["curves"][method.name] = {
-            part: {name: np.round(values, 5).tolist() for name, values in curves.items()}
+            part: {name: _filled(values, 5) for name, values in curves.items()}
             for part, curves in parts.items()
             if curves
         }
@@ -138,8 +138,8 @@ def judge(
         shares = _mean(fewer), _mean(more)
         rows.append({"of": name, "first": first, "second": second, "shares": shares, "p": p})
     for row, p in zip(rows, holm([row["p"] for row in rows]), strict=True):
-        lower = row["shares"][0] < row["shares"][1]
-        row |= {"p": p, "verdict": verdict(lower, p)}
+        less, rest = row["shares"]  # None without questions: then p is 1
+        row |= {"p": p, "verdict": verdict(p < LEVEL and less < rest, p)}
     return rows
 
 
@@ -157,17 +157,23 @@ def mean_curves(records: Sequence[dict[str, Any]]) -> dict[str, Any]:
     return found
 
 
-def _means(curves: list[list[float]]) -> list[float]:
-    values = np.array(curves, dtype=float)
+def _means(curves: list[list[float | None]]) -> list[float | None]:
+    values = np.array(curves, dtype=float)  # None becomes NaN
     some = np.isfinite(values).any(0)
     means = np.full(values.shape[1], np.nan)
     means[some] = np.nanmean(values[:, some], axis=0)
-    return [round(float(mean), 4) for mean in means]
+    return _filled(means, 4)
 
 
-def _median(values: np.ndarray) -> float:
-    return round(float(np.median(values)), 4) if len(values) else float("nan")
+def _filled(values: np.ndarray, digits: int) -> list[float | None]:
+    """The values of a curve; None where a layer has none, as JSON has no NaN."""
+    return [round(value, digits) if np.isfinite(value) else None for value in values.tolist()]
 
 
-def _mean(values: np.ndarray) -> float:
-    return round(float(values.mean()), 4) if len(values) else float("nan")
+def _median(values: np.ndarray) -> float | None:
+    return round(float(np.median(values)), 4) if len(values) else None
+
+
+def _mean(values: np.ndarray) -> float | None:
+    """The share of those that are right; None of no questions."""
+    return round(float(values.mean()), 4) if len(values) else None

@@ -10,6 +10,7 @@ from app.measure.findings.published import FIGURES
 from app.render.measures import MEASURES
 from app.render.table import markdown_table
 
+NONE = "none"  # of a group without questions, or of a layer without values
 NOT_MEASURED = "Not measured yet: `make findings` asks the questions."
 SOURCES = {"visual": "visual tokens", "text": "the question", "last": "the answering row"}
 QUARTERS = ("first", "second", "third", "last")
@@ -45,7 +46,7 @@ def _blocked(report: dict[str, Any]) -> str:
         source, quarter = cell["source"], cell["quarter"]
         theirs = {name: paper[source][name][quarter] for name in original}
         ours, papers = _cells(cell, opened), _cells(theirs, original, PAPERS)
-        ratios = (f"{cell['ratios'][name]:.2f}" for name in GROUPS)
+        ratios = (_number(cell["ratios"][name], ".2f") for name in GROUPS)
         rows.append([SOURCES[source], QUARTERS[quarter], *ours, *ratios, *papers])
     head = ["sees no visual tokens", "quarter of the LLM", "boxes", "questions"]
     head += ["×, boxes", "×, questions"]
@@ -58,11 +59,15 @@ def _blocked(report: dict[str, Any]) -> str:
 
 
 def _cells(
-    rates: dict[str, float], whole: dict[str, float], names: Iterable[str] = GROUPS
+    rates: dict[str, Any], whole: dict[str, Any], names: Iterable[str] = GROUPS
 ) -> list[str]:
-    """Shares right, in per cent of those right with nothing blocked."""
+    """Shares right, in per cent of those right with nothing blocked; none if nothing is right."""
     shares = ((rates[name], whole[name]) for name in names)
-    return [f"{100 * part / of:.0f} %" if of else "–" for part, of in shares]
+    return [f"{100 * part / of:.0f} %" if of else NONE for part, of in shares]
+
+
+def _number(value: float | None, form: str) -> str:
+    return NONE if value is None else format(value, form)
 
 
 def _claims(claims: list[dict[str, Any]], paper: dict[str, Any]) -> str:
@@ -73,7 +78,7 @@ def _claims(claims: list[dict[str, Any]], paper: dict[str, Any]) -> str:
             paper["original"][name] if cell is None else paper[cell[0]][name][cell[1]]
             for cell in cells
         ]
-        ours = " against ".join(f"{share:.3f}" for share in row["shares"])
+        ours = " against ".join(_number(share, ".3f") for share in row["shares"])
         theirs = " against ".join(f"{figure:.1f}" for figure in figures)
         claim = f"blocking {_named(cells[0])} makes more {name} wrong than {_named(cells[1])}"
         p = "< 0.001" if row["p"] < 0.001 else f"{row['p']:.3f}"
@@ -96,7 +101,7 @@ def _curves(report: dict[str, Any]) -> str:
                 encoder = part == "encoder"
                 where = MEASURES[name].title + (", encoder" if encoder else "")
                 of = "all" if encoder else lane
-                rows.append([where, of, *(f"{value:.2g}" for value in curves[name])])
+                rows.append([where, of, *(_number(value, ".2g") for value in curves[name])])
     rows.sort(key=lambda row: row[0])
     filled = [row + ["–"] * (depth + 2 - len(row)) for row in rows]
     table = markdown_table(["measure", "lane", *map(str, range(depth))], filled)
