@@ -206,6 +206,7 @@ class Analysing:
             **self._lanes(waiting),
             part.object: "",
             part.blocking: "",
+            part.save: gr.Button(interactive=False),
             self.form.fold: True,
             self.form.status: note("Analysing."),
         }
@@ -230,6 +231,7 @@ class Analysing:
             part.object: html.object_form(comparison, held.box),
             **self._table(held),
             part.conditions: f"<p>{conditions_line(comparison)}</p>",
+            part.save: gr.Button(interactive=True),
             part.held: held,
         }
 

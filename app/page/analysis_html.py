@@ -199,4 +199,5 @@ def _line(
     other = "" if answer == one_line(lane.answer) else f"<q>{escape(shorten(answer, 40))}</q>"
     ratio = f"× {blocked.probability_ratio:.2g}"
     about = f"{title}: {ratio} as likely; answers “{answer}”"
-    return f'<li style="--lane:{colour}" title="{escape(about)}"><b>{ratio}</b>{sign}{other}</li>'
+    shown = f"<b>{ratio}</b>{sign} <small>{escape(title)}</small>{other}"
+    return f'<li style="--lane:{colour}" title="{escape(about)}">{shown}</li>'

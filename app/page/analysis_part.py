@@ -43,7 +43,8 @@ class AnalysisPart:
     @property
     def outputs(self) -> list[Any]:
         texts = [self.heading, self.object, self.blocking, self.conditions]
-        return [self.column, self.held, *texts, *self.lanes, *self.measures, *self.charts]
+        shown = [*texts, *self.lanes, *self.measures, *self.charts, self.save]
+        return [self.column, self.held, *shown]
 
 
 def declare(board: Board, settings: Settings) -> AnalysisPart:

@@ -169,7 +169,10 @@ def seconds_line(comparison: Comparison) -> str:
 
 
 def to_csv(comparison: Comparison) -> str:
-    """Every value of every curve: lane, part, layer, measure, value."""
+    """Every value of every curve: lane, part, layer, measure, value.
+
+    A layer without a value has no row: cohesion where no object is known.
+    """
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["lane", "part", "layer", "measure", "value"])
@@ -179,15 +182,21 @@ def to_csv(comparison: Comparison) -> str:
         parts = {"llm": lane.analysis.curves, "encoder": lane.analysis.encoder_curves}
         for part, curves in parts.items():
             for name, values in curves.items():
-                rows = ([label, part, at, name, f"{value:.6g}"] for at, value in enumerate(values))
-                writer.writerows(rows)
+                writer.writerows(
+                    [label, part, layer, name, f"{value:.6g}"]
+                    for layer, value in enumerate(values)
+                    if np.isfinite(value)
+                )
     return text.getvalue()
 
 
 def curves_table(comparison: Comparison, name: str) -> str:
     """One line a lane: the curve over the LLM's layers."""
     lanes = [(label, lane.analysis) for label, lane in finished_lanes(comparison) if lane.analysis]
-    rows = [[label, *(f"{value:.2f}" for value in each.curves[name])] for label, each in lanes]
+    rows = [
+        [label, *(f"{value:.2f}" if np.isfinite(value) else "–" for value in each.curves[name])]
+        for label, each in lanes
+    ]
     layers = max((len(row) - 1 for row in rows), default=0)
     return text_table([MEASURES[name].title, *map(str, range(layers))], rows, numbers=True)
 

@@ -82,6 +82,31 @@ def test_a_cell_runs_once_in_every_lane_that_was_analysed(picture):
     assert not list(own.block(TAB, analysed, SimpleNamespace(cell="text 0 32 1"))), "no such cell"
 
 
+def test_a_stopped_analysis_keeps_its_lanes_and_a_stopped_cell_can_run_again(picture):
+    own, part = analysing(worker := FakeWorker())
+
+    def stopped(updates, output, text):
+        shown = {}
+        for update in updates:
+            shown |= update
+            if text in str(shown.get(output)):
+                worker.cancelled[-1].set()
+        return shown
+
+    begun = stopped(own.run(TAB, held(picture)), part.lanes[0], "data-inside")
+    assert "data-inside" in begun[part.lanes[0]] and "Stopped." in begun[part.lanes[1]]
+    assert "Stopped." in begun[own.form.status] and not begun[part.save].interactive
+    analysed = merged(own.run(TAB, held(picture)))
+    assert analysed[part.save].interactive
+    kept, press = analysed[part.held], SimpleNamespace(cell="text 8 16 0")
+    begun = stopped(own.block(TAB, kept, press), part.blocking, "× 0.25")
+    assert (
+        "Stopped." in begun[own.form.status] and 'data-cell="text 8 16 0"' in begun[part.blocking]
+    )
+    merged(own.block(TAB, kept, press))
+    assert [method.name for method in worker.jobs[-1].methods] == ["visionzip", "nuwa"]
+
+
 def test_a_box_opens_cohesion_and_the_object_s_rows_of_the_table(picture):
     own, part = analysing(worker := FakeWorker())
     analysed = merged(own.run(TAB, held(picture)))[part.held]

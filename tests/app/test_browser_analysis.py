@@ -2,10 +2,21 @@
 
 from __future__ import annotations
 
+import csv
+import io
+import zipfile
+from pathlib import PurePath
+from urllib.parse import quote
+from xml.etree import ElementTree
+
+import numpy as np
 import pytest
+from PIL import Image
 
 from tests.app.browser import choose_example, compare, launched, served, tab
 from tests.app.fake_worker import FakeWorker
+
+FOLDER = "tokenscope-analysis/"
 
 pytestmark = pytest.mark.browser
 
@@ -51,3 +62,27 @@ def test_an_example_is_analysed_its_cursor_moves_and_a_cell_fills():
         charts.nth(2).wait_for()  # cohesion too
         left, top, right, bottom = worker.jobs[-1].study.box
         assert left < right and top < bottom
+
+        with page.expect_download() as press:
+            page.locator("#analysis-save").click()
+        with zipfile.ZipFile(press.value.path()) as files:
+            check_files({PurePath(name).name: files.read(name) for name in files.namelist()})
+            page.goto("data:image/svg+xml," + quote(files.read(FOLDER + "cohesion.svg")))
+        page.get_by_text("IoU with the object").wait_for()
+
+
+def check_files(files):
+    """Every file of a download opens in its library: CSV, arrays, charts as PNG and SVG."""
+    rows = list(csv.DictReader(io.StringIO(files["curves.csv"].decode())))
+    arrays = [np.load(io.BytesIO(files[f"lane{index}.npz"])) for index in range(3)]
+    cohesion = [float(row["value"]) for row in rows if row["measure"] == "cohesion"]
+    assert cohesion == pytest.approx(
+        np.concatenate([lane["cohesion"] for lane in arrays]), rel=1e-4
+    )
+    assert {"cohesion.svg", "encoder_entropy_share.png"} < set(files)
+    for name, content in files.items():
+        if name.endswith(".png"):
+            darkest, lightest = Image.open(io.BytesIO(content)).convert("L").getextrema()
+            assert darkest < 100 and lightest == 255, name
+        if name.endswith(".svg"):
+            assert len(list(ElementTree.fromstring(content).iter("{*}path"))) > 10, name

@@ -81,19 +81,24 @@ def test_a_run_that_starts_from_another_equals_a_whole_run(name: str) -> None:
 
 
 @EVERY
-def test_attention_and_its_gradient_equal_those_of_stock_transformers(setting: Setting) -> None:
+def test_attention_its_gradient_and_the_states_equal_those_of_stock_transformers(
+    setting: Setting,
+) -> None:
     lane = decoded(setting, kernel="eager")
     replay = Replay.of(lane)
     layers, predicted = readings(replay, gradients=True, among_visual=True)
     score = log_probability(predicted, replay.answer)
     gradients = torch.autograd.grad(score, [layer.probe for layer in layers])
 
-    stock, attentions = stock_run(lane)
+    stock, attentions, inputs = stock_run(lane)
     expected = log_probability(stock, replay.answer)
     expected.backward()
     assert abs(score - expected) < 1e-4
-    for layer, gradient, attention in zip(layers, gradients, attentions, strict=True):
+    for layer, gradient, attention, state in zip(
+        layers, gradients, attentions, inputs, strict=True
+    ):
         rows = layer.rows
+        assert (layer.inputs - state[0, rows.visual]).abs().max() < 1e-5
         assert (layer.attention - attention[0, :, rows.watched]).abs().max() < 1e-5
         assert (gradient - attention.grad[0, :, rows.watched]).abs().max() < 1e-5
         mutual = attention[0].mean(0)[rows.visual][:, rows.visual]
@@ -114,14 +119,20 @@ def test_a_blocked_replay_equals_a_stock_run_with_the_same_mask(setting: Setting
     predicted = run(replay, block=block, base=opened).predicted
     first = next(iter(replay.layers()))
     with added_mask(lane, window, block(2, first.rows)):
-        expected, _ = stock_run(lane)
+        expected, *_ = stock_run(lane)
     assert (predicted - expected).abs().max() < 1e-5
     assert (predicted - opened.predicted).abs().max() > 1e-2
 
 
-def stock_run(lane: Lane) -> tuple[Tensor, tuple[Tensor, ...]]:
-    """Log-probabilities (5, vocabulary) by the stock LLM, and its attention with its gradient."""
+def stock_run(lane: Lane) -> tuple[Tensor, tuple[Tensor, ...], list[Tensor]]:
+    """Log-probabilities (5, vocabulary) by the stock LLM, and each layer's attention and input."""
     decoder, sequence = lane.adapter.decoder, cloned(lane.sequence)
+    inputs: list[Tensor] = []
+    # Not `output_hidden_states`: Qwen3-VL adds deepstack rows after those are recorded.
+    hooks = [
+        layer.register_forward_pre_hook(lambda _, args: inputs.append(args[0].detach()))
+        for layer in decoder.model.layers
+    ]
     answer = decoder.embed(torch.tensor(lane.stream.ids[:-1]))
     with torch.enable_grad():
         output = decoder.model(
@@ -134,7 +145,9 @@ def stock_run(lane: Lane) -> tuple[Tensor, tuple[Tensor, ...]]:
         for attention in output.attentions:
             attention.retain_grad()
         predicted = decoder.head(output.last_hidden_state[0, -5:]).log_softmax(-1)
-    return predicted, output.attentions
+    for hook in hooks:
+        hook.remove()
+    return predicted, output.attentions, inputs
 
 
 @contextmanager
