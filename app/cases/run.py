@@ -21,6 +21,7 @@ from app.worker.events import ComparisonDone
 from app.worker.protocol import BusyError, Job, Worker
 from app.worker.start import backend, jobs_at_once
 from models.catalog import ModelCard, find
+from models.engine.checks import check_unattended
 from models.engine.record import Comparison, LaneFailure, LaneResult
 from models.grounding import FORMATS
 from models.loading import check
@@ -85,6 +86,7 @@ def plan(
     lanes = {"vanilla": create("vanilla")}
     others = [name for name in methods if name != "vanilla"]
     for name, method in lanes_at(others, ratios, card.family, positions):
+        check_unattended(method.label, method.needs)
         lanes[f"{name}@{getattr(method, 'retention_ratio', 1):g}"] = method
     sampled = check_number("num_frames", frames or card.frames, settings)
     return Plan(card, lanes, frames=sampled, **checked)  # type: ignore[arg-type]

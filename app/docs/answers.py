@@ -19,7 +19,9 @@ SIGMAS = 1.96  # half of a 95 % interval, in standard deviations
 
 def answers(report: Report, methods: Sequence[Method] = ()) -> str:
     """The questions, the sampling error and the conditions; then a table of the shares."""
-    return "\n\n".join([_conditions(report), _shares(report, methods)])
+    reasons = {row["method"]: row["refused"] for row in report["rows"] if _is_refused(row)}
+    refused = [f"`{method}` is refused: {reason}" for method, reason in reasons.items()]
+    return "\n\n".join([_conditions(report), _shares(report, methods), *refused])
 
 
 def half_width(share: float, count: int) -> float:
@@ -66,6 +68,13 @@ def _missing(report: Report, methods: Sequence[Method]) -> list[str]:
 
 def _cell(row: Mapping[str, Any]) -> str:
     """Acc@0.5 · share of exact answers, or the smallest ratio."""
+    if _is_refused(row):
+        return "refused"
     if row["refused"]:
         return f"from {at_least(row['smallest'])}"
     return f"{row['grounding']:.3f} · {row['other']:.3f}"
+
+
+def _is_refused(row: Mapping[str, Any]) -> bool:
+    """Whether the method is refused at any ratio."""
+    return bool(row["refused"]) and row["smallest"] is None

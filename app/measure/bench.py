@@ -11,14 +11,15 @@ from typing import Any
 from app.drawn import draw_questions, truth_of
 from app.jobs import first_kind, lanes_at
 from app.measure import foil
-from app.measure.asking import ACCURATE_IOU, Answer, Case, Processes, Refusal, ask_all
+from app.measure.asking import ACCURATE_IOU, Answer, Answers, Case, Processes, Refusal, ask_all
 from app.measure.report import NONE, lane_table
 from app.settings import Settings
 from models.catalog import CATALOG, find
 from models.embedded.world.hard import find_split
-from models.engine.checks import check_kind
+from models.engine.checks import check_kind, check_unattended
 from models.loading import check
 from pruning.base import CompressionMethod
+from pruning.errors import UnsupportedError
 from pruning.methods import METHODS as ALL_METHODS
 
 METHODS = {
@@ -73,14 +74,14 @@ def bench(
     for _, method in lanes:
         check_kind(method.label, "method", method.media, kind)
     check(find(model), settings.device or None, settings.dtype or None)  # a pool would not say why
-    tried = tuple(method for _, method in lanes)
+    tried = tuple(method for _, method in lanes if refusal_of(method) is None)
     cases = [
         Case(f"{number}", media, question.text, tried, 32, 0.0, truth_of(question), question.sort)
         for number, (media, question, _) in enumerate(draw_questions(kind, count, seed, hardness))
     ]
     with Processes(model, settings, jobs) as processes:
         conditions = processes.conditions() | {"processes": str(processes.count)}
-        columns = list(zip(*ask_all(cases, processes.ask), strict=True))
+        columns = _columns(lanes, ask_all(cases, processes.ask))
     return {
         "model": model,
         unit: count,
@@ -92,6 +93,24 @@ def bench(
         "rows": [asdict(summarize(*lane, one)) for lane, one in zip(lanes, columns, strict=True)],
         "against_downsampling": foil.pairs(lanes, columns),
     }
+
+
+def refusal_of(method: CompressionMethod) -> Refusal | None:
+    """Why no question is asked of a method."""
+    try:
+        check_unattended(method.label, method.needs)
+    except UnsupportedError as error:
+        return Refusal(str(error))
+    return None
+
+
+def _columns(
+    lanes: Sequence[foil.Lane], answers: Sequence[Answers]
+) -> list[Sequence[Answer | Refusal]]:
+    """The answers of each lane to all questions; one refusal if it is asked none."""
+    asked = iter(zip(*answers, strict=True))
+    refused = (refusal_of(method) for _, method in lanes)
+    return [next(asked) if reason is None else (reason,) for reason in refused]
 
 
 def _count(cases: Sequence[Case]) -> dict[str, Any]:

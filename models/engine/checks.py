@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+from pruning.base import Needs
 from pruning.errors import ExplainedError, UnsupportedError
 
 MAX_QUESTION = 2_000
@@ -57,6 +58,18 @@ def _check_point(text: str) -> tuple[float, float, float]:
             "seconds above 0 and below 3600."
         )
     return x, y, seconds
+
+
+def check_unattended(title: str, needs: Needs) -> None:
+    """Raises `UnsupportedError` for a method that needs a person, where only questions are asked.
+
+    A gaze at the true box would make the method look good: it tells where the answer lies.
+    """
+    if "gaze" in needs.request:
+        raise UnsupportedError(
+            f"{title} needs to know where a person looks, and a set of questions has no gaze: "
+            "compare it on the page, with clicks on the picture."
+        )
 
 
 def check_looked(title: str, gaze: Gaze) -> Gaze:

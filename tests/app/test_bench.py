@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from app.__main__ import main
+from app.docs.answers import answers
 from app.drawn import draw_questions, truth_of
 from app.jobs import lanes_at
 from app.measure import bench, foil
@@ -182,3 +183,16 @@ def test_the_table_against_down_sampling_marks_what_is_significant():
     assert ttm.split() == ["ttm", "+100.0", "*", "+100.0", "*", "1.00"]
     assert grid.split() == ["grid", "+0.0", "+0.0", "0.00"]
     assert foil.table({}) == ""
+
+
+def test_a_method_that_needs_a_gaze_is_refused_in_one_sentence_in_bench_and_docs():
+    refusal = bench.refusal_of(create("gazevlm"))
+    assert refusal.reason.startswith("GazeVLM needs to know where a person looks")
+    assert bench.refusal_of(create("nuwa")) is None
+    row = bench.asdict(bench.summarize("gazevlm", create("gazevlm"), (refusal,)))
+    vanilla = bench.summarize("vanilla", create("vanilla"), [answer(), answer(overlap=0.9)])
+    questions = {"grounding": 1, "other": 1, "sorts": {}}
+    about = {"scenes": 1, "model": "embedded-image", "split": "plain", "seed": 0, "conditions": {}}
+    rows = [bench.asdict(vanilla), row]
+    page = answers(about | {"questions": questions, "rows": rows})
+    assert "| `gazevlm` | refused |" in page and page.endswith(refusal.reason)

@@ -200,3 +200,8 @@ def test_the_walk_of_the_docs_runs_as_it_is_written(tmp_path):
     (kept,) = opened.results.query("lane == 'mine'").case
     assert len(opened.comparison(kept).lanes) == 5
     assert (tmp_path / "photos.html").stat().st_size > 10_000
+
+
+def test_a_method_that_needs_a_gaze_is_refused_before_a_run_begins():
+    with pytest.raises(ValueError, match="a set of questions has no gaze"):
+        plan("embedded-image", ["gazevlm"], [0.222], SETTINGS)
