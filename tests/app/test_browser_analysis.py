@@ -16,8 +16,6 @@ from PIL import Image
 from tests.app.browser import choose_example, compare, launched, served, tab
 from tests.app.fake_worker import FakeWorker
 
-FOLDER = "tokenscope-analysis/"
-
 pytestmark = pytest.mark.browser
 
 
@@ -63,12 +61,18 @@ def test_an_example_is_analysed_its_cursor_moves_and_a_cell_fills():
         left, top, right, bottom = worker.jobs[-1].study.box
         assert left < right and top < bottom
 
-        with page.expect_download() as press:
-            page.locator("#analysis-save").click()
-        with zipfile.ZipFile(press.value.path()) as files:
-            check_files({PurePath(name).name: files.read(name) for name in files.namelist()})
-            page.goto("data:image/svg+xml," + quote(files.read(FOLDER + "cohesion.svg")))
-        page.get_by_text("IoU with the object").wait_for()
+        check_files(downloaded(page))
+
+
+def downloaded(page):
+    """The files of the analysis that the page shows; the browser draws one of the charts."""
+    with page.expect_download() as press:
+        page.locator("#analysis-save").click()
+    with zipfile.ZipFile(press.value.path()) as files:
+        found = {PurePath(name).name: files.read(name) for name in files.namelist()}
+    page.goto("data:image/svg+xml," + quote(found["cohesion.svg"]))
+    page.get_by_text("IoU with the object").wait_for()
+    return found
 
 
 def check_files(files):
