@@ -14,7 +14,10 @@ from app.page.notes import parts_note
 from app.request import POSITIONS
 from app.settings import Settings
 
-LINE = "A lane is one method's part before the LLM, another's inside it, and their positions."
+LINE = (
+    "A lane is one method's part before the LLM, another's inside it, and their positions. For "
+    "several inside it, type each with its layer (of 32), such as dart@2+fastv@12."
+)
 NO_PART = ("Nothing", "")
 LABELS = ("before the LLM", "inside it", "positions")  # of a lane's selectors
 EMPTY = ("", "", "published")
@@ -69,7 +72,13 @@ def declare(kind: str, settings: Settings) -> Lab:
         with gr.Row(elem_classes="lab-lane", elem_id=f"lab-{number}"):
             lanes.append(
                 tuple(
-                    ChoiceInput(offers, value=part, label=f"Lane {number}: {label}", min_width=80)
+                    ChoiceInput(
+                        offers,
+                        value=part,
+                        label=f"Lane {number}: {label}",
+                        min_width=80,
+                        allow_custom_value=label == LABELS[1],
+                    )
                     for label, offers, part in zip(LABELS, choices(kind), parts, strict=True)
                 )
             )
@@ -98,7 +107,11 @@ def suggested(kind: str, lanes: int) -> list[Parts]:
 def describe(lanes: Iterable[Parts]) -> str:
     """What the chosen parts and position strategies do, each once."""
     lanes = list(lanes)
-    parts = [part for before, inner, _ in lanes for part in (before, inner)]
+    parts = [
+        part
+        for before, inner, _ in lanes
+        for part in (before, *(stage.partition(".inner")[0] for stage in stages(inner)))
+    ]
     return parts_note(parts, [positions for _, _, positions in lanes])
 
 
@@ -106,8 +119,14 @@ def composed_names(lanes: Iterable[Parts]) -> list[str]:
     """The name of each lane, such as "nuwa.before+fastv.inner+rpme", without empty lanes."""
     names = []
     for before, inner, positions in lanes:
-        parts = [f"{before}.before"] * bool(before) + [f"{inner}.inner"] * bool(inner)
+        parts = [f"{before}.before"] * bool(before) + stages(inner)
         numbered = [str(positions)] * (positions != "published")
         if parts:
             names.append("+".join(parts + numbered))
     return names
+
+
+def stages(inner: str) -> list[str]:
+    """The names of a lane's parts inside the LLM: of one method, or as typed "dart@2+fastv@12"."""
+    typed = (stage.strip().partition("@") for stage in str(inner or "").split("+"))
+    return [f"{name}.inner{at}{layer}" for name, at, layer in typed if name]

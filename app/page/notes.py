@@ -32,7 +32,8 @@ def parts_note(parts: Iterable[str], numberings: Iterable[str]) -> str:
 
 def _methods(chosen: Iterable[str]) -> list[str]:
     by_name = {method.name: method for method in METHODS}
-    methods = [by_name[name] for name in dict.fromkeys(one.split(":")[0] for one in chosen)]
+    names = dict.fromkeys(one.split(":")[0] for one in chosen)
+    methods = [by_name[name] for name in names if name in by_name]  # a person may type another
     return [_line(method.title, method.summary, _details(method)) for method in methods]
 
 

@@ -164,6 +164,19 @@ def test_a_lane_of_the_lab_is_named_by_its_parts_and_an_empty_lane_is_left_out()
     assert lab.composed_names(lanes) == ["nuwa.before+fastv.inner", "nuwa:paper.inner+rpme"]
 
 
+def test_a_lane_of_the_lab_takes_any_number_of_typed_stages_inside_the_llm():
+    lanes = [("nuwa", "dart@2 + fastv:fix@12+feather@20", "pesp"), ("", "fastv@x", "published")]
+    mixed, wrong = lab.composed_names(lanes)
+    assert mixed == "nuwa.before+dart.inner@2+fastv:fix.inner@12+feather.inner@20+pesp"
+    label = "Nüwa before + DART inside at 2 + FastV fix inside at 12 + FEATHER inside at 20, PESP"
+    assert create(mixed).label == label
+    with pytest.raises(ValueError, match=r"Unknown part 'fastv\.inner@x'"):
+        create(wrong)
+    note = lab.describe([*lanes, ("", "<b>", "published")])
+    assert all(f"<dt>{title}</dt>" in note for title in ("Nüwa", "DART", "FastV", "FEATHER"))
+    assert lab.describe([lab.EMPTY]) == "" and "<b>" not in lab.describe([("", "<b>", "pesp")])
+
+
 def test_the_lab_follows_the_kind_of_upload_and_its_tab_hides_the_notes_on_methods():
     follow = following()
     update = follow.open_tab("video", values(follow, "image", "embedded-image", ["nuwa"]))
