@@ -34,7 +34,7 @@ class Watched(LocalWorker):
 
 
 @needs_model
-def test_two_clicks_on_the_picture_set_the_budgets_of_its_regions(chromium):
+def test_two_clicks_or_the_mouse_s_trail_set_the_budgets_of_the_regions(chromium):
     worker = Watched(Settings())
     with served(QueuedWorker(worker, Settings())) as url, tab(chromium) as page:
         page.goto(url)
@@ -70,17 +70,22 @@ def test_two_clicks_on_the_picture_set_the_budgets_of_its_regions(chromium):
         assert worker.comparison.options["gaze"] == ((0.45, 0.5, 1.0),)
         assert worker.near(0.45, 0.5) > 0.5 > worker.near(*POINTS[0])
 
-        unfold(page)
-        page.locator("#gaze button").click()
-        page.wait_for_function("() => !document.querySelector('.gaze-pad i')")
-        box = pad.bounding_box()
-        page.locator("#question textarea").focus()
-        for x in (0.7, 0.75, 0.8):
-            page.mouse.move(box["x"] + x * box["width"], box["y"] + 0.3 * box["height"])
-            page.wait_for_timeout(400)
-        page.mouse.move(box["x"], box["y"] - 40)
-        page.locator("#gaze").get_by_text("s of the mouse").wait_for()
+        move_the_mouse(page, pad)
         compare(page)
         trail = np.array(worker.comparison.options["gaze"])
-        assert len(trail) >= 3 and 0.5 < trail[:, 2].sum() < 5 and (trail[:, 1] < 0.35).all()
+        assert 3 <= len(trail) and 0.5 < trail[:, 2].sum() < 5 and (trail[:, 1] < 0.35).all()
         assert worker.near(0.75, 0.3) > 0.5
+
+
+def move_the_mouse(page, pad):
+    """Over the upper right of the picture, as a person types the question."""
+    unfold(page)
+    page.locator("#gaze button").click()
+    page.wait_for_function("() => !document.querySelector('.gaze-pad i')")
+    box = pad.bounding_box()
+    page.locator("#question textarea").focus()
+    for x in (0.7, 0.75, 0.8):
+        page.mouse.move(box["x"] + x * box["width"], box["y"] + 0.3 * box["height"])
+        page.wait_for_timeout(400)
+    page.mouse.move(box["x"], box["y"] - 40)
+    page.locator("#gaze").get_by_text("s of the mouse").wait_for()
