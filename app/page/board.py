@@ -24,7 +24,8 @@ VIEWS = [
 ]
 # `tokens_follow.js` sets its range and redraws the lanes.
 LAYER = (
-    '<label class="layer" hidden>Tokens that enter <input type="range" min="0" max="1" value="1" '
+    '<label class="layer" title="Tokens that enter this LLM layer" hidden>'
+    '<span>Tokens that enter</span><input type="range" min="0" max="1" value="1" '
     'aria-label="LLM layer"><output></output></label>'
 )
 

@@ -16,6 +16,8 @@ from app.worker.events import Event, LaneDone, LaneFailed, LaneStarted, PhaseDon
 NEXT_PHASE = {"read": "encode", "encode": "compress", "compress": "prefill", "prefill": "decode"}
 RATIO = "Visual tokens that an LLM layer reads, averaged over the layers, of all visual tokens"
 IOU = f"Overlap of the box with the true box, from 0 to 1: right from {HIT} on"
+LONG = 240  # characters of an answer of which the first lines are shown
+SHOW_ALL = '<label class="all"><input type="checkbox"> Show the whole answer</label>'
 PILLS = {"decode": "decoding"}  # text of a phase, if it is not the name
 
 
@@ -65,7 +67,7 @@ def lane_text(lane: Lane) -> str:
         f'<span class="pill {lane.phase}"><i></i><span>{pill}</span></span></header>'
         f'<p class="ratio" title="{RATIO}">{escape(_ratio(lane))}</p>'
         f'<p class="answer" aria-live="polite" aria-busy="{str(lane.busy).lower()}">'
-        f"{_answer(lane)}</p>"
+        f"{_answer(lane)}</p>{SHOW_ALL * (len(lane.answer) > LONG)}"
         f"{_footer(lane)}</article>"
     )
 

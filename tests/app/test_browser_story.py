@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from app.page.lanes import Lane, lane_text
 from app.page.opening import story
 from app.render.headline import headline
 from tests.app.browser import (
@@ -15,6 +16,7 @@ from tests.app.browser import (
     choose_example,
     compare,
     served,
+    show,
     tab,
     unfold,
     wait_for_view,
@@ -63,6 +65,27 @@ def test_all_controls_of_a_comparison_fit_a_small_screen(chromium, url):
             assert box["y"] + box["height"] <= 720, part
         groups = page.locator("#methods .short [role=group]")
         assert groups.count() == 4 and groups.nth(3).bounding_box()["y"] < 720
+
+
+def test_view_layer_and_tools_share_a_row_and_a_long_answer_is_cut(chromium, url):
+    words = Lane("nuwa", "Nüwa", 0.1, phase="done", answer="red " * 100)
+    with tab(chromium, 1280, 720) as page:
+        page.goto(url)
+        await_story(page)
+        show(page, "Tokens", "tokens")
+        page.locator("#layer input").wait_for()
+        page.locator("#analyse").wait_for()
+        tops = page.locator("#view, #layer, #tools").evaluate_all(
+            "(parts) => parts.map((one) => one.getBoundingClientRect().top)"
+        )
+        assert max(tops) - min(tops) < 20
+        page.locator(".lane").nth(2).evaluate(
+            "(one, html) => one.outerHTML = html", lane_text(words)
+        )
+        answer = page.locator(".lane .answer").nth(2)
+        assert answer.bounding_box()["height"] < 160 < answer.evaluate("(one) => one.scrollHeight")
+        page.get_by_text("Show the whole answer").click()
+        assert answer.bounding_box()["height"] > 200
 
 
 def test_the_list_of_all_methods_is_filtered_and_stays_open_while_methods_are_chosen(chromium, url):
