@@ -6,7 +6,7 @@ BIN := .venv/bin
 # Python compiles what it imports; compiling all of torch's and gradio's files takes longer than to install them.
 PIP := pip install --quiet --disable-pip-version-check --no-compile
 
-.PHONY: demo test test-rest test-grid test-all fuzz security eval-test lint format bench gpu openmp load faults train-image train-video train-next-image train-next-video accuracy bench-methods probe curves findings docs methods matrix costs gallery examples stories screenshots space clean
+.PHONY: demo test test-rest test-grid test-all fuzz security eval-test lint format bench gpu openmp load faults train-image train-video train-next-image train-next-video accuracy bench-methods bench-skills probe curves findings docs methods matrix costs gallery examples stories screenshots space clean
 
 # MODEL=llava-onevision-0.5b, a folder or org/name; asks before it fetches weights, YES=1 does not ask.
 # WORKER=ray runs lanes on a Ray cluster: one started here, or the one that RAY_ADDRESS names.
@@ -104,6 +104,10 @@ accuracy: .venv/installed
 bench-methods: .venv/installed
 	$(BIN)/python -m app bench --methods all --scenes 500 --json assets/results/bench-scenes.json
 	$(BIN)/python -m app bench --model embedded-video --methods all --clips 300 --json assets/results/bench-clips.json
+
+# What some methods answer by the skill that a question needs; then: make docs.
+bench-skills: .venv/installed
+	$(BIN)/python -m app bench --split skills --scenes 200 --retention 0.222 --json assets/results/bench-skills.json
 
 # Whether the encoders' features carry place: they should not.
 probe: .venv/installed

@@ -9,7 +9,10 @@ from app.commands import arguments
 from app.request import add_arguments, split_names
 from app.settings import Settings
 
-SPLITS = "plain (default), sizes, crowd, clutter, alike, or hard: all four"
+SPLITS = (
+    "plain (default), sizes, crowd, clutter, alike, or hard: all four; or skills: one question of "
+    "each skill a scene"
+)
 
 
 def add(commands: Any) -> None:
@@ -29,13 +32,13 @@ def add(commands: Any) -> None:
 
 
 def run(options: argparse.Namespace, settings: Settings) -> None:
-    from app.measure import bench
+    from app.measure import bench, skills
 
     arguments.warn_if_random(options.model)
     unit = bench.drawn_as(options.model)
     methods = options.methods or bench.METHODS[unit]
     every = methods == bench.EVERY
-    report = bench.bench(
+    asked = (
         options.model,
         options.count,
         options.seed,
@@ -44,6 +47,10 @@ def run(options: argparse.Namespace, settings: Settings) -> None:
         options.positions,
         settings,
         options.jobs,
-        options.split,
     )
-    arguments.print_report(report, bench.table(report), options.json)
+    if options.split == skills.SPLIT:
+        report = skills.by_skill(*asked)
+        arguments.print_report(report, skills.table(report), options.json)
+    else:
+        report = bench.bench(*asked, options.split)
+        arguments.print_report(report, bench.table(report), options.json)

@@ -10,6 +10,7 @@ from typing import Any
 from app.docs.against import against
 from app.docs.answers import Report, answers
 from app.docs.examples import SHOWN
+from app.docs.skills import skills
 from app.jobs import NOUNS
 from app.render.knobs import knobs
 from app.render.method_text import Method, Row, place, positions, rows
@@ -27,6 +28,7 @@ def markdown(
     answered: Report,
     methods: Sequence[Method],
     on_clips: Report | None = None,
+    by_skill: Report | None = None,
 ) -> str:
     """The page. `tested` is the report of tests/methods_report.py, the others those of `bench`."""
     return Template(TEMPLATE.read_text(encoding="utf-8")).substitute(
@@ -36,6 +38,7 @@ def markdown(
         clip_question=SHOWN["video"].question,
         answers=answers(answered, methods),
         against=against([answered, *([on_clips] if on_clips else [])]),
+        skills=skills(by_skill),
         sections="\n".join(_section(method, tested["methods"]) for method in methods),
         versions=", ".join(
             f"{name} {value}" for name, value in tested.items() if name != "methods"

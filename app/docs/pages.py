@@ -32,6 +32,7 @@ RESULTS = ROOT / "assets" / "results"
 MATRIX = RESULTS / "matrix.json"
 ANSWERED = RESULTS / "bench-scenes.json"
 ON_CLIPS = RESULTS / "bench-clips.json"  # there once `make bench-methods` has run
+BY_SKILL = RESULTS / "bench-skills.json"  # and this once `make bench-skills` has
 COUNTED = ("llava-1.5-7b", "llava-onevision-7b", "llava-video-7b", "qwen2.5-vl-7b")
 MEASURED = ("embedded-image", "embedded-video")
 
@@ -49,7 +50,7 @@ def texts(methods: Sequence[Method] = METHODS) -> dict[Path, str]:
     """The text of each file with `methods`; those without stored results are "not measured"."""
     return {
         METHODS_PAGE: methods_page.markdown(
-            results(), _read(ANSWERED), methods, _read(ON_CLIPS) if ON_CLIPS.exists() else None
+            results(), _read(ANSWERED), methods, *(_stored(path) for path in (ON_CLIPS, BY_SKILL))
         ),
         README: with_part(README, "methods", methods_page.short_table(methods)),
         MODELS_PAGE: models_page.markdown(_read(MATRIX), _costs(), methods),
@@ -65,6 +66,10 @@ def _costs() -> str:
     counts = [_read(RESULTS / "costs" / f"{name}.json") for name in COUNTED]
     times = [_read(RESULTS / "timing" / f"{name}.json") for name in MEASURED]
     return costs.section(counts, times, list(published.values()))
+
+
+def _stored(path: Path) -> Any:
+    return _read(path) if path.exists() else None
 
 
 def _read(path: Path) -> Any:

@@ -81,7 +81,7 @@ def bench(
     ]
     with Processes(model, settings, jobs) as processes:
         conditions = processes.conditions() | {"processes": str(processes.count)}
-        columns = _columns(lanes, ask_all(cases, processes.ask))
+        columns = columns_of(lanes, ask_all(cases, processes.ask))
     return {
         "model": model,
         unit: count,
@@ -104,7 +104,7 @@ def refusal_of(method: CompressionMethod) -> Refusal | None:
     return None
 
 
-def _columns(
+def columns_of(
     lanes: Sequence[foil.Lane], answers: Sequence[Answers]
 ) -> list[Sequence[Answer | Refusal]]:
     """The answers of each lane to all questions; one refusal if it is asked none."""
