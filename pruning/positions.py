@@ -11,7 +11,9 @@ from torch import Tensor
 from pruning.base import PositionStrategy
 
 
-def place(strategy: PositionStrategy, places: Tensor, start: int, n: int) -> tuple[Tensor, int]:
+def place(
+    strategy: PositionStrategy, places: Tensor, start: int, n: int | Tensor
+) -> tuple[Tensor, int | Tensor]:
     """Ids (K,) of the survivors, and the id of the first text token after them.
 
     Args:
@@ -28,13 +30,13 @@ def place(strategy: PositionStrategy, places: Tensor, start: int, n: int) -> tup
     return start + STRETCHES[strategy](places, n - 1), start + n
 
 
-def stretch_literal(places: Tensor, last: int) -> Tensor:
+def stretch_literal(places: Tensor, last: int | Tensor) -> Tensor:
     """Algorithm 3 of Nüwa: the first place becomes 0, others ⌈place · last / last place⌉."""
     ceiled = -(-places * last // places.max().clamp_min(1))
     return torch.where(places == places.min(), 0, ceiled)
 
 
-def stretch_affine(places: Tensor, last: int) -> Tensor:
+def stretch_affine(places: Tensor, last: int | Tensor) -> Tensor:
     """The first place becomes 0, the last `last`, others in proportion, rounded half up."""
     steps = places - places.min()
     span = steps.max().clamp_min(1)

@@ -27,19 +27,23 @@ class TraceStep:
 
     @classmethod
     def of(cls, layer: int, token_map: TokenMap) -> TraceStep:
-        """Copy a map that ran."""
+        """Copy a map that ran, without its edges of weight zero. Raises as `TokenMap.check`."""
         scores, segments = token_map.scores, token_map.segments
-        return cls(
+        weights = token_map.weights.float().cpu().numpy()  # (E,)
+        counts = weights != 0  # (E,)
+        step = cls(
             layer=layer,
             n=token_map.n,
             anchors=token_map.anchors.cpu().numpy(),
-            rows=token_map.rows.cpu().numpy(),
-            cols=token_map.cols.cpu().numpy(),
-            weights=token_map.weights.float().cpu().numpy(),
+            rows=token_map.rows.cpu().numpy()[counts],
+            cols=token_map.cols.cpu().numpy()[counts],
+            weights=weights[counts],
             tags={name: tag.cpu().numpy() for name, tag in token_map.tags.items()},
             scores=None if scores is None else scores.float().cpu().numpy(),
             segments=None if segments is None else segments.cpu().numpy(),
         )
+        step.token_map().check()
+        return step
 
     def token_map(self) -> TokenMap:
         """The map again, on the CPU, without its scores."""

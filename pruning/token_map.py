@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -26,17 +25,11 @@ class TokenMap:
     tags: Mapping[str, Tensor] = field(default_factory=dict)  # name -> (K,) bool
     scores: Tensor | None = None  # (n,) importance of each token
     segments: Tensor | None = None  # (T,) int64 segment of each frame, ascending from 0
+    is_selection: bool = False  # row k is token cols[k], unchanged
 
     def __post_init__(self) -> None:
         if not len(self.rows) == len(self.cols) == len(self.weights):
             raise ValueError("rows, cols and weights must have one entry an edge")
-        if len(self.rows):
-            limits = self.cols.min(), self.cols.max(), self.rows.max()
-            first, last, last_row = torch.stack(limits).tolist()  # at once: a GPU is awaited
-            if first < 0 or last >= self.n:
-                raise ValueError(f"a column lies outside the {self.n} tokens")
-            if last_row >= len(self):
-                raise ValueError(f"a row lies outside the {len(self)} survivors")
         for name, tag in self.tags.items():
             if tag.shape != self.anchors.shape:
                 raise ValueError(f"tag {name!r} is {tuple(tag.shape)}, wanted ({len(self)},)")
@@ -61,23 +54,30 @@ class TokenMap:
         """Keep `indices` (K,) unchanged, in that order."""
         edges = torch.arange(len(indices), device=indices.device)
         ones = torch.ones(len(indices), device=indices.device)
-        return cls(n, indices, edges, indices, ones, tags or {}, scores)
+        return cls(n, indices, edges, indices, ones, tags or {}, scores, is_selection=True)
 
     @classmethod
     def merge(
         cls,
         anchors: Tensor,
         owner: Tensor,
-        n: int,
+        weights: Tensor | None = None,
         *,
         scores: Tensor | None = None,
         tags: Mapping[str, Tensor] | None = None,
     ) -> TokenMap:
-        """Average the tokens of each `owner` (n,), a row or −1 = dropped."""
-        cols = (owner >= 0).nonzero().squeeze(1)  # (E,)
-        rows, order = owner[cols].sort(stable=True)
-        count = torch.bincount(rows, minlength=len(anchors)).float()  # (K,)
-        return cls(n, anchors, rows, cols[order], 1 / count[rows], tags or {}, scores)
+        """Add up the tokens of each `owner` (n,), a row or −1 = dropped; default weights: the mean.
+
+        A dropped token stays as an edge of weight zero, so a GPU is not asked how many there are.
+        """
+        if not len(anchors):
+            return cls.select(anchors, len(owner), scores=scores, tags=tags)
+        if weights is None:
+            row = owner.clamp_min(0)  # (n,)
+            weights = 1 / torch.zeros_like(anchors).index_add(0, row, (owner >= 0).long())[row]
+        rows, cols = owner.sort(stable=True)  # (n,)
+        weights = weights.float()[cols].masked_fill(rows < 0, 0)
+        return cls(len(owner), anchors, rows.clamp_min(0), cols, weights, tags or {}, scores)
 
     @classmethod
     def dense(
@@ -93,25 +93,31 @@ class TokenMap:
         weights = matrix[rows, cols].float()
         return cls(matrix.shape[1], anchors, rows, cols, weights, tags or {}, scores)
 
-    @cached_property
-    def is_selection(self) -> bool:
-        """Whether every row is one token, unchanged. Cached: on a GPU each answer is a wait."""
-        if len(self.rows) != len(self):
-            return False
-        in_order = self.rows == torch.arange(len(self), device=self.rows.device)
-        return bool((in_order & (self.weights == 1)).all())
+    def check(self) -> None:
+        """Raises a ValueError for an edge outside the map. Elsewhere than on the CPU does nothing.
+
+        A GPU would be awaited, so its maps are checked when a trace has copied them.
+        """
+        if len(self.rows) and self.rows.device.type == "cpu":
+            limits = self.cols.min(), self.cols.max(), self.rows.max()
+            first, last, last_row = torch.stack(limits).tolist()
+            if first < 0 or last >= self.n:
+                raise ValueError(f"a column lies outside the {self.n} tokens")
+            if last_row >= len(self):
+                raise ValueError(f"a row lies outside the {len(self)} survivors")
 
     def matrix(self) -> Tensor:
         """The sparse (K, n) float32 matrix."""
-        edges = torch.stack([self.rows, self.cols])
-        return torch.sparse_coo_tensor(
-            edges, self.weights.float(), (len(self), self.n), check_invariants=False
+        edges, shape = torch.stack([self.rows, self.cols]), (len(self), self.n)
+        return torch.sparse_coo_tensor(  # the rows ascend: sorting them again would be a wait
+            edges, self.weights.float(), shape, check_invariants=False, is_coalesced=True
         )
 
     def apply(self, x: Tensor) -> Tensor:
         """(n, D) -> (K, D). A selection gathers exactly; a merge sums in float32."""
         if x.shape[0] != self.n:
             raise ValueError(f"got {x.shape[0]} tokens, the map is over {self.n}")
+        self.check()
         if self.is_selection:
             return x[self.cols]
         merged: Tensor = torch.sparse.mm(self.matrix(), x.float())
@@ -121,7 +127,14 @@ class TokenMap:
         """This map followed by `later`, with the anchors and tags of both."""
         if later.n != len(self):
             raise ValueError(f"the later map is over {later.n} tokens, this one leaves {len(self)}")
-        rows, cols, weights = self._product(later)
+        self.check()
+        later.check()
+        is_selection = self.is_selection and later.is_selection
+        rows, cols, weights = (
+            (later.rows, self.cols[later.cols], later.weights)
+            if is_selection
+            else self._product(later)
+        )
         survivor = later.anchors.clamp_min(0)  # (K',) row of this map, where there is one
         placed = later.anchors >= 0
         carried = {name: tag[survivor] & placed for name, tag in self.tags.items()}
@@ -134,6 +147,7 @@ class TokenMap:
             tags=carried | dict(later.tags),
             scores=self.scores,
             segments=later.segments if self.segments is None else self.segments,
+            is_selection=is_selection,
         )
 
     def _product(self, later: TokenMap) -> tuple[Tensor, Tensor, Tensor]:

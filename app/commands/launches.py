@@ -13,7 +13,9 @@ from app.settings import Settings
 def add(commands: Any) -> None:
     parser = commands.add_parser("launches", help="kernels and waits of a lane, by phase")
     parser.add_argument("--model", default=Settings.model)
-    parser.add_argument("--methods", help=f"{arguments.METHODS}; default: for the model's media")
+    parser.add_argument(
+        "--methods", help=f"{arguments.METHODS}; or all; default: some for the model's media"
+    )
     parser.add_argument("--retention", type=float, default=1 / 3, help="share of visual tokens")
     parser.add_argument("--frames", type=int, help="of a drawn clip; 0: a picture")
     parser.add_argument("--new-tokens", type=int, default=3)
@@ -24,6 +26,7 @@ def add(commands: Any) -> None:
 
 def run(options: argparse.Namespace, settings: Settings) -> None:
     from app.jobs import lanes_at
+    from app.measure import bench
     from app.measure.gpu import launches
     from app.measure.timing import METHODS
     from app.measure.uploads import random_upload
@@ -32,11 +35,14 @@ def run(options: argparse.Namespace, settings: Settings) -> None:
 
     card = find(options.model)
     frames = arguments.frames_of(card, options.frames)
-    names = split_names(options.methods or METHODS["video" if frames else "image"])
+    methods = options.methods or METHODS["video" if frames else "image"]
+    every = methods == bench.EVERY
+    names = list(bench.every_method(options.model)) if every else split_names(methods)
     report = launches.count(
         load(options.model, settings.device or None, settings.dtype or None),
         random_upload(frames, (384, 384)),
         list(lanes_at(names, [options.retention], card.family)),
         options.new_tokens,
     )
+    report |= {"model": options.model, "retention_ratio": options.retention}
     arguments.print_report(report, launches.table(report, options.places), options.json)

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from app.docs import launches_part
+from app.docs.marked import with_part
 from app.measure.gpu.launches import PHASES, cells
 from app.measure.lane_times import COLUMNS
 from app.measure.report import NONE
@@ -30,8 +32,8 @@ TRAINING = {
 
 
 def markdown() -> str:
-    """The page with new GPU tables; the text around them stays."""
-    before, _, rest = PAGE.read_text(encoding="utf-8").partition(START)
+    """The page with new GPU tables and counts of launches; the text around them stays."""
+    before, _, rest = with_part(PAGE, "launches", launches_part.section()).partition(START)
     _, _, after = rest.partition(END)
     return f"{before}{START}\n\n{section(RESULTS)}\n\n{END}{after}"
 

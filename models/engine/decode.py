@@ -24,20 +24,21 @@ def decode(
     generator = torch.Generator().manual_seed(seed)
     logits, positions = state.logits, state.positions
     for remaining in reversed(range(max_new_tokens)):
-        token = sample_token(logits, temperature, generator)
-        yield token
-        if token in end_ids or not remaining:
+        token = sample_token(logits, temperature, generator)  # (), stays on the device
+        chosen = int(token)  # the one wait for a GPU
+        yield chosen
+        if chosen in end_ids or not remaining:
             return
         logits = decoder.step(token, positions, state.cache, narrowing)
         positions = positions + 1
 
 
-def sample_token(logits: Tensor, temperature: float, generator: torch.Generator) -> int:
-    """One token id. Samples on the CPU: a seed gives the same draws on every device."""
+def sample_token(logits: Tensor, temperature: float, generator: torch.Generator) -> Tensor:
+    """One token id (). Samples on the CPU: a seed gives the same draws on every device."""
     if temperature == 0:
-        return int(logits.argmax())
+        return logits.argmax()
     probabilities = (logits / temperature).softmax(dim=-1).cpu()
-    return int(torch.multinomial(probabilities, 1, generator=generator))
+    return torch.multinomial(probabilities, 1, generator=generator)[0].to(logits.device)
 
 
 class TextStream:

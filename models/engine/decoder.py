@@ -81,12 +81,17 @@ class Decoder:
         return self.head(self.model.norm(row[None]))[0, 0].float()
 
     def step(
-        self, token: int, positions: Tensor, cache: Any, narrowing: Narrowing | None = None
+        self,
+        token: int | Tensor,
+        positions: Tensor,
+        cache: Any,
+        narrowing: Narrowing | None = None,
     ) -> Tensor:
         """Logits after one more token. `positions` (L,): layers may number it differently."""
         tables = (table.split(1, dim=1) for table in self.rope(positions))
         ropes = list(zip(*tables, strict=True))  # one a layer
-        hidden = entered = self.embed(torch.tensor([token], device=positions.device))  # (1, D)
+        ids = torch.as_tensor(token, device=positions.device).view(1)
+        hidden = entered = self.embed(ids)  # (1, D)
         for index in range(self.num_layers):
             if narrowing is not None and index == narrowing.layer:
                 cache = narrowing.narrow(cache, entered, ropes[index - 1])

@@ -11,10 +11,11 @@ from transformers import DynamicCache
 from models.engine.base import DecodeState, Sequence
 from models.engine.capture import decoder_attention, decoder_heads
 from models.engine.decoder import Decoder, Rope
-from models.engine.separators import count_before, free_rows, renumber, weave
+from models.engine.separators import count_before, renumber, weave
 from pruning.axes import renumber_on_axes
 from pruning.base import CompressionMethod, Needs, PositionStrategy
 from pruning.budget import Budget
+from pruning.ops.select import remaining
 from pruning.token_map import TokenMap
 from pruning.tokens import LayerView
 
@@ -25,7 +26,7 @@ def prefill(
     """The state for decode, and each applied map with its layer."""
     cache, keep, maps = decoder.new_cache(), dict(budget.inner), []
     next_positions, rows_per_layer = [], []
-    rope, mask = decoder.rope(sequence.positions), decoder.causal_mask(sequence.embeds)
+    rope, mask, following = around(decoder, sequence)
     whole, previous_input = sequence, sequence.embeds
     for layer in range(decoder.num_layers):
         if layer in keep:
@@ -37,14 +38,20 @@ def prefill(
             if budget.trims_from is not None:
                 trim_cache(cache, range(budget.trims_from, layer), sequence, token_map)
             sequence = shrink(sequence, token_map, method.at(stage).positions.inner)
-            rope, mask = decoder.rope(sequence.positions), decoder.causal_mask(sequence.embeds)
+            rope, mask, following = around(decoder, sequence)
         previous_input = sequence.embeds
         sequence = sequence.after(layer, decoder.layer(layer, previous_input, rope, mask, cache))
-        next_positions.append(sequence.positions[..., -1].max() + 1)
+        next_positions.append(following)
         rows_per_layer.append(len(previous_input))
     logits = decoder.logits(sequence.embeds[-1:])
     positions, rows = torch.stack(next_positions), tuple(rows_per_layer)
     return DecodeState(logits, cache, positions, rows, sequence), maps
+
+
+def around(decoder: Decoder, sequence: Sequence) -> tuple[Rope, Tensor | None, Tensor]:
+    """The rotary tables and the mask of the layers of a sequence, and the id () of the next row."""
+    rope, mask = decoder.rope(sequence.positions), decoder.causal_mask(sequence.embeds)
+    return rope, mask, sequence.positions[..., -1].max() + 1
 
 
 def by_frame(token_map: TokenMap, sequence: Sequence) -> TokenMap:
@@ -72,7 +79,7 @@ def shrink(sequence: Sequence, token_map: TokenMap, strategy: PositionStrategy) 
         sequence,
         embeds=weave(fixed_rows, sequence.embeds[fixed], survivors),
         positions=positions,
-        visual=free_rows(fixed_rows, len(fixed) + len(taken)),
+        visual=remaining(fixed_rows, len(fixed) + len(taken)),
         anchors=torch.where(token_map.anchors >= 0, sequence.anchors[places], -1),
         deepstack=tuple(token_map.apply(each) for each in sequence.deepstack),
     )
@@ -81,7 +88,7 @@ def shrink(sequence: Sequence, token_map: TokenMap, strategy: PositionStrategy) 
 def surviving_rows(sequence: Sequence, token_map: TokenMap) -> tuple[Tensor, Tensor]:
     """Rows (O,) of text and separators, and rows (K,) whose places the survivors take."""
     visual = sequence.visual
-    fixed = free_rows(visual, len(sequence.embeds))
+    fixed = remaining(visual, len(sequence.embeds))
     return fixed, visual[token_map.anchors.clamp_min(0)]
 
 
@@ -180,7 +187,7 @@ class Boundary:
 
     def context_values(self, needs: Needs) -> Tensor:
         before = len(self.previous_input) - self.sequence.num_after  # rows up to the text after
-        return self.cached_values[:, free_rows(self.sequence.visual, before)]
+        return self.cached_values[:, remaining(self.sequence.visual, before)]
 
     def guidance(self, needs: Needs) -> Tensor:
         importance, anchors = self.sequence.guidance, self.sequence.anchors

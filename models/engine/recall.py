@@ -15,9 +15,9 @@ from transformers import DynamicCache
 from models.engine.base import Sequence
 from models.engine.capture import decoder_attention
 from models.engine.decoder import Decoder, Rope
-from models.engine.separators import free_rows
 from pruning.base import CompressionMethod
 from pruning.budget import Budget
+from pruning.ops.select import remaining
 from pruning.tokens import StepView
 
 
@@ -66,8 +66,8 @@ class Recall:
         assert chosen.is_selection, "cached rows can be left out, not merged"
         self.previous = attention
         self.counts.append(len(chosen))
-        unread = free_rows(chosen.cols, len(visual))
-        return PartialCache(cache, free_rows(visual[unread], keys.shape[1]))
+        unread = remaining(chosen.cols, len(visual))
+        return PartialCache(cache, remaining(visual[unread], keys.shape[1]))
 
     def reads(self, cached: list[int]) -> tuple[float, ...]:
         """Visual rows that each layer reads in a decode step, on average, of those `cached`."""

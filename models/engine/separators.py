@@ -12,13 +12,14 @@ import torch
 from torch import Tensor
 
 from pruning.base import PositionStrategy
+from pruning.ops.select import remaining
 from pruning.positions import place
 from pruning.tokens import TokenLayout
 
 
 def number(
-    strategy: PositionStrategy, places: Tensor, n: int, stops: Tensor
-) -> tuple[Tensor, Tensor, int]:
+    strategy: PositionStrategy, places: Tensor, n: int | Tensor, stops: Tensor
+) -> tuple[Tensor, Tensor, int | Tensor]:
     """Rows (R,) of the separators, ids (R + K,) of all rows, and the next free id.
 
     Numbers the survivors first; then each separator shifts all rows after it by one. A separator
@@ -54,15 +55,15 @@ def renumber(
         taken: (K,) int64 rows whose places the survivors take.
     """
     stops = ids[fixed] - torch.arange(len(fixed), device=ids.device)  # (O,)
-    last, n = torch.stack([fixed[-1], stops[-1]]).tolist()  # at once: a GPU is awaited
-    assert last == len(ids) - 1, "text must follow the picture"
     places = ids[taken] - count_before(ids[taken], ids[fixed])  # (K,)
-    rows, renumbered, _ = number(strategy, places, n, stops)
+    rows, renumbered, _ = number(strategy, places, stops[-1], stops)
     return rows, renumbered
 
 
 def raster_places(layout: TokenLayout, anchors: Tensor) -> Tensor:
     """Rank (K,) of each anchor among the placed tokens; −1 if it has no place."""
+    if layout.placed.all():
+        return anchors
     placed = torch.from_numpy(layout.placed).to(anchors.device)  # (N,) bool
     rank = torch.where(placed, placed.cumsum(0) - 1, -1)
     return torch.where(anchors >= 0, rank[anchors.clamp_min(0)], -1)
@@ -73,17 +74,8 @@ def count_before(stops: Tensor, places: Tensor) -> Tensor:
     return torch.searchsorted(places.sort().values, stops)
 
 
-def free_rows(rows: Tensor, length: int) -> Tensor:
-    """The rows below `length` that are not among `rows`, ascending; no row comes twice.
-
-    Sorted out, not searched for: `nonzero` would have the host wait for their number, known here.
-    """
-    taken = torch.zeros(length, dtype=torch.uint8, device=rows.device).index_fill(0, rows, 1)
-    return taken.argsort(stable=True)[: length - len(rows)]
-
-
 def weave(rows: Tensor, fixed: Tensor, free: Tensor) -> Tensor:
     """Interleaves (R + K, …): `fixed` (R, …) at `rows` (R,), `free` (K, …) in the other rows."""
     woven = free.new_empty(len(fixed) + len(free), *free.shape[1:])
-    woven[rows], woven[free_rows(rows, len(woven))] = fixed.to(free.dtype), free
+    woven[rows], woven[remaining(rows, len(woven))] = fixed.to(free.dtype), free
     return woven

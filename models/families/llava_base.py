@@ -10,9 +10,10 @@ from torch import Tensor
 from models.engine.base import Prompt, Sequence
 from models.engine.encoder import VisionEncoder
 from models.engine.flops import matmul_flops
-from models.engine.separators import free_rows, number, raster_places, weave
+from models.engine.separators import number, raster_places, weave
 from models.families.stock import StockAdapter
 from pruning.base import Needs, PositionStrategy
+from pruning.ops.select import remaining
 from pruning.token_map import TokenMap
 from pruning.tokens import VisualTokens
 
@@ -55,7 +56,7 @@ class LlavaBase(StockAdapter):
         return Sequence(
             embeds=torch.cat([embed(prompt.before), between, embed(prompt.after)]),
             positions=torch.cat([before, start + ids, start + end + after]),
-            visual=start + free_rows(rows, len(ids)),
+            visual=start + remaining(rows, len(ids)),
             num_after=num_after,
             anchors=token_map.anchors,
             layout=visual.layout,

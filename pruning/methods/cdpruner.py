@@ -87,10 +87,12 @@ def most_volume(kernel: Tensor, weight: Tensor, count: int) -> Tensor:
     order = torch.empty(count, dtype=torch.int64, device=kernel.device)
     for turn in range(count):
         worth = added.where(added > TINY**2, weight - 2)  # where nothing is added: by relevance
-        pick = worth.masked_fill(~left, -torch.inf).argmax()
-        length = added[pick].clamp_min(TINY**2).sqrt()
-        along = (kernel[pick] - basis[:turn].T @ basis[:turn, pick]) / length  # (n,)
-        basis[turn] = along * (added[pick] > TINY**2)
+        pick = worth.masked_fill(~left, -torch.inf).argmax(dim=0, keepdim=True)  # (1,)
+        gain = added[pick]  # (1,)
+        length = gain.clamp_min(TINY**2).sqrt()
+        along = (kernel[pick][0] - basis[:turn].T @ basis[:turn, pick][:, 0]) / length  # (n,)
+        basis[turn] = along * (gain > TINY**2)
         added = (added - basis[turn].square()).clamp_min(0)
-        order[turn], left[pick] = pick, False
+        order[turn : turn + 1] = pick
+        left = left.index_fill(0, pick, False)
     return order

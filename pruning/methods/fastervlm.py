@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from torch import Tensor
+
 from pruning.base import BeforeLLM, Needs, Positions, PositionStrategy
-from pruning.ops.join import frame_by_frame
-from pruning.ops.select import best
+from pruning.ops.join import frames_at_once
+from pruning.ops.select import top
 from pruning.token_map import TokenMap
 from pruning.tokens import VisualTokens
 
@@ -40,7 +42,9 @@ class FasterVLM(BeforeLLM):
         assert visual.attention is not None
         scores = visual.attention.float()  # (N,)
 
-        def pick(frame: slice, count: int) -> TokenMap:
-            return best(scores[frame], count)
+        return frames_at_once(visual.layout, keep, pick, scores, scores=scores)
 
-        return frame_by_frame(visual.layout, keep, pick, scores)
+
+def pick(scores: Tensor, count: int) -> TokenMap:
+    """One frame: its `count` best tokens."""
+    return TokenMap.select(top(scores, count), len(scores))

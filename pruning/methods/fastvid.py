@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import ClassVar
 
 import torch
@@ -15,7 +17,8 @@ from pruning.ops.cluster import best, density_peaks, distances
 from pruning.ops.grid import grid_of
 from pruning.ops.join import joined
 from pruning.ops.precision import widest
-from pruning.ops.segment import segments
+from pruning.ops.segment import lengths, segments
+from pruning.ops.select import marked
 from pruning.ops.similarity import cosine
 from pruning.token_map import TokenMap
 from pruning.tokens import VisualTokens
@@ -74,11 +77,13 @@ class FastVID(BeforeLLM):
         salient, context = self.split(segment, tokens.shape[1], keep)  # (T,)
         attention = visual.attention.float().view(frames, -1)  # (T, N)
         kept = best(attention, salient)  # (T, N)
-        score = density_peaks(distances(tokens, ~kept), ~kept, torch.full_like(salient, NEIGHBOURS))
+        score = density_peaks(distances(tokens, ~kept), ~kept, NEIGHBOURS)
         anchor = best(score, context)  # (T, N)
+        frame_of = torch.stack([segment, salient, context]).T.tolist()  # at once: a GPU is awaited
+        chosen = marked(kept.flatten(), sum(count for _, count, _ in frame_of))
         parts = {
-            "salient": TokenMap.select(kept.flatten().nonzero().squeeze(1), len(visual)),
-            "context": gather(tokens, ~kept, anchor, segment, self.beta),
+            "salient": TokenMap.select(chosen, len(visual)),
+            "context": gather(tokens, ~kept, anchor, frame_of, self.beta),
         }
         return joined(parts, scores=attention.flatten(), segments=segment)
 
@@ -87,10 +92,10 @@ class FastVID(BeforeLLM):
         frames = len(segment)
         each = round(keep / frames)
         num_context = int(each * self.context_share)
-        length = segment.bincount()  # (G,)
+        length = lengths(segment)  # (T,) frames of each segment, then zeros
         last = length.cumsum(0)[segment] - 1  # (T,) last frame of each frame's segment
         holds = (last - torch.arange(frames, device=segment.device)) % self.anchor_interval == 0
-        holders = torch.zeros_like(length).index_add(0, segment, holds.long())  # (G,)
+        holders = torch.zeros_like(length).index_add(0, segment, holds.long())  # (T,)
         quota = widest(num_context * length)[segment] / holders[segment] * holds  # (T,)
         room = (per_frame - each + num_context) * holds  # (T,)
         total = min(max(keep - frames * (each - num_context), 0), int(room.sum()))
@@ -99,28 +104,40 @@ class FastVID(BeforeLLM):
         return apportion(even, per_frame - context, keep - total), context
 
 
-def gather(tokens: Tensor, free: Tensor, anchor: Tensor, segment: Tensor, beta: float) -> TokenMap:
+def gather(
+    tokens: Tensor, free: Tensor, anchor: Tensor, frames: Sequence[Sequence[int]], beta: float
+) -> TokenMap:
     """Merge the free tokens of a segment into the most similar anchor of each frame with anchors.
 
     A token may be merged into anchors of several frames.
+
+    Args:
+        tokens: (T, N, D).
+        free: (T, N) bool.
+        anchor: (T, N) bool: some of the free tokens.
+        frames: T times its segment, its tokens that are not free, and its anchors.
+        beta: smallest weight of an anchor in its mean.
     """
     per_frame, flat = tokens.shape[1], tokens.flatten(0, 1)  # (T · N, D)
-    anchors = anchor.flatten().nonzero().squeeze(1)  # (K,)
+    of, taken, holds = zip(*frames, strict=True)  # T numbers each
+    anchors = marked(anchor.flatten(), sum(holds))  # (K,)
     rows, cols = [anchors[:0]], [anchors[:0]]
-    of = segment.tolist()  # T numbers, ascending
-    for frame in anchor.any(dim=1).nonzero().squeeze(1).tolist():
-        start, stop = bisect_left(of, of[frame]), bisect_right(of, of[frame])  # of its segment
-        near = free[start:stop].flatten().nonzero().squeeze(1)  # (M,)
-        mine = anchors[anchors // per_frame == frame]  # (m,)
+    for segment, count, before in zip(of, holds, accumulate(holds, initial=0), strict=False):
+        if not count:
+            continue
+        start, stop = bisect_left(of, segment), bisect_right(of, segment)
+        near = marked(
+            free[start:stop].flatten(), (stop - start) * per_frame - sum(taken[start:stop])
+        )
+        mine = anchors[before : before + count]  # (m,)
         similarity = cosine(tokens[start:stop].flatten(0, 1), flat[mine])  # (P · N, m)
         itself = near[:, None] + start * per_frame == mine  # (M, m)
         closest = similarity[near].masked_fill(itself, torch.inf).argmax(dim=1)  # (M,)
-        rows.append(torch.searchsorted(anchors, mine[closest]))
+        rows.append(before + closest)
         cols.append(near + start * per_frame)
     row, order = torch.cat(rows).sort(stable=True)  # (E,)
     col = torch.cat(cols)[order]
-    size = row.bincount(minlength=len(anchors)).float()  # (K,) includes the anchor
-    own = (1 / (size + 1)).clamp_min(beta)  # (K,)
+    size = torch.zeros_like(anchors).index_add(0, row, torch.ones_like(row)).float()  # (K,)
+    own = (1 / (size + 1)).clamp_min(beta)  # (K,) of the anchor, which is among its tokens
     weight = ((1 - own) / size)[row] + torch.where(col == anchors[row], own[row], 0)
-    edge = weight != 0
-    return TokenMap(free.numel(), anchors, row[edge], col[edge], weight[edge])
+    return TokenMap(free.numel(), anchors, row, col, weight)

@@ -8,6 +8,7 @@ from typing import ClassVar
 
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
 
 from pruning.base import CompressionMethod, Needs, Positions, PositionStrategy, Seam, knob
 from pruning.budget import Budget, Target, expanded, scaled_layer
@@ -17,9 +18,9 @@ from pruning.ops.cluster import condense
 from pruning.ops.diverse import diverse, relevance
 from pruning.ops.grid import grid_of
 from pruning.ops.join import joined
-from pruning.ops.segment import segments
-from pruning.ops.select import best
-from pruning.ops.tree import limit_children, link_anywhere, trees
+from pruning.ops.segment import lengths, segments
+from pruning.ops.select import best, marked
+from pruning.ops.tree import Forest, limit_all_children, limit_children, link_anywhere, trees
 from pruning.token_map import TokenMap
 from pruning.tokens import LayerView, VisualTokens
 
@@ -96,10 +97,10 @@ class FlashVID(CompressionMethod):
         segment = self.cut(tokens)  # (T,)
         weight, selected = self.select(tokens, segment, visual.attention, keep)  # (T, N)
         forest = self.grow(tokens, segment, selected, keep)
-        chosen = selected.flatten().nonzero().squeeze(1)
+        chosen = marked(selected.flatten(), frames * self.selected_each(tokens, keep))
         parts = {
             "adts": TokenMap.select(chosen, len(visual)),
-            "tstm": self.thin(forest, tokens, segment, selected, keep),
+            "tstm": self.thin(forest, tokens, segment, keep),
         }
         return joined(parts, scores=weight.flatten(), segments=segment)
 
@@ -116,34 +117,33 @@ class FlashVID(CompressionMethod):
         if self.event_relevance != "none":
             event = segment if self.event_relevance == "segment" else torch.zeros_like(segment)
             weight = weight * relevance(tokens, event)
-        each = math.ceil(self.alpha * (keep // len(tokens)))
-        return weight, diverse(tokens, weight, each)
+        return weight, diverse(tokens, weight, self.selected_each(tokens, keep))
 
-    def grow(self, tokens: Tensor, segment: Tensor, selected: Tensor, keep: int) -> TokenMap:
+    def selected_each(self, tokens: Tensor, keep: int) -> int:
+        return math.ceil(self.alpha * (keep // len(tokens)))
+
+    def grow(self, tokens: Tensor, segment: Tensor, selected: Tensor, keep: int) -> Forest:
         """TSTM: trees of the other tokens; each segment keeps its share of `keep` as roots."""
         frames, per_frame, _ = tokens.shape
-        length = segment.bincount()  # (G,) frames of each segment
+        length = lengths(segment)  # (T,) frames of each segment, then zeros
         group = segment.repeat_interleave(per_frame)  # (n,)
         similarity, parent = link_anywhere(tokens, ~selected)  # (n,)
-        opens = segment.diff(prepend=segment.new_tensor([-1])) > 0  # (T,) starts a segment
+        opens = pad(segment.diff(), (1, 0), value=1) > 0  # (T,) starts a segment
         child = (similarity > self.merge_threshold) & ~opens.repeat_interleave(per_frame)
-        least = keep // frames * length  # (G,)
+        least = keep // frames * length  # (T,)
         short = torch.zeros_like(length).index_add(0, group, (~child).long()) < least
         most = per_frame * length - torch.where(short, least + 1, 0)  # one more, as released
         child = limit_children(child, similarity, group, most)
-        fits = most.new_tensor([len(child) - keep])  # of the whole clip
-        child = limit_children(child, similarity, torch.zeros_like(group), fits)
+        child = limit_all_children(child, similarity, len(child) - keep)  # of the whole clip
         lone = (length[segment] == 1)[:, None] & (self.lone_frames == "official")  # (T, 1)
         return trees(child, parent, (~selected | lone).flatten(), frames, self.tree_mean)
 
-    def thin(
-        self, forest: TokenMap, tokens: Tensor, segment: Tensor, selected: Tensor, keep: int
-    ) -> TokenMap:
+    def thin(self, forest: Forest, tokens: Tensor, segment: Tensor, keep: int) -> TokenMap:
         """DPC-kNN: cluster the roots of each frame to what selection leaves of `keep`."""
-        roots = (forest.anchors // tokens.shape[1]).bincount(minlength=len(tokens))  # (T,)
-        each = keep // len(tokens) - int(selected[0].sum())
-        quota = within_segments(roots, segment, each)  # (T,)
-        return condense(forest, tokens, apportion(quota, roots, keep - int(selected.sum())))
+        frames, selected = len(tokens), self.selected_each(tokens, keep)
+        roots, total = forest.is_root.view(frames, -1).sum(dim=1), keep - frames * selected
+        quota = within_segments(roots, segment, keep // frames - selected)  # (T,)
+        return condense(forest, tokens, apportion(quota, roots, total), total)
 
     def prune(self, view: LayerView, keep: int) -> TokenMap:
         assert view.attention is not None

@@ -103,4 +103,5 @@ def merge_over_time(tokens: Tensor, place: Tensor, frame: Tensor, keep: int) -> 
     parent = torch.zeros_like(order)
     parent[order[1:]] = order[:-1]
     child = torch.zeros_like(order, dtype=torch.bool).index_fill(0, merged, True)
-    return trees(child, parent, torch.ones_like(child), len(tokens), mean="paper")
+    forest = trees(child, parent, torch.ones_like(child), len(tokens), mean="paper")
+    return forest.token_map(keep)

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor
 
 from pruning.base import BeforeLLM, Needs, Positions, PositionStrategy, knob
 from pruning.ops.grid import grid_of
-from pruning.ops.join import frame_by_frame
-from pruning.ops.select import in_turns
+from pruning.ops.join import frames_at_once
+from pruning.ops.select import in_turns, remaining
 from pruning.ops.windows import partition
 from pruning.token_map import TokenMap
 from pruning.tokens import VisualTokens
@@ -54,24 +55,20 @@ class HIVTP(BeforeLLM):
         if keep >= len(visual):
             return TokenMap.identity(len(visual), scores.device)
         _, rows, cols = grid_of(visual.layout, self.title)
+        pick = partial(self.pick, rows=rows, cols=cols)
+        return frames_at_once(visual.layout, keep, pick, scores, scores=scores)
 
-        def pick(frame: slice, count: int) -> TokenMap:
-            return self.pick(scores[frame], rows, cols, count)
-
-        return frame_by_frame(visual.layout, keep, pick, scores)
-
-    def pick(self, scores: Tensor, rows: int, cols: int, keep: int) -> TokenMap:
+    def pick(self, scores: Tensor, rows: int, cols: int, count: int) -> TokenMap:
         """One frame: the best tokens of its quadrants and of its windows, in raster order."""
-        from_quadrants = int(self.quadrant_share * keep)
-        from_windows = keep - from_quadrants
+        from_quadrants = int(self.quadrant_share * count)
+        from_windows = count - from_quadrants
         quadrant = quadrants(rows, cols).to(scores.device)  # (n,)
         window = partition(from_windows, rows, cols).to(scores.device)  # (n,)
-        is_rest = torch.ones_like(scores, dtype=torch.bool)  # (n,)
-        is_rest[in_turns(quadrant, scores, from_quadrants)] = False
-        rest = is_rest.nonzero().squeeze(1)
+        first = in_turns(quadrant, scores, from_quadrants)
+        rest = remaining(first, len(scores))
         best = rest[in_turns(window[rest], scores[rest], from_windows)]
-        kept = (~is_rest).index_fill(0, best, True).nonzero().squeeze(1)  # (keep,)
-        tags = {"global": ~is_rest[kept], "local": is_rest[kept]}
+        kept, order = torch.cat([first, best]).sort()  # (count,)
+        tags = {"global": order < from_quadrants, "local": order >= from_quadrants}
         return TokenMap.select(kept, len(scores), tags=tags)
 
 

@@ -16,10 +16,10 @@ from pruning.ops.cluster import best, condense
 from pruning.ops.grid import grid_of
 from pruning.ops.join import joined
 from pruning.ops.precision import widest
-from pruning.ops.segment import most_saving, streaks
-from pruning.ops.select import rank_within, top
+from pruning.ops.segment import lengths, most_saving, streaks
+from pruning.ops.select import marked, rank_within, top
 from pruning.ops.similarity import cosine
-from pruning.ops.tree import fold_static, link_in_place
+from pruning.ops.tree import Forest, fold_static, link_in_place
 from pruning.token_map import TokenMap
 from pruning.tokens import LayerView, VisualTokens
 
@@ -81,20 +81,19 @@ class HoliTom(CompressionMethod):
         frames, *_ = grid_of(visual.layout, self.title)
         tokens = visual.features.float().view(frames, len(visual) // frames, -1)  # (T, N, D)
         segment, static = self.fold(tokens, keep)
-        moving = alone(static).view(frames, -1)  # (T, N)
-        still = (static.anchors // tokens.shape[1]).bincount(minlength=frames)  # (T,)
-        sizes = torch.cat([still, moving.sum(dim=1)])  # (2T,)
+        sorts = torch.stack([static.is_root, static.root < 0])  # (2, n) still, moving
+        sizes = sorts.view(2 * frames, -1).sum(dim=1)  # (2T,)
         counts = apportion(keep * widest(sizes) / sizes.sum(), sizes, keep).view(2, frames)
         return self.thin(visual, tokens, segment, static, counts)
 
-    def fold(self, tokens: Tensor, keep: int) -> tuple[Tensor, TokenMap]:
+    def fold(self, tokens: Tensor, keep: int) -> tuple[Tensor, Forest]:
         """The segment of each frame (T,), and its static places merged into its first frame."""
         likeness = link_in_place(tokens)[0].view(tokens.shape[:2])  # (T, N) to the frame before
         streak = streaks(likeness[1:] > self.static_threshold)  # (T, N)
         segment = most_saving(streak, self.longest)
-        length = segment.bincount()  # (G,)
-        last = length.cumsum(0) - 1  # (G,) last frame
-        static = (streak[last] >= length[:, None] - 1) & (length[:, None] > 1)  # (G, N)
+        length = lengths(segment)  # (T,) frames of each segment, then zeros
+        last = length.cumsum(0) - 1  # (T,) last frame
+        static = (streak[last] >= length[:, None] - 1) & (length[:, None] > 1)  # (T, N)
         return segment, fold_static(static[segment], likeness, segment, keep)
 
     def thin(
@@ -102,18 +101,18 @@ class HoliTom(CompressionMethod):
         visual: VisualTokens,
         tokens: Tensor,
         segment: Tensor,
-        static: TokenMap,
+        static: Forest,
         counts: Tensor,
     ) -> TokenMap:
         """Cluster static places and select moving tokens to `counts` (2, T) of each frame."""
         assert visual.attention is not None
         attention = visual.attention.float()
-        weight = attention.masked_fill(~alone(static), -torch.inf).view(tokens.shape[:2])
-        chosen = best(weight, counts[1]).flatten().nonzero().squeeze(1)
+        weight = attention.masked_fill(static.root >= 0, -torch.inf).view(tokens.shape[:2])
+        clusters, moving = counts.sum(dim=1).tolist()
+        centre = self.centre_weight or None
+        chosen = marked(best(weight, counts[1]).flatten(), moving)
         parts = {
-            "static": condense(
-                static, tokens, counts[0], self.neighbours, self.centre_weight or None
-            ),
+            "static": condense(static, tokens, counts[0], clusters, self.neighbours, centre),
             "dynamic": TokenMap.select(chosen, len(visual)),
         }
         return joined(parts, scores=attention, segments=segment)
@@ -126,12 +125,6 @@ class HoliTom(CompressionMethod):
         merged = dropped.nonzero().squeeze(1)  # (M,)
         owner = cosine(view.hidden[merged], view.hidden[kept]).argmax(dim=1)  # (M,)
         return halved(kept, merged, owner, scores)
-
-
-def alone(static: TokenMap) -> Tensor:
-    """(n,) bool: the tokens that are in no static place."""
-    is_alone = torch.ones(static.n, dtype=torch.bool, device=static.cols.device)
-    return is_alone.index_fill(0, static.cols, False)
 
 
 def halved(kept: Tensor, merged: Tensor, owner: Tensor, scores: Tensor) -> TokenMap:

@@ -7,13 +7,12 @@ from typing import ClassVar
 
 import torch
 from torch import Tensor
-from torch.nn.functional import pad
-from torch.nn.utils.rnn import pad_sequence
 
 from pruning.base import BeforeLLM, Needs, Positions, PositionStrategy, Seam, knob
-from pruning.ops.join import frame_by_frame
+from pruning.ops.apportion import deal
+from pruning.ops.join import frames_at_once
 from pruning.ops.precision import widest
-from pruning.ops.select import rank_within
+from pruning.ops.select import rank_each
 from pruning.ops.similarity import cosine
 from pruning.token_map import TokenMap
 from pruning.tokens import VisualTokens
@@ -68,37 +67,53 @@ class HoloV(BeforeLLM):
         if keep >= len(visual):
             return TokenMap.identity(len(visual), attention.device)
 
-        def share(frame: slice, count: int) -> TokenMap:
-            return self.share(visual.features[frame], attention[frame], count)
+        return frames_at_once(
+            visual.layout, keep, self.share, visual.features, attention, scores=attention
+        )
 
-        return frame_by_frame(visual.layout, keep, share, attention)
-
-    def share(self, features: Tensor, attention: Tensor, keep: int) -> TokenMap:
+    def share(self, features: Tensor, attention: Tensor, count: int) -> TokenMap:
         """One frame: the tokens of its chunks, and zeros if chunks hold less than their share."""
-        n, device = len(features), features.device
-        score, real = scored(features, attention, min(self.chunks, n), self.alpha)  # (P, m)
+        token, real = cut(len(features), min(self.chunks, len(features)), features.device)  # (P, m)
+        score = scored(features[token], SCALE * attention[token] * real, real, self.alpha)
         size = real.sum(dim=1)  # (P,)
-        quota = share_out(score.sum(dim=1) / size, size, keep, self.overflow == "shared")
-        chunk = torch.arange(len(size), device=device).repeat_interleave(size)  # (n,)
-        rank = rank_within(chunk, score[real] if self.rank_by == "score" else attention)  # (n,)
-        raster = torch.arange(n, device=device)
-        place = torch.where((quota == size)[chunk], raster, rank)  # a full chunk keeps its order
-        kept = (rank < quota[chunk]).nonzero().squeeze(1)
-        kept = kept[(chunk * n + place)[kept].argsort()]
-        selected = TokenMap.select(kept, n)
-        return replace(selected, anchors=pad(kept, (0, keep - len(kept)), value=-1))
+        is_shared = self.overflow == "shared"
+        quota = share_out(score.sum(dim=1) / size, size, count, is_shared)
+        ranked_by = score if self.rank_by == "score" else attention[token]
+        rank = rank_each(ranked_by.masked_fill(~real, -torch.inf))  # (P, m)
+        place = torch.arange(token.shape[1], device=token.device)  # (m,)
+        place = torch.where((quota == size)[:, None], place, rank)  # a full chunk keeps its order
+        kept = real & (rank < quota[:, None])  # (P, m)
+        chunk = torch.arange(len(size), device=token.device)[:, None]  # (P, 1)
+        order = torch.where(kept, chunk, len(size)) * token.shape[1] + place
+        first = order.flatten().argsort(stable=True)[:count]
+        chosen, is_token = token.flatten()[first], kept.flatten()[first]  # (count,)
+        selected = TokenMap.select(chosen, len(features))
+        if is_shared:
+            return selected
+        return replace(
+            selected,
+            anchors=torch.where(is_token, chosen, -1),
+            weights=is_token.float(),
+            is_selection=False,
+        )
 
 
-def scored(features: Tensor, attention: Tensor, chunks: int, alpha: float) -> tuple[Tensor, Tensor]:
-    """(P, m) scores of the tokens by chunk, and which entries are tokens, not padding."""
-    parts = features.float().tensor_split(chunks)  # the first ones may be longer by one
-    padded = pad_sequence(list(parts), batch_first=True)  # (P, m, D)
-    attended = SCALE * pad_sequence(list(attention.tensor_split(chunks)), batch_first=True)
-    size = torch.tensor([len(part) for part in parts], device=features.device)[:, None]  # (P, 1)
-    real = torch.arange(padded.shape[1], device=features.device) < size  # (P, m)
-    varied = variance(padded, real)  # (P, m)
-    gain = attended.sum(dim=1) / (varied.sum(dim=1) + TINY * size[:, 0])  # (P,)
-    return attended + alpha * gain[:, None] * varied, real
+def cut(n: int, chunks: int, device: torch.device) -> tuple[Tensor, Tensor]:
+    """(P, m) int64 tokens of each chunk, the first of which may be longer by one, and (P, m) bool.
+
+    In place of a missing last token stands another one, which is not real.
+    """
+    chunk = torch.arange(chunks + 1, device=device)
+    start = chunk * (n // chunks) + chunk.clamp(max=n % chunks)  # (P + 1,)
+    token = start[:-1, None] + torch.arange(-(-n // chunks), device=device)  # (P, m)
+    return token.clamp(max=n - 1), token < start[1:, None]
+
+
+def scored(parts: Tensor, attended: Tensor, real: Tensor, alpha: float) -> Tensor:
+    """(P, m) scores of the tokens (P, m, D) of the chunks by attention (P, m) and variance."""
+    varied = variance(parts.float() * real[:, :, None], real)  # (P, m)
+    gain = attended.sum(dim=1) / (varied.sum(dim=1) + TINY * real.sum(dim=1))  # (P,)
+    return attended + alpha * gain[:, None] * varied
 
 
 def variance(parts: Tensor, real: Tensor) -> Tensor:
@@ -120,8 +135,6 @@ def share_out(merit: Tensor, size: Tensor, total: int, is_shared: bool) -> Tenso
     share = widest(merit) / (widest(merit).sum() + TINY)  # (P,)
     quota = (share * total).floor().long()
     best = merit.argsort(descending=True, stable=True)  # (P,)
-    quota[best[: total - int(quota.sum())]] += 1
+    quota = quota + (best.argsort() < total - quota.sum())
     quota = torch.minimum(quota, size)
-    while is_shared and (left := total - int(quota.sum())) > 0:
-        quota[best[(quota < size)[best]][:left]] += 1
-    return quota
+    return quota + deal(total - quota.sum(), size - quota, best) if is_shared else quota

@@ -10,8 +10,8 @@ from torch import Tensor
 
 from pruning.base import CompressionMethod, Needs, knob
 from pruning.budget import Budget, Target, scaled_layer, two_stage
-from pruning.ops.grid import cells, grid_of, proximity
-from pruning.ops.select import best, best_offered
+from pruning.ops.grid import grid_of, proximity, rank_in_cells
+from pruning.ops.select import best, best_offered, quantile
 from pruning.ops.similarity import cosine, norm
 from pruning.token_map import TokenMap
 from pruning.tokens import LayerView, VisualTokens
@@ -101,14 +101,13 @@ class Nuwa(CompressionMethod):
             return TokenMap.identity(len(visual), visual.features.device)
         grid = grid_of(visual.layout, self.title)
         salience = signal(self.salience, visual)  # (N,)
-        regions = cells(grid, CELL, salience.device)  # (N,)
-        anchors = best_offered(regions, salience, keep, self.per_cell)  # (K,)
+        rank = rank_in_cells(grid, CELL, salience)  # (N,)
+        anchors = best_offered(rank, salience, keep, self.per_cell)  # (K,)
         strength = signal(self.pillar_by, visual)[anchors]  # (K,)
-        pillar = strength >= strength.quantile(self.pillar_quantile)  # (K,)
+        pillar = strength >= quantile(strength, self.pillar_quantile)  # (K,)
         alike = signal(self.alike_by, visual)  # (N, Dv)
-        weights = gather(alike, anchors, pillar, proximity(grid, anchors, self.reach))  # (K, N)
-        if self.self_weight == "one":  # set after normalising: a collector weighs nearly twice
-            weights[torch.arange(keep, device=anchors.device), anchors] = 1
+        near, heavy = proximity(grid, anchors, self.reach), self.self_weight == "one"
+        weights = gather(alike, anchors, pillar, near, heavy)  # (K, N)
         tags = {"pillar": pillar, "collector": ~pillar}
         return TokenMap.dense(weights, anchors, scores=salience, tags=tags)
 
@@ -141,9 +140,10 @@ def signal(name: str, visual: VisualTokens) -> Tensor:
     return key_norm if name == "key_norm" else key_norm * signal("attention", visual)
 
 
-def gather(alike: Tensor, anchors: Tensor, pillar: Tensor, near: Tensor) -> Tensor:
+def gather(alike: Tensor, anchors: Tensor, pillar: Tensor, near: Tensor, heavy: bool) -> Tensor:
     """(K, N) rows that sum to one: a pillar itself, or the similar tokens near a collector."""
+    itself = near == 1  # (K, N)
     weights = cosine(alike[anchors], alike).clamp_min(0) * near  # (K, N)
-    itself = anchors[:, None] == torch.arange(len(alike), device=anchors.device)  # (K, N)
     weights = torch.where(pillar[:, None], itself.float(), weights)
-    return weights / (weights.sum(dim=1, keepdim=True) + 1e-8)
+    weights = weights / (weights.sum(dim=1, keepdim=True) + 1e-8)
+    return weights.masked_fill(itself, 1) if heavy else weights  # it weighs nearly twice

@@ -15,9 +15,9 @@ from pruning.ops.cluster import condense
 from pruning.ops.grid import grid_of
 from pruning.ops.join import joined
 from pruning.ops.precision import widest
-from pruning.ops.segment import scenes
+from pruning.ops.segment import lengths, scenes
 from pruning.ops.select import rank_within
-from pruning.ops.tree import UNLIKE, fold_static
+from pruning.ops.tree import UNLIKE, Forest, fold_static
 from pruning.token_map import TokenMap
 from pruning.tokens import LayerView, VisualTokens
 
@@ -71,20 +71,20 @@ class PruneVID(CompressionMethod):
         tokens = visual.features.float().view(frames, n // frames, -1)  # (T, N, D)
         segment = scenes(tokens.mean(dim=1), self.segment_share)  # (T,)
         static = self.average(tokens, segment, keep)
-        alone = torch.ones(n, dtype=torch.bool, device=device)
-        alone[static.cols] = False
-        dynamic = TokenMap.select(alone.nonzero().squeeze(1), n)
-        sizes = torch.cat([per_frame(static, frames), per_frame(dynamic, frames)])  # (2T,)
-        counts = apportion(keep * widest(sizes) / sizes.sum(), sizes, keep).view(2, frames)
+        dynamic = Forest.alone(static.root < 0)
+        sizes = torch.stack([roots_of(each, frames) for each in (static, dynamic)])  # (2, T)
+        quota, room = keep * widest(sizes) / sizes.sum(), sizes.flatten()
+        counts = apportion(quota.flatten(), room, keep).view(2, frames)
+        total = int(counts[0].sum())
         return joined(
             {
-                "static": condense(static, tokens, counts[0]),
-                "dynamic": condense(dynamic, tokens, counts[1]),
+                "static": condense(static, tokens, counts[0], total),
+                "dynamic": condense(dynamic, tokens, counts[1], keep - total),
             },
             segments=segment,
         )
 
-    def average(self, tokens: Tensor, segment: Tensor, keep: int) -> TokenMap:
+    def average(self, tokens: Tensor, segment: Tensor, keep: int) -> Forest:
         """Merge static places of a segment into its first frame, until `keep` tokens remain."""
         stillness = still(tokens, segment)  # (T, N)
         return fold_static(stillness > self.static_threshold, stillness, segment, keep)
@@ -103,13 +103,13 @@ class PruneVID(CompressionMethod):
 def still(tokens: Tensor, segment: Tensor) -> Tensor:
     """(T, N) mean cosine of the tokens at a place, over the pairs of frames of its segment."""
     unit = normalize(tokens, dim=-1)  # (T, N, D)
-    length = segment.bincount()[segment]  # (T,)
+    length = lengths(segment)[segment]  # (T,)
     together = (segment[:, None] == segment).float()  # (T, T)
     total = (together @ unit.flatten(1)).view_as(unit).square().sum(dim=2)  # (T, N) of all pairs
     pairs = (length * (length - 1))[:, None]  # (T, 1)
     return torch.where(pairs > 0, (total - length[:, None]) / pairs.clamp_min(1), UNLIKE)
 
 
-def per_frame(survivors: TokenMap, frames: int) -> Tensor:
-    """(T,) number of survivors in each frame."""
-    return (survivors.anchors * frames // survivors.n).bincount(minlength=frames)
+def roots_of(forest: Forest, frames: int) -> Tensor:
+    """(T,) number of roots in each frame."""
+    return forest.is_root.view(frames, -1).sum(dim=1)

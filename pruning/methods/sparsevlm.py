@@ -136,7 +136,7 @@ def recycle(score: Tensor, kept: Tensor, pool: Tensor, clusters: int, hidden: Te
     """`kept` unchanged, then the means of the clusters (DPC-kNN) of `pool`, best centre first."""
     alive = torch.ones(1, len(pool), dtype=torch.bool, device=pool.device)
     distance = distances(hidden[pool][None], alive)  # (1, R, R)
-    peaks = density_peaks(distance, alive, pool.new_tensor([clusters]))[0]  # (R,)
+    peaks = density_peaks(distance, alive, clusters)[0]  # (R,)
     centres = peaks.argsort(descending=True, stable=True)[:clusters]  # (C,)
     member = distance[0, :, centres].argmin(dim=1)  # (R,)
     rows = torch.arange(len(kept) + clusters, device=pool.device)
@@ -146,4 +146,4 @@ def recycle(score: Tensor, kept: Tensor, pool: Tensor, clusters: int, hidden: Te
     recycled = rows >= len(kept)
     tags = {"selected": ~recycled, "recycled": recycled}
     anchors = torch.cat([kept, pool[centres]])
-    return TokenMap.merge(anchors, owner, len(score), scores=score, tags=tags)
+    return TokenMap.merge(anchors, owner, scores=score, tags=tags)

@@ -11,7 +11,7 @@ from pruning.ops.apportion import apportion
 from pruning.ops.cluster import condense
 from pruning.ops.grid import grid_of
 from pruning.ops.precision import widest
-from pruning.ops.tree import limit_children, link_in_place, trees
+from pruning.ops.tree import limit_all_children, link_in_place, trees
 from pruning.token_map import TokenMap
 from pruning.tokens import VisualTokens
 
@@ -46,13 +46,9 @@ class TTM(BeforeLLM):
         frames, *_ = grid_of(visual.layout, self.title)
         tokens = visual.features.float().view(frames, n // frames, -1)  # (T, N, D)
         similarity, parent = link_in_place(tokens)  # (n,)
-        members = torch.ones(n, dtype=torch.bool, device=device)
-        one_group = torch.zeros(n, dtype=torch.int64, device=device)
         child = similarity > self.merge_threshold  # (n,)
-        child = limit_children(
-            child, similarity, one_group, torch.tensor([n - keep], device=device)
-        )
-        forest = trees(child, parent, members, frames, mean="paper")
+        child = limit_all_children(child, similarity, n - keep)
+        forest = trees(child, parent, torch.ones_like(child), frames, mean="paper")
         roots = (~child).view(frames, -1).sum(dim=1)  # (T,)
         counts = apportion(keep * widest(roots) / roots.sum(), roots, keep)  # (T,)
-        return condense(forest, tokens, counts)
+        return condense(forest, tokens, counts, keep)

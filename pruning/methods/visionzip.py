@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from pruning.base import BeforeLLM, Needs, Positions, PositionStrategy, knob
-from pruning.ops.join import frame_by_frame
-from pruning.ops.select import top
+from pruning.ops.join import frames_at_once
+from pruning.ops.select import remaining, top
 from pruning.ops.similarity import cosine
 from pruning.token_map import TokenMap
 from pruning.tokens import VisualTokens
@@ -53,37 +53,30 @@ class VisionZip(BeforeLLM):
             return TokenMap.select(placed.nonzero().squeeze(1), len(visual), scores=scores)
         keys = visual.keys.float().view(len(visual), visual.key_heads, -1).mean(dim=1)  # (N, d)
 
-        def merge(frame: slice, count: int) -> TokenMap:
-            cls = torch.inf if count > 1 else -torch.inf  # [CLS] is dominant, unless it is alone
-            weighted = scores[frame].masked_fill(~placed[frame], cls)
-            return self.merge(weighted, keys[frame], count)
+        return frames_at_once(visual.layout, keep, self.merge, scores, placed, keys, scores=scores)
 
-        return frame_by_frame(visual.layout, keep, merge, scores)
-
-    def merge(self, scores: Tensor, keys: Tensor, keep: int) -> TokenMap:
+    def merge(self, scores: Tensor, placed: Tensor, keys: Tensor, count: int) -> TokenMap:
         """One frame: its dominant tokens, then its contextual ones."""
-        num_contextual = int(self.contextual_share * keep)  # 10, 20, 30 of 64, 128, 192
-        dominant = top(scores, keep - num_contextual)  # (D,)
-        targets, members, owner = assign(keys, dominant, num_contextual)
+        cls = torch.inf if count > 1 else -torch.inf  # [CLS] is dominant, unless it is alone
+        num_contextual = int(self.contextual_share * count)  # 10, 20, 30 of 64, 128, 192
+        dominant = top(scores.masked_fill(~placed, cls), count - num_contextual)  # (D,)
+        row = torch.arange(count, device=scores.device)  # (K,)
+        tags = {"dominant": row < len(dominant), "contextual": row >= len(dominant)}
+        if not num_contextual:
+            return TokenMap.select(dominant, len(scores), tags=tags)
+        targets, members, target = assign(keys, dominant, num_contextual)
         anchors = torch.cat([dominant, targets])  # (K,)
-        matrix = torch.zeros(keep, len(scores), device=scores.device)  # (K, n)
-        matrix[torch.arange(keep, device=scores.device), anchors] = 1
         # A contextual token is its target plus the mean of its members: nearly twice the norm.
-        share = 1 / owner.bincount(minlength=num_contextual)  # (C,)
-        matrix[len(dominant) + owner, members] = share[owner]
-        is_contextual = torch.arange(keep, device=scores.device) >= len(dominant)  # (K,)
-        tags = {"dominant": ~is_contextual, "contextual": is_contextual}
-        return TokenMap.dense(matrix, anchors, tags=tags)
+        size = torch.zeros_like(targets).index_add(0, target, torch.ones_like(target))  # (C,)
+        order = torch.cat([anchors, members]).argsort()  # (n,)
+        owner = torch.cat([row, len(dominant) + target])[order]  # (n,)
+        weights = torch.cat([torch.ones_like(row), 1 / size[target]])[order]
+        return TokenMap.merge(anchors, owner, weights, tags=tags)
 
 
 def assign(keys: Tensor, dominant: Tensor, count: int) -> tuple[Tensor, Tensor, Tensor]:
     """Targets (C,) at an even stride, the other members (M,), and the target of each (M,)."""
-    if count == 0:
-        return dominant[:0], dominant[:0], dominant[:0]
-    is_rest = torch.ones(len(keys), dtype=torch.bool, device=keys.device)
-    is_rest[dominant] = False
-    rest = is_rest.nonzero().squeeze(1)  # (N − D,)
+    rest = remaining(dominant, len(keys))  # (N − D,)
     targets = rest[:: max(1, len(rest) // count)][:count]  # (C,)
-    is_rest[targets] = False
-    members = is_rest.nonzero().squeeze(1)  # (M,)
+    members = remaining(torch.cat([dominant, targets]), len(keys))  # (M,)
     return targets, members, cosine(keys[members], keys[targets]).argmax(dim=1)

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from pruning.base import BeforeLLM, Needs, Positions, PositionStrategy, knob
-from pruning.ops.join import frame_by_frame
+from pruning.ops.join import frames_at_once
 from pruning.ops.similarity import cosine
 from pruning.token_map import TokenMap
 from pruning.tokens import VisualTokens
@@ -46,20 +46,18 @@ class VisPruner(BeforeLLM):
     def compress(self, visual: VisualTokens, keep: int) -> TokenMap:
         assert visual.attention is not None
         scores = visual.attention.float()  # (N,)
+        return frames_at_once(
+            visual.layout, keep, self.pick, visual.features, scores, scores=scores
+        )
 
-        def pick(frame: slice, count: int) -> TokenMap:
-            return self.pick(visual.features[frame], scores[frame], count)
-
-        return frame_by_frame(visual.layout, keep, pick, scores)
-
-    def pick(self, features: Tensor, scores: Tensor, keep: int) -> TokenMap:
+    def pick(self, features: Tensor, scores: Tensor, count: int) -> TokenMap:
         """One frame: its important tokens and its diverse ones, in raster order."""
         order = scores.argsort(descending=True, stable=True)  # (n,)
-        count = int(self.important_share * keep)
-        important, rest = order[:count], order[count:]
-        diverse = thinned(features, rest, keep - count, self.per_round)
-        kept, index = torch.cat([important, diverse]).sort()  # (keep,)
-        tags = {"important": index < count, "diverse": index >= count}
+        first = int(self.important_share * count)
+        important, rest = order[:first], order[first:]
+        diverse = thinned(features, rest, count - first, self.per_round)
+        kept, index = torch.cat([important, diverse]).sort()  # (count,)
+        tags = {"important": index < first, "diverse": index >= first}
         return TokenMap.select(kept, len(scores), tags=tags)
 
 

@@ -115,4 +115,4 @@ def merged(features: Tensor, kept: Tensor, local: Tensor) -> TokenMap:
     nearest = cosine(features, features[anchors]).argmax(dim=1)  # (n,)
     owner = nearest.index_copy(0, anchors, torch.arange(len(anchors), device=kept.device))
     tags = {"local": local[anchors], "global": ~local[anchors]}
-    return TokenMap.merge(anchors, owner, len(features), tags=tags)
+    return TokenMap.merge(anchors, owner, tags=tags)

@@ -18,15 +18,29 @@ def apportion(quota: Tensor, room: Tensor, total: int) -> Tensor:
         room: (G,) int64 largest share of each group; the sum is at least `total`.
         total: tokens of all groups together.
     """
-    assert 0 <= total <= int(room.sum())
     share = torch.minimum(quota.floor().long(), room)
     order = (quota - share).argsort(descending=True, stable=True)  # (G,)
-    while (missing := total - int(share.sum())) > 0:
-        share[order[(share < room)[order]][:missing]] += 1
-    order = order.flip(0)
-    while (surplus := int(share.sum()) - total) > 0:
-        share[order[(share > 0)[order]][:surplus]] -= 1
-    return share
+    missing = total - share.sum()
+    share = share + deal(missing.clamp_min(0), room - share, order)
+    return share - deal(missing.neg().clamp_min(0), share, order.flip(0))
+
+
+def deal(amount: Tensor, room: Tensor, order: Tensor) -> Tensor:
+    """(G,) int64 what each group gets if `amount` () is dealt out one by one, in turns.
+
+    Args:
+        amount: () int64, at most the sum of `room`.
+        room: (G,) int64 most that a group takes; a full group is passed over.
+        order: (G,) groups in the order of a turn.
+    """
+    level = room.sort().values  # (G,) turns after which a group is full
+    taking = len(room) - torch.arange(len(room), device=room.device)  # (G,) groups up to there
+    dealt = level.cumsum(0) - level + taking * level  # (G,) in that many turns
+    turns = (level + (amount - dealt).div(taking, rounding_mode="floor")).amax()  # whole ones
+    share = torch.minimum(room, turns)  # (G,)
+    takes = (room > share)[order]  # (G,) one more, if any is left
+    last = takes & (takes.cumsum(0) <= amount - share.sum())
+    return share.index_add(0, order, last.long())
 
 
 def capped(quota: Tensor, room: Tensor) -> Tensor:
@@ -48,6 +62,6 @@ def within_segments(roots: Tensor, segment: Tensor, each: int) -> Tensor:
         segment: (T,) int64 segment of each frame, ascending from 0.
         each: tokens per frame on average.
     """
-    length = segment.bincount()  # (G,)
-    total = torch.zeros_like(length).index_add(0, segment, roots).clamp_min(1)  # (G,)
+    length = torch.zeros_like(segment).index_add(0, segment, torch.ones_like(segment))  # (T,)
+    total = torch.zeros_like(length).index_add(0, segment, roots).clamp_min(1)  # (T,)
     return widest(each * length[segment] * roots) / total[segment]

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import torch
 from torch import Tensor
 
-from pruning.ops.select import rank_within
+from pruning.ops.select import marked, rank_each
+from pruning.ops.tree import Forest
 from pruning.token_map import TokenMap
+
+NEIGHBOURS = 7  # tokens that define a density
 
 
 def distances(tokens: Tensor, alive: Tensor) -> Tensor:
@@ -24,20 +25,24 @@ def distances(tokens: Tensor, alive: Tensor) -> Tensor:
     return distance.masked_fill(~(alive[:, :, None] & alive[:, None]), torch.inf)
 
 
-def density_peaks(distance: Tensor, alive: Tensor, neighbours: Tensor) -> Tensor:
+def density_peaks(
+    distance: Tensor, alive: Tensor, neighbours: int = NEIGHBOURS, counts: Tensor | None = None
+) -> Tensor:
     """(T, N) score of each token as a centre: its density times the distance to a denser token.
 
     Args:
         distance: (T, N, N), infinite where a token is not alive.
         alive: (T, N) bool.
-        neighbours: (T,) nearest tokens that define the density; the token itself counts.
+        neighbours: nearest tokens that define the density; the token itself counts.
+        counts: (T,) limits them in each frame.
     """
-    neighbours = torch.minimum(neighbours, alive.sum(dim=1)).clamp_min(1)  # (T,)
-    nearest = distance.topk(int(neighbours.max()), largest=False).values  # (T, N, k)
-    counted = torch.arange(nearest.shape[2], device=alive.device) < neighbours[:, None, None]
-    spread = nearest.square().where(counted, 0).sum(dim=2) / neighbours[:, None]  # (T, N)
+    limit = alive.sum(dim=1) if counts is None else torch.minimum(alive.sum(dim=1), counts)
+    limit = limit.clamp(1, neighbours)  # (T,)
+    nearest = distance.topk(min(neighbours, len(distance[0])), largest=False).values  # (T, N, k)
+    counted = torch.arange(nearest.shape[2], device=alive.device) < limit[:, None, None]
+    spread = nearest.square().where(counted, 0).sum(dim=2) / limit[:, None]  # (T, N)
     density = torch.exp(-spread)
-    order = density.argsort(dim=1, descending=True, stable=True).argsort(dim=1)  # (T, N)
+    order = rank_each(density)  # (T, N)
     denser = order[:, None, :] < order[:, :, None]  # (T, N, N); of equals, the earlier token
     farthest = distance.where(distance.isfinite(), 0).amax(dim=(1, 2))  # (T,)
     gap = distance.where(denser, torch.inf).amin(dim=2)  # (T, N)
@@ -47,12 +52,15 @@ def density_peaks(distance: Tensor, alive: Tensor, neighbours: Tensor) -> Tensor
 
 def best(score: Tensor, counts: Tensor) -> Tensor:
     """(T, N) bool: the best `counts` (T,) of each frame; of equals, the earlier token."""
-    frame = torch.arange(len(score), device=score.device).repeat_interleave(score.shape[1])
-    return rank_within(frame, score.flatten()).view_as(score) < counts[:, None]
+    return rank_each(score) < counts[:, None]
 
 
 def dpc_knn(
-    tokens: Tensor, alive: Tensor, counts: Tensor, neighbours: Tensor | None = None
+    tokens: Tensor,
+    alive: Tensor,
+    counts: Tensor,
+    neighbours: int = NEIGHBOURS,
+    is_limited: bool = True,
 ) -> Tensor:
     """(T, N) int64 centre of the cluster of each token in its frame; −1 = not alive.
 
@@ -60,11 +68,11 @@ def dpc_knn(
         tokens: (T, N, D).
         alive: (T, N) bool: the tokens to cluster.
         counts: (T,) clusters of each frame, at most its tokens alive.
-        neighbours: (T,) tokens that define a density; default 7, at most `counts`.
+        neighbours: tokens that define a density.
+        is_limited: they are at most as many as the clusters.
     """
     distance = distances(tokens, alive)
-    neighbours = counts.clamp(max=7) if neighbours is None else neighbours
-    score = density_peaks(distance, alive, neighbours)
+    score = density_peaks(distance, alive, neighbours, counts if is_limited else None)
     centre = best(score, counts) & alive  # (T, N)
     label = distance.masked_fill(~centre[:, None], torch.inf).argmin(dim=2)  # (T, N)
     itself = torch.arange(tokens.shape[1], device=tokens.device)  # (N,)
@@ -73,42 +81,64 @@ def dpc_knn(
 
 
 def condense(
-    trees: TokenMap,
+    forest: Forest,
     tokens: Tensor,
     counts: Tensor,
-    neighbours: int = 7,
+    total: int,
+    neighbours: int = NEIGHBOURS,
     weight: float | None = None,
 ) -> TokenMap:
-    """`trees` with the roots of each frame clustered to `counts` (T,), as means of the roots.
+    """The trees with the roots of each frame clustered to `counts` (T,), as means of the roots.
 
     Args:
-        trees: over the n = T · N tokens.
+        forest: over the n = T · N tokens.
         tokens: (T, N, D).
         counts: (T,) clusters of each frame, at most its roots.
+        total: clusters of all frames.
         neighbours: tokens that define a density, at most `counts`.
         weight: of a centre beside the mean of its cluster's others; None = as one of them.
     """
-    frames, per_frame, width = tokens.shape
-    frame = trees.anchors // per_frame  # (R,)
-    sizes = frame.bincount(minlength=frames)  # (T,) roots of each frame
-    start = (sizes.cumsum(0) - sizes)[frame]  # (R,) the frame's first root
-    index = torch.arange(len(frame), device=frame.device)  # (R,)
-    # Pack the roots: a static clip has far fewer roots than tokens.
-    most = max(1, int(sizes.max()))
-    roots = tokens.new_zeros(frames, most, width, dtype=torch.float32)
-    roots[frame, index - start] = trees.apply(tokens.reshape(trees.n, width).float())
-    alive = torch.arange(most, device=frame.device) < sizes[:, None]  # (T, most)
-    label = dpc_knn(roots, alive, counts, counts.clamp(max=neighbours))[
-        frame, index - start
-    ]  # (R,)
-    centre = torch.where(label < 0, -1, start + label)  # (R,)
-    centres: Tensor = torch.unique(centre[centre >= 0])  # (K,)
-    row = torch.where(label < 0, -1, torch.searchsorted(centres, centre))  # (R,)
-    clusters = TokenMap.merge(centres, row, len(trees))
-    if weight is not None:
-        others = clusters.rows.bincount(minlength=len(centres))[clusters.rows] - 1  # (E,)
-        shared = torch.where(
-            centres[clusters.rows] == clusters.cols, weight, (1 - weight) / others.clamp_min(1)
-        )
-        clusters = replace(clusters, weights=torch.where(others > 0, shared, clusters.weights))
-    return trees.then(clusters)
+    slot, packed = pack(forest, len(tokens))  # (n,), (T, most)
+    alive = packed >= 0
+    trees = TokenMap.merge(packed.flatten(), slot, forest.weights)
+    roots = trees.apply(tokens.flatten(0, 1).float()).view(*packed.shape, -1)  # (T, most, D)
+    label = dpc_knn(roots, alive, counts, neighbours)  # (T, most)
+    index = torch.arange(len(trees), device=slot.device)  # (T · most,)
+    centre = index.view_as(label)[:, :1] + label  # (T, most)
+    centre = centre.masked_fill(label < 0, -1).flatten()
+    centres = marked(centre == index, total)  # (K,)
+    row = torch.searchsorted(centres, centre).masked_fill(centre < 0, -1)  # (T · most,)
+    share = shares(row, centre == index, total, weight)  # (T · most,)
+    # Trees and clusters have each token in one row at most; so has their product.
+    owner = row[slot].masked_fill(slot < 0, -1)  # (n,)
+    return TokenMap.merge(trees.anchors[centres], owner, forest.weights * share[slot])
+
+
+def pack(forest: Forest, frames: int) -> tuple[Tensor, Tensor]:
+    """The slot of the root of each token (n,), −1 = none, and the root in each slot (T, most).
+
+    A slot without a root has −1. A static clip has far fewer roots than tokens, so packing them
+    saves more than it costs; on a GPU the host waits for the most roots of a frame.
+    """
+    is_root = forest.is_root.view(frames, -1)  # (T, N)
+    most = max(1, int(is_root.sum(dim=1).max()))
+    frame = torch.arange(frames, device=is_root.device)[:, None]  # (T, 1)
+    slot = (frame * most + is_root.cumsum(dim=1) - 1).flatten()  # (n,) of a root
+    spare = frames * most  # where the tokens go that are no roots
+    index = torch.arange(len(slot), device=slot.device)
+    packed = slot.new_full((spare + 1,), -1)
+    packed = packed.scatter(0, slot.where(is_root.flatten(), spare), index)[:spare]
+    return slot[forest.root].masked_fill(forest.root < 0, -1), packed.view(frames, most)
+
+
+def shares(row: Tensor, is_centre: Tensor, total: int, weight: float | None) -> Tensor:
+    """(R,) float32 weight of each root in its cluster `row` (R,), of `total`; −1 = in none.
+
+    `weight` is that of a centre beside the mean of the others; None = as one of them.
+    """
+    sizes = row.new_zeros(total + 1).index_add(0, row + 1, torch.ones_like(row))  # first: of −1
+    size = sizes[row + 1].float()  # (R,)
+    if weight is None:
+        return 1 / size
+    others = (size - 1).clamp_min(1)
+    return torch.where(size > 1, torch.where(is_centre, weight, (1 - weight) / others), 1.0)

@@ -7,9 +7,11 @@ from itertools import product
 
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
 
 from pruning.errors import UnsupportedError
 from pruning.ops.precision import widest
+from pruning.ops.select import rank_each
 from pruning.tokens import LayerView, TokenLayout
 
 
@@ -55,16 +57,24 @@ def blocks(whole: int, parts: int, device: torch.device) -> Tensor:
 def coordinates(grid: tuple[int, int, int], device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
     """Frame, row and column (N,) int64 of each token."""
     frames, rows, cols = grid
-    frame, row, col = torch.unravel_index(torch.arange(frames * rows * cols, device=device), grid)
-    return frame, row, col
+    line = torch.arange(frames * rows * cols, device=device) // cols
+    return line // rows, line % rows, torch.arange(cols, device=device).repeat(frames * rows)
 
 
-def cells(grid: tuple[int, int, int], side: int, device: torch.device) -> Tensor:
-    """(N,) int64 index of the `side` × `side` cell of each token; border cells may be smaller."""
-    _, rows, cols = grid
-    frame, row, col = coordinates(grid, device)
+def rank_in_cells(grid: tuple[int, int, int], side: int, scores: Tensor) -> Tensor:
+    """(N,) int64 rank of each token in its `side` × `side` cell; 0 = best score.
+
+    The cells of the last row and column may be smaller.
+    """
+    frames, rows, cols = grid
     down, across = -(-rows // side), -(-cols // side)
-    return (frame * down + row // side) * across + col // side
+    field = scores.view(grid)
+    if rows % side or cols % side:
+        field = pad(field, (0, across * side - cols, 0, down * side - rows), value=-torch.inf)
+    cell = field.view(frames, down, side, across, side).transpose(2, 3).flatten(3)
+    rank = rank_each(cell).view(frames, down, across, side, side).transpose(2, 3)
+    whole: Tensor = rank.reshape(frames, down * side, across * side)[:, :rows, :cols]
+    return whole.flatten()
 
 
 def proximity(grid: tuple[int, int, int], of: Tensor, share: float) -> Tensor:
@@ -75,12 +85,16 @@ def proximity(grid: tuple[int, int, int], of: Tensor, share: float) -> Tensor:
         of: (K,) int64 tokens to measure from.
         share: the reach, as a share of the diagonal of a frame.
     """
-    _, rows, cols = grid
+    frames, rows, cols = grid
     reach = max(share * math.hypot(rows - 1, cols - 1), 1e-6)
-    frame, row, col = coordinates(grid, of.device)
-    place = torch.stack([row, col], dim=1).float()  # (N, 2)
+    sides = (torch.arange(side, dtype=torch.float32, device=of.device) for side in (rows, cols))
+    place = torch.cartesian_prod(*sides).expand(frames, -1, -1).flatten(0, 1)  # (N, 2)
     distance = torch.cdist(place[of], place, compute_mode="donot_use_mm_for_euclid_dist")  # (K, N)
-    return (1 - distance / reach).clamp_min(0) * (frame[of, None] == frame)
+    near = (1 - distance / reach).clamp_min(0)
+    if frames == 1:
+        return near
+    frame = torch.arange(len(place), device=of.device) // (rows * cols)  # (N,)
+    return near * (frame[of, None] == frame)
 
 
 def of_anchors(marked: Tensor, view: LayerView) -> Tensor:

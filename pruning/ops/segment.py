@@ -30,14 +30,19 @@ def segments(frames: Tensor, least: int, threshold: float, length: int = 1) -> T
     return pad(cut.long().cumsum(0), (1, 0))
 
 
+def lengths(segment: Tensor) -> Tensor:
+    """(T,) int64 frames of each segment, then zeros; `bincount` would make the host wait."""
+    return torch.zeros_like(segment).index_add(0, segment, torch.ones_like(segment))
+
+
 def scenes(frames: Tensor, share: float) -> Tensor:
     """(T, D) -> (T,) int64 segment of each frame, ascending from 0: those of PruneVID.
 
     Frames are clustered into `share` · T clusters, whose labels `filled` makes contiguous.
     """
     alive = torch.ones(1, len(frames), dtype=torch.bool, device=frames.device)
-    count = torch.tensor([max(1, int(share * len(frames)))], device=frames.device)
-    label = dpc_knn(frames[None], alive, count, torch.full_like(count, 7))[0]  # (T,)
+    count = torch.full((1,), max(1, int(share * len(frames))), device=frames.device)
+    label = dpc_knn(frames[None], alive, count, is_limited=False)[0]  # (T,)
     label = torch.tensor(filled(label.tolist()), device=frames.device)
     return pad((label.diff() != 0).long().cumsum(0), (1, 0))
 

@@ -1,6 +1,11 @@
-"""Selection of tokens by score. Of equal scores the earlier token is chosen: deterministic."""
+"""Selection of tokens by score. Of equal scores the earlier token is chosen: deterministic.
+
+Counts are known to the host, so that a GPU is not asked for them: a question makes the host wait.
+"""
 
 from __future__ import annotations
+
+import math
 
 import torch
 from torch import Tensor
@@ -19,15 +24,28 @@ def best(scores: Tensor, k: int) -> TokenMap:
     return TokenMap.select(top(scores, k), len(scores), scores=scores)
 
 
+def marked(mask: Tensor, count: int) -> Tensor:
+    """Indices (count,), ascending, of the marked tokens of `mask` (n,) bool, which has `count`."""
+    return mask.to(torch.uint8).argsort(descending=True, stable=True)[:count]
+
+
+def remaining(indices: Tensor, n: int) -> Tensor:
+    """The tokens below `n` that are not among `indices`, ascending; no index comes twice."""
+    taken = torch.zeros(n, dtype=torch.uint8, device=indices.device).index_fill(0, indices, 1)
+    return taken.argsort(stable=True)[: n - len(indices)]
+
+
 def rank_within(groups: Tensor, scores: Tensor) -> Tensor:
     """(n,) int64 rank of each token in its group (n,); 0 = best score."""
     order = scores.argsort(descending=True, stable=True)  # (n,)
-    order = order[groups[order].argsort(stable=True)]  # group by group, best first
-    sizes = groups.bincount()  # (G,)
-    starts = sizes.cumsum(0) - sizes  # (G,)
-    rank = torch.empty_like(order)
-    rank[order] = torch.arange(len(order), device=order.device) - starts[groups[order]]
-    return rank
+    group, by_group = groups[order].sort(stable=True)  # group by group, best first
+    rank = torch.arange(len(order), device=order.device) - torch.searchsorted(group, group)
+    return torch.empty_like(order).index_copy(0, order[by_group], rank)
+
+
+def rank_each(scores: Tensor) -> Tensor:
+    """(…, n) int64 rank of each token in the last dimension; 0 = best score."""
+    return scores.argsort(dim=-1, descending=True, stable=True).argsort(dim=-1)
 
 
 def best_of_each(groups: Tensor, scores: Tensor, counts: Tensor) -> Tensor:
@@ -35,15 +53,20 @@ def best_of_each(groups: Tensor, scores: Tensor, counts: Tensor) -> Tensor:
     return (rank_within(groups, scores) < counts[groups]).nonzero().squeeze(1)
 
 
-def best_offered(groups: Tensor, scores: Tensor, count: int, each: int) -> Tensor:
+def best_offered(rank: Tensor, scores: Tensor, count: int, each: int) -> Tensor:
     """Indices (k,), ascending, of the best `count` among the best `each` tokens of every group.
 
-    If those are too few, every group offers more.
+    If those are too few, every group offers more. `rank` (n,) is that of each token in its group.
     """
-    rank = rank_within(groups, scores)  # (n,)
-    enough = int(rank.sort().values[count - 1]) + 1
-    candidate = rank < max(each, enough)  # (n,)
-    return top(scores.masked_fill(~candidate, -torch.inf), count)
+    worst = rank.sort().values[count - 1].clamp_min(each - 1)  # () rank that is still offered
+    return top(scores.masked_fill(rank > worst, -torch.inf), count)
+
+
+def quantile(values: Tensor, share: float) -> Tensor:
+    """`values.quantile(share)`, in fewer launches: the host knows its place among the sorted."""
+    place = float(torch.tensor(share, dtype=values.dtype) * (len(values) - 1))  # rounds as torch
+    ordered = values.sort().values
+    return torch.lerp(ordered[int(place)], ordered[math.ceil(place)], place % 1)
 
 
 def in_turns(groups: Tensor, scores: Tensor, count: int) -> Tensor:

@@ -2,15 +2,45 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor
 from torch.nn.functional import cosine_similarity, pad
 
-from pruning.ops.select import rank_within
+from pruning.ops.select import marked, rank_each, rank_within
 from pruning.ops.similarity import cosine
 from pruning.token_map import TokenMap
 
 UNLIKE = -1.0  # the similarity of a token without a parent
+
+
+@dataclass(frozen=True, eq=False)
+class Forest:
+    """Trees of tokens: each is merged into its root, the earliest of its tokens.
+
+    Of the same size for any number of trees, so that a GPU is not asked for it.
+    """
+
+    root: Tensor  # (n,) int64 root of the tree of each token; −1 = in no tree
+    weights: Tensor  # (n,) float32 of each token in its root
+
+    @classmethod
+    def alone(cls, members: Tensor) -> Forest:
+        """Each of the tokens `members` (n,) bool is a tree."""
+        index = torch.arange(len(members), device=members.device)
+        return cls(torch.where(members, index, -1), torch.ones_like(index, dtype=torch.float32))
+
+    @property
+    def is_root(self) -> Tensor:
+        """(n,) bool."""
+        return self.root == torch.arange(len(self.root), device=self.root.device)
+
+    def token_map(self, count: int) -> TokenMap:
+        """The map to the `count` roots, in their order."""
+        roots = marked(self.is_root, count)  # (K,)
+        owner = torch.searchsorted(roots, self.root).masked_fill(self.root < 0, -1)  # (n,)
+        return TokenMap.merge(roots, owner, self.weights)
 
 
 def link_anywhere(tokens: Tensor, free: Tensor) -> tuple[Tensor, Tensor]:
@@ -42,8 +72,13 @@ def limit_children(child: Tensor, similarity: Tensor, groups: Tensor, most: Tens
     return child & (rank < most[groups])
 
 
-def trees(child: Tensor, parent: Tensor, members: Tensor, frames: int, mean: str) -> TokenMap:
-    """Merge each tree into its root, the earliest of its tokens.
+def limit_all_children(child: Tensor, similarity: Tensor, most: int) -> Tensor:
+    """(n,) bool: the `most` children that are most similar to their parents."""
+    return child & (rank_each(similarity.masked_fill(~child, -torch.inf)) < most)
+
+
+def trees(child: Tensor, parent: Tensor, members: Tensor, frames: int, mean: str) -> Forest:
+    """The trees that links make.
 
     Args:
         child: (n,) bool: the tokens linked to their parents; all of them are `members`.
@@ -53,20 +88,18 @@ def trees(child: Tensor, parent: Tensor, members: Tensor, frames: int, mean: str
         mean: divides the sum of a tree by the count of its tokens ("paper"), or by one plus the
             count of the root's own children ("official"), which makes long chains long vectors.
     """
-    n = len(child)
-    root = torch.where(child, parent, torch.arange(n, device=child.device))  # (n,)
+    root = torch.where(child, parent, torch.arange(len(child), device=child.device))  # (n,)
     for _ in range(frames.bit_length()):  # each turn doubles the length of the path
         root = root[root]
-    cols = members.nonzero().squeeze(1)  # (E,)
-    size = root[cols].bincount(minlength=n)  # (n,)
+    none = torch.zeros_like(root)
     if mean == "official":
-        size = 1 + parent[child].bincount(minlength=n)
-    owners, order = root[cols].sort(stable=True)  # (E,)
-    anchors, rows = torch.unique(owners, return_inverse=True)  # (K,), (E,)
-    return TokenMap(n, anchors, rows, cols[order], 1 / size[owners].float())
+        size = 1 + none.index_add(0, parent, child.long())  # (n,)
+    else:
+        size = none.index_add(0, root, members.long())  # (n,)
+    return Forest(torch.where(members, root, -1), 1 / size[root].float())
 
 
-def fold_static(static: Tensor, likeness: Tensor, segment: Tensor, keep: int) -> TokenMap:
+def fold_static(static: Tensor, likeness: Tensor, segment: Tensor, keep: int) -> Forest:
     """Merge static places of a segment into its first frame, until `keep` tokens of all remain.
 
     Args:
@@ -80,7 +113,6 @@ def fold_static(static: Tensor, likeness: Tensor, segment: Tensor, keep: int) ->
     frame = torch.arange(frames, device=static.device)[:, None]  # (T, 1)
     parent = first * places + torch.arange(places, device=static.device)  # (T, N)
     child = (static & (frame > first)).flatten()  # (n,)
-    one_group, most = torch.zeros_like(parent), first.new_tensor([len(child) - keep])
-    child = limit_children(child, likeness.flatten(), one_group.flatten(), most)
+    child = limit_all_children(child, likeness.flatten(), len(child) - keep)
     averaged = child | (static & (frame == first)).flatten()  # (n,)
     return trees(child, parent.flatten(), averaged, frames, mean="paper")

@@ -22,7 +22,8 @@ from pruning.methods import METHODS, create
 from tests.cases import CASES
 from tests.tiny import SETTINGS, Setting, picture, prefilled, tiny_llava
 
-PER_TOKEN = 2  # the choice comes to the host, and goes back to be embedded
+WAITS = {"flashvid": 1, "visionzip": 1, "holov": 0, "nuwa": 1, "fastervlm": 0}  # of a clip
+RELEASED = 48  # operations of Nüwa's release on a picture
 
 
 def presets() -> Iterator[tuple[str, CompressionMethod, bool]]:
@@ -77,10 +78,24 @@ def test_a_lane_never_mixes_devices(setting: Setting, method: CompressionMethod)
 
 @pytest.mark.parametrize("setting", SETTINGS, ids=lambda setting: setting.id)
 @pytest.mark.parametrize("name", ["vanilla", "fastv"])
-def test_decode_waits_at_most_twice_a_token(setting: Setting, name: str) -> None:
+def test_decode_waits_once_a_token(setting: Setting, name: str) -> None:
     adapter, media = on_foreign(setting.model), setting.upload()
     tally = counted(adapter, media, create(name), 3)
-    assert 0 < tally.syncs_of("decode") <= 3 * PER_TOKEN
+    assert tally.syncs_of("decode") == 3  # the ids, for the text
+
+
+@pytest.mark.parametrize("name", WAITS)
+def test_compression_waits_for_no_count_that_the_host_knows(name: str) -> None:
+    (clip,) = (one for one in SETTINGS if one.id == "clip")
+    method = create(name, retention_ratio=0.4)
+    tally = counted(on_foreign(clip.model), clip.upload(), method, 0)
+    assert tally.syncs_of("compress") <= WAITS[name]
+    assert tally.syncs_of("prefill") == 0
+
+
+def test_nuwa_runs_no_more_operations_than_its_release() -> None:
+    tally = counted(on_foreign(tiny_llava), picture(), create("nuwa", retention_ratio=0.4), 0)
+    assert tally.launches["compress"] <= RELEASED
 
 
 @pytest.mark.parametrize("setting", SETTINGS, ids=lambda setting: setting.id)

@@ -40,5 +40,5 @@ def test_temperature_sharpens_or_flattens_the_draw() -> None:
     logits = torch.tensor([0.0, 1.0, 2.0])
     draw = torch.Generator().manual_seed(0)
     assert sample_token(logits, 0.0, draw) == 2
-    assert {sample_token(logits, 0.01, draw) for _ in range(50)} == {2}
-    assert {sample_token(logits, 100.0, draw) for _ in range(50)} == {0, 1, 2}
+    assert {int(sample_token(logits, 0.01, draw)) for _ in range(50)} == {2}
+    assert {int(sample_token(logits, 100.0, draw)) for _ in range(50)} == {0, 1, 2}

@@ -9,8 +9,8 @@ from torch import Tensor
 from models.engine.base import Sequence
 from models.engine.pipeline import Lane
 from models.engine.prefill import shrink
-from models.engine.separators import free_rows
 from pruning.base import PositionStrategy
+from pruning.ops.select import remaining
 from pruning.token_map import TokenMap
 from tests.cases import Case
 from tests.models.runs import RUNS, shared_lane
@@ -29,7 +29,7 @@ def in_raster_order(token_map: TokenMap) -> bool:
 
 def others(sequence: Sequence) -> tuple[Tensor, Tensor]:
     """Numbers (O,) and embeddings (O, D) of text and separators."""
-    rows = free_rows(sequence.visual, len(sequence.embeds))
+    rows = remaining(sequence.visual, len(sequence.embeds))
     return sequence.positions[rows], sequence.embeds[rows]
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 import torch
 
-from models.engine.separators import free_rows, number, renumber, weave
+from models.engine.separators import number, renumber, weave
 from pruning.base import PositionStrategy
+from pruning.ops.select import remaining
 
 PERC, PESP = PositionStrategy.PERC, PositionStrategy.PESP
 RPME, AFFINE = PositionStrategy.RPME, PositionStrategy.RPME_AFFINE
@@ -94,7 +95,7 @@ def test_a_prompt_that_starts_with_the_picture_can_be_stretched() -> None:
 
 #   one row of text, three rows of three tokens, a newline after each, one row of text
 LINES = torch.tensor([0, 4, 8, 12, 13])
-TOKENS = free_rows(LINES, 14)
+TOKENS = remaining(LINES, 14)
 
 
 def test_survivors_stretched_inside_pass_the_newlines_that_they_leave_behind() -> None:
@@ -116,7 +117,7 @@ def test_inside_the_llm_rows_stand_and_are_numbered_as_they_would_be_before_it(
 
 def test_newlines_keep_their_numbers_where_the_first_and_the_last_line_lost_all() -> None:
     rows, ids = renumber(RPME, torch.arange(14), LINES, TOKENS[[4]])
-    again, twice = renumber(RPME, ids, rows, free_rows(rows, len(ids)))
+    again, twice = renumber(RPME, ids, rows, remaining(rows, len(ids)))
     assert ids.tolist() == twice.tolist() == [0, 1, 4, 8, 12, 13]
     assert again.tolist() == rows.tolist() == [0, 2, 3, 4, 5]
 

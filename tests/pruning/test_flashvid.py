@@ -9,7 +9,7 @@ from torch import Tensor
 from pruning.base import PositionStrategy
 from pruning.methods import create
 from pruning.methods.flashvid import FlashVID
-from pruning.ops.tree import link_anywhere
+from pruning.ops.tree import Forest, link_anywhere
 from pruning.positions import place
 from pruning.step import TraceStep
 from pruning.tokens import LayerView, TokenLayout
@@ -90,8 +90,12 @@ def test_a_parent_is_the_most_similar_free_token_of_the_frame_before() -> None:
 def test_a_token_exactly_at_the_threshold_has_no_parent() -> None:
     tokens = torch.tensor([1.0, 0.0]).expand(T, N, 2).clone()
     tokens[1::2] = torch.tensor([0.0, 1.0])  # every cosine between two frames is 0
-    assert len(whole(merge_threshold=0.0).grow(tokens, ONE, NONE, T)) == T * N
-    assert len(whole(merge_threshold=-0.001).grow(tokens, ONE, NONE, T)) < T * N
+    assert int(whole(merge_threshold=0.0).grow(tokens, ONE, NONE, T).is_root.sum()) == T * N
+    assert int(whole(merge_threshold=-0.001).grow(tokens, ONE, NONE, T).is_root.sum()) < T * N
+
+
+def roots_of(forest: Forest) -> Tensor:
+    return forest.is_root.nonzero().squeeze(1)
 
 
 @pytest.mark.parametrize("segment", [ONE, THREE], ids=["whole", "cut"])
@@ -101,7 +105,7 @@ def test_trees_leave_every_segment_its_budget(segment: Tensor, threshold: float,
     selected = random(T, N, seed=4) > 1.5
     forest = whole(merge_threshold=threshold).grow(clip(), segment, selected, keep)
     length = segment.bincount()
-    roots = segment[forest.anchors // N].bincount(minlength=len(length))
+    roots = segment[roots_of(forest) // N].bincount(minlength=len(length))
     left = roots + torch.zeros_like(length).index_add(0, segment, selected.sum(dim=1))
     assert (left >= keep // T * length).all()
 
@@ -109,7 +113,7 @@ def test_trees_leave_every_segment_its_budget(segment: Tensor, threshold: float,
 def test_if_all_tokens_can_merge_the_budget_and_one_root_remain() -> None:
     method, keep = whole(merge_threshold=-1.0), 20 * T
     forest = method.grow(clip(), THREE, NONE, keep)
-    left = THREE[forest.anchors // N].bincount()
+    left = THREE[roots_of(forest) // N].bincount()
     assert left.tolist() == [20 * 3 + 1, N, 20 * 4 + 1]  # the lone frame has nothing to hang on
 
 
@@ -117,11 +121,12 @@ def test_if_all_tokens_can_merge_the_budget_and_one_root_remain() -> None:
 def test_a_tree_is_a_mean_of_its_tokens_and_every_free_token_is_in_one(threshold: float) -> None:
     selected = random(T, N, seed=4) > 1
     forest = whole(merge_threshold=threshold).grow(clip(), THREE, selected, 4 * T)
+    roots, free = roots_of(forest), ~selected.flatten()
     assert (forest.weights > 0).all()
-    sums = torch.zeros(len(forest)).index_add(0, forest.rows, forest.weights)
-    torch.testing.assert_close(sums, torch.ones(len(forest)))
-    assert forest.cols.sort().values.tolist() == (~selected).flatten().nonzero()[:, 0].tolist()
-    assert torch.equal(forest.cols[forest.cols == forest.anchors[forest.rows]], forest.anchors)
+    sums = torch.zeros(T * N).index_add(0, forest.root[free], forest.weights[free])
+    torch.testing.assert_close(sums[roots], torch.ones(len(roots)))
+    assert torch.equal(forest.root >= 0, free)
+    assert torch.equal(forest.root[free].unique(), roots)
 
 
 def test_survivors_have_contiguous_ids_for_llava_and_original_ids_for_qwen() -> None:

@@ -10,7 +10,7 @@ from torch.nn.functional import adaptive_avg_pool2d
 
 from pruning.base import PositionStrategy
 from pruning.methods import METHODS, create
-from pruning.ops.grid import cells, proximity
+from pruning.ops.grid import proximity, rank_in_cells
 from pruning.ops.select import best_offered, rank_within, top
 from pruning.ops.similarity import cosine
 from pruning.tokens import LayerView, TokenLayout, VisualTokens
@@ -79,12 +79,12 @@ def test_a_zero_vector_has_similarity_zero() -> None:
 
 
 def test_border_cells_are_smaller() -> None:
-    assert cells((1, 3, 3), 2, torch.device("cpu")).view(3, 3).tolist() == [
-        [0, 0, 1],
-        [0, 0, 1],
-        [2, 2, 3],
+    assert rank_in_cells((1, 3, 3), 2, torch.zeros(9)).view(3, 3).tolist() == [
+        [0, 1, 0],
+        [2, 3, 1],
+        [0, 1, 0],
     ]
-    assert cells((2, 1, 2), 2, torch.device("cpu")).tolist() == [0, 0, 1, 1]
+    assert rank_in_cells((2, 1, 2), 2, torch.tensor([0.0, 1, 2, 1])).tolist() == [1, 0, 0, 1]
 
 
 def test_frames_are_out_of_reach_of_each_other() -> None:
@@ -139,10 +139,11 @@ def test_any_count_of_survivors_is_reached_in_raster_order(name, knobs, picture)
 
 def test_nuwa_offers_one_token_a_cell_before_a_second() -> None:
     scores = torch.arange(36.0)  # the best are all in the last rows
-    regions = cells((1, 6, 6), 2, scores.device)
-    kept = best_offered(regions, scores, 9, each=1)
-    assert cells((1, 6, 6), 2, torch.device("cpu"))[kept].unique().tolist() == list(range(9))
-    assert best_offered(regions, scores, 9, each=4).tolist() == list(range(27, 36))
+    rank = rank_in_cells((1, 6, 6), 2, scores)
+    kept = best_offered(rank, scores, 9, each=1)
+    cell = kept // 6 // 2 * 3 + kept % 6 // 2
+    assert cell.tolist() == list(range(9))
+    assert best_offered(rank, scores, 9, each=4).tolist() == list(range(27, 36))
 
 
 def test_a_pillar_is_unchanged_and_a_collector_gathers() -> None:

@@ -13,7 +13,6 @@ from pruning.budget import ROUNDING
 from pruning.methods import create
 from pruning.methods.dycoke import thin
 from pruning.methods.evs import NEW, difference
-from pruning.methods.holitom import alone
 from pruning.ops.grid import coordinates
 from pruning.ops.select import rank_within
 from pruning.token_map import TokenMap
@@ -113,8 +112,8 @@ def test_holitom_cuts_the_clip_and_finds_still_places_as_the_official_one(case) 
     frames, per_frame, _ = case.features.shape
     segment, static = holitom(case).fold(case.features, keep=0)
     assert ends(segment) == case.expect_windows.tolist()
-    assert (~alone(static)).view(frames, per_frame).tolist() == case.expect_static.tolist()
-    remaining = len(static) + int(alone(static).sum())
+    assert (static.root >= 0).view(frames, per_frame).tolist() == case.expect_static.tolist()
+    remaining = int((static.is_root | (static.root < 0)).sum())
     assert frames * per_frame - remaining == int(case.expect_reduced)
 
 
@@ -124,9 +123,9 @@ def test_holitom_clusters_and_selects_as_the_official_one(case) -> None:
     frames, per_frame, _ = case.features.shape
     method, visual = holitom(case), seen(case, attention=case.attention.flatten())
     segment, static = method.fold(case.features, keep=0)
-    moving = alone(static).view(frames, per_frame).sum(dim=1)
-    still = (static.anchors // per_frame).bincount(minlength=frames)
-    left = len(static) + int(moving.sum())
+    moving = (static.root < 0).view(frames, per_frame).sum(dim=1)
+    still = static.is_root.view(frames, per_frame).sum(dim=1)
+    left = int(still.sum() + moving.sum())
     ratio = min(case.knobs["retention_ratio"] * len(visual) / left, 1)
     assert ratio == pytest.approx(float(case.expect_ratio), abs=1e-6)
     counts = torch.stack([(still * ratio).round().long(), (moving * ratio).ceil().long()])

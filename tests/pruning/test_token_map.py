@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
+from pruning.step import TraceStep
 from pruning.token_map import TokenMap
 
 FEATURES = torch.tensor([[1.0, 0.0], [2.0, 1.0], [4.0, 0.0], [8.0, 3.0]])
@@ -24,7 +25,7 @@ def test_a_selection_is_a_gather_bit_for_bit() -> None:
 
 
 def test_a_merge_averages_the_tokens_of_an_owner() -> None:
-    token_map = TokenMap.merge(torch.tensor([0, 3]), torch.tensor([0, 0, -1, 1]), 4)
+    token_map = TokenMap.merge(torch.tensor([0, 3]), torch.tensor([0, 0, -1, 1]))
     assert not token_map.is_selection
     assert token_map.apply(FEATURES).tolist() == [[1.5, 0.5], [8.0, 3.0]]
 
@@ -40,7 +41,7 @@ def test_a_dense_matrix_comes_back_as_it_was() -> None:
 def test_merging_half_precision_sums_in_float32() -> None:
     ones = torch.ones(4096, 1, dtype=torch.bfloat16)
     owner = torch.zeros(4096, dtype=torch.int64)
-    merged = TokenMap.merge(torch.tensor([0]), owner, 4096).apply(ones)
+    merged = TokenMap.merge(torch.tensor([0]), owner).apply(ones)
     assert merged.dtype == torch.bfloat16
     assert merged.item() == 1
 
@@ -90,17 +91,30 @@ def test_composing_adds_edges_at_one_place_and_leaves_zeros_out() -> None:
     assert len(equal.then(difference).rows) == 0
 
 
+@pytest.mark.parametrize(("row", "col"), [(0, 4), (0, -1), (1, 0)])
+def test_an_edge_outside_the_map_is_refused_before_it_is_used(row: int, col: int) -> None:
+    edge = torch.tensor([row]), torch.tensor([col]), torch.ones(1)
+    wrong = TokenMap(4, torch.tensor([0]), *edge)
+    for use in (
+        lambda: wrong.apply(FEATURES),
+        lambda: wrong.then(TokenMap.identity(1)),
+        lambda: TokenMap.identity(4).then(wrong),
+        lambda: TraceStep.of(0, wrong),
+    ):
+        with pytest.raises(ValueError, match=r"outside the (4 tokens|1 survivors)"):
+            use()
+
+
+def test_a_trace_leaves_out_edges_of_weight_zero() -> None:
+    step = TraceStep.of(0, TokenMap.merge(torch.tensor([2]), torch.tensor([-1, 0, 0, -1])))
+    assert (step.rows.tolist(), step.cols.tolist()) == ([0, 0], [1, 2])
+
+
 def test_maps_that_do_not_fit_are_refused() -> None:
     with pytest.raises(ValueError, match="over 3 tokens, this one leaves 4"):
         TokenMap.identity(4).then(TokenMap.identity(3))
     with pytest.raises(ValueError, match="got 4 tokens, the map is over 3"):
         TokenMap.identity(3).apply(FEATURES)
-
-
-@pytest.mark.parametrize("index", [-1, 4])
-def test_an_edge_outside_the_tokens_is_refused(index: int) -> None:
-    with pytest.raises(ValueError, match="outside the 4 tokens"):
-        TokenMap.select(torch.tensor([0, index]), 4)
 
 
 def test_a_tag_of_another_length_is_refused() -> None:

@@ -116,7 +116,7 @@ def test_the_heaviest_survivor_owns_a_token_and_the_earlier_of_equals() -> None:
 def test_a_million_tokens_are_traced_without_a_dense_matrix() -> None:
     frames, side = 64, 128
     n = frames * side * side  # 1,048,576: a dense (N, N) would take 4 TB
-    trees = TokenMap.merge(torch.arange(256), torch.arange(n) % 256, n)
+    trees = TokenMap.merge(torch.arange(256), torch.arange(n) % 256)
     kept = TokenMap.select(torch.arange(0, 256, 4), 256)
     steps = (TraceStep.of(0, trees), TraceStep.of(20, kept))
     trace = TokenTrace(TokenLayout.regular(frames, side, side), steps, 28)

@@ -71,7 +71,7 @@ def test_a_chain_is_a_mean_on_paper_and_grows_as_released(length: int, scale: fl
     parent = torch.arange(length) - 1
     everyone = torch.ones(length, dtype=torch.bool)
     for mean, expected in (("paper", 1.0), ("official", scale)):
-        chain = trees(child, parent.clamp_min(0), everyone, length, mean)
+        chain = trees(child, parent.clamp_min(0), everyone, length, mean).token_map(1)
         assert chain.anchors.tolist() == [0]
         assert chain.apply(torch.ones(length, 1)).item() == pytest.approx(expected)
 
@@ -89,7 +89,8 @@ def test_condensing_is_trees_and_then_clusters() -> None:
     child = similarity > 0.9
     forest = trees(child, parent, ALL.flatten(), T, "paper")
     counts = (~child).view(T, N).sum(dim=1) // 2
-    token_map = condense(forest, tokens, counts)
+    token_map = condense(forest, tokens, counts, int(counts.sum()))
+    forest = forest.token_map(int(forest.is_root.sum()))
     assert (token_map.anchors // N).bincount(minlength=T).tolist() == counts.tolist()
     value, alive = torch.zeros(T * N, WIDTH), (~child).view(T, N)
     value[forest.anchors] = forest.apply(tokens.flatten(0, 1))
@@ -97,9 +98,7 @@ def test_condensing_is_trees_and_then_clusters() -> None:
     centre = (label + torch.arange(T)[:, None] * N).flatten()[forest.anchors]
     centre = torch.where(counts[forest.anchors // N] > 0, centre, -1)
     row = torch.where(centre < 0, -1, torch.searchsorted(token_map.anchors, centre))
-    clusters = TokenMap.merge(
-        torch.searchsorted(forest.anchors, token_map.anchors), row, len(forest)
-    )
+    clusters = TokenMap.merge(torch.searchsorted(forest.anchors, token_map.anchors), row)
     whole = forest.then(clusters)
     assert whole.anchors.tolist() == token_map.anchors.tolist()
     torch.testing.assert_close(whole.matrix().to_dense(), token_map.matrix().to_dense())
@@ -112,7 +111,7 @@ def test_distances_are_euclidean_and_infinite_for_dropped_tokens() -> None:
     both = alive[:, :, None] & alive[:, None]
     torch.testing.assert_close(distance[both] * WIDTH**0.5, expected[both], atol=1e-4, rtol=1e-4)
     assert distance[~both].isinf().all()
-    peaks = density_peaks(distance, alive, torch.full((T,), 7))
+    peaks = density_peaks(distance, alive)
     assert torch.equal(peaks.isinf(), ~alive)
 
 

@@ -35,7 +35,10 @@ WAITING = {  # the host reads a value, or a size that depends on values
     *("_coalesce", "_sparse_mm"),  # sort sparse indices and read their number
 }
 ALLOCATING = {"empty", "empty_like", "empty_strided", "new_empty", "new_empty_strided"}
-FREE = {"detach", "alias", "lift_fresh", "_unsafe_view", "_reshape_alias"}
+FREE = {
+    *("detach", "alias", "lift_fresh", "_unsafe_view", "_reshape_alias"),
+    "_sparse_coo_tensor_with_dims_and_tensors",  # holds the given indices and values
+}
 SYNC = "called a synchronizing CUDA operation"  # the warning of torch
 WHOLE = ("linear", "scaled_dot_product_attention")
 
@@ -202,7 +205,7 @@ class _Operations(TorchDispatchMode):
         return _as_foreign(outcome) if is_foreign else outcome
 
     def _count_waits(self, name: str, args: Any) -> None:
-        if name in WAITING:
+        if name in WAITING and not (name == "_sparse_mm" and args[0].is_coalesced()):
             self.tally.wait(name)
         elif name == "copy_" and isinstance(args[0], Foreign) != isinstance(args[1], Foreign):
             self.tally.wait("to the device" if isinstance(args[0], Foreign) else "to the host")

@@ -26,6 +26,7 @@ from models.engine.pipeline import Lane
 from models.engine.timeline import Stopwatch
 from models.uploads.media import Media
 from pruning.base import CompressionMethod
+from pruning.errors import ExplainedError
 
 PHASES = ("encode", "compress", "prefill", "decode")
 COUNTED = "operations that would launch a kernel, counted on the CPU"
@@ -109,10 +110,17 @@ def count(
         raise ValueError(f"{tokens} new tokens came, wanted at least 2.")
     on_cuda = adapter.device.type == "cuda"
     run, there = (profiled, adapter) if on_cuda else (counted, abroad(adapter))
+    rows = []
+    for name, method in methods:
+        try:
+            rows.append(_row(name, run(there, media, method, tokens)))
+        except ExplainedError as error:
+            rows.append({"method": name, "refused": str(error)})
     return {
         "counted": PROFILED if on_cuda else COUNTED,
         "new_tokens": tokens,
-        "methods": [_row(name, run(there, media, method, tokens)) for name, method in methods],
+        "frames": len(media.frames) if media.kind == "video" else 0,
+        "methods": rows,
     }
 
 
@@ -137,7 +145,7 @@ def table(report: dict[str, Any], with_places: bool = False) -> str:
         if with_places:
             lines += [
                 (f"    {one['times']:>4} × {one['operation']} in {one['phase']}, {one['place']}",)
-                for one in row["places"]
+                for one in row.get("places", ())
             ]
     return (
         f"{text_table(('method', *PHASES), lines, numbers=True)}\n\n"
@@ -147,5 +155,7 @@ def table(report: dict[str, Any], with_places: bool = False) -> str:
 
 
 def cells(row: dict[str, Any]) -> list[str]:
-    """Launches / waits of one method, by phase."""
+    """Launches / waits of one method, by phase; or why it did not run."""
+    if "refused" in row:
+        return [f"refused: {row['refused']}"]
     return [f"{row['launches'][phase]:,} / {row['syncs'][phase]:,}" for phase in PHASES]
