@@ -46,7 +46,7 @@ def store_text(report: dict[str, Any]) -> str:
         f"{report['open_s']:.2f} s, filter {_ms(report['filter_s'])}, search "
         f"{_ms(report['search_s'])}, summary {_ms(report['summary_s'])}, reading "
         f"the tokens of a case {_ms(report['page_s'])}, verdict "
-        f"{_ms(report['remark_s'])}. {_machine(report)}"
+        f"{_ms(report['remark_s'])}. {machine_text(report)}"
     )
 
 
@@ -61,7 +61,7 @@ def killed_text(report: dict[str, Any]) -> str:
         f"takes {report['run_cpu_s']:.2f} s of processor time in the run and "
         f"{report['bench_cpu_s']:.2f} s in `bench` with the same questions and lanes; the median "
         f"lane takes {report['lane_ms']:.0f} and {report['bench_lane_ms']:.0f} ms. "
-        f"{_machine(report)}"
+        f"{machine_text(report)}"
     )
 
 
@@ -69,5 +69,5 @@ def _ms(seconds: float) -> str:
     return f"{1e3 * seconds:.0f} ms"
 
 
-def _machine(report: dict[str, Any]) -> str:
+def machine_text(report: dict[str, Any]) -> str:
     return f"Machine: {report['machine']}; running or waiting processes: {report['load']}."

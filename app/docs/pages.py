@@ -14,6 +14,7 @@ from app.docs import (
     gpu_page,
     methods_page,
     models_page,
+    page_times,
     settings_page,
 )
 from app.docs.marked import with_part
@@ -58,6 +59,7 @@ def texts(methods: Sequence[Method] = METHODS) -> dict[Path, str]:
         SETTINGS_PAGE: settings_page.markdown(),
         gpu_page.PAGE: gpu_page.markdown(),
         cases_page.PAGE: cases_page.markdown(),
+        page_times.PAGE: page_times.markdown(),
     }
 
 
