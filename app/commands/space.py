@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from app.settings import ROOT, Settings
+from models.catalog import INT4
 
 RUNS = ("app", "models", "pruning", "assets", "main.py", "requirements.txt", "README.md", "LICENSE")
 LINKED = ("docs",)  # from the README
@@ -21,6 +22,7 @@ IGNORED = shutil.ignore_patterns("__pycache__", ".*_cache", "*.pyc")
 LARGE = ("*.safetensors", "*.mp4", "*.png", "*.jpg", "*.parquet", "*.npz")
 SERVED = 'os.environ.setdefault("TOKENSCOPE_MODEL", "%s")\nsettings = Settings.from_environment()'
 HARDWARE = {"t4-small": 15, "l4x1": 22, "l40sx1": 45, "a100-large": 79}  # GiB of GPU memory
+INT4_REQUIREMENTS, INCLUDED = "requirements-int4.txt", "-r requirements.txt\n"
 ZERO_TORCH = "torch==2.11.0"  # the newest version on ZeroGPU
 
 
@@ -51,6 +53,10 @@ def build(folder: Path, zero: bool = False, model: str = Settings.model) -> Path
     (folder / ".gitattributes").write_text("".join(rules))
     if zero:
         _replace(folder / "requirements.txt", r"^torch==.*$", ZERO_TORCH)
+    if model.endswith(INT4):
+        *_, extra = (ROOT / INT4_REQUIREMENTS).read_text(encoding="utf-8").partition(INCLUDED)
+        with (folder / "requirements.txt").open("a", encoding="utf-8") as file:
+            file.write(extra)
     if lines := front_matter(model, zero):
         _replace(folder / "README.md", r"^app_file: .*$", "app_file: main.py\n" + lines)
         _replace(folder / "main.py", r"^settings = Settings.from_environment\(\)$", SERVED % model)
@@ -66,7 +72,7 @@ def front_matter(name: str, zero: bool) -> str:
     card = adopt(name)
     if not card.revision or card.random:
         return ""
-    needed = memory.estimate(config_of(card), card.tokens, "bfloat16").total
+    needed = memory.estimate(config_of(card), card.tokens, "bfloat16", int4=card.int4).total
     hardware = next(one for one, size in HARDWARE.items() if needed < size * memory.GIB)
     lines = [f"models: [{card.source}]", f'preload_from_hub: ["{card.source}"]']
     if not zero:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from app.commands import arguments
+from app.request import split_names
 from app.settings import Settings
 
 
@@ -14,6 +15,9 @@ def add(commands: Any) -> None:
     parser = commands.add_parser("verify", help="compare a model with stock transformers, here")
     parser.add_argument("model", help="name of the list, a folder, or org/name")
     parser.add_argument("--frames", type=int, default=8, help="sampled from the clip")
+    parser.add_argument(
+        "--methods", type=split_names, default=(), help="such as vanilla,flashvid; default: all"
+    )
     parser.add_argument("--json", type=Path, help="file of the report; default: out/verify/…")
     parser.set_defaults(run=run)
 
@@ -26,7 +30,7 @@ def run(options: argparse.Namespace, settings: Settings) -> None:
     card = adopt(options.model)
     for line in describe(card, settings.device or None, settings.dtype or None):
         print(line, flush=True)
-    report = verify.verify(card, options.frames, settings)
+    report = verify.verify(card, options.frames, settings, options.methods)
     path = options.json or Path("out/verify") / f"{card.name.replace('/', '--')}.json"
     arguments.print_report(report, verify.table(report), path)
     print(f"The report is in {path}. Send it to the project: it holds no path and no question.")

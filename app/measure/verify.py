@@ -27,7 +27,7 @@ from models.uploads.media import Media
 from models.uploads.read import read_media
 from pruning.base import CompressionMethod
 from pruning.errors import UnsupportedError
-from pruning.methods import METHODS
+from pruning.methods import METHODS, one_of
 
 UPLOADS = ("scene-1.png", "scene-2.png", "scene-3.png", "clip-1.mp4")
 QUESTION = "What is in it, and where?"
@@ -36,15 +36,22 @@ TOLERANCE = {torch.float32: 1e-3}  # of a logit; in half precision kernels round
 HALF_TOLERANCE = 0.1
 
 
-def verify(card: ModelCard, frames: int, settings: Settings) -> dict[str, Any]:
-    """The report; `ok` is true if every answer agrees and no method fails."""
+def verify(
+    card: ModelCard, frames: int, settings: Settings, names: Sequence[str] = ()
+) -> dict[str, Any]:
+    """The report; `ok` is true if every answer agrees and no method fails.
+
+    `names` are the methods that run; none: all of them.
+    """
+    known = {method.name: method for method in METHODS}
+    methods = [known[one_of(known, name, "method")] for name in names or known]
     adapter = load_card(card, settings.device or None, settings.dtype or None)
     uploads = {name: media for name, media in read(frames) if media.kind in adapter.media}
     answers = [{"upload": name, **compare(adapter, media)} for name, media in uploads.items()]
     lanes = []
     for media in {media.kind: media for media in reversed(uploads.values())}.values():
         once: Any = EncodedOnce(adapter) if adapter.device.type == "cpu" else adapter
-        lanes += [run(once, media, method) for method in METHODS if media.kind in method.media]
+        lanes += [run(once, media, method) for method in methods if media.kind in method.media]
     return {
         "model": card.name,
         "source": card.source,
@@ -101,7 +108,7 @@ def step(adapter: Adapter, media: Media, count: int) -> Iterator[Tensor]:
     with torch.inference_mode():
         for number in range(count - 1):
             positions = lane.state.positions + number
-            logits = adapter.decoder.step(int(logits.argmax()), positions, lane.state.cache)
+            logits = adapter.decoder.step(logits.argmax(), positions, lane.state.cache)
             yield logits
 
 

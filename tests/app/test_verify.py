@@ -24,12 +24,13 @@ def few_methods(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_model_that_answers_like_stock_transformers_is_green(
-    few_methods: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys
 ) -> None:
     monkeypatch.setattr(verify, "load_card", lambda *_: tiny_onevision())
     hub_cache.give_cache(tmp_path, monkeypatch)
     monkeypatch.setattr("models.loading.describe", lambda *_: ["a line"])
-    assert main([*ARGUMENTS, str(tmp_path / "report.json")]) == 0
+    asked = ["--methods", ",".join(FEW)]
+    assert main([*ARGUMENTS, str(tmp_path / "report.json"), *asked]) == 0
     said = capsys.readouterr().out
     assert "16 of 16" in said and "green: every answer agrees" in said
     report = json.loads((tmp_path / "report.json").read_text())
@@ -37,6 +38,7 @@ def test_a_model_that_answers_like_stock_transformers_is_green(
     assert {one["logit_difference"] for one in report["answers"]} == {0.0}
     lanes = {(one["method"], one["kind"]): one for one in report["lanes"]}
     assert lanes["vanilla", "video"]["measured_ratio"] == 1 and report["ok"]
+    assert {name for name, _ in lanes} == set(FEW)
     assert 0.1 < lanes["fastvid", "video"]["measured_ratio"] < 1
     assert lanes["nuwa", "image"]["refused"], "crops have no grid, which is no failure"
 

@@ -86,3 +86,15 @@ def test_a_model_is_preloaded_by_the_build_and_served(tmp_path: Path) -> None:
     assert lines["suggested_hardware"] == "l4x1" and lines["app_file"] == "main.py"
     served = (tmp_path / "space" / "main.py").read_text()
     assert 'setdefault("TOKENSCOPE_MODEL", "llava-1.5-7b")\nsettings = Settings' in served
+
+
+def test_a_model_in_4_bits_brings_its_requirements_and_asks_for_less(tmp_path: Path) -> None:
+    lines = front_matter(space.build(tmp_path / "space", model="llava-1.5-7b:int4"))
+    assert lines["preload_from_hub"] == '["llava-hf/llava-1.5-7b-hf"]'
+    assert lines["suggested_hardware"] == "t4-small"
+    required = (tmp_path / "space" / "requirements.txt").read_text()
+    assert "\nbitsandbytes==" in required and "-r requirements" not in required
+    assert (
+        'setdefault("TOKENSCOPE_MODEL", "llava-1.5-7b:int4")'
+        in (tmp_path / "space" / "main.py").read_text()
+    )
