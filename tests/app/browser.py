@@ -54,6 +54,7 @@ def tab(chromium, width=1440, height=1000, **options):
     page.on("pageerror", lambda error: errors.append(str(error)))
     page.on("console", lambda line: errors.append(line.text) if line.type == "error" else None)
     page.set_default_timeout(1000 * PATIENCE)
+    page.streams = open_streams(page)
     yield page
     context.close()
     assert not errors, errors
@@ -93,6 +94,22 @@ def choose_example(page, number: int = 0) -> None:
 def unfold(page) -> None:
     """Open the form, which Compare folds."""
     page.locator("#fold input").uncheck()
+
+
+def open_streams(page) -> set:
+    """The requests by which Gradio streams events, as long as they are open."""
+    streams = set()
+    page.on("request", lambda sent: "/queue/data" in sent.url and streams.add(sent))
+    page.on("requestfinished", lambda sent: streams.discard(sent))
+    page.on("requestfailed", lambda sent: streams.discard(sent))
+    return streams
+
+
+def reload(page) -> None:
+    """Load the page again once no stream is open: cutting one is an error in the console."""
+    while page.streams:
+        page.wait_for_timeout(50)
+    page.reload()
 
 
 def compare(page, question: str | None = None) -> None:

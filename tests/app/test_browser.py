@@ -20,6 +20,7 @@ from tests.app.browser import (
     await_story,
     choose_example,
     compare,
+    reload,
     served,
     show,
     tab,
@@ -205,7 +206,7 @@ def test_everything_can_be_reached_by_tab_and_the_theme_stays_after_a_reload(chr
         assert {"compare", "theme"} <= reached
         page.locator("#theme").click()
         page.wait_for_function("document.body.classList.contains('dark')")
-        page.reload()
+        reload(page)
         page.locator("#compare").wait_for()  # Gradio has applied the system's theme
         page.wait_for_function("document.body.classList.contains('dark')")
 

@@ -15,6 +15,7 @@ from tests.app.browser import (
     await_story,
     choose_example,
     compare,
+    reload,
     served,
     show,
     tab,
@@ -144,7 +145,7 @@ def test_a_refresh_and_a_thumbnail_bring_a_comparison_back_with_its_form(chromiu
         choose_example(page)
         compare(page, ASKED)
         compare(page, "What is on the left?")
-        page.reload()
+        reload(page)
         page.locator(".caption .asked").get_by_text("What is on the left?").wait_for()
         page.locator("#history button").nth(1).click()
         page.locator(".caption .asked").get_by_text(ASKED).wait_for()
@@ -195,7 +196,7 @@ def test_a_downloaded_recording_that_is_dropped_on_another_page_shows_the_same(c
         assert lane_data(other) == lane_data(page)
         other.locator("#stale").wait_for(state="hidden")
         assert other.locator("#question textarea").input_value() == ASKED
-        other.reload()  # its address opens it as long as it is held
+        reload(other)  # its address opens it as long as it is held
         other.locator(".caption .recorded").get_by_text("Opened from a file").wait_for()
 
 
@@ -221,7 +222,7 @@ def test_two_tabs_of_one_browser_do_not_mix(chromium, url):
         assert other.locator(".caption .asked").inner_text() == "What is on the left?"
         assert page.url != other.url
         assert page.locator("#history button").count() == 0, "each tab has its own history"
-        page.reload()
+        reload(page)
         page.locator(".caption .asked").get_by_text(ASKED).wait_for()
 
 

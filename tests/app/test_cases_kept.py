@@ -17,7 +17,7 @@ from app.reading import recordings
 from app.recording import storage
 from app.settings import Settings
 from tests.app import factory
-from tests.app.browser import choose_example, compare, launched, served, tab
+from tests.app.browser import choose_example, compare, launched, reload, served, tab
 from tests.app.fake_worker import FakeWorker, wait_until
 
 
@@ -182,5 +182,5 @@ def test_a_comparison_is_added_to_the_cases_of_this_browser_with_verdict_tag_and
         page.get_by_role("button", name="<b>odd</b> ×").wait_for()
         wait_until(lambda: page.locator("#note").input_value() == "look again")
         page.locator("#board .lane-picture canvas").first.wait_for(state="attached")
-        page.reload()
+        reload(page)
         page.locator("#case button[aria-pressed=true]").wait_for()
