@@ -49,6 +49,8 @@ def run(options: argparse.Namespace, settings: Settings) -> None:
     names = options.measures.split(",")
     if wrong := [name for name in names if name not in measures.MEASURES]:
         raise ValueError(f"Measures are {', '.join(measures.MEASURES)}; {wrong[0]!r} came.")
+    if options.object_only and options.block is None:
+        raise ValueError("--object-only came without --block. Add --block.")
     worker, job = arguments.worker_and_job(options, settings)
     box = job.truth.box if job.truth else None
     if options.box:

@@ -38,21 +38,21 @@ MEASURES = {
         "Attention flow to the answer",
         "share of attention",
         "The share of the answering rows' attention that lies on visual tokens. "
-        "Where it falls, the model has read what it needs from the picture.",
+        "The rest lies on text.",
         "mean over heads and answer tokens of Σ A over visual tokens",
     ),
     "answer_gradient_flow": Measure(
         "Attention flow weighted by its gradient",
         "weighted attention",
         "The same attention, counted only where more of it makes the answer more likely. "
-        "It shows in which layers the picture decides the answer.",
+        "It is high in layers where attention to the picture raises the answer's probability.",
         "mean over heads and answer tokens of Σ relu(A ⊙ ∂y/∂A), y = log-probability of the answer",
     ),
     "text_flow": Measure(
         "Attention flow to the question",
         "share of attention",
         "The share of the question's attention that lies on visual tokens. "
-        "Early layers carry the picture into the words of the question.",
+        "The words of the template after the upload count as question.",
         "mean over heads and question rows of Σ A over visual tokens",
     ),
     "text_gradient_flow": Measure(
@@ -66,24 +66,24 @@ MEASURES = {
         "Visual Attention Entropy",
         "share of the largest",
         "How evenly visual tokens attend to other visual tokens: 1 is even, 0 is one token. "
-        "In the LLM a token sees only those before it; in the encoder it sees all others.",
+        "In the LLM these are the tokens before it; in the encoder, all others of its view.",
         "VAE = mean over i of −Σ p(v_j|v_i) log2 p(v_j|v_i), divided by its largest value",
         encoder=True,
     ),
     "cohesion": Measure(
         "Object-Centric Cohesion",
         "IoU with the object",
-        "Overlap of the most attended visual tokens with the object's tokens, as many as it has. "
+        "Overlap of the most attended visual tokens with the object's, as many as the lane has. "
         "The dotted line is a random choice of as many.",
-        "OCC = |top-k ∩ object| / |top-k ∪ object|, k = tokens of the object",
+        "OCC = |top-k ∩ object| / |top-k ∪ object|, k = tokens of the object in this layer",
         baseline="cohesion_random",
         encoder=True,
     ),
     "cohesion_fixed": Measure(
         "Object-Centric Cohesion, k = 16",
         "IoU with the object",
-        "The same with the 16 most attended visual tokens, whatever the object's size. "
-        "The dotted line is a random choice of 16.",
+        "The same with the 16 most attended visual tokens, or all if there are fewer. "
+        "The dotted line is a random choice of as many.",
         "OCC with k = 16",
         baseline="cohesion_fixed_random",
     ),

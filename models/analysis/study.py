@@ -155,7 +155,7 @@ def encoder_measures(lane: Lane, inside: Tensor) -> list[dict[str, float]]:
     received = adapter.encode(prompt, everything).received  # (E, N)
     measured = []
     for index in range(encoder.feature_state):
-        views = encoder.among(index, states[index])
+        views = encoder.among(index, states[index])[:, encoder.prefix :, encoder.prefix :]
         entropies = [visual_entropy(view, causal=False) for view in views]
         bits, share = np.mean(entropies, axis=0)
         measured.append(

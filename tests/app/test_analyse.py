@@ -53,7 +53,11 @@ def test_analyse_prints_tables_and_writes_every_curve(tiny, grey, tmp_path, caps
 
 @pytest.mark.parametrize(
     ("wrong", "sentence"),
-    [(["--box", "0.5,0.2,0.1,0.9"], "left < right"), (["--measures", "flow"], "Measures are")],
+    [
+        (["--box", "0.5,0.2,0.1,0.9"], "left < right"),
+        (["--measures", "flow"], "Measures are"),
+        (["--object-only"], "Add --block"),
+    ],
 )
 def test_a_bad_request_of_an_analysis_is_one_sentence(grey, wrong, sentence, capsys):
     assert main(["analyse", grey, "Where?", *wrong]) == 2

@@ -11,21 +11,29 @@ import torch
 from models.analysis import blocking
 from models.analysis.blocking import Edges, block
 from models.analysis.cells import quarters, windows
-from models.analysis.measures import visual_entropy
+from models.analysis.measures import tokens_inside, visual_entropy
 from models.analysis.memory import RUNS, count_kept
-from models.analysis.study import Study, stage_maps
+from models.analysis.study import FIXED_K, Study, stage_maps
 from models.engine import rerun
 from models.engine.record import Cell
-from models.engine.replay import Replay
+from models.engine.replay import Replay, log_probability
 from models.engine.rerun import run
 from models.uploads.media import Media
 from pruning.methods import create
+from tests.models import test_replay
 from tests.models.runs import FAMILIES
 from tests.models.test_qwen2_5_vl import encoded, written_down
 from tests.tiny import SETTINGS, Setting, clip, picture, prefilled
 
 EVERY = pytest.mark.parametrize("setting", FAMILIES, ids=lambda setting: setting.id)
 BOX = (0.2, 0.2, 0.8, 0.8)
+
+
+def directions(states: torch.Tensor) -> float:
+    """Effective rank by a singular value decomposition."""
+    shares = torch.linalg.svdvals(states.double())
+    shares = shares[shares > 0] / shares.sum()
+    return float((-shares * shares.log()).sum().exp())
 
 
 def decoded(setting: Setting, method: str, **knobs: float):
@@ -53,6 +61,44 @@ def test_every_family_is_measured_in_every_layer(setting: Setting) -> None:
     assert all((one == other).all() for one, other in zip(survivors, said, strict=True))
 
 
+@EVERY
+def test_every_curve_of_the_llm_is_that_of_a_stock_run(setting: Setting) -> None:
+    lane = test_replay.decoded(setting, kernel="eager")
+    found, decoder, sequence = Study(BOX)(lane), lane.adapter.decoder, lane.sequence
+    stock, attentions, inputs = test_replay.stock_run(lane)
+    log_probability(stock, torch.tensor(lane.stream.ids)).backward()
+    visual, placed, prompt = sequence.visual, sequence.anchors >= 0, len(sequence.embeds)
+    parts = {
+        "text": slice(prompt - sequence.num_after, prompt - 1),
+        "answer": slice(prompt - 1, None),
+    }
+    layout = lane.visual.layout
+    inside = tokens_inside(layout.box, BOX) & (layout.frame == layout.frame.max())
+    owned = set(np.flatnonzero(inside[sequence.anchors] & placed.numpy()).tolist())
+    for layer, (attention, (state,)) in enumerate(zip(attentions, inputs, strict=True)):
+        weights, gradient = attention[0].detach(), attention.grad[0]
+        expected = {}
+        for name, rows in parts.items():
+            on_visual = weights[:, rows][..., visual]
+            expected[f"{name}_flow"] = on_visual.sum(-1).mean()
+            weighted = on_visual * gradient[:, rows][..., visual]
+            expected[f"{name}_gradient_flow"] = weighted.relu().sum(-1).mean()
+        received = weights[:, parts["answer"]][..., visual].mean((0, 1))
+        for name, k in (("cohesion", len(owned)), ("cohesion_fixed", FIXED_K)):
+            top = set(received.topk(min(k, len(visual))).indices.tolist())
+            expected[name] = len(top & owned) / len(top | owned)
+        expected["entropy"], _ = visual_entropy(weights.mean(0)[visual][:, visual])
+        expected["rank"] = directions(state[visual])
+        for name, value in expected.items():
+            assert found.curves[name][layer] == pytest.approx(float(value), abs=1e-5, rel=1e-5), (
+                name
+            )
+        said = decoder.head(decoder.model.norm(state[visual])).argmax(-1)[placed]
+        words = [lane.adapter.to_text([int(word)]) for word in said]
+        at = found.words[layer][sequence.anchors[placed]]
+        assert [found.vocabulary[index] for index in at] == words
+
+
 def test_attention_on_a_merged_survivor_lies_on_its_whole_catchment() -> None:
     lane = decoded(SETTINGS[0], "pooling", retention_ratio=0.25)
     merged = Study()(lane).maps[0, 0].reshape(6, 6)
@@ -70,9 +116,9 @@ def test_the_entropy_of_an_encoder_layer_is_that_of_its_stock_attention(setting:
     for _ in lane.decode(2, 0.0, 0, stops=False):
         pass
     encoder = lane.adapter.encoder_of(lane.prompt)
-    stock = encoder.tower(lane.prompt.pixels, output_attentions=True)
+    stock, first = encoder.tower(lane.prompt.pixels, output_attentions=True), encoder.prefix
     expected = [
-        np.mean([visual_entropy(view, causal=False)[0] for view in each.mean(1)])
+        np.mean([visual_entropy(view[first:, first:], causal=False)[0] for view in each.mean(1)])
         for each in stock.attentions[: encoder.feature_state]
     ]
     assert np.allclose(Study()(lane).encoder_curves["entropy"], expected, atol=1e-5)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
+from itertools import product
 
 import pytest
 import torch
@@ -11,7 +12,7 @@ from torch import Tensor
 from models.analysis.blocking import Edges
 from models.analysis.cells import SOURCES
 from models.engine.pipeline import Lane
-from models.engine.replay import Replay, Rows, cloned, continued, log_probability
+from models.engine.replay import Replay, cloned, continued, log_probability
 from models.engine.rerun import run
 from pruning.errors import UnsupportedError
 from pruning.methods import create
@@ -106,22 +107,32 @@ def test_attention_its_gradient_and_the_states_equal_those_of_stock_transformers
 
 
 @EVERY
-def test_a_blocked_replay_equals_a_stock_run_with_the_same_mask(setting: Setting) -> None:
+def test_a_blocked_run_equals_a_stock_run_with_the_same_mask(setting: Setting) -> None:
     lane = decoded(setting, kernel="eager")
-    replay, window = Replay.of(lane), range(2, 5)
-
-    def block(layer: int, rows: Rows) -> torch.Tensor | None:
-        closed = torch.zeros(rows.count, rows.count, dtype=torch.bool)
-        closed[rows.answering[:, None], rows.visual] = True
-        return closed if layer in window else None
-
-    opened = run(replay)
-    predicted = run(replay, block=block, base=opened).predicted
-    first = next(iter(replay.layers()))
-    with added_mask(lane, window, block(2, first.rows)):
-        expected, *_ = stock_run(lane)
-    assert (predicted - expected).abs().max() < 1e-5
-    assert (predicted - opened.predicted).abs().max() > 1e-2
+    replay, window, half = Replay.of(lane), range(2, 5), torch.arange(len(lane.visual)) % 2 == 0
+    opened, prompt = run(replay), len(lane.sequence.embeds)
+    last = prompt - 1
+    sources = {
+        "visual": lane.sequence.visual.tolist(),
+        "text": range(prompt - lane.sequence.num_after, last),
+        "last": range(last, last + len(replay.answer)),
+    }
+    assert sources.keys() == SOURCES.keys()
+    for (source, rows), targets in product(sources.items(), (None, half)):
+        seen = lane.sequence.visual
+        if targets is not None:
+            anchors = lane.sequence.anchors
+            seen = seen[(anchors >= 0) & targets[anchors]]
+        closed = torch.zeros(last + len(replay.answer), last + len(replay.answer)).bool()
+        for row in rows:
+            closed[row, seen] = True
+            closed[row, row] = False  # a row still sees itself
+        edges = Edges(source, window, targets)
+        predicted = run(replay, block=edges, base=opened).predicted
+        with added_mask(lane, window, closed):
+            expected, *_ = stock_run(lane)
+        assert (predicted - expected).abs().max() < 1e-5
+        assert (predicted - opened.predicted).abs().max() > 1e-4
 
 
 def stock_run(lane: Lane) -> tuple[Tensor, tuple[Tensor, ...], list[Tensor]]:

@@ -16,7 +16,14 @@ SOURCES = {"visual": "visual tokens", "text": "the question", "last": "the answe
 QUARTERS = ("first", "second", "third", "last")
 GROUPS = ("boxes", "questions")
 PAPERS = {"boxes": "RefCOCO", "questions": "GQA", "mmb": "MMB"}  # the paper's three columns
-SHOWN = ("answer_flow", "answer_gradient_flow", "text_flow", "entropy_share", "cohesion")
+SHOWN = {  # by title
+    **{
+        MEASURES[name].title: name
+        for name in ("answer_flow", "answer_gradient_flow", "text_flow", "entropy_share")
+    },
+    MEASURES["cohesion"].title: "cohesion",
+    f"{MEASURES['cohesion'].title}, random tokens": MEASURES["cohesion"].baseline,
+}
 
 
 def blocking_text(found: dict[str, Any]) -> str:
@@ -96,10 +103,12 @@ def _curves(report: dict[str, Any]) -> str:
     rows, depth = [], 0
     for lane, parts in report["curves"].items():
         for part, curves in parts.items():
-            for name in (name for name in SHOWN if name in curves):
+            for title, name in SHOWN.items():
+                if name not in curves:
+                    continue
                 depth = max(depth, len(curves[name]))
                 encoder = part == "encoder"
-                where = MEASURES[name].title + (", encoder" if encoder else "")
+                where = title + (", encoder" if encoder else "")
                 of = "all" if encoder else lane
                 rows.append([where, of, *(_number(value, ".2g") for value in curves[name])])
     rows.sort(key=lambda row: row[0])
