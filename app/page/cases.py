@@ -225,7 +225,8 @@ class CaseHandlers:
     def _request(self, run: Run, asked: Asked) -> Request:
         """The request that asks the open case again, with the options of its run."""
         case, (model, lanes, options) = run.cases[asked.case], run.asked_with(asked.case)
-        titles = {title: name for name, title in method_choices(model)}
+        # Imported answers name no model: the default one for the picture runs.
+        titles = {title: name for name, title in method_choices(model)} if model else {}
         names, ratio = asked_again(lanes, asked.filter.lane, self.settings.max_lanes, titles)
         numbers = ("max_new_tokens", "temperature", "seed")
         return Request(

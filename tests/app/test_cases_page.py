@@ -1,5 +1,6 @@
 """The Cases page: addresses, filters, keys, and remarks that survive a restart."""
 
+import json
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from time import sleep
@@ -7,10 +8,13 @@ from types import SimpleNamespace
 
 import gradio as gr
 import pytest
+from PIL import Image
 
 from app.cases.filters import Filter, parse_filter
+from app.cases.imports import import_file
 from app.cases.library import Library, Owner
 from app.cases.people import People
+from app.cases.sets import read_set
 from app.guard.visitors import Visitors
 from app.page import board as boards
 from app.page import cases_files, cases_remarks
@@ -106,6 +110,24 @@ def test_a_run_of_a_case_that_was_left_is_stopped_and_not_drawn(folder):
         handlers.arrive(f"run=pope&case={second}", "", TAB)
         ended = running.result(timeout=10)
     assert "was stopped" in ended[parts.told] and shown.comparison not in ended
+
+
+def test_a_case_of_an_imported_run_is_run_here_by_the_default_model(tmp_path):
+    Image.new("RGB", (48, 48), "white").save(tmp_path / "a.png")
+    row = {"index": 0, "question": "Is it white?", "answer": "yes"}
+    (tmp_path / "cases.jsonl").write_text(json.dumps(row | {"file": "a.png"}))
+    (tmp_path / "log.jsonl").write_text(json.dumps(row | {"prediction": "no"}))
+    runs = tmp_path / "runs"
+    case_set = read_set(str(tmp_path), Settings(), runs / "vlm" / "pictures")
+    import_file(tmp_path / "log.jsonl", runs / "vlm", Settings(), case_set=case_set)
+    library, worker = Library(settings_of(runs)), FakeWorker()
+    with gr.Blocks():
+        shown = boards.declare(library.settings)
+        parts = Parts(gr.HTML(), gr.HTML(), gr.Button(), shown, gr.HTML(), gr.Textbox())
+    handlers = CaseHandlers(library, parts, Admission(worker, library.settings, Visitors()))
+    (case,) = library.run("vlm", HERE).cases
+    told = handlers.run_again(f"run=vlm&case={case}", "", TAB)[parts.told]
+    assert "Ran here" in told and worker.jobs[0].model == "embedded-image"
 
 
 def test_passing_remarks_are_refused_while_the_folder_of_uploads_is_full(folder, monkeypatch):
