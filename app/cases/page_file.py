@@ -86,7 +86,7 @@ def _case(table: Table, case: Case, number: int) -> str:
     said = " · ".join(filter(None, (case.kind, about.verdict, *about.tags, about.note, note)))
     lanes = (_lane(table, case, lane, drawn.get(lane, "")) for lane in table.lanes_of(case.id))
     return (
-        f'<article id="{case.id}"><h2>{number}. {escape(case.question)}</h2>'
+        f'<article id="{escape(case.id)}"><h2>{number}. {escape(case.question)}</h2>'
         f"<p>True answer: {true}{' · ' if said else ''}{escape(said)}</p>"
         f'<div class="lanes">{"".join(lanes)}</div></article>'
     )

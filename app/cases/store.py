@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, fields
@@ -27,7 +28,9 @@ from models.engine.record import Comparison
 from models.uploads.media import Media
 
 FORMAT, VERSION = "tokenscope-run", 1
-OWN = ("lock", "pictures", "results", "journal.jsonl", "journal.new")
+CASES = "cases.parquet"
+BEGUN = "cases.new"  # cases of a run whose run.json may not be there yet
+OWN = ("lock", "pictures", "results", "journal.jsonl", "journal.new", "run.new", BEGUN)
 KEYS = ("model", "lanes", "imported", "options", "prompt", "root", "sessions", "bad")
 
 
@@ -57,6 +60,9 @@ def begin(folder: Path, case_set: CaseSet, about: Mapping[str, Any]) -> None:
     Raises `RunError` where the folder holds another run: other weights, lanes, options or cases.
     """
     about = json.loads(json.dumps(about))
+    begun = folder / BEGUN
+    if (folder / "run.json").exists() and begun.exists():  # killed between both files
+        os.replace(begun, folder / CASES)
     kept: dict[str, Any] = {"sessions": [], "imported": []}
     if (folder / "run.json").exists():
         old = read_about(folder)
@@ -79,6 +85,8 @@ def begin(folder: Path, case_set: CaseSet, about: Mapping[str, Any]) -> None:
     whole |= {"root": _portable(case_set.root), **about, **kept}
     whole["bad"] = [[bad.place, bad.reason] for bad in case_set.bad]
     _write_about(folder, whole)
+    if begun.exists():
+        os.replace(begun, folder / CASES)
 
 
 def _portable(root: Path) -> str:
@@ -129,8 +137,10 @@ def read_about(folder: Path) -> dict[str, Any]:
 
 
 def read_cases(folder: Path) -> tuple[Case, ...]:
-    rows = pq.read_table(folder / "cases.parquet").to_pylist()
+    rows = pq.read_table(folder / CASES).to_pylist()
     for row in rows:
+        if not re.fullmatch(r"[0-9a-f]{16}", str(row["id"])):  # exports name folders by it
+            raise RunError(f"{folder.name} is damaged: a case has the id {str(row['id'])[:40]!r}.")
         row["box"] = tuple(row["box"]) if row["box"] else None
         row["answers"], row["tags"] = tuple(row["answers"]), tuple(row["tags"])
     return tuple(Case(**row) for row in rows)
@@ -244,7 +254,7 @@ def write_cases(folder: Path, cases: Iterable[Case]) -> None:
     types = {"answers": texts, "tags": texts, "box": pa.list_(pa.float64()), "locate": pa.bool_()}
     schema = pa.schema([(one.name, types.get(one.name, text)) for one in fields(Case)])
     table = pa.Table.from_pylist([asdict(case) for case in cases], schema)
-    pq.write_table(table, folder / "cases.parquet", **PACKING)
+    pq.write_table(table, folder / BEGUN, **PACKING)
 
 
 def _short(value: Any) -> str:

@@ -4,8 +4,11 @@ import json
 import threading
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
+from app.cases import store
 from app.cases.results import Results
 from app.cases.run import plan, run_cases
 from app.cases.sets import read_set
@@ -161,6 +164,33 @@ def test_a_full_disk_stops_the_run_in_one_sentence_and_loses_nothing(tmp_path, m
             run(tmp_path / "a")
     assert len(Run(tmp_path / "a").asked) == 2
     assert len(run(tmp_path / "a").jobs) == 4 and len(Run(tmp_path / "a").results) == 18
+
+
+@pytest.mark.parametrize("killed_at", ["run.new", "run.json"])
+def test_a_run_that_was_killed_while_it_began_goes_on(killed_at, tmp_path, monkeypatch):
+    replace = store.os.replace
+
+    def kill(source, target):
+        if target.name != "run.json" or killed_at == "run.json":
+            replace(source, target)
+        if target.name == "run.json":
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(store.os, "replace", kill)
+        with pytest.raises(KeyboardInterrupt):
+            run(tmp_path / "a")
+    assert len(run(tmp_path / "a").jobs) == 6
+
+
+@pytest.mark.security
+def test_an_id_that_leaves_the_folder_of_an_export_is_refused(tmp_path):
+    run(tmp_path / "a")
+    path = tmp_path / "a" / "cases.parquet"
+    rows = pq.read_table(path).to_pylist()
+    pq.write_table(pa.Table.from_pylist([rows[0] | {"id": "../../mine"}, *rows[1:]]), path)
+    with pytest.raises(RunError, match=r"has the id '\.\./\.\./mine'"):
+        Run(tmp_path / "a")
 
 
 def test_a_run_of_another_version_is_refused(tmp_path):
