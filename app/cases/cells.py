@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from app.cases.record import Box
-from app.cases.scores import METRICS, metric_for
+from app.cases.scores import METRICS, letter, metric_for, yes_no
 from models.engine.checks import check_question
 
 COLUMNS = {  # field: names of its column, the first that a row has counts
@@ -62,6 +62,13 @@ def read_cells(row: Mapping[str, Any]) -> Cells:
     metric = str(named["metric"] or metric_for(answers, box is not None, bool(options)))
     if metric and metric not in METRICS:
         raise ValueError(f"The metric is {metric[:40]!r}, wanted one of {', '.join(METRICS)}.")
+    forms = {
+        "multiple_choice": (letter, "the letter of an option"),
+        "yes_no": (yes_no, "yes or no"),
+    }
+    form, wanted = forms.get(metric, (str, ""))
+    if answers and not form(answers[0]):
+        raise ValueError(f"The answer is {answers[0][:40]!r}, by {metric} wanted {wanted}.")
     tags = _texts(named["tags"], split=True)
     kind = str(named["kind"] or "")
     return Cells(_picture(named["picture"]), question, locate, answers, box, kind, tags, metric)
@@ -115,6 +122,9 @@ def _texts(value: Any, split: bool = False) -> tuple[str, ...]:
     if isinstance(value, Mapping):
         raise ValueError("An object came where a text or a list of texts is wanted.")
     many = value if isinstance(value, (list, tuple)) else [value]
+    many = [one.get("answer", one) if isinstance(one, Mapping) else one for one in many]  # VQA v2
+    if any(isinstance(one, Mapping) for one in many):
+        raise ValueError("A list of objects without an answer came where texts are wanted.")
     return tuple(text for text in (str(one).strip() for one in many) if text)
 
 

@@ -8,19 +8,32 @@ from pathlib import Path
 from typing import Any
 
 from app.cases.record import BadRow
-from app.cases.tables import Row
+from app.cases.tables import Row, too_many
 
 
 def is_coco(content: Any) -> bool:
     return isinstance(content, Mapping) and {"images", "annotations"} <= content.keys()
 
 
-def read_coco(path: Path, content: Mapping[str, Any]) -> Iterator[Row]:
+def read_coco(path: Path, content: Mapping[str, Any], most: int) -> Iterator[Row]:
     """A row for each expression of RefCOCO, or each object of COCO that is alone of its category.
 
     RefCOCO's expressions stand in `sentences`, `expression` or `caption` of an annotation, or in
     `caption` of its image. Of several objects of one category, a question could mean any.
+
+    Raises `ValueError` with one sentence for over `most` annotations, or a field that is missing.
     """
+    if len(content["annotations"]) > most:
+        raise ValueError(too_many(path, f"{len(content['annotations']):,}", most))
+    try:
+        yield from _rows(path, content)
+    except (LookupError, TypeError, AttributeError) as error:
+        raise ValueError(
+            f"{path.name} is no COCO file: a field is missing or odd: {error}."
+        ) from None
+
+
+def _rows(path: Path, content: Mapping[str, Any]) -> Iterator[Row]:
     images = {image["id"]: image for image in content["images"]}
     names = {one["id"]: one["name"] for one in content.get("categories", ())}
     alike = Counter(_same(one) for one in content["annotations"])

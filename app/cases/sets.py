@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
@@ -12,7 +13,7 @@ from app.cases.cells import read_cells
 from app.cases.coco import is_coco, read_coco
 from app.cases.record import Box, Case, CaseSet, case_id
 from app.cases.scores import metric_for
-from app.cases.tables import ENDINGS, Row, read_json, read_rows, sort_rows
+from app.cases.tables import ENDINGS, Row, read_json, read_rows, sort_rows, too_many
 from app.drawn import draw_questions
 from app.example_uploads import examples, examples_of, file_digest
 from app.reading.pool import read_upload
@@ -27,6 +28,7 @@ from models.uploads.read import local_file, open_picture
 SHIPPED = "examples"
 DRAWN, KINDS = "drawn", ("image", "video")
 EXTRACTED = "bytes:"  # before the name of a file that was written for a picture's bytes
+ROUNDED = 0.01  # of a box in fractions: left + width may pass 1
 NAMES = tuple(f"cases{ending}" for ending in ENDINGS)
 ORIENTATION, TURNED = 0x0112, (5, 6, 7, 8)  # EXIF, and its values that swap width and height
 FORMS = (
@@ -77,9 +79,14 @@ def _rows(path: Path, most: int) -> Iterator[Row]:
             raise ValueError(f"{path.name} has no {', '.join(NAMES[:-1])} or {NAMES[-1]}.")
     else:
         files = [path]
+    number = count(1)
     for file in files:
         content = read_json(file) if file.suffix == ".json" else None
-        yield from read_coco(file, content) if is_coco(content) else read_rows(file, most)
+        rows = read_coco(file, content, most) if is_coco(content) else read_rows(file, most)
+        for row in rows:
+            if next(number) > most:
+                raise ValueError(too_many(path, f"more than {most:,}", most))
+            yield row
 
 
 def _examples(kind: str) -> Iterator[Row]:
@@ -139,7 +146,9 @@ class Pictures:
         name = hashlib.sha256(picture).hexdigest()[:24]
         if not (self.extracted / name).exists():
             self.extracted.mkdir(parents=True, exist_ok=True)
-            (self.extracted / name).write_bytes(picture)
+            fresh = self.extracted / f".{name}.new"  # a cut file would stay for ever
+            fresh.write_bytes(picture)
+            os.replace(fresh, self.extracted / name)
         return EXTRACTED + name
 
 
@@ -165,8 +174,9 @@ def _checked_digest(file: Path) -> str:
 
 def _fractions(box: Box, file: Path) -> Box:
     """A box in fractions, or in pixels where a side is over 1, as fractions."""
-    if max(box) <= 1:
-        return box
+    if max(box) <= 1 + ROUNDED:
+        left, top, right, bottom = box
+        return left, top, min(right, 1.0), min(bottom, 1.0)
     if is_clip(file):
         raise ValueError("The box of a clip is in pixels, wanted fractions of its last frame.")
     with open_picture(file, LIMITS) as picture:

@@ -42,7 +42,7 @@ def sort_rows(
                 raise ValueError(f"It asks what {places[case.id]} asks of the same picture.")
         except (ValueError, OSError) as error:
             bad.append(BadRow(place, str(error)))
-        except (LookupError, TypeError) as error:
+        except (LookupError, TypeError, ArithmeticError) as error:
             bad.append(BadRow(place, f"A value of the row is missing or odd: {error}."))
         else:
             found[case.id], places[case.id] = (case, made), place
@@ -61,7 +61,7 @@ def read_rows(path: Path, most: int) -> Iterator[Row]:
     try:
         # Counted first, so that a table that is too long is refused before its pictures are read.
         if path.suffix != ".parquet" and any(islice(read(path, most), most, None)):
-            raise ValueError(_too_many(path, f"more than {most:,}", most))
+            raise ValueError(too_many(path, f"more than {most:,}", most))
         for place, cells in read(path, most):
             if isinstance(cells, dict):
                 cells = {str(k): v for k, v in cells.items() if v is not None and v != ""}
@@ -73,7 +73,7 @@ def read_rows(path: Path, most: int) -> Iterator[Row]:
         raise ValueError(f"{path.name} is no readable Parquet file: {reason}") from None
 
 
-def _too_many(path: Path, count: str, most: int) -> str:
+def too_many(path: Path, count: str, most: int) -> str:
     return (
         f"{path.name} has {count} rows; the limit is {most:,}: "
         "cut it, or raise TOKENSCOPE_MAX_CASES."
@@ -142,7 +142,7 @@ def read_json(path: Path) -> Any:
 def _parquet(path: Path, most: int) -> Iterator[Row]:
     file = pq.ParquetFile(path)
     if file.metadata.num_rows > most:
-        raise ValueError(_too_many(path, f"{file.metadata.num_rows:,}", most))
+        raise ValueError(too_many(path, f"{file.metadata.num_rows:,}", most))
     number = 0
     for batch in file.iter_batches(batch_size=64):
         for cells in batch.to_pylist():

@@ -134,6 +134,54 @@ def test_csv_and_parquet_and_vlmevalkit_and_coco_are_read(tmp_path):
     assert all(case.locate for case in read_in.cases) and "2 objects" in read_in.bad[0].reason
 
 
+def test_a_true_answer_or_box_is_never_scored_as_another_one(tmp_path):
+    picture(tmp_path / "a.png")
+    people = [{"answer": "red", "answer_id": 1}, {"answer": "blue", "answer_id": 2}]
+    rows = [
+        {"question": "VQA v2", "answers": people},
+        {"question": "Where?", "bbox": [0.5005, 0.1, 0.4996, 0.5]},
+        {"question": "Index", "choices": ["one", "two"], "answer": 1},
+        {"question": "Label", "metric": "yes_no", "answer": "1"},
+    ]
+    write_lines(tmp_path / "cases.jsonl", [{"file": "a.png", **row} for row in rows])
+    read_in = read(tmp_path, tmp_path)
+    first, second = read_in.cases
+    assert first.answers == ("red", "blue") and second.box == (0.5005, 0.1, 1, 0.6)
+    reasons = [bad.reason for bad in read_in.bad]
+    assert "the letter of an option" in reasons[0] and "wanted yes or no" in reasons[1]
+
+
+def test_coco_and_folders_of_parquet_are_refused_above_the_limit(tmp_path):
+    picture(tmp_path / "a.png")
+    for name in ("a", "b"):
+        rows = [{"file": "a.png", "question": f"{name} {number}"} for number in range(3)]
+        pq.write_table(pa.Table.from_pylist(rows), tmp_path / f"{name}.parquet")
+    one = {"image_id": 1, "bbox": [0, 0, 9, 9], "caption": "it"}
+    coco = {"images": [{"id": 1, "file_name": "a.png"}], "annotations": [one] * 6}
+    (tmp_path / "coco.json").write_text(json.dumps(coco))
+    for source in (tmp_path, tmp_path / "coco.json"):
+        with pytest.raises(ValueError, match="TOKENSCOPE_MAX_CASES"):
+            read(source, tmp_path, max_cases=5)
+    (tmp_path / "coco.json").write_text(json.dumps(coco | {"images": [{"id": 1}]}))
+    with pytest.raises(ValueError, match="missing or odd: 'file_name'"):
+        read(tmp_path / "coco.json", tmp_path)
+
+
+def test_a_picture_that_was_cut_off_is_written_again(tmp_path, monkeypatch):
+    rows = [{"image": {"bytes": png(1), "path": "x"}, "question": "Where?"}]
+    pq.write_table(pa.Table.from_pylist(rows), tmp_path / "data.parquet")
+
+    def cut(path, data):
+        path.open("wb").write(data[:20])
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(sets.Path, "write_bytes", cut)
+        with pytest.raises(ValueError, match="No space left"):
+            read(tmp_path / "data.parquet", tmp_path)
+    assert len(read(tmp_path / "data.parquet", tmp_path).cases) == 1
+
+
 @pytest.mark.parametrize(
     ("name", "content", "wanted"),
     [
