@@ -119,7 +119,7 @@ def _sheet(path: Path, most: int) -> Iterator[tuple[str, dict[str, Any]]]:
 
 
 def _form(path: Path, rows: Sequence[Mapping[str, Any]]) -> str:
-    first = rows[0] if rows else {}
+    first = dict.fromkeys(name for row in rows for name in row)  # an answer may be empty
     if {"doc_id", "filtered_resps"} <= first.keys() or {"doc_id", "resps"} <= first.keys():
         return LMMS
     if {"kept", "grid"} <= first.keys():
@@ -195,7 +195,7 @@ def _vlmeval(row: Mapping[str, Any]) -> Answered:
     cells = {name: value for name, value in row.items() if name not in ("image", "image_path")}
     hit = row.get("hit")
     score = float(hit) if isinstance(hit, (bool, int, float)) or hit in ("0", "1") else None
-    return Answered(cells, str(row["index"]), str(row["prediction"]), score)
+    return Answered(cells, str(row["index"]), str(row.get("prediction", "")), score)
 
 
 def _first_text(value: Any) -> str:

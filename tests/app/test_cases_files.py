@@ -104,6 +104,20 @@ def test_a_list_of_kept_tokens_is_drawn_by_our_overlay(tmp_path):
     assert drawn[36, 36].min() > 240 > drawn[84, 84].min()  # token 5 is kept, token 15 is dropped
 
 
+def test_an_empty_prediction_is_an_answer_and_an_odd_row_costs_itself(tmp_path):
+    row = {"question": "Is it?", "answer": "yes"}
+    path = lines(
+        tmp_path / "a.jsonl", [row | {"index": 0}, row | {"index": 1, "prediction": "yes"}]
+    )
+    assert import_file(path, tmp_path / "run", SETTINGS) == []
+    assert Run(tmp_path / "run").results.right.tolist() == [False, True]
+    Image.new("RGB", (48, 48), "white").save(tmp_path / "a.png")
+    row = {"file": "a.png", "question": "Where?", "grid": [4, 4], "kept": {"0": [1]}}
+    path = lines(tmp_path / "k.jsonl", [row, row | {"grid": [float("inf"), 4]}])
+    (bad,) = import_file(path, tmp_path / "kept", SETTINGS)
+    assert "line 2" in bad.place and "odd" in bad.reason
+
+
 @pytest.fixture(scope="module")
 def table(tmp_path_factory):
     run = make_run(tmp_path_factory.mktemp("runs") / "run")
