@@ -68,11 +68,14 @@ def _missing(report: Report, methods: Sequence[Method]) -> list[str]:
 
 def _cell(row: Mapping[str, Any]) -> str:
     """Acc@0.5 · share of exact answers, or the smallest ratio."""
+    return refusal_cell(row) or f"{row['grounding']:.3f} · {row['other']:.3f}"
+
+
+def refusal_cell(row: Mapping[str, Any]) -> str:
+    """The smallest ratio of a refused row, if it has one; empty for a row that ran."""
     if _is_refused(row):
         return "refused"
-    if row["refused"]:
-        return f"from {at_least(row['smallest'])}"
-    return f"{row['grounding']:.3f} · {row['other']:.3f}"
+    return f"from {at_least(row['smallest'])}" if row["refused"] else ""
 
 
 def _is_refused(row: Mapping[str, Any]) -> bool:

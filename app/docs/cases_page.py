@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
 from typing import Any
 
 from app.docs.marked import with_part
+from app.docs.measured import RESULTS, machine_text, measured
 from app.settings import ROOT
 
 PAGE = ROOT / "docs" / "cases.md"
-RESULTS = ROOT / "assets" / "results"
 STORE = RESULTS / "cases-store.json"  # of `cases measure`
 KILLED = RESULTS / "cases-killed.json"  # of tests/killed_run.py
 
@@ -23,19 +21,11 @@ def markdown() -> str:
 
     Raises `ValueError` where the place of the figures is missing.
     """
-    store, killed = (
-        json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
-        for path in (STORE, KILLED)
-    )
     parts = [
-        store_text(store) if store else unmeasured(MEASURE, STORE),
-        killed_text(killed) if killed else unmeasured(KILLED_RUN.format(300), KILLED),
+        measured(STORE, MEASURE, store_text),
+        measured(KILLED, KILLED_RUN.format(300), killed_text),
     ]
     return with_part(PAGE, "measured", "\n\n".join(parts))
-
-
-def unmeasured(command: str, path: Path) -> str:
-    return f"`{command} --json assets/results/{path.name}`: not measured yet."
 
 
 def store_text(report: dict[str, Any]) -> str:
@@ -67,7 +57,3 @@ def killed_text(report: dict[str, Any]) -> str:
 
 def _ms(seconds: float) -> str:
     return f"{1e3 * seconds:.0f} ms"
-
-
-def machine_text(report: dict[str, Any]) -> str:
-    return f"Machine: {report['machine']}; running or waiting processes: {report['load']}."

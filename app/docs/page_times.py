@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
-from app.docs.cases_page import RESULTS, machine_text, unmeasured
 from app.docs.marked import with_part
+from app.docs.measured import RESULTS, machine_text, measured
 from app.settings import ROOT
 
 PAGE = ROOT / "docs" / "benchmarks.md"
@@ -16,9 +15,7 @@ MEASURE = "python -m tests.page_times"
 
 def markdown() -> str:
     """The page with its figures. Raises `ValueError` where the place of the part is missing."""
-    there = TIMES.exists()
-    part = times_text(json.loads(TIMES.read_text())) if there else unmeasured(MEASURE, TIMES)
-    return with_part(PAGE, "page-times", part)
+    return with_part(PAGE, "page-times", measured(TIMES, MEASURE, times_text))
 
 
 def times_text(report: dict[str, Any]) -> str:

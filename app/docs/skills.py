@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from app.docs.answers import refusal_cell
 from app.measure.skills import cells, heads
 from app.render.table import markdown_table
 from app.render.tested import NOT_MEASURED
-from pruning.budget import at_least
 
 
 def skills(report: Mapping[str, Any] | None) -> str:
@@ -27,8 +27,5 @@ def _asked(row: Mapping[str, Any]) -> str:
 
 
 def _cells(report: Mapping[str, Any], row: Mapping[str, Any]) -> list[str]:
-    if not row["refused"]:
-        return cells(report, row)
-    smallest = row["smallest"]
-    cell = "refused" if smallest is None else f"from {at_least(smallest)}"
-    return [cell] * len(list(heads(report)))
+    refused = refusal_cell(row)
+    return [refused] * len(list(heads(report))) if refused else cells(report, row)

@@ -19,14 +19,10 @@ from app.measure.bench import columns_of, refusal_of
 from app.measure.report import lane_table
 from app.settings import Settings
 from models.catalog import find
+from models.embedded.next.world.skills import SKILLS, skill_questions
 from models.loading import check
 from models.uploads.media import drawn
 from models.weights import identify
-
-try:
-    from models.embedded.world.skills import SKILLS, skill_questions
-except ModuleNotFoundError:  # the models that ship do not know this world yet
-    from models.embedded.next.world.skills import SKILLS, skill_questions
 
 SPLIT = "skills"  # as `bench --split` names it
 CHANCE = {"viewpoint": 0.5}  # share right of a guess; the others have many answers
