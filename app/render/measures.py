@@ -13,7 +13,7 @@ from app.render.chart import Spec, data, field, mark, style_chart
 from app.render.headline import is_right
 from app.render.palette import lane_colours
 from app.render.staircase import DASHES
-from app.render.summary import conditions_line, finished_lanes, lane_labels, lane_rows
+from app.render.summary import conditions_line, finished_lanes, lane_labels, verdict
 from app.render.table import text_table
 from app.render.text import escape_formula
 from models.engine.record import Blocked, Comparison, LaneResult
@@ -204,7 +204,7 @@ def curves_table(comparison: Comparison, name: str) -> str:
 def is_cell_right(comparison: Comparison, lane: LaneResult, blocked: Blocked) -> bool | None:
     """Whether a lane's blocked answer is right; None if the truth is not known."""
     answered = replace(lane, answer=blocked.answer, boxes=blocked.boxes)
-    return is_right(lane_rows(replace(comparison, lanes=(answered, lane)))[0])
+    return is_right({"failure": None, **verdict(comparison, answered)})
 
 
 def blocking_csv(comparison: Comparison) -> str:
@@ -217,8 +217,8 @@ def blocking_csv(comparison: Comparison) -> str:
             source, (first, after), object_only = one.cell
             hidden, ratio = "object" if object_only else "visual", f"{one.probability_ratio:.6g}"
             answer = escape_formula(one.answer)
-            verdict = {True: "yes", False: "no", None: ""}[is_cell_right(comparison, lane, one)]
-            writer.writerow([label, source, hidden, first, after - 1, ratio, answer, verdict])
+            right = {True: "yes", False: "no", None: ""}[is_cell_right(comparison, lane, one)]
+            writer.writerow([label, source, hidden, first, after - 1, ratio, answer, right])
     return text.getvalue()
 
 

@@ -163,7 +163,7 @@ def _numbers(comparison: Comparison, lane: LaneResult) -> dict[str, Any]:
         "new_tokens": lane.new_tokens,
         "answer": lane.answer,
         "boxes": np.asarray(lane.boxes, dtype=float).round(6).tolist(),
-        **_verdict(comparison, lane),
+        **verdict(comparison, lane),
     }
 
 
@@ -190,15 +190,23 @@ def is_busy(comparison: Comparison) -> bool:
     return load is not None and float(load["load"]) > int(load["cores"])
 
 
-def _verdict(comparison: Comparison, lane: LaneResult) -> dict[str, Any]:
-    truth = comparison.truth
-    iou = match = None
-    boxed = any(len(other.boxes) for _, other in finished_lanes(comparison))
-    if truth is not None and truth.box is not None and boxed:
+def verdict(comparison: Comparison, lane: LaneResult) -> dict[str, Any]:
+    """IoU with the true box, and whether the text is the true answer; None = not compared."""
+    truth, iou, match = comparison.truth, None, None
+    if truth is not None and asks_box(truth, comparison):
         iou = overlap(truth, lane)
     if truth is not None and truth.answer and not len(parse_boxes(truth.answer)):
         match = same_answer(lane.answer, truth.answer)
     return {"iou": iou, "exact_match": match}
+
+
+def asks_box(truth: Truth, comparison: Comparison) -> bool:
+    """Whether boxes are compared: the true answer is one, or one is known and a lane gave one."""
+    if truth.box is None:
+        return False
+    if not truth.answer or len(parse_boxes(truth.answer)):
+        return True
+    return any(len(lane.boxes) for _, lane in finished_lanes(comparison))
 
 
 def overlap(truth: Truth, lane: LaneResult) -> float:

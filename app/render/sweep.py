@@ -11,7 +11,7 @@ from typing import Any
 from app.render.chart import INK, Spec, data, field, fields, mark, style_chart
 from app.render.palette import VANILLA_COLOUR, lane_colours
 from app.render.staircase import DASHES, SHAPES
-from app.render.summary import HIT, conditions_line, overlap, same_answer
+from app.render.summary import HIT, asks_box, conditions_line, overlap, same_answer
 from app.render.table import text_table
 from app.render.text import NOTHING, one_line, shorten
 from models.engine.record import Comparison, LaneFailure, LaneResult, Truth
@@ -104,10 +104,8 @@ class Sweep:
 
     @cached_property
     def boxed(self) -> bool:
-        """Whether a box is compared: the reference has one, and some answer gives one."""
-        ran = [lane for lane in self.comparison.lanes if isinstance(lane, LaneResult)]
-        box = self.reference is not None and self.reference.box is not None
-        return box and any(len(lane.boxes) for lane in ran)
+        """Whether boxes are compared, or else texts."""
+        return self.reference is not None and asks_box(self.reference, self.comparison)
 
     def _point(self, ratio: float, lane: LaneResult | LaneFailure) -> Point:
         if isinstance(lane, LaneFailure) or self.reference is None:

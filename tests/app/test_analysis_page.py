@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from dataclasses import replace
 from functools import cache
 from types import SimpleNamespace
 
@@ -11,6 +12,7 @@ import numpy as np
 import pytest
 
 from app.jobs import read_job
+from app.page import analysis_html as html
 from app.page.analysis import Analysing
 from app.page.analysis_part import CHARTS, declare
 from app.page.held import HeldComparison
@@ -18,12 +20,13 @@ from app.render.attention_data import attention_data
 from app.request import Request
 from app.settings import Settings
 from models.analysis.study import Study
-from models.engine.record import Cell
+from models.engine.record import Cell, Truth
 from tests.app import factory
 from tests.app.asking import QUESTION, TAB, components, handlers
 from tests.app.fake_worker import FakeWorker
 
 FLOW = CHARTS.index(("answer_flow", False))
+NO_BOX = np.zeros((0, 4), dtype=np.float32)
 
 
 def analysing(worker):
@@ -80,6 +83,15 @@ def test_a_cell_runs_once_in_every_lane_that_was_analysed(picture):
     moved = merged(own.block(TAB, analysed, SimpleNamespace(cell="text 9 17 0")))[part.blocking]
     assert "<details open><summary>A window" in moved and moved.count("× 0.25") == 3 * in_table
     assert not list(own.block(TAB, analysed, SimpleNamespace(cell="text 0 32 1"))), "no such cell"
+
+
+def test_a_blocked_answer_without_a_box_is_wrong_where_a_box_is_asked_for():
+    lane = factory.lane("vanilla", "Vanilla", factory.vanilla_trace(), "A cup.", boxes=NO_BOX)
+    found = factory.analysis(lane, Study(blocked=(Cell("last", (0, 8)),)))
+    truth = Truth("[0.56, 0.38, 0.80, 0.72]", factory.TRUTH_BOX)
+    asked = factory.comparison(lanes=(replace(lane, analysis=found),), truth=truth)
+    assert 'class="wrong"' in html.blocking(asked, 32, object_known=True)
+    assert 'class="wrong"' not in html.blocking(replace(asked, truth=None), 32, object_known=True)
 
 
 def test_a_stopped_analysis_keeps_its_lanes_and_a_stopped_cell_can_run_again(picture):
