@@ -6,6 +6,7 @@ no row is left without keys.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -21,7 +22,7 @@ class Edges:
 
     source: str  # of `models.analysis.cells.SOURCES`
     layers: range
-    targets: Tensor | None = None  # (N,) bool original tokens; None = every visual row
+    targets: Sequence[Tensor] | None = None  # by layer, (V,) bool; None = every visual row
 
     def __call__(self, layer: int, rows: Rows) -> Tensor | None:
         """A `Block`: (S, S) bool, True where a query no longer sees a key."""
@@ -30,7 +31,7 @@ class Edges:
         sources = {"visual": rows.visual, "text": rows.text, "last": rows.answering}[self.source]
         seen = rows.visual
         if self.targets is not None:
-            seen = seen[self.targets[rows.anchors.clamp_min(0)] & (rows.anchors >= 0)]
+            seen = seen[self.targets[layer]]
         closed = torch.zeros(rows.count, rows.count, dtype=torch.bool, device=seen.device)
         closed[sources[:, None], seen] = True
         return closed.fill_diagonal_(False)

@@ -43,29 +43,35 @@ class Study:
     measured: tuple[str, ...] = ("llm", "encoder")  # none: only the blocked cells
 
     def __call__(self, lane: Lane) -> LaneAnalysis:
-        """Raises `UnsupportedError` if the lane changed its cache while decoding."""
+        """Raises `UnsupportedError` if the lane changed its cache while decoding.
+
+        Also if the object's tokens are to be hidden, and no original token lies on it.
+        """
         started = time.perf_counter()
+        hides_object = any(cell.object_only for cell in self.blocked)
+        if hides_object and not object_tokens(lane, self.box).any():
+            raise UnsupportedError("No token lies on the object: give a box around it.")
         replay = Replay.of(lane)
         found = self.measure(lane, replay) if "llm" in self.measured else None
         if found is None or self.blocked:
             with torch.inference_mode():
-                opened, inside = run(replay), object_tokens(lane, self.box)
-                cells = tuple(block_cell(lane, opened, inside, cell) for cell in self.blocked)
+                opened, marked = run(replay), object_rows(lane, self.box)
+                cells = tuple(block_cell(lane, opened, marked, cell) for cell in self.blocked)
             found = replace(found or unmeasured(lane, opened), blocked=cells)
         return replace(found, seconds=time.perf_counter() - started)
 
     def measure(self, lane: Lane, replay: Replay) -> LaneAnalysis:
         """Every measure of every LLM layer, and of every encoder layer if asked for."""
-        inside, stages = object_tokens(lane, self.box), stage_maps(lane)
+        marked, stages = object_rows(lane, self.box), stage_maps(lane)
         curves, maps, lens, watched = [], [], [], []
         for each in replay.layers(gradients=True, among_visual=True):
             if isinstance(each, Tensor):
                 score = log_probability(each, replay.answer)
                 continue
             with torch.inference_mode():  # of one layer at a time, so that V × V is there once
-                curves.append(layer_measures(each, inside))
+                curves.append(layer_measures(each, marked[each.layer]))
                 maps.append(spread(answer_attention(each), stages[each.layer]))
-                lens.append(said(replay, each, len(inside)))
+                lens.append(said(replay, each, len(lane.visual)))
             watched.append((each.rows, each.attention, each.probe))
         gradients = torch.autograd.grad(score, [probe for _, _, probe in watched])
         with torch.inference_mode():
@@ -79,16 +85,16 @@ class Study:
                 tokens=answer_texts(lane, replay),
                 log_probability=float(score.detach()),
                 curves=columns(curves),
-                encoder_curves=self.encoder_curves(lane, inside),
+                encoder_curves=self.encoder_curves(lane),
                 maps=np.stack(maps, axis=1).astype(np.float32),
                 words=places.reshape(words.shape) - int(ids[0] < 0),
                 vocabulary=tuple(lane.adapter.to_text([int(each)]) for each in ids if each >= 0),
             )
 
-    def encoder_curves(self, lane: Lane, inside: Tensor) -> dict[str, np.ndarray]:
+    def encoder_curves(self, lane: Lane) -> dict[str, np.ndarray]:
         if "encoder" not in self.measured:
             return {}
-        return columns(encoder_measures(lane, inside))
+        return columns(encoder_measures(lane, object_tokens(lane, self.box)))
 
 
 def unmeasured(lane: Lane, opened: Run) -> LaneAnalysis:
@@ -102,14 +108,9 @@ def answer_texts(lane: Lane, replay: Replay) -> tuple[str, ...]:
     return tuple(lane.adapter.to_text([int(token)]) for token in replay.answer)
 
 
-def block_cell(lane: Lane, opened: Run, inside: Tensor, cell: Cell) -> Blocked:
-    """The answer without the edges of a cell. `inside` (N,) bool marks the object's tokens.
-
-    Raises `UnsupportedError` if the object's tokens are hidden and there are none.
-    """
-    if cell.object_only and not inside.any():
-        raise UnsupportedError("No token lies on the object: give a box around it.")
-    targets = inside if cell.object_only else None
+def block_cell(lane: Lane, opened: Run, marked: list[Tensor], cell: Cell) -> Blocked:
+    """The answer without the edges of a cell. `marked` (V,) bool is the object's rows by layer."""
+    targets = marked if cell.object_only else None
     edges, adapter = Edges(cell.source, range(*cell.layers), targets), lane.adapter
     ratio, ids = block(opened, edges, adapter.end_ids, len(opened.answer) + SPARE)
     text = adapter.to_text(ids)
@@ -126,22 +127,21 @@ def gradient_measures(rows: Rows, attention: Tensor, gradient: Tensor) -> dict[s
     }
 
 
-def layer_measures(reading: LayerReading, inside: Tensor) -> dict[str, float]:
-    """The other measures of one LLM layer. `inside` (N,) bool marks the object's tokens."""
+def layer_measures(reading: LayerReading, marked: Tensor) -> dict[str, float]:
+    """The other measures of one LLM layer. `marked` (V,) bool is the object's rows."""
     rows, text = reading.rows, len(reading.rows.text)
     to_text, to_answer = reading.attention[:, :text], reading.attention[:, text:]
-    object_rows = inside[rows.anchors.clamp_min(0)] & (rows.anchors >= 0)
     received = to_answer[:, :, rows.visual].mean(dim=(0, 1))
     bits, share = visual_entropy(reading.among_visual)
-    count, size = len(object_rows), int(object_rows.sum())
+    count, size = len(marked), int(marked.sum())
     return {
         "answer_flow": attention_flow(to_answer, rows.visual),
         "text_flow": attention_flow(to_text, rows.visual),
         "entropy": bits,
         "entropy_share": share,
-        "cohesion": object_cohesion(received, object_rows),
+        "cohesion": object_cohesion(received, marked),
         "cohesion_random": random_cohesion(count, size),
-        "cohesion_fixed": object_cohesion(received, object_rows, FIXED_K),
+        "cohesion_fixed": object_cohesion(received, marked, FIXED_K),
         "cohesion_fixed_random": random_cohesion(count, size, FIXED_K),
         "rank": effective_rank(reading.inputs.float()),
     }
@@ -176,6 +176,26 @@ def object_tokens(lane: Lane, box: Box | None) -> Tensor:
     if box is not None:
         inside = tokens_inside(layout.box, box) & (layout.frame == layout.frame.max())
     return torch.from_numpy(inside).to(lane.adapter.device)
+
+
+def object_rows(lane: Lane, box: Box | None) -> list[Tensor]:
+    """By LLM layer, (V,) bool: the visual rows that belong to the object; none without a box."""
+    frame, inside = lane.visual.layout.frame, object_tokens(lane, box)
+    last = torch.from_numpy(frame == frame.max()).to(inside.device)
+    return [survivors_on(inside, last, stage) for stage in stage_maps(lane)]
+
+
+def survivors_on(inside: Tensor, known: Tensor, token_map: TokenMap) -> Tensor:
+    """(V,) bool: survivors of which at least half lies on the object, by provenance weights.
+
+    `inside` (N,) bool marks the object's original tokens. Only tokens that are `known` (N,) to
+    lie on the object or not count: its place is known in one frame.
+    """
+    sizes, none = token_map.weights.abs(), token_map.weights.new_zeros(len(token_map))
+    on, of = (
+        none.index_add(0, token_map.rows, sizes * mask[token_map.cols]) for mask in (inside, known)
+    )
+    return (on > 0) & (on >= of * (0.5 - 1e-4))  # sums of weights are not exact
 
 
 def stage_maps(lane: Lane) -> list[TokenMap]:

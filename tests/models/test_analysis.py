@@ -13,13 +13,15 @@ from models.analysis.blocking import Edges, block
 from models.analysis.cells import quarters, windows
 from models.analysis.measures import tokens_inside, visual_entropy
 from models.analysis.memory import RUNS, count_kept
-from models.analysis.study import FIXED_K, Study, stage_maps
+from models.analysis.study import FIXED_K, Study, object_tokens, stage_maps, survivors_on
 from models.engine import rerun
 from models.engine.record import Cell
 from models.engine.replay import Replay, log_probability
 from models.engine.rerun import run
 from models.uploads.media import Media
+from pruning.errors import UnsupportedError
 from pruning.methods import create
+from pruning.token_map import TokenMap
 from tests.models import test_replay
 from tests.models.runs import FAMILIES
 from tests.models.test_qwen2_5_vl import encoded, written_down
@@ -99,6 +101,31 @@ def test_every_curve_of_the_llm_is_that_of_a_stock_run(setting: Setting) -> None
         assert [found.vocabulary[index] for index in at] == words
 
 
+def test_a_survivor_belongs_to_the_object_if_half_of_it_lies_there() -> None:
+    owner = torch.tensor([0, 0, 1, 1, 1, 2, 2, 3])
+    inside = torch.tensor([0, 1, 1, 0, 0, 0, 1, 0]).bool()
+    known = torch.tensor([1, 1, 1, 1, 1, 0, 1, 0]).bool()  # the others are of earlier frames
+    merged = TokenMap.merge(torch.tensor([0, 2, 5, 7]), owner)
+    assert survivors_on(inside, known, merged).tolist() == [True, False, True, False]
+    kept = TokenMap.select(torch.tensor([1, 3, 6]), 8)
+    assert survivors_on(inside, known, kept).tolist() == [True, False, True]
+
+
+def test_a_pooled_lane_has_object_tokens_where_no_anchor_lies_on_the_object() -> None:
+    lane = decoded(SETTINGS[0], "pooling", retention_ratio=0.25)
+    (left, top, *_), (*_, right, bottom) = lane.visual.layout.box[6:8].tolist()  # of one window
+    box = left, top, right, bottom
+    assert not object_tokens(lane, box)[lane.token_map.anchors].any()
+    hidden = (Cell("last", (0, 8), True),)
+    found = Study(box, hidden)(lane)
+    assert np.isfinite(found.curves["cohesion"]).all()
+    assert found.blocked[0].probability_ratio != pytest.approx(1)
+    quarter = left, top, (left + right) / 2, bottom  # of the window: no survivor belongs to it
+    assert Study(quarter, hidden, ())(lane).blocked[0].probability_ratio == pytest.approx(1)
+    with pytest.raises(UnsupportedError, match="No token"):
+        Study(None, hidden, ())(lane)
+
+
 def test_attention_on_a_merged_survivor_lies_on_its_whole_catchment() -> None:
     lane = decoded(SETTINGS[0], "pooling", retention_ratio=0.25)
     merged = Study()(lane).maps[0, 0].reshape(6, 6)
@@ -154,7 +181,7 @@ def test_a_blocked_cell_holds_as_many_runs_as_are_counted(monkeypatch: pytest.Mo
 def test_blocking_nothing_changes_nothing_and_blocking_all_changes_the_answer() -> None:
     lane = decoded(SETTINGS[0], "vanilla")
     opened, everything = run(Replay.of(lane)), range(8)
-    none = torch.zeros(len(lane.visual), dtype=torch.bool)
+    none = [torch.zeros(len(lane.visual), dtype=torch.bool)] * 8
     ratio, same = block(opened, Edges("last", everything, none), frozenset(), 4)
     assert ratio == pytest.approx(1) and same == lane.stream.ids
     ratio, other = block(opened, Edges("last", everything), frozenset(), 4)
