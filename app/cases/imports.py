@@ -28,10 +28,10 @@ from pruning.tokens import TokenLayout
 from pruning.trace import TokenTrace
 
 LMMS, VLMEVAL, KEPT = "lmms-eval", "VLMEvalKit", "kept tokens"
-OTHER_FIELDS = {  # of lmms-eval's samples: all others are metrics
-    "doc_id", "doc", "target", "arguments", "input", "resps", "filtered_resps", "doc_hash",
-    "prompt_hash", "target_hash", "token_counts",
-}  # fmt: skip
+SCORES = (  # of lmms-eval's samples, from 0 to 1: a number, or an object with a "score"
+    "exact_match", "acc", "accuracy", "relaxed_overall", "anls", "pope_accuracy",
+    "mme_perception_score", "mme_cognition_score",
+)  # fmt: skip
 MOST_LAYERS = 1024
 
 
@@ -182,13 +182,19 @@ def _lmms(row: Mapping[str, Any]) -> Answered:
     doc = row.get("doc") if isinstance(row.get("doc"), Mapping) else {}
     asked = doc.get("question") or _first_text(row.get("input") or row.get("arguments"))
     cells = {"question": asked, "answers": row.get("target"), "kind": doc.get("category")}
-    metrics = [value for name, value in row.items() if name not in OTHER_FIELDS]
-    scores = [
-        float(one) for one in metrics if isinstance(one, (bool, int, float)) and 0 <= one <= 1
-    ]
     answer = _first_text(row.get("filtered_resps") or row["resps"])
     cells = {name: value for name, value in cells.items() if value is not None}
-    return Answered(cells, str(row["doc_id"]), answer, scores[0] if scores else None)
+    return Answered(cells, str(row["doc_id"]), answer, _lmms_score(row))
+
+
+def _lmms_score(row: Mapping[str, Any]) -> float | None:
+    """The first known metric of a sample. Other numbers, such as a time, are no score."""
+    for name in SCORES:
+        value = row.get(name)
+        value = value.get("score") if isinstance(value, Mapping) else value
+        if isinstance(value, (bool, int, float)) and 0 <= value <= 1:
+            return float(value)
+    return None
 
 
 def _vlmeval(row: Mapping[str, Any]) -> Answered:

@@ -66,6 +66,19 @@ def test_samples_of_lmms_eval_become_lanes_without_pictures(tmp_path):
         import_file(tmp_path / "b.jsonl", run, SETTINGS)
 
 
+def test_a_score_of_lmms_eval_is_a_known_metric_and_no_other_number(tmp_path):
+    given = [
+        {"pope_recall": {"score": 1.0}, "pope_accuracy": {"score": 0.0}},  # as its task logs them
+        {"exact_match": 0.6, "submission": {"answer": "No"}},  # VQA v2
+        {"seconds": 0.9, "acc": 7},  # no score: judged here
+    ]
+    rows = [sample(number, "No", **metrics) for number, metrics in enumerate(given)]
+    import_file(lines(tmp_path / "log.jsonl", rows), tmp_path / "run", SETTINGS)
+    results = Run(tmp_path / "run").results
+    assert results.score.tolist() == pytest.approx([0, 0.6, 0])
+    assert results.right.tolist() == [False, True, False]
+
+
 def test_predictions_of_vlmevalkit_join_a_run_by_index(tmp_path):
     run = make_run(tmp_path / "run")
     cases = list(run.cases.values())
