@@ -156,9 +156,7 @@ class Asker:
         """Raises `MediaError` for a file that cannot be used."""
         plan, card, case_set = self.plan, self.plan.card, self.case_set
         try:
-            media = media_of(
-                case.picture, case_set.root, case_set.extracted, plan.frames, self.settings
-            )
+            media = media_of(case, case_set.root, case_set.extracted, plan.frames, self.settings)
         except ValueError as error:
             raise MediaError(str(error)) from None
         if media.kind not in card.media:

@@ -61,14 +61,27 @@ def read_set(
     return _collect(source, Pictures(root, extracted), rows)
 
 
-def media_of(picture: str, root: Path, extracted: Path, frames: int, settings: Settings) -> Media:
-    """The picture or clip of a case. Raises `ValueError` with one sentence."""
-    if not picture:
+def media_of(case: Case, root: Path, extracted: Path, frames: int, settings: Settings) -> Media:
+    """The picture or clip of a case.
+
+    Raises `ValueError` with one sentence, also for a file that is not the one of the case's id:
+    tokens of one picture must not be drawn over another.
+    """
+    if not case.picture:
         raise MediaError("The picture of this case is not known here.")
-    if picture.startswith(f"{DRAWN}:"):
-        _, kind, split, index = picture.split(":")
-        return _draw(kind, split, int(index))
-    return read_upload(picture_file(picture, root, extracted), frames, settings)
+    if case.picture.startswith(f"{DRAWN}:"):
+        _, kind, split, index = case.picture.split(":")
+        media = _draw(kind, split, int(index))
+        digest = media.digest
+    else:
+        file = picture_file(case.picture, root, extracted)
+        media, digest = read_upload(file, frames, settings), file_digest(file)
+    if case_id(digest, case.question) != case.id:
+        raise MediaError(
+            f"{case.picture[-60:]} is another picture than the one that was asked. "
+            "Put that one back, or run the set again in another folder."
+        )
+    return media
 
 
 def _rows(path: Path, most: int) -> Iterator[Row]:

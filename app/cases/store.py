@@ -212,9 +212,7 @@ class Run:
     def media(self, case: Case) -> Media:
         """Raises `ValueError` with one sentence."""
         root, extracted = ROOT / self.about["root"], self.folder / "pictures"
-        return media_of(
-            case.picture, root, extracted, self.about["options"]["frames"], self.settings
-        )
+        return media_of(case, root, extracted, self.about["options"]["frames"], self.settings)
 
     def rows(self, case_id: str) -> list[Row]:
         """The rows of one case with all their details, in the order of the lanes."""
@@ -229,7 +227,8 @@ class Run:
         """The comparison of a case, and the names of its lanes.
 
         It equals the one that ran, without the methods' scores. Lanes that were imported without
-        tokens are left out. Raises `ValueError` if no lane is left, or the picture is gone.
+        tokens are left out. Raises `ValueError` if no lane is left, or the picture is gone or
+        was replaced.
         """
         case = self.cases[case_id]
         media = self.media(case)

@@ -40,6 +40,7 @@ from app.page.screen import Screen
 from app.request import Request
 from app.worker.events import ComparisonDone
 from models.engine.record import Comparison
+from models.uploads.media import MediaError
 
 HERE = Path(__file__).parent
 PAGE = 24  # cases of one page of the list
@@ -184,12 +185,12 @@ class CaseHandlers:
             names, comparison = run.open(asked.case)
         except ValueError as error:
             closed = {key: value for key, value in self.parts.close().items() if key is not head}
-            told = (
-                f"{error} {AGAIN} to see tokens." if run.cases[asked.case].picture else f"{error}"
-            )
-            return closed | {self.parts.told: said(told), **self._offer(run, asked)}
+            if isinstance(error, MediaError):  # missing, damaged or replaced: nothing to run
+                return closed | {self.parts.told: said(str(error))}
+            told = f"{error} {AGAIN} to see tokens."
+            return closed | {self.parts.told: said(told), **self._offer(asked)}
         lanes = [comparison.lanes[one] for one in self._fitting(names, asked.filter)]
-        return self._draw(replace(comparison, lanes=tuple(lanes))) | self._offer(run, asked)
+        return self._draw(replace(comparison, lanes=tuple(lanes))) | self._offer(asked)
 
     def _fitting(self, names: Sequence[str], asked: Filter) -> list[int]:
         """Indices of the lanes that the board has room for: those of the filter first."""
@@ -197,9 +198,8 @@ class CaseHandlers:
         order = sorted(range(len(names)), key=lambda index: names[index] not in first)
         return sorted(order[: self.settings.max_lanes])
 
-    def _offer(self, run: Run, asked: Asked) -> Update:
-        picture = bool(run.cases[asked.case].picture)
-        return {self.parts.again: gr.Button(visible=picture), self.parts.asked: asked.query}
+    def _offer(self, asked: Asked) -> Update:
+        return {self.parts.again: gr.Button(visible=True), self.parts.asked: asked.query}
 
     def _draw(self, comparison: Comparison) -> Update:
         screen = Screen.of_recording(comparison)

@@ -126,8 +126,13 @@ def test_a_case_of_an_imported_run_is_run_here_by_the_default_model(tmp_path):
         parts = Parts(gr.HTML(), gr.HTML(), gr.Button(), shown, gr.HTML(), gr.Textbox())
     handlers = CaseHandlers(library, parts, Admission(worker, library.settings, Visitors()))
     (case,) = library.run("vlm", HERE).cases
+    opened = handlers.arrive(f"run=vlm&case={case}", "", TAB)
+    assert "without tokens" in opened[parts.told] and opened[parts.again].visible
     told = handlers.run_again(f"run=vlm&case={case}", "", TAB)[parts.told]
     assert "Ran here" in told and worker.jobs[0].model == "embedded-image"
+    Image.new("RGB", (48, 48), "black").save(tmp_path / "a.png")
+    replaced = handlers.arrive(f"run=vlm&case={case}", "", TAB)
+    assert "another picture" in replaced[parts.told] and not replaced[parts.again].visible
 
 
 def test_passing_remarks_are_refused_while_the_folder_of_uploads_is_full(folder, monkeypatch):

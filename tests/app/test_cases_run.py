@@ -95,6 +95,21 @@ def test_an_opened_case_is_the_comparison_that_ran(tmp_path):
     assert row.object_tokens > 0 and row.reason
 
 
+def test_tokens_are_not_drawn_over_a_picture_that_was_replaced(tmp_path):
+    (tmp_path / "set").mkdir()
+    file = tmp_path / "set" / "a.png"
+    scenes = [(ROOT / "assets" / "examples" / f"scene-{n}.png").read_bytes() for n in (1, 2)]
+    file.write_bytes(scenes[0])
+    (tmp_path / "set" / "cases.jsonl").write_text('{"file": "a.png", "question": "Where?"}')
+    run(tmp_path / "a", str(tmp_path / "set"))
+    (case,) = Run(tmp_path / "a").cases
+    file.write_bytes(scenes[1])
+    with pytest.raises(ValueError, match=r"a\.png is another picture than the one that was asked"):
+        Run(tmp_path / "a").open(case)
+    file.write_bytes(scenes[0])
+    assert Run(tmp_path / "a").open(case)
+
+
 def test_a_bad_file_costs_its_row_alone_and_a_worker_without_answers_stops_the_run(tmp_path):
     folder = tmp_path / "set"
     folder.mkdir()

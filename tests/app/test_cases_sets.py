@@ -103,7 +103,7 @@ def test_csv_and_parquet_and_vlmevalkit_and_coco_are_read(tmp_path):
     pq.write_table(pa.Table.from_pylist(rows), tmp_path / "data.parquet")
     (case,) = (read_in := read(tmp_path / "data.parquet", tmp_path)).cases
     assert case.box == (0.1, 0.1, 0.3, 0.5)
-    media = media_of(case.picture, read_in.root, read_in.extracted, 1, SETTINGS)
+    media = media_of(case, read_in.root, read_in.extracted, 1, SETTINGS)
     assert media.frames[0, 0, 0].tolist() == [1, 0, 0]
 
     coded = base64.b64encode(png(2)).decode()
