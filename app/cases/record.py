@@ -54,6 +54,10 @@ class Case:
         return (right - left) * (bottom - top)
 
 
+class UnwrittenError(ValueError):
+    """A picture of a set cannot be written to disk: the set, not only its row, is unusable."""
+
+
 @dataclass(frozen=True)
 class BadRow:
     """A row that is no case, or a case that could not be asked."""

@@ -11,7 +11,7 @@ from typing import Any
 
 from app.cases.cells import read_cells
 from app.cases.coco import is_coco, read_coco
-from app.cases.record import Box, Case, CaseSet, case_id
+from app.cases.record import Box, Case, CaseSet, UnwrittenError, case_id
 from app.cases.scores import metric_for
 from app.cases.tables import ENDINGS, Row, read_json, read_rows, sort_rows, too_many
 from app.drawn import draw_questions
@@ -48,7 +48,8 @@ def read_set(
         pictures: Folder that file names are relative to; default: that of the set's file.
 
     Raises:
-        ValueError: The source is no set, has too many rows, or no case at all.
+        ValueError: The source is no set, has too many rows, or no case at all; or its pictures
+            cannot be written.
     """
     if source.split(":")[0] == DRAWN:
         return _drawn(source, settings.max_cases)
@@ -158,10 +159,16 @@ class Pictures:
             return picture
         name = hashlib.sha256(picture).hexdigest()[:24]
         if not (self.extracted / name).exists():
-            self.extracted.mkdir(parents=True, exist_ok=True)
             fresh = self.extracted / f".{name}.new"  # a cut file would stay for ever
-            fresh.write_bytes(picture)
-            os.replace(fresh, self.extracted / name)
+            try:
+                self.extracted.mkdir(parents=True, exist_ok=True)
+                fresh.write_bytes(picture)
+                os.replace(fresh, self.extracted / name)
+            except OSError as error:
+                raise UnwrittenError(
+                    f"The pictures of the set cannot be written: {error.strerror}. Free disk "
+                    "space, and give the same command again."
+                ) from None
         return EXTRACTED + name
 
 

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from app.cases.record import BadRow, Case
+from app.cases.record import BadRow, Case, UnwrittenError
 
 ENDINGS = (".jsonl", ".csv", ".tsv", ".parquet", ".json")
 MOST_CELL = 100_000_000  # characters: a picture in base64
@@ -29,6 +29,9 @@ def sort_rows(
     Args:
         make: Called with cells, place and number. Its error is the row's reason: a row may come
             from a stranger. A second row of one case is refused too.
+
+    Raises `UnwrittenError` of `make`: a full disk would make a smaller set, and its run would be
+    of other cases than the set has.
     """
     found: dict[str, tuple[Case, Made]] = {}
     places: dict[str, str] = {}
@@ -40,6 +43,8 @@ def sort_rows(
             case, made = make(row, place, number)
             if case.id in found:
                 raise ValueError(f"It asks what {places[case.id]} asks of the same picture.")
+        except UnwrittenError:
+            raise
         except (ValueError, OSError) as error:
             bad.append(BadRow(place, str(error)))
         except (LookupError, TypeError, ArithmeticError) as error:

@@ -167,19 +167,23 @@ def test_coco_and_folders_of_parquet_are_refused_above_the_limit(tmp_path):
         read(tmp_path / "coco.json", tmp_path)
 
 
-def test_a_picture_that_was_cut_off_is_written_again(tmp_path, monkeypatch):
-    rows = [{"image": {"bytes": png(1), "path": "x"}, "question": "Where?"}]
+def test_a_full_disk_stops_the_reading_of_a_set_instead_of_shrinking_it(tmp_path, monkeypatch):
+    rows = [{"image": {"bytes": png(n), "path": "x"}, "question": "Where?"} for n in range(3)]
     pq.write_table(pa.Table.from_pylist(rows), tmp_path / "data.parquet")
+    written, write = [], sets.Path.write_bytes
 
     def cut(path, data):
-        path.open("wb").write(data[:20])
-        raise OSError(28, "No space left on device")
+        written.append(path)
+        write(path, data if len(written) < 2 else data[:20])
+        if len(written) == 2:
+            raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patched:
         patched.setattr(sets.Path, "write_bytes", cut)
-        with pytest.raises(ValueError, match="No space left"):
+        with pytest.raises(ValueError, match=r"No space left.*give the same command again"):
             read(tmp_path / "data.parquet", tmp_path)
-    assert len(read(tmp_path / "data.parquet", tmp_path).cases) == 1
+    again = read(tmp_path / "data.parquet", tmp_path)
+    assert len(again.cases) == 3 and not again.bad  # the picture that was cut off is written again
 
 
 @pytest.mark.parametrize(
