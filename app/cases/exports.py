@@ -21,17 +21,20 @@ LANE_FIGURES = (
     "answer", "right", "score", "iou", "failure", "ratio", "kept", "merged", "dropped",
     "ttft_ms", "total_ms", "object_kept", "object_merged", "object_dropped", "shift", "reason",
 )  # fmt: skip
+LEFT_OUT = "left-out.txt"  # of a folder of recordings: a case a line, with the reason
 BEST = 1.5  # LLM Comparator's score for "A is much better"
 
 
 def export(table: Table, chosen: Sequence[str], path: Path, lanes: Sequence[str] = ()) -> Path:
     """Write the chosen cases in the form that the path's ending names; a folder holds recordings.
 
+    A case that has no recording, such as one whose picture is missing, is named in `LEFT_OUT`.
+
     Args:
         lanes: Two, for LLM Comparator; default: the first two.
 
     Raises:
-        ValueError: No case is chosen, or the ending is unknown.
+        ValueError: No case is chosen, or none has a recording, or the ending is unknown.
     """
     if not chosen:
         raise ValueError("No case passes the filter; nothing was written.")
@@ -132,8 +135,19 @@ def _parquet(table: Table, chosen: Sequence[str], path: Path) -> None:
 
 
 def _recordings(table: Table, chosen: Sequence[str], folder: Path) -> None:
+    left_out = []
     for case_id in chosen:
-        storage.save(table.run.comparison(case_id), folder / case_id)
+        try:
+            comparison = table.run.comparison(case_id)
+        except ValueError as error:
+            left_out.append(f"{case_id}: {error}")
+        else:
+            storage.save(comparison, folder / case_id)
+    if len(left_out) == len(chosen):
+        raise ValueError(f"No case could be recorded. {left_out[0]}")
+    (folder / LEFT_OUT).unlink(missing_ok=True)
+    if left_out:
+        (folder / LEFT_OUT).write_text("\n".join(left_out) + "\n", encoding="utf-8")
 
 
 def _comparator(table: Table, chosen: Sequence[str], path: Path, lanes: Sequence[str]) -> None:

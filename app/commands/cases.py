@@ -110,13 +110,17 @@ def import_lane(options: argparse.Namespace, settings: Settings) -> None:
 
 
 def export_cases(options: argparse.Namespace, settings: Settings) -> None:
-    from app.cases.exports import export
+    from app.cases.exports import LEFT_OUT, export
     from app.cases.filters import parse_filter
 
     table = _table(options.folder, settings)
     chosen = table.choose(parse_filter(options.filter))
-    export(table, chosen, options.to, options.lanes)
-    print(f"{len(chosen):,} cases saved to {options.to}")
+    path = export(table, chosen, options.to, options.lanes)
+    named = path / LEFT_OUT
+    left_out = named.read_text(encoding="utf-8").splitlines() if named.exists() else []
+    for line in left_out:
+        print(f"left out: {line}")
+    print(f"{len(chosen) - len(left_out):,} of {len(chosen):,} cases saved to {path}")
 
 
 def scores(options: argparse.Namespace, settings: Settings) -> None:

@@ -9,7 +9,8 @@ import pytest
 from openpyxl import Workbook
 from PIL import Image
 
-from app.cases.exports import escape_cell, export
+from app.__main__ import main
+from app.cases.exports import LEFT_OUT, escape_cell, export
 from app.cases.filters import Filter
 from app.cases.imports import import_file
 from app.cases.people import People
@@ -157,6 +158,25 @@ def test_cases_are_written_for_other_programs(table, tmp_path):
         export(table, chosen, tmp_path / "a.docx")
     with pytest.raises(ValueError, match="No case"):
         export(table, [], tmp_path / "a.csv")
+
+
+def test_recordings_go_on_after_a_case_without_picture_and_name_it(tmp_path, capsys):
+    Image.new("RGB", (48, 48), "white").save(tmp_path / "a.png")
+    Image.new("RGB", (48, 48), "black").save(tmp_path / "b.png")
+    row = {"question": "Where?", "grid": [4, 4], "layers": 8, "kept": {"0": [1]}}
+    both = [row | {"file": "a.png"}, row | {"file": "b.png"}]
+    import_file(lines(tmp_path / "kept.jsonl", both), tmp_path / "run", SETTINGS)
+    gone, there = Run(tmp_path / "run").cases
+    (tmp_path / "a.png").unlink()
+    main(["cases", "export", str(tmp_path / "run"), str(tmp_path / "out")])
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == sorted([LEFT_OUT, there])
+    printed = capsys.readouterr().out
+    assert (
+        f"left out: {gone}: There is no file a.png" in printed and "1 of 2 cases saved" in printed
+    )
+    (tmp_path / "b.png").unlink()
+    with pytest.raises(ValueError, match=r"No case could be recorded.*no file a\.png"):
+        export(table_of(Run(tmp_path / "run")), [gone, there], tmp_path / "none")
 
 
 @pytest.mark.security
