@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -82,7 +83,7 @@ MEASURES = {
     "cohesion_fixed": Measure(
         "Object-Centric Cohesion, k = 16",
         "IoU with the object",
-        "The same with the 16 most attended visual tokens, or all if there are fewer. "
+        "The same with the 16 most attended visual tokens, in layers with more than 16. "
         "The dotted line is a random choice of as many.",
         "OCC with k = 16",
         baseline="cohesion_fixed_random",
@@ -99,18 +100,23 @@ MEASURES = {
 
 def points(comparison: Comparison, name: str, encoder: bool = False) -> list[dict[str, Any]]:
     """One record per lane and layer that has a value of the curve."""
-    found = []
+    return [
+        {"lane": label, "layer": layer, "value": float(value)}
+        for label, curve in curves(comparison, name, encoder)
+        for layer, value in enumerate(curve)
+        if np.isfinite(value)
+    ]
+
+
+def curves(
+    comparison: Comparison, name: str, encoder: bool = False
+) -> Iterator[tuple[str, np.ndarray]]:
+    """A curve of each lane that has it, with the lane's label; NaN in layers without a value."""
     for label, lane in finished_lanes(comparison):
-        analysis = lane.analysis
-        curves = analysis and (analysis.encoder_curves if encoder else analysis.curves)
-        if not curves or name not in curves:
-            continue
-        found += [
-            {"lane": label, "layer": layer, "value": float(value)}
-            for layer, value in enumerate(curves[name])
-            if np.isfinite(value)
-        ]
-    return found
+        if lane.analysis is not None:
+            found = lane.analysis.encoder_curves if encoder else lane.analysis.curves
+            if name in found:
+                yield label, found[name]
 
 
 def measure_chart(
@@ -125,7 +131,7 @@ def measure_chart(
     colours = lane_colours([lane.method for lane in comparison.lanes])
     looks = dict(zip(lane_labels(comparison), colours, strict=True))
     lane = {"domain": labels, "range": [looks[label] for label in labels]}
-    deepest = max((one["layer"] for one in values), default=1)
+    deepest = max([1, *(len(curve) - 1 for _, curve in curves(comparison, name, encoder))])
     axis = {"tickCount": min(deepest, 8), "format": "d", "grid": False}
     # The layers fill the width exactly: the page finds the layer under the pointer by its place.
     wide = {"domain": [0, deepest], "nice": False}

@@ -52,13 +52,13 @@ def object_cohesion(received: Tensor, inside: Tensor, k: int | None = None) -> f
     """Object-Centric Cohesion (OCC): IoU of the k tokens that receive most with an object's tokens.
 
     `received` (V,) attention of each visual token, `inside` (V,) bool whether it is the object's;
-    k defaults to the object's count. NaN if the object has no token. Of equal tokens the earlier
-    counts.
+    k defaults to the object's count. NaN if the object has no token, or if k leaves no choice: then
+    every ranking has the same overlap. Of equal tokens the earlier counts.
     """
     size = int(inside.sum())
-    if not size:
+    if not size or (k or 0) >= len(received):
         return math.nan
-    k = min(k or size, len(received))
+    k = k or size
     chosen = received.argsort(descending=True, stable=True)[:k]
     both = int(inside[chosen].sum())
     return both / (k + size - both)
@@ -66,9 +66,9 @@ def object_cohesion(received: Tensor, inside: Tensor, k: int | None = None) -> f
 
 def random_cohesion(count: int, size: int, k: int | None = None) -> float:
     """Expected cohesion of k random tokens out of `count`, of which `size` are the object's."""
-    if not size:
+    if not size or (k or 0) >= count:
         return math.nan
-    k = min(k or size, count)
+    k = k or size
     ways = math.comb(count, k)
     return sum(
         math.comb(size, both) * math.comb(count - size, k - both) / ways * both / (k + size - both)

@@ -17,6 +17,7 @@ from app.page.analysis import Analysing
 from app.page.analysis_part import CHARTS, declare
 from app.page.held import HeldComparison
 from app.render.attention_data import attention_data
+from app.render.measures import measure_chart
 from app.request import Request
 from app.settings import Settings
 from models.analysis.study import Study
@@ -128,6 +129,16 @@ def test_a_box_opens_cohesion_and_the_object_s_rows_of_the_table(picture):
     assert worker.jobs[-1].study == Study((0.2, 0.2, 0.8, 0.9))
     assert shown[part.measures[CHARTS.index(("cohesion", False))]].visible
     assert shown[part.blocking].count("data-cell") == 6 * (4 + 25)
+
+
+def test_a_chart_has_every_layer_though_the_last_have_no_value():
+    lane = factory.lane("nuwa", "Nüwa", factory.vanilla_trace(), "A cup.")
+    found = factory.analysis(lane, Study((0.2, 0.2, 0.8, 0.9)))
+    found.curves["cohesion"][16:] = np.nan
+    chart = measure_chart(factory.comparison(lanes=(replace(lane, analysis=found),)), "cohesion")
+    line = chart["layer"][0]
+    assert line["encoding"]["x"]["scale"]["domain"] == [0, factory.LAYERS - 1]
+    assert len(line["data"]["values"]) == 16
 
 
 def test_a_comparison_that_the_form_cannot_ask_is_not_analysed(picture):

@@ -51,8 +51,10 @@ def test_every_family_is_measured_in_every_layer(setting: Setting) -> None:
     found = Study(BOX)(lane)
     count, layers = len(lane.visual), lane.adapter.decoder.num_layers
     assert found.maps.shape == (4, layers, count) and found.words.shape == (layers, count)
+    few = len(lane.token_map) <= FIXED_K
     for name, curve in found.curves.items():
-        assert curve.shape == (layers,) and np.isfinite(curve).all(), name
+        assert curve.shape == (layers,), name
+        assert np.isfinite(curve).all() or (few and name.startswith("cohesion_fixed")), name
     assert (
         len(found.encoder_curves["entropy"]) == lane.adapter.encoder_of(lane.prompt).feature_state
     )
@@ -87,14 +89,13 @@ def test_every_curve_of_the_llm_is_that_of_a_stock_run(setting: Setting) -> None
             expected[f"{name}_gradient_flow"] = weighted.relu().sum(-1).mean()
         received = weights[:, parts["answer"]][..., visual].mean((0, 1))
         for name, k in (("cohesion", len(owned)), ("cohesion_fixed", FIXED_K)):
-            top = set(received.topk(min(k, len(visual))).indices.tolist())
-            expected[name] = len(top & owned) / len(top | owned)
+            top = set(received.topk(k).indices.tolist()) if k < len(visual) else None
+            expected[name] = np.nan if top is None else len(top & owned) / len(top | owned)
         expected["entropy"], _ = visual_entropy(weights.mean(0)[visual][:, visual])
         expected["rank"] = directions(state[visual])
         for name, value in expected.items():
-            assert found.curves[name][layer] == pytest.approx(float(value), abs=1e-5, rel=1e-5), (
-                name
-            )
+            tolerant = pytest.approx(float(value), abs=1e-5, rel=1e-5, nan_ok=True)
+            assert found.curves[name][layer] == tolerant, name
         said = decoder.head(decoder.model.norm(state[visual])).argmax(-1)[placed]
         words = [lane.adapter.to_text([int(word)]) for word in said]
         at = found.words[layer][sequence.anchors[placed]]

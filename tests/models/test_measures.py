@@ -53,10 +53,17 @@ def test_cohesion_is_the_overlap_of_the_most_attended_with_the_object() -> None:
     assert math.isnan(object_cohesion(received, torch.zeros(4, dtype=torch.bool)))
 
 
+def test_cohesion_has_no_value_where_k_leaves_no_choice() -> None:
+    received, inside = torch.tensor([0.1, 0.4, 0.3, 0.2]), torch.tensor([1, 1, 0, 0]).bool()
+    for k in (4, 16):
+        assert math.isnan(object_cohesion(received, inside, k))
+        assert math.isnan(random_cohesion(4, 2, k))
+
+
 def test_random_cohesion_is_the_mean_over_all_draws() -> None:
     # of 4 tokens 2 are the object's: both are drawn in 1 of 6 ways, one in 4, none in 1
     assert random_cohesion(4, 2) == pytest.approx((1 * 1 + 4 * (1 / 3) + 0) / 6)
-    assert random_cohesion(4, 2, k=4) == pytest.approx(0.5)
+    assert random_cohesion(4, 2, k=3) == pytest.approx(2 / 4 * 2 / 3 + 2 / 4 * 1 / 4)
 
 
 def test_rank_counts_directions() -> None:
