@@ -82,9 +82,9 @@ class Model:
             question: What to ask about it.
             methods: Names of methods.
             box: The object, xyxy in shares of the last frame; default: the true box, if known.
-            blocked: Edges to block: "visual", "text" or "last", with the first LLM layer and the
-                one after the last, such as `("last", (0, 2))`; a third item `True` hides only the
-                object's tokens.
+            blocked: Edges to block: the rows that see less, with the first LLM layer and the one
+                after the last, such as `("last", (0, 2))`; a third item is what they do not see,
+                by default "visual". Roles are those of `models.analysis.cells.ROLES`.
             **options: Other fields of `app.request.Request`.
         """
         job = self._job(upload, question=question, methods=methods, **options)

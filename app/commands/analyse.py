@@ -30,10 +30,10 @@ def add(commands: Any) -> None:
         type=int,
         const=0,
         metavar="N",
-        help="answers without edges to visual tokens, by quarters of the LLM or every N layers",
+        help="answers without attention edges, by quarters of the LLM or every N layers",
     )
     parser.add_argument(
-        "--object-only", action="store_true", help="block edges to the object's tokens only"
+        "--edges", help="to block, such as last-visual,last-text; default: all to visual tokens"
     )
     parser.add_argument("--out", type=Path, help="folder for arrays, CSV and charts")
     parser.set_defaults(run=run)
@@ -42,15 +42,16 @@ def add(commands: Any) -> None:
 def run(options: argparse.Namespace, settings: Settings) -> None:
     from app.recording.analysis import save_analysis
     from app.render import measures, summary
-    from models.analysis.cells import cells_of
+    from models.analysis.cells import TO_VISUAL, cells_of, parse_edges
     from models.analysis.study import Study
     from models.grounding import check_region
 
     names = options.measures.split(",")
     if wrong := [name for name in names if name not in measures.MEASURES]:
         raise ValueError(f"Measures are {', '.join(measures.MEASURES)}; {wrong[0]!r} came.")
-    if options.object_only and options.block is None:
-        raise ValueError("--object-only came without --block. Add --block.")
+    if options.edges and options.block is None:
+        raise ValueError("--edges came without --block. Add --block.")
+    edges = parse_edges(options.edges) if options.edges else TO_VISUAL
     worker, job = arguments.worker_and_job(options, settings)
     box = job.truth.box if job.truth else None
     if options.box:
@@ -58,7 +59,7 @@ def run(options: argparse.Namespace, settings: Settings) -> None:
     blocked: tuple[Cell, ...] = ()
     if options.block is not None:
         layers = worker.model(job.model).decoder.num_layers
-        blocked = cells_of(layers, options.block, options.object_only)
+        blocked = cells_of(layers, options.block, edges)
     *_, last = worker.run(replace(job, study=Study(box, blocked)))
     comparison: Comparison = last.comparison
     print(summary.table(comparison))

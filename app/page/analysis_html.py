@@ -11,24 +11,25 @@ from app.render.measures import MEASURES, is_cell_right
 from app.render.palette import lane_colours
 from app.render.summary import lane_labels
 from app.render.text import one_line, shorten
-from models.analysis.cells import cells_of
+from models.analysis.cells import EDGES, TO_TEXT, TO_VISUAL, Edge, cells_of
 from models.catalog import find
 from models.engine.record import Blocked, Cell, Comparison, LaneFailure, LaneResult, Truth
 from models.uploads.media import Media
 
 SPREAD = "Attention on a survivor is drawn over its catchment, by provenance weights."
-ROWS = {  # source of a cell: who no longer sees them
-    "visual": "Visual tokens",
-    "text": "The question",
-    "last": "The last row and the answer",
+ROWS = {
+    "visual": "visual tokens",
+    "object": "the object's tokens",
+    "text": "the question",
+    "last": "the last row and the answer",
 }
 BLOCKING = (
-    "A cell hides visual tokens from some rows in some of the LLM's layers: press it to run "
-    "every lane so. It shows how likely the lane's own answer still is, and another answer "
-    "if the lane now gives one."
+    "In a cell, the rows before the arrow do not see those after it in some of the LLM's layers: "
+    "press it to run every lane so. It shows how likely the lane's own answer still is, and "
+    "another answer if the lane now gives one."
 )
 BLOCKING_FORMULA = (
-    "A(source → visual) = 0 in these layers, for the prompt and every answer token; "
+    "A(source → target) = 0 in these layers, for the prompt and every answer token; "
     "× = p(answer, blocked) / p(answer, open)"
 )
 # A press of a cell tells the server which one.
@@ -120,14 +121,18 @@ def blocking(
 
 def find_cell(num_layers: int, object_known: bool, name: str) -> Cell | None:
     """The cell of a button, if one of the tables has it."""
-    cells = [*cells_of(num_layers), *sliding(num_layers)]
-    cells += [cell._replace(object_only=True) for cell in cells if object_known]
+    edges = _edges(object_known)
+    cells = [*cells_of(num_layers, edges=edges), *sliding(num_layers, edges)]
     return next((cell for cell in cells if cell_name(cell) == name), None)
 
 
-def sliding(num_layers: int) -> tuple[Cell, ...]:
+def sliding(num_layers: int, edges: Sequence[Edge] = TO_VISUAL) -> tuple[Cell, ...]:
     """The cells of a window as long as a quarter of the LLM's depth."""
-    return cells_of(num_layers, max(1, num_layers // 4))
+    return cells_of(num_layers, max(1, num_layers // 4), edges)
+
+
+def _edges(object_known: bool) -> tuple[Edge, ...]:
+    return EDGES if object_known else (*TO_VISUAL, *TO_TEXT)
 
 
 def _layers_of(cells: tuple[Cell, ...]) -> list[tuple[int, int]]:
@@ -143,12 +148,10 @@ def _grid(
     """A table with a column for each range of layers."""
     heads = "".join(f'<th scope="col">{_layers(layers)}</th>' for layers in columns)
     rows = ""
-    for object_only in (False, True)[: 1 + object_known]:
-        hidden = "the object's tokens" if object_only else "visual tokens"
-        for source, title in ROWS.items():
-            own = [Cell(source, layers, object_only) for layers in columns]
-            filled = "".join(f"<td>{_cell(comparison, cell, cell == running)}</td>" for cell in own)
-            rows += f'<tr><th scope="row">{title} → {hidden}</th>{filled}</tr>'
+    for source, target in _edges(object_known):
+        own = [Cell(source, layers, target) for layers in columns]
+        filled = "".join(f"<td>{_cell(comparison, cell, cell == running)}</td>" for cell in own)
+        rows += f'<tr><th scope="row">{_edge_text(own[0])}</th>{filled}</tr>'
     return (
         '<div class="scroll" tabindex="0" role="region" aria-label="Blocked attention"><table>'
         f'<thead><tr><th scope="col">Blocked edges</th>{heads}</tr></thead>'
@@ -158,7 +161,12 @@ def _grid(
 
 def cell_name(cell: Cell) -> str:
     """As a button has it."""
-    return f"{cell.source} {cell.layers[0]} {cell.layers[1]} {int(cell.object_only)}"
+    return f"{cell.source} {cell.target} {cell.layers[0]} {cell.layers[1]}"
+
+
+def _edge_text(cell: Cell) -> str:
+    source = ROWS[cell.source]
+    return f"{source[0].upper()}{source[1:]} → {ROWS[cell.target]}"
 
 
 def _layers(layers: tuple[int, int]) -> str:
@@ -181,7 +189,7 @@ def _cell(comparison: Comparison, cell: Cell, running: bool) -> str:
     if running:
         button = '<span class="running" role="status">Running</span>'
     elif missing:
-        words = f"{ROWS[cell.source]}, {_layers(cell.layers).lower()}"
+        words = f"{_edge_text(cell)}, {_layers(cell.layers).lower()}"
         button = (
             f'<button type="button" data-cell="{cell_name(cell)}" '
             f'aria-label="Block: {words}">Run</button>'

@@ -214,15 +214,14 @@ def is_cell_right(comparison: Comparison, lane: LaneResult, blocked: Blocked) ->
 
 
 def blocking_csv(comparison: Comparison) -> str:
-    """Every blocked cell: lane, source, hidden tokens, layers, probability, answer."""
+    """Every blocked cell: lane, source, hidden rows, layers, probability, answer."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["lane", "source", "hidden", "first", "last", "probability", "answer", "right"])
     for label, lane in finished_lanes(comparison):
         for one in lane.analysis.blocked if lane.analysis else ():
-            source, (first, after), object_only = one.cell
-            hidden, ratio = "object" if object_only else "visual", f"{one.probability_ratio:.6g}"
-            answer = escape_formula(one.answer)
+            source, (first, after), hidden = one.cell
+            ratio, answer = f"{one.probability_ratio:.6g}", escape_formula(one.answer)
             right = {True: "yes", False: "no", None: ""}[is_cell_right(comparison, lane, one)]
             writer.writerow([label, source, hidden, first, after - 1, ratio, answer, right])
     return text.getvalue()
@@ -233,7 +232,7 @@ def blocking_table(comparison: Comparison) -> str:
     rows = [
         [
             label,
-            f"{one.cell.source} → {'object' if one.cell.object_only else 'visual'}",
+            f"{one.cell.source} → {one.cell.target}",
             f"{one.cell.layers[0]}–{one.cell.layers[1] - 1}",
             f"× {one.probability_ratio:.3g}",
             one.answer,

@@ -1,6 +1,6 @@
 """Attention blocking (Nüwa, arXiv 2602.02951): answers without some edges in some layers.
 
-There is no official code. A visual row still sees itself; rows before the upload stay visible, so
+There is no official code. A row still sees itself; rows before the upload stay visible, so
 no row is left without keys.
 """
 
@@ -18,22 +18,22 @@ from models.engine.rerun import Run, run
 
 @dataclass(frozen=True, eq=False)
 class Edges:
-    """Edges from rows of one role to visual rows, in a range of LLM layers."""
+    """Edges from rows of one role to rows of one role, in a range of LLM layers."""
 
-    source: str  # of `models.analysis.cells.SOURCES`
+    source: str  # of `models.analysis.cells.ROLES`
     layers: range
-    targets: Sequence[Tensor] | None = None  # by layer, (V,) bool; None = every visual row
+    target: str = "visual"
+    marked: Sequence[Tensor] = ()  # by layer, (V,) bool: the object's rows, if a role is "object"
 
     def __call__(self, layer: int, rows: Rows) -> Tensor | None:
         """A `Block`: (S, S) bool, True where a query no longer sees a key."""
         if layer not in self.layers:
             return None
-        sources = {"visual": rows.visual, "text": rows.text, "last": rows.answering}[self.source]
-        seen = rows.visual
-        if self.targets is not None:
-            seen = seen[self.targets[layer]]
-        closed = torch.zeros(rows.count, rows.count, dtype=torch.bool, device=seen.device)
-        closed[sources[:, None], seen] = True
+        roles = {"visual": rows.visual, "text": rows.text, "last": rows.answering}
+        if self.marked:
+            roles["object"] = rows.visual[self.marked[layer]]
+        closed = torch.zeros(rows.count, rows.count, dtype=torch.bool, device=rows.visual.device)
+        closed[roles[self.source][:, None], roles[self.target]] = True
         return closed.fill_diagonal_(False)
 
 

@@ -45,11 +45,11 @@ class Study:
     def __call__(self, lane: Lane) -> LaneAnalysis:
         """Raises `UnsupportedError` if the lane changed its cache while decoding.
 
-        Also if the object's tokens are to be hidden, and no original token lies on it.
+        Also if a cell is about the object's tokens, and no original token lies on it.
         """
         started = time.perf_counter()
-        hides_object = any(cell.object_only for cell in self.blocked)
-        if hides_object and not object_tokens(lane, self.box).any():
+        of_object = any(cell.of_object for cell in self.blocked)
+        if of_object and not object_tokens(lane, self.box).any():
             raise UnsupportedError("No token lies on the object: give a box around it.")
         replay = Replay.of(lane)
         found = self.measure(lane, replay) if "llm" in self.measured else None
@@ -110,8 +110,7 @@ def answer_texts(lane: Lane, replay: Replay) -> tuple[str, ...]:
 
 def block_cell(lane: Lane, opened: Run, marked: list[Tensor], cell: Cell) -> Blocked:
     """The answer without the edges of a cell. `marked` (V,) bool is the object's rows by layer."""
-    targets = marked if cell.object_only else None
-    edges, adapter = Edges(cell.source, range(*cell.layers), targets), lane.adapter
+    edges, adapter = Edges(cell.source, range(*cell.layers), cell.target, marked), lane.adapter
     ratio, ids = block(opened, edges, adapter.end_ids, len(opened.answer) + SPARE)
     text = adapter.to_text(ids)
     return Blocked(cell, ratio, text, adapter.boxes(lane.prompt, text))

@@ -52,16 +52,21 @@ class Timeline:
 
 
 class Cell(NamedTuple):
-    """Attention edges to visual tokens that an answer goes without."""
+    """Attention edges that an answer goes without; roles as in `models.analysis.cells.ROLES`."""
 
-    source: str  # the rows that no longer see them: "visual" | "text" | "last"
+    source: str  # the rows that no longer see the target
     layers: tuple[int, int]  # first LLM layer, and the one after the last
-    object_only: bool = False  # only the object's tokens are hidden
+    target: str = "visual"
+
+    @property
+    def of_object(self) -> bool:
+        """Whether it needs to be known which tokens are the object's."""
+        return "object" in (self.source, self.target)
 
 
 @dataclass(frozen=True, eq=False)
 class Blocked:
-    """A lane's answer without some attention edges to visual tokens."""
+    """A lane's answer without some attention edges."""
 
     cell: Cell
     probability_ratio: float  # of the lane's own answer, blocked over open

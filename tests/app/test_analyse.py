@@ -56,7 +56,8 @@ def test_analyse_prints_tables_and_writes_every_curve(tiny, grey, tmp_path, caps
     [
         (["--box", "0.5,0.2,0.1,0.9"], "left < right"),
         (["--measures", "flow"], "Measures are"),
-        (["--object-only"], "Add --block"),
+        (["--edges", "last-object"], "Add --block"),
+        (["--block", "--edges", "visual-text"], "Edges are visual-visual, text-visual,"),
     ],
 )
 def test_a_bad_request_of_an_analysis_is_one_sentence(grey, wrong, sentence, capsys):

@@ -62,7 +62,7 @@ def test_lanes_come_as_they_end_and_a_failed_one_gives_its_reason(picture):
     assert "data-inside" in shown[part.lanes[0]] and "It fell over" in shown[part.lanes[2]]
     assert shown[part.measures[FLOW]].visible and shown[part.charts[FLOW]]["layer"]
     assert not shown[part.measures[CHARTS.index(("cohesion", False))]].visible, "no object"
-    assert shown[part.blocking].count("data-cell") == 3 * (4 + 25), (
+    assert shown[part.blocking].count("data-cell") == 6 * (4 + 25), (
         "quarters and windows of 8 of 32"
     )
     assert last[own.form.compare].interactive and not own.admission.visitors.busy("a tab")
@@ -72,18 +72,22 @@ def test_lanes_come_as_they_end_and_a_failed_one_gives_its_reason(picture):
 def test_a_cell_runs_once_in_every_lane_that_was_analysed(picture):
     own, part = analysing(worker := FakeWorker(failing=("nuwa",)))
     analysed = merged(own.run(TAB, held(picture)))[part.held]
-    press = SimpleNamespace(cell="text 8 16 0")
+    press = SimpleNamespace(cell="text visual 8 16")
     shown = merged(own.block(TAB, analysed, press))
     job = worker.jobs[-1]
     assert [method.name for method in job.methods] == ["vanilla", "visionzip"]
     assert job.study == Study(None, (Cell("text", (8, 16)),), measured=())
     in_table = 2 * 2  # of two lanes, in the line and in its tooltip
     assert shown[part.blocking].count("× 0.25") == 2 * in_table, "a quarter is a window, too"
-    assert 'data-cell="text 8 16 0"' not in shown[part.blocking]
+    assert 'data-cell="text visual 8 16"' not in shown[part.blocking]
     assert "<details><summary>A window of 8 layers" in shown[part.blocking]
-    moved = merged(own.block(TAB, analysed, SimpleNamespace(cell="text 9 17 0")))[part.blocking]
+    moved = merged(own.block(TAB, analysed, SimpleNamespace(cell="text visual 9 17")))[
+        part.blocking
+    ]
     assert "<details open><summary>A window" in moved and moved.count("× 0.25") == 3 * in_table
-    assert not list(own.block(TAB, analysed, SimpleNamespace(cell="text 0 32 1"))), "no such cell"
+    assert not list(own.block(TAB, analysed, SimpleNamespace(cell="text object 0 8"))), (
+        "no such cell"
+    )
 
 
 def test_a_blocked_answer_without_a_box_is_wrong_where_a_box_is_asked_for():
@@ -111,10 +115,11 @@ def test_a_stopped_analysis_keeps_its_lanes_and_a_stopped_cell_can_run_again(pic
     assert "Stopped." in begun[own.form.status] and not begun[part.save].interactive
     analysed = merged(own.run(TAB, held(picture)))
     assert analysed[part.save].interactive
-    kept, press = analysed[part.held], SimpleNamespace(cell="text 8 16 0")
+    kept, press = analysed[part.held], SimpleNamespace(cell="text visual 8 16")
     begun = stopped(own.block(TAB, kept, press), part.blocking, "× 0.25")
     assert (
-        "Stopped." in begun[own.form.status] and 'data-cell="text 8 16 0"' in begun[part.blocking]
+        "Stopped." in begun[own.form.status]
+        and 'data-cell="text visual 8 16"' in begun[part.blocking]
     )
     merged(own.block(TAB, kept, press))
     assert [method.name for method in worker.jobs[-1].methods] == ["visionzip", "nuwa"]
@@ -128,7 +133,8 @@ def test_a_box_opens_cohesion_and_the_object_s_rows_of_the_table(picture):
     shown = merged(own.mark(TAB, analysed, SimpleNamespace(box="20, 20, 80, 90")))
     assert worker.jobs[-1].study == Study((0.2, 0.2, 0.8, 0.9))
     assert shown[part.measures[CHARTS.index(("cohesion", False))]].visible
-    assert shown[part.blocking].count("data-cell") == 6 * (4 + 25)
+    assert shown[part.blocking].count("data-cell") == 10 * (4 + 25)
+    assert "The object's tokens → visual tokens" in shown[part.blocking]
 
 
 def test_a_chart_has_every_layer_though_the_last_have_no_value():

@@ -117,7 +117,7 @@ def test_a_pooled_lane_has_object_tokens_where_no_anchor_lies_on_the_object() ->
     (left, top, *_), (*_, right, bottom) = lane.visual.layout.box[6:8].tolist()  # of one window
     box = left, top, right, bottom
     assert not object_tokens(lane, box)[lane.token_map.anchors].any()
-    hidden = (Cell("last", (0, 8), True),)
+    hidden = (Cell("last", (0, 8), "object"),)
     found = Study(box, hidden)(lane)
     assert np.isfinite(found.curves["cohesion"]).all()
     assert found.blocked[0].probability_ratio != pytest.approx(1)
@@ -183,7 +183,7 @@ def test_blocking_nothing_changes_nothing_and_blocking_all_changes_the_answer() 
     lane = decoded(SETTINGS[0], "vanilla")
     opened, everything = run(Replay.of(lane)), range(8)
     none = [torch.zeros(len(lane.visual), dtype=torch.bool)] * 8
-    ratio, same = block(opened, Edges("last", everything, none), frozenset(), 4)
+    ratio, same = block(opened, Edges("last", everything, "object", none), frozenset(), 4)
     assert ratio == pytest.approx(1) and same == lane.stream.ids
     ratio, other = block(opened, Edges("last", everything), frozenset(), 4)
     assert other != lane.stream.ids and ratio != pytest.approx(1)

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from itertools import product
 
 import pytest
 import torch
 from torch import Tensor
 
 from models.analysis.blocking import Edges
-from models.analysis.cells import SOURCES
+from models.analysis.cells import EDGES, ROLES, TO_VISUAL
 from models.engine.pipeline import Lane
 from models.engine.replay import Replay, cloned, continued, log_probability
 from models.engine.rerun import run
@@ -72,8 +71,8 @@ def test_a_run_that_starts_from_another_equals_a_whole_run(name: str) -> None:
         pytest.skip("its decode steps read other tokens: the test above proves the refusal")
     replay = Replay.of(lane)
     opened = run(replay)
-    for source in SOURCES:
-        edges = Edges(source, range(3, 6))
+    for source, target in (*TO_VISUAL, ("last", "text")):
+        edges = Edges(source, range(3, 6), target)
         whole, part = run(replay, block=edges), run(replay, block=edges, base=opened)
         assert (whole.predicted - part.predicted).abs().max() < 1e-5
         other = replay.answer.flip(0)
@@ -112,21 +111,19 @@ def test_a_blocked_run_equals_a_stock_run_with_the_same_mask(setting: Setting) -
     replay, window, half = Replay.of(lane), range(2, 5), torch.arange(len(lane.visual)) % 2 == 0
     opened, prompt = run(replay), len(lane.sequence.embeds)
     last = prompt - 1
-    sources = {
+    roles = {
         "visual": lane.sequence.visual.tolist(),
-        "text": range(prompt - lane.sequence.num_after, last),
-        "last": range(last, last + len(replay.answer)),
+        "object": lane.sequence.visual[half].tolist(),
+        "text": list(range(prompt - lane.sequence.num_after, last)),
+        "last": list(range(last, last + len(replay.answer))),
     }
-    assert sources.keys() == SOURCES.keys()
-    for (source, rows), targets in product(sources.items(), (None, [half] * 8)):
-        seen = lane.sequence.visual
-        if targets is not None:
-            seen = seen[half]
+    assert roles.keys() == ROLES.keys()
+    for source, target in EDGES:
         closed = torch.zeros(last + len(replay.answer), last + len(replay.answer)).bool()
-        for row in rows:
-            closed[row, seen] = True
+        for row in roles[source]:
+            closed[row, roles[target]] = True
             closed[row, row] = False  # a row still sees itself
-        edges = Edges(source, window, targets)
+        edges = Edges(source, window, target, [half] * 8)
         predicted = run(replay, block=edges, base=opened).predicted
         with added_mask(lane, window, closed):
             expected, *_ = stock_run(lane)
