@@ -12,16 +12,22 @@ from app.settings import Settings
 from tests.tiny import tiny_llava
 
 
-def made_up(number: int, box: bool, wrong: tuple[int, ...] = ()) -> dict:
-    curves = {"llm": {"flow": [0.5, float(number)], "object": [None, 1.0]}}
+def made_up(number: int, box: bool, wrong: tuple[int, ...] = (), less: float = 0) -> dict:
+    """A question that Nüwa's lane answers right in every cell, with `less` flow in one layer."""
     cells = [cell not in wrong for cell in range(12)]
+    ratios = [1.0 if right else 0.25 for right in cells]
+    curves = {name: [0.5, float(number)] for name in ("answer_flow",)}
+    curves |= {"cohesion": [None, 1.0 if box else None], "cohesion_random": [None, 0.25]}
+    lower = curves | {"answer_flow": [0.5 - less, float(number)], "cohesion_random": [None, 0.5]}
     return {
         "name": str(number),
+        "upload": str(number // 2),
         "box": box,
-        "right": True,
-        "cells": cells,
-        "ratios": [1.0 if right else 0.25 for right in cells],
-        "curves": {"vanilla": curves},
+        "blocked": {
+            "vanilla": {"right": True, "cells": cells, "ratios": ratios},
+            "nuwa": {"right": True, "cells": [True] * 12, "ratios": [1.0] * 12},
+        },
+        "curves": {"vanilla": {"llm": curves}, "nuwa": {"llm": lower}},
     }
 
 
@@ -53,8 +59,10 @@ def test_a_claim_holds_where_the_blocked_cell_is_wrong_far_more_often() -> None:
     assert verdicts["boxes", ("visual", 1), ("visual", 0)] == "holds"
     assert verdicts["boxes", ("last", 1), ("last", 0)] == "not decided"
     curves = found["curves"]["vanilla"]["llm"]
-    assert curves["flow"] == pytest.approx([0.5, 19.5])
-    assert curves["object"] == [None, 1]
+    assert curves["answer_flow"] == pytest.approx([0.5, 19.5])
+    assert curves["cohesion"] == [None, 1]
+    of_nuwa = {row["verdict"] for row in found["compressed"]["nuwa"]["claims"]}
+    assert of_nuwa == {"not decided"}, "its cells are right"
 
 
 def test_the_page_names_what_is_not_measured_yet_and_shares_of_what_is() -> None:
@@ -64,12 +72,15 @@ def test_the_page_names_what_is_not_measured_yet_and_shares_of_what_is() -> None
     page = blocking_text({"a-model": found})
     assert "| visual tokens | second | 0 % | 0 % | 0.25 | 0.25 | 5 % | 89 % | 90 % |" in page
     assert "**a-model**: 9 boxes and 11 questions about 10 uploads." in page
+    assert "| visual tokens | second | 100 % | 100 % | 1.00 | 1.00 | 5 % | 89 % | 90 % |" in page
 
 
 def test_a_question_is_asked_open_with_each_cell_blocked_and_compressed() -> None:
     asked = next(questions_of(Settings.model, 1))
     found = look_inside(tiny_llava(), asked)
-    assert len(found["cells"]) == 12 and found["box"] is (asked.truth.box is not None)
+    assert list(found["blocked"]) == ["vanilla", "nuwa"]
+    assert all(len(one["cells"]) == len(one["ratios"]) == 12 for one in found["blocked"].values())
+    assert found["box"] is (asked.truth.box is not None)
     assert list(found["curves"]) == ["vanilla", "nuwa", "visionzip"]
     assert len(found["curves"]["nuwa"]["llm"]["answer_flow"]) == 8
     assert [lane for lane, parts in found["curves"].items() if "encoder" in parts] == ["vanilla"]

@@ -1,7 +1,8 @@
 """Inside the model: Nüwa's blocked attention, and flow, entropy and cohesion over the layers.
 
-Each drawn question is asked once with all tokens and every blocked cell, and once per compressed
-lane for the curves. A run that was stopped goes on where it was stopped.
+Each drawn question is asked once with all tokens and once per compressed lane: every lane gives
+curves, vanilla and the first compressed lane every blocked cell. A run that was stopped goes on
+where it was stopped.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ from models.engine.record import LaneResult
 from models.weights import identify
 from pruning.methods import create
 
-LANES = {  # the lanes of the curves, after vanilla
+LANES = {  # the lanes of the curves, after vanilla; the first has blocked cells, too
     "image": (("nuwa", 2 / 9), ("visionzip", 2 / 9)),
     "video": (("flashvid", 0.25), ("visionzip", 0.25)),
 }
@@ -53,31 +54,31 @@ CLAIMS: tuple[tuple[str, Cell, Cell | None], ...] = (
 
 
 def look_inside(adapter: Adapter, asked: Case) -> dict[str, Any]:
-    """What is stored of a question: verdicts and probabilities by cell, and each lane's curves."""
+    """What is stored of a question: by lane, curves, and verdicts and probabilities by cell."""
     truth, cells = asked.truth, cells_of(adapter.decoder.num_layers)
-    lanes = [(create("vanilla"), cells)]
-    for name, ratio in LANES[asked.media.kind]:
-        lanes.append((create(name, retention_ratio=ratio), ()))
-    found: dict[str, Any] = {"name": asked.name, "box": truth.box is not None, "curves": {}}
-    for method, blocked in lanes:
+    compressed = [create(name, retention_ratio=ratio) for name, ratio in LANES[asked.media.kind]]
+    found: dict[str, Any] = {"name": asked.name, "upload": asked.media.digest}
+    found |= {"box": truth.box is not None, "curves": {}, "blocked": {}}
+    for index, method in enumerate([create("vanilla"), *compressed]):
         # The encoder does the same for every lane.
-        study = Study(truth.box, blocked, ("llm", "encoder") if blocked else ("llm",))
+        parts = ("llm",) if index else ("llm", "encoder")
+        study = Study(truth.box, cells if index < 2 else (), parts)
         *_, result = run_lane(
             adapter, asked.media, asked.question, method, max_new_tokens=24, study=study
         )
         assert isinstance(result, LaneResult) and result.analysis is not None
         analysis = result.analysis
-        parts = {"llm": analysis.curves, "encoder": analysis.encoder_curves}
+        of_parts = {"llm": analysis.curves, "encoder": analysis.encoder_curves}
         found["curves"][method.name] = {
             part: {name: _filled(values, 5) for name, values in curves.items()}
-            for part, curves in parts.items()
+            for part, curves in of_parts.items()
             if curves
         }
-        if blocked:
+        if analysis.blocked:
             every = [result, *analysis.blocked]
-            verdicts = [is_right(*score(one.answer, one.boxes, truth)) for one in every]
-            found["right"], *found["cells"] = verdicts
-            found["ratios"] = [round(one.probability_ratio, 5) for one in analysis.blocked]
+            right, *blocked = [is_right(*score(one.answer, one.boxes, truth)) for one in every]
+            ratios = [round(one.probability_ratio, 5) for one in analysis.blocked]
+            found["blocked"][method.name] = {"right": right, "cells": blocked, "ratios": ratios}
     return found
 
 
@@ -103,16 +104,29 @@ def inside(
 
 
 def count(records: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """Rates of right answers by cell, the paper's claims tested, and curves averaged."""
+    """Blocked cells of each lane that has them, and curves averaged."""
     box = np.array([record["box"] for record in records])
+    groups = {"boxes": box, "questions": ~box}
+    vanilla, *others = [
+        count_cells([record["blocked"][lane] for record in records], groups)
+        for lane in records[0]["blocked"]
+    ]
+    return {
+        "asked": {name: int(group.sum()) for name, group in groups.items()},
+        **vanilla,
+        "compressed": dict(zip(list(records[0]["blocked"])[1:], others, strict=True)),
+        "curves": mean_curves(records),
+    }
+
+
+def count_cells(records: Sequence[dict[str, Any]], groups: dict[str, np.ndarray]) -> dict[str, Any]:
+    """Rates of right answers of one lane by cell, and the paper's claims tested."""
     open_right = np.array([record["right"] for record in records])
     cells = np.array([record["cells"] for record in records])  # (n, 12)
     order: list[Cell] = list(product(("visual", "text", "last"), range(4)))
     by_cell = {cell: cells[:, index] for index, cell in enumerate(order)}
     ratios = np.array([record["ratios"] for record in records])  # (n, 12)
-    groups = {"boxes": box, "questions": ~box}
     return {
-        "asked": {name: int(group.sum()) for name, group in groups.items()},
         "open": {name: _mean(open_right[group]) for name, group in groups.items()},
         "cells": [
             {"source": source, "quarter": quarter}
@@ -121,7 +135,6 @@ def count(records: Sequence[dict[str, Any]]) -> dict[str, Any]:
             for at, (source, quarter) in enumerate(order)
         ],
         "claims": judge(groups, by_cell, open_right),
-        "curves": mean_curves(records),
     }
 
 
