@@ -38,6 +38,13 @@ def holm(values: Sequence[float]) -> list[float]:
     return adjusted
 
 
+def sign_flips(differences: np.ndarray, seed: int = 0) -> float:
+    """Two-sided p of a mean difference (n,) of pairs: how often random signs give one as large."""
+    signs = np.random.default_rng(seed).choice((-1, 1), size=(DRAWS, len(differences)))
+    flipped, found = np.abs(signs @ differences), abs(differences.sum())
+    return float((1 + (flipped >= found * (1 - 1e-9)).sum()) / (1 + DRAWS))
+
+
 def draws(units: int, seed: int = 0) -> np.ndarray:
     """(DRAWS, units) how often each upload is in each bootstrap draw with replacement."""
     drawn = np.random.default_rng(seed).integers(units, size=(DRAWS, units))

@@ -6,8 +6,9 @@ import json
 
 import pytest
 
+from app.measure.findings.differences import CURVES
 from app.measure.findings.inside import CLAIMS, count, look_inside, questions_of
-from app.measure.findings.inside_page import blocking_text
+from app.measure.findings.inside_page import blocking_text, curves_text
 from app.settings import Settings
 from tests.tiny import tiny_llava
 
@@ -16,7 +17,7 @@ def made_up(number: int, box: bool, wrong: tuple[int, ...] = (), less: float = 0
     """A question that Nüwa's lane answers right in every cell, with `less` flow in one layer."""
     cells = [cell not in wrong for cell in range(12)]
     ratios = [1.0 if right else 0.25 for right in cells]
-    curves = {name: [0.5, float(number)] for name in ("answer_flow",)}
+    curves = {name: [0.5, float(number)] for name in CURVES}
     curves |= {"cohesion": [None, 1.0 if box else None], "cohesion_random": [None, 0.25]}
     lower = curves | {"answer_flow": [0.5 - less, float(number)], "cohesion_random": [None, 0.5]}
     return {
@@ -73,6 +74,23 @@ def test_the_page_names_what_is_not_measured_yet_and_shares_of_what_is() -> None
     assert "| visual tokens | second | 0 % | 0 % | 0.25 | 0.25 | 5 % | 89 % | 90 % |" in page
     assert "**a-model**: 9 boxes and 11 questions about 10 uploads." in page
     assert "| visual tokens | second | 100 % | 100 % | 1.00 | 1.00 | 5 % | 89 % | 90 % |" in page
+
+
+def test_a_curve_is_lower_or_higher_where_the_same_questions_say_so_and_else_not_decided() -> None:
+    records = [made_up(n, n % 2 == 0, less=0.1 + n / 1000) for n in range(60)]
+    found = count(records)["differences"]
+    verdicts = {(row["curve"], row["of"]): row["verdict"] for row in found}
+    assert verdicts["answer_flow", "boxes"] == verdicts["answer_flow", "questions"] == "lower"
+    assert verdicts["text_flow", "boxes"] == "not decided", "the same in both lanes"
+    assert verdicts["cohesion", "boxes"] == "lower", "chance is higher"
+    assert ("cohesion", "questions") not in verdicts, "no question about an object"
+    flow = found[0]
+    low, high = flow["interval"]
+    assert flow["difference"] == pytest.approx(-0.0645) and low < -0.0645 < high < 0
+    few = count(records[:3])["differences"]
+    assert {row["verdict"] for row in few} == {"not decided"}, "too few uploads"
+    page = curves_text({"a-model": {"model": "a-model", "curves": {}, "differences": found}})
+    assert "| nuwa | 30 boxes |" in page and "| 0.004 | **lower** |" in page
 
 
 def test_a_question_is_asked_open_with_each_cell_blocked_and_compressed() -> None:

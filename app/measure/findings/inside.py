@@ -18,6 +18,7 @@ import numpy as np
 from app.drawn import draw_questions, truth_of
 from app.jobs import first_kind
 from app.measure.asking import Case, Processes, fingerprint, is_right, score
+from app.measure.findings.differences import differences
 from app.measure.findings.study import FIRST
 from app.resume import Store, ask_missing
 from app.settings import Settings
@@ -104,7 +105,7 @@ def inside(
 
 
 def count(records: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """Blocked cells of each lane that has them, and curves averaged."""
+    """Blocked cells of each lane that has them, curves averaged, and their differences tested."""
     box = np.array([record["box"] for record in records])
     groups = {"boxes": box, "questions": ~box}
     vanilla, *others = [
@@ -116,6 +117,7 @@ def count(records: Sequence[dict[str, Any]]) -> dict[str, Any]:
         **vanilla,
         "compressed": dict(zip(list(records[0]["blocked"])[1:], others, strict=True)),
         "curves": mean_curves(records),
+        "differences": differences(records),
     }
 
 
