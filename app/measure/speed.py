@@ -65,6 +65,11 @@ def _example(model: str) -> dict:
     return offered[0]
 
 
+def example_job(model: str, settings: Settings) -> Job:
+    """The page's default comparison of the first example."""
+    return _job(_example(model), model, settings)
+
+
 def _job(example: dict, model: str, settings: Settings) -> Job:
     """The page's default comparison, with `FRAMES` frames of a clip."""
     request = Request(
@@ -122,7 +127,7 @@ def _against_generate(adapter: Adapter, job: Job, repeats: int) -> dict[str, flo
     ours, theirs = [], []
     for _ in range(repeats + 1):
         *_, lane = run_lane(adapter, job.media, job.question, job.methods[0])
-        ours.append(_without_reading(lane))
+        ours.append(without_reading(lane))
         prompt = adapter.prepare(job.media, job.question)
         start = time.perf_counter()
         adapter.generate(prompt, max_new_tokens=lane.new_tokens)
@@ -139,7 +144,7 @@ def _alone_and_together(job: Job, repeats: int, settings: Settings) -> dict[str,
     for _ in range(repeats + 1):
         for asked, seconds in jobs:
             for lane in _lanes(worker, asked):
-                seconds[lane.method].append(_without_reading(lane))
+                seconds[lane.method].append(without_reading(lane))
     return {
         name: _ratio(together[name][1:], alone[name][1:], "together", "alone") for name in alone
     }
@@ -151,7 +156,7 @@ def _lanes(worker: LocalWorker, job: Job) -> Sequence:
     return last.comparison.lanes
 
 
-def _without_reading(lane: LaneResult) -> float:
+def without_reading(lane: LaneResult) -> float:
     return lane.timeline.total - lane.timeline.seconds("read")
 
 

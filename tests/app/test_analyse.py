@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import csv
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from app.__main__ import main
+from app.measure import analysis_time
 from app.notebook import Model
 from app.render.measures import MEASURES
 from app.settings import Settings
@@ -73,6 +75,18 @@ def test_an_analysis_from_python_has_the_asked_cells(tiny, grey):
     assert cell.cell[:2] == ("text", (0, 4)) and cell.probability_ratio > 0
     assert np.isnan(lanes["vanilla"].analysis.curves["cohesion"]).all(), "no object is known"
     assert model.compare(grey, "Where?", ["random"], max_new_tokens=2)["random"].analysis is None
+
+
+def test_vanilla_is_timed_with_analysis_off_before_an_analysis_and_beside_generate(monkeypatch):
+    monkeypatch.setattr(analysis_time, "load", lambda name, device, dtype: tiny_llava())
+    job = replace(analysis_time.example_job(MODEL, Settings()), max_new_tokens=2)
+    monkeypatch.setattr(analysis_time, "example_job", lambda *_: job)
+    report = analysis_time.analysis_time(MODEL, 1, Settings())
+    assert set(report["seconds"]) == {"off", "on", "analysis", "generate"}
+    assert min(report["seconds"].values()) > 0
+    seconds, ratio = report["seconds"], report["off_over"]["on"]["median"]
+    assert ratio == pytest.approx(seconds["off"] / seconds["on"])
+    assert "over stock generate" in analysis_time.table(report)
 
 
 def test_a_lane_that_cannot_be_analysed_says_so_in_its_own_column():

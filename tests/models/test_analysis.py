@@ -7,6 +7,7 @@ from weakref import WeakSet
 import numpy as np
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from models.analysis import blocking
 from models.analysis.blocking import Edges, block
@@ -162,6 +163,25 @@ def test_attention_among_the_patches_of_a_frame_is_that_written_down(media: Medi
             among = encoder.among(index, encoder.by_frame(states[index][order]))  # (T, n, n)
         expected = attention.mean(dim=0)[order][:, order]
         torch.testing.assert_close(torch.block_diag(*among), expected, atol=1e-5, rtol=0)
+
+
+def test_after_an_analysis_a_lane_runs_the_operations_that_it_ran_before() -> None:
+    class Operations(TorchDispatchMode):
+        def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+            ran.append(str(function))
+            return function(*args, **kwargs or {})
+
+    def operations() -> list[str]:
+        ran.clear()
+        with Operations():
+            decoded(SETTINGS[0], "vanilla")
+        return ran.copy()
+
+    ran: list[str] = []
+    operations()  # what is computed once and kept
+    before = operations()
+    Study(BOX, (Cell("last", (0, 8)),))(decoded(SETTINGS[0], "vanilla"))
+    assert operations() == before and len(before) > 100
 
 
 def test_a_blocked_cell_holds_as_many_runs_as_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
