@@ -37,7 +37,7 @@ class Filter:
     tag: str = ""
     verdict: str = ""
     size: str = ""  # of `SIZES`
-    reason: str = ""  # of `REASONS`, in `lane`
+    reason: str = ""  # of `REASONS`, in `lane`, where vanilla is right and `lane` is wrong
     iou_drop: float = 0.0  # at least, from vanilla to `lane`
     lane: str = ""  # default: the first after vanilla
     text: str = ""  # in question, answers, notes
@@ -107,11 +107,19 @@ class Table:
         if name not in self._figures:
             wide = self._wide[name].unstack("lane")
             wide = wide.reindex(index=self.cases.index, columns=self.lanes)
-            if name == "reason":  # explains wrong answers of methods
-                wide = wide.where(self.figure("right") == False)  # noqa: E712
-                wide[[lane for lane in self.lanes if lane == VANILLA]] = None
-            self._figures[name] = wide
+            self._figures[name] = wide.where(self._explained()) if name == "reason" else wide
         return self._figures[name]
+
+    def _explained(self) -> pd.DataFrame:
+        """Which answers have a reason: wrong ones where vanilla is right.
+
+        Without vanilla nobody knows what changed, so all wrong ones.
+        """
+        right = self.figure("right")
+        wrong: pd.DataFrame = right == False  # noqa: E712
+        if VANILLA not in self.lanes:
+            return wrong
+        return wrong.mul(right[VANILLA] == True, axis=0)  # noqa: E712
 
     def lanes_of(self, case_id: str) -> list[str]:
         """The lanes that a case has: not all, where comparisons were kept or a log is short."""

@@ -51,7 +51,7 @@ def controls(names: Sequence[str], table: Table, asked: Filter) -> str:
         _select("verdict", "Verdict", _any(VERDICTS.values()), asked.verdict),
         _select("size", "Object's size", _any(SIZES), asked.size),
         _select("lane", "Lane", {"": "first method"} | {one: one for one in lanes}, asked.lane),
-        _select("reason", "Why, in this lane", _any(REASONS), asked.reason),
+        _select("reason", "Why this lane is wrong", _any(REASONS), asked.reason),
         _select("sort", "Sort by, in this lane", SORT_NAMES, asked.sort),
     ]
     drop = f"{asked.iou_drop:g}" if asked.iou_drop else ""

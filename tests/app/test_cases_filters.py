@@ -13,7 +13,7 @@ import pytest
 from app.cases.filters import Filter, Table, parse_filter
 from app.cases.people import People, Remark
 from app.cases.rates import summarize, text_of
-from app.cases.why import object_fate, tokens_within
+from app.cases.why import REASONS, object_fate, tokens_within
 from app.page import cases_html
 from app.significance import wilson
 from pruning.base import PositionStrategy
@@ -72,6 +72,19 @@ def test_accuracy_by_share_kept_counts_every_share_from_none_to_all(table):
     kept.loc[chosen, ZIPPED] = given
     counted = [one for one in summarize(shares, chosen)["kept"] if one["lane"] == ZIPPED]
     assert [one["scored"] for one in counted] == [1, 1, 1, 1, 1]
+
+
+def test_a_reason_explains_an_answer_that_is_wrong_where_vanilla_is_right(table):
+    with_reason = table.run.results.query("lane == @ZIPPED and reason.notna()").case.tolist()
+    fresh = Table(table.run, {})
+    right = fresh.figure("right")
+    right.loc[with_reason[:3], ["vanilla", ZIPPED]] = [[True, False], [False, False], [True, True]]
+    right.loc[with_reason[3:], "vanilla"] = False
+    found = [one for reason in REASONS for one in fresh.choose(Filter(reason=reason, lane=ZIPPED))]
+    assert found == with_reason[:1]
+    alone = Table(SimpleNamespace(**vars(table.run), lanes=[ZIPPED]), {})
+    alone.figure("right")[ZIPPED] = False  # of a run without vanilla
+    assert alone.figure("reason")[ZIPPED].count() == len(with_reason)
 
 
 def test_wilson_is_the_published_interval():
