@@ -19,7 +19,8 @@ from app.render.text import escape_formula
 
 LANE_FIGURES = (
     "answer", "right", "score", "iou", "failure", "ratio", "kept", "merged", "dropped",
-    "ttft_ms", "total_ms", "object_kept", "object_merged", "object_dropped", "shift", "reason",
+    "ttft_ms", "total_ms", "object_tokens", "object_kept", "object_merged", "object_dropped",
+    "on_object", "shift", "reason",
 )  # fmt: skip
 LEFT_OUT = "left-out.txt"  # of a folder of recordings: a case a line, with the reason
 BEST = 1.5  # LLM Comparator's score for "A is much better"

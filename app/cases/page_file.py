@@ -20,6 +20,12 @@ from models.engine.record import Comparison, LaneResult
 SIDE = 360  # pixels of a picture
 QUALITY = 70
 MOST_MB = 30
+FATES = {
+    "object_kept": "kept",
+    "object_merged": "merged",
+    "object_dropped": "dropped",
+    "on_object": "survivor on the object",
+}
 MARKS = {True: "✓ right", False: "✗ wrong", None: "not scored"}
 STYLE = """
 body{font:15px/1.4 system-ui,sans-serif;margin:1rem auto;max-width:1200px;padding:0 1rem}
@@ -102,10 +108,14 @@ def _lane(table: Table, case: Case, lane: str, picture: str) -> str:
     mark = MARKS[known] + (f", IoU {iou:.2f}" if iou is not None else "")
     kind = {True: "right", False: "wrong", None: ""}[known]
     answer = figure("answer") if figure("failure") is None else f"Failed: {figure('failure')}"
-    reason = f"<br>{escape(str(why))}" if why and known is False else ""
+    reason = f"<br>{escape(str(why))}" if why else ""
+    shares = {text: figure(name) for name, text in FATES.items()}
+    fates = [f"{text} {share:.0%}" for text, share in shares.items() if share is not None]
+    tokens = f"<br>Object's tokens: {', '.join(fates)}" if fates else ""
     return (
         f"<figure>{picture}<figcaption><b>{escape(lane)}</b> "
         f'<span class="{kind}">{mark}</span><br>{escape(str(answer or "–"))}{reason}'
+        f"{tokens}"
         "</figcaption></figure>"
     )
 

@@ -23,7 +23,15 @@ SORT_NAMES = {
     "size": "object's size",
     "answer": "answer",
 }
-ANSWER_HEAD = ("lane", "right", "answer", "IoU", "object's tokens kept", "shift, cells", "why")
+ANSWER_FORMS = {  # figure: head of its column, form of its cells
+    "iou": ("IoU", "{:.2f}"),
+    "object_kept": ("object's tokens kept", "{:.0%}"),
+    "object_merged": ("merged", "{:.0%}"),
+    "object_dropped": ("dropped", "{:.0%}"),
+    "on_object": ("survivor on the object", "{:.0%}"),
+    "shift": ("shift, cells", "{:.1f}"),
+    "reason": ("why", "{}"),
+}
 MARKS = {True: ("right", "✓"), False: ("wrong", "✗"), None: ("unknown", "·")}
 
 
@@ -220,24 +228,24 @@ def _step(table: Table, asked: Filter, chosen: Sequence[str], at: int, text: str
 
 
 def _answers(table: Table, case_id: str) -> str:
-    """A row for each lane: answer, verdict, IoU, and why it may have changed."""
+    """A row for each lane: answer, verdict, IoU, the object's tokens, and why it may be wrong."""
     figures = {
         name: table.figure(name).loc[case_id]
-        for name in ("right", "answer", "failure", "iou", "object_kept", "shift", "reason")
+        for name in ("right", "answer", "failure", *ANSWER_FORMS)
     }
 
     def cell(name: str, lane: str, form: str = "{}") -> str:
         value = figures[name][lane]
         return escape(form.format(value)) if value is not None and value == value else "–"
 
-    forms = {"iou": "{:.2f}", "object_kept": "{:.0%}", "shift": "{:.1f}", "reason": "{}"}
     rows = []
     for lane in table.lanes_of(case_id):
         failed = figures["failure"][lane] is not None and cell("failure", lane) != "–"
         answer = cell("failure" if failed else "answer", lane)
         cells = [_mark(lane, figures["right"][lane]), answer]
-        cells += [cell(name, lane, form) for name, form in forms.items()]
+        cells += [cell(name, lane, form) for name, (_, form) in ANSWER_FORMS.items()]
         row = "".join(f"<td>{one}</td>" for one in cells)
         rows.append(f"<tr><th>{escape(lane)}</th>{row}</tr>")
-    head = "".join(f"<th>{name}</th>" for name in ANSWER_HEAD)
+    names = ("lane", "right", "answer", *(name for name, _ in ANSWER_FORMS.values()))
+    head = "".join(f"<th>{name}</th>" for name in names)
     return f'<table class="answers"><tr>{head}</tr>{"".join(rows)}</table>'

@@ -15,6 +15,7 @@ from app.cases.filters import Filter
 from app.cases.imports import import_file
 from app.cases.people import People
 from app.cases.store import Run, RunError
+from app.page.cases_html import case_head
 from app.recording import storage
 from app.render.overlay import overlay
 from tests.app.cases import NUWA, SETTINGS, ZIPPED, make_run, table_of
@@ -158,6 +159,20 @@ def test_cases_are_written_for_other_programs(table, tmp_path):
         export(table, chosen, tmp_path / "a.docx")
     with pytest.raises(ValueError, match="No case"):
         export(table, [], tmp_path / "a.csv")
+
+
+def test_what_became_of_the_objects_tokens_is_on_the_page_and_in_the_files(table, tmp_path):
+    fates = [table.figure(name)[ZIPPED] for name in ("object_kept", "object_merged", "on_object")]
+    case = next(iter(fates[1].index[(fates[0] < 1) & (fates[1] > 0) & fates[2].notna()]))
+    kept, merged, on_object = (f"{fate[case]:.0%}" for fate in fates)
+    head = case_head(table, Filter(), case, [case])
+    row = head.partition(f"<tr><th>{ZIPPED}")[2].partition("</tr>")[0]
+    assert f"<td>{kept}</td><td>{merged}</td>" in row and f"<td>{on_object}</td>" in row
+    page = export(table, [case], tmp_path / "a.html").read_text()
+    assert f"kept {kept}, merged {merged}, " in page
+    assert f"survivor on the object {on_object}" in page
+    line = json.loads(export(table, [case], tmp_path / "a.jsonl").read_text())
+    assert f"{line['lanes'][ZIPPED]['on_object']:.0%}" == on_object
 
 
 def test_recordings_go_on_after_a_case_without_picture_and_name_it(tmp_path, capsys):
