@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -19,14 +19,18 @@ SHARE_NAMES = ("none", "to 25 %", "to 50 %", "to 75 %", "to all")
 
 
 def summarize(table: Table, chosen: Sequence[str]) -> dict[str, Any]:
-    """All rates over the chosen cases, JSON-able; a rate is None where no case has its metric."""
+    """All rates over the chosen cases, JSON-able; a rate is None where no case has its metric.
+
+    A lane that failed is in no rate: `failed` counts them.
+    """
     cases, right = table.cases.loc[list(chosen)], table.figure("right").loc[list(chosen)]
+    failed = table.figure("failure").loc[list(chosen)].notna()
     return {
         "cases": len(cases),
         "lanes": [_lane(table, cases, lane) for lane in table.lanes],
         "pairs": _pairs(right, table.lanes),
-        "kinds": _groups(right, cases.kind),
-        "sizes": _groups(right, _named(cases["size"], SIZES), tuple(SIZES)),
+        "kinds": _groups(right, failed, cases.kind),
+        "sizes": _groups(right, failed, _named(cases["size"], SIZES), tuple(SIZES)),
         "kept": _by_share(table, cases, right),
     }
 
@@ -66,15 +70,15 @@ def _rate(right: pd.Series) -> dict[str, Any]:
 
 def _pope(cases: pd.DataFrame, answers: pd.Series) -> dict[str, float]:
     """Precision, recall and F1 of "yes", and how often the lane says it, as POPE reports them."""
-    asked = cases.index[cases.metric == "yes_no"]
+    asked = cases.index[(cases.metric == "yes_no") & answers.notna()]  # not of a failed lane
     if not len(asked):
         return {}
     true = cases.answers[asked].map(yes_no) == "yes"
-    said = answers[asked].fillna("").map(yes_no) == "yes"
-    hits = int((true & said).sum())
-    precision, recall = hits / max(1, said.sum()), hits / max(1, true.sum())
+    given = answers[asked].map(yes_no) == "yes"
+    hits = int((true & given).sum())
+    precision, recall = hits / max(1, given.sum()), hits / max(1, true.sum())
     f1 = 2 * precision * recall / max(1e-9, precision + recall)
-    shares = {"precision": precision, "recall": recall, "f1": f1, "yes": float(said.mean())}
+    shares = {"precision": precision, "recall": recall, "f1": f1, "yes": float(given.mean())}
     return {name: float(value) for name, value in shares.items()}
 
 
@@ -103,11 +107,16 @@ def _pairs(right: pd.DataFrame, lanes: Sequence[str]) -> list[dict[str, Any]]:
 
 
 def _groups(
-    right: pd.DataFrame, group: pd.Series, names: Sequence[str] = ()
+    right: pd.DataFrame, failed: pd.DataFrame, group: pd.Series, names: Sequence[str] = ()
 ) -> list[dict[str, Any]]:
     """The rate of each lane in each group of cases."""
     return [
-        {"group": str(name), "lane": lane, **_rate(right.loc[group.index[group == name], lane])}
+        {
+            "group": str(name),
+            "lane": lane,
+            "failed": int(failed.loc[group == name, lane].sum()),
+            **_rate(right.loc[group == name, lane]),
+        }
         for name in names or sorted(group[group.notna() & (group != "")].unique())
         for lane in right
         if (group == name).any()
@@ -121,7 +130,9 @@ def _by_share(table: Table, cases: pd.DataFrame, right: pd.DataFrame) -> list[di
         for name, (low, high) in zip(SHARE_NAMES, pairwise(SHARES), strict=True):
             within = kept.index[(kept[lane] >= low) & (kept[lane] < high)]
             if len(within):
-                rows.append({"group": name, "lane": lane, **_rate(right.loc[within, lane])})
+                rate = _rate(right.loc[within, lane])
+                # A failed lane has no share of tokens.
+                rows.append({"group": name, "lane": lane, "failed": 0, **rate})
     return rows
 
 
@@ -146,12 +157,17 @@ def text_of(summary: dict[str, Any]) -> str:
     skipped = ("lane", "low", "high", "right", "scored", "failed")
     columns = [name for name in names if name not in skipped]
     rows = [
-        [lane["lane"], interval_text(lane), *(_figure(name, lane.get(name)) for name in columns)]
+        [
+            lane["lane"],
+            interval_text(lane),
+            str(lane["failed"]),
+            *(_figure(name, lane.get(name)) for name in columns),
+        ]
         for lane in summary["lanes"]
     ]
     parts = [
         f"{summary['cases']:,} cases",
-        text_table(["lane", "right (95 %)", *columns], rows),
+        text_table(["lane", "right (95 %)", "failed", *columns], rows),
     ]
     counts = ("both", "vanilla_alone", "lane_alone", "none")
     pairs = [
@@ -162,9 +178,12 @@ def text_of(summary: dict[str, Any]) -> str:
         parts.append("Against vanilla: McNemar's exact test, p adjusted by Holm.")
         parts.append(text_table([*PAIR_HEAD], pairs))
     for name, title in TITLES.items():
-        table = [[g["group"], g["lane"], str(g["scored"]), interval_text(g)] for g in summary[name]]
+        table = [
+            [g["group"], g["lane"], str(g["scored"]), str(g["failed"]), interval_text(g)]
+            for g in summary[name]
+        ]
         if table:
-            parts.append(text_table([title, "lane", "cases", "right (95 %)"], table))
+            parts.append(text_table([title, "lane", "cases", "failed", "right (95 %)"], table))
     return "\n\n".join(parts)
 
 
@@ -172,7 +191,7 @@ PAIR_HEAD = ("lane", "both right", "vanilla alone", "lane alone", "none", "p")
 TITLES = {"kinds": "kind", "sizes": "object's size", "kept": "object's tokens kept"}
 
 
-def interval_text(rate: dict[str, Any]) -> str:
+def interval_text(rate: Mapping[str, Any]) -> str:
     """ "0.825 (0.68–0.91)"."""
     if rate["right"] is None:
         return "–"

@@ -130,12 +130,13 @@ def _groups(rates: Sequence[Mapping[str, Any]], title: str) -> str:
 
 
 def _bar(name: str, rate: Mapping[str, Any]) -> str:
-    if rate["right"] is None:
+    if rate["right"] is None and not rate["failed"]:
         return ""
-    facts = f"{interval_text(rate)}, {rate['scored']:,} cases"
+    facts = [f"{interval_text(rate)}, {rate['scored']:,} cases"]
+    facts += [f"{rate['failed']:,} failed"] * bool(rate["failed"])  # they are not in the rate
     return (
         f'<div class="rate" title="95 % interval"><span>{escape(name)}</span>'
-        f'<i style="--share:{rate["right"]:.3f}"></i><b>{facts}</b></div>'
+        f'<i style="--share:{rate["right"] or 0:.3f}"></i><b>{", ".join(facts)}</b></div>'
     )
 
 

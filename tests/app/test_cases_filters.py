@@ -87,6 +87,20 @@ def test_a_reason_explains_an_answer_that_is_wrong_where_vanilla_is_right(table)
     assert alone.figure("reason")[ZIPPED].count() == len(with_reason)
 
 
+def test_failed_lanes_are_counted_beside_every_rate_and_are_in_none(tmp_path):
+    failing = table_of(make_run(tmp_path / "run", failing=("nuwa",)))
+    summary = summarize(failing, failing.choose(Filter()))
+    vanilla, _, nuwa = summary["lanes"]
+    assert (vanilla["failed"], nuwa["failed"], nuwa["right"]) == (0, 20, None)
+    assert "recall" in vanilla and "recall" not in nuwa
+    by_kind = [one for one in summary["kinds"] if one["lane"] == NUWA]
+    assert sum(one["failed"] for one in by_kind) == 20
+    line = next(line for line in text_of(summary).splitlines() if line.startswith(NUWA))
+    assert line.split()[1:3] == ["–", "20"]
+    assert f"<span>{NUWA}</span>" in (page := cases_html.summary_html(summary))
+    assert "–, 0 cases, 20 failed" in page
+
+
 def test_wilson_is_the_published_interval():
     assert wilson(8, 10) == pytest.approx((0.4902, 0.9433), abs=1e-4)
     assert wilson(0, 0) == (0.0, 1.0)
