@@ -24,6 +24,7 @@ SHOWS = {
 }
 CHOICES = {"show": SHOWS, "size": SIZES, "reason": REASONS, "sort": SORTS}
 VANILLA = "vanilla"
+NO_VERDICT = "no verdict yet"
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,7 @@ class Filter:
     show: str = ""  # of `SHOWS`
     kind: str = ""
     tag: str = ""
-    verdict: str = ""
+    verdict: str = ""  # of a person, or `NO_VERDICT`
     size: str = ""  # of `SIZES`
     reason: str = ""  # of `REASONS`, in `lane`, where vanilla is right and `lane` is wrong
     iou_drop: float = 0.0  # at least, from vanilla to `lane`
@@ -128,18 +129,25 @@ class Table:
 
     def choose(self, asked: Filter) -> list[str]:
         """Ids of the cases that pass, in order. Raises `ValueError` for an unknown lane."""
-        lane = asked.lane or next((one for one in self.lanes if one != VANILLA), VANILLA)
+        lane = asked.lane or self._first_method()
         for name in (lane, *asked.right, *asked.wrong):
             if name not in self.lanes:
                 raise ValueError(
                     f"There is no lane {name[:60]!r}; there are {', '.join(self.lanes)}."
                 )
         passed = self._pass(asked, lane)
-        order = self._order(asked.sort, lane)
-        chosen = self.cases.index[passed.to_numpy(bool)]
-        if order is not None:
-            chosen = order.loc[chosen].sort_values(ascending=False, kind="stable").index
-        return list(chosen)
+        return self._sort(self.cases.index[passed.to_numpy(bool)], asked.sort, lane)
+
+    def neighbours(self, asked: Filter, case_id: str, chosen: Sequence[str]) -> tuple[str, str]:
+        """The chosen cases before and after a case, "" where there is none.
+
+        A case that a remark moved out of the filter keeps its place in the order.
+        """
+        lane = asked.lane or self._first_method()
+        order = self._sort(self.cases.index, asked.sort, lane)
+        at, passed = order.index(case_id), set(chosen)
+        before = next((one for one in reversed(order[:at]) if one in passed), "")
+        return before, next((one for one in order[at + 1 :] if one in passed), "")
 
     def _pass(self, asked: Filter, lane: str) -> pd.Series:
         cases, right = self.cases, self.figure("right")
@@ -157,7 +165,7 @@ class Table:
         if asked.kind:
             passed &= cases.kind == asked.kind
         if asked.verdict:
-            passed &= cases.verdict == asked.verdict
+            passed &= cases.verdict == ("" if asked.verdict == NO_VERDICT else asked.verdict)
         if asked.tag:
             passed &= cases.tags.map(lambda tags: asked.tag in tags).astype(bool)
         if asked.size:
@@ -174,6 +182,15 @@ class Table:
     def iou_drop(self, lane: str) -> pd.Series:
         iou = self.figure("iou")
         return iou[VANILLA] - iou[lane] if VANILLA in iou else 0 * iou[lane]
+
+    def _first_method(self) -> str:
+        return next((one for one in self.lanes if one != VANILLA), VANILLA)
+
+    def _sort(self, cases: pd.Index, sort: str, lane: str) -> list[str]:
+        order = self._order(sort, lane)
+        if order is not None:
+            cases = order.loc[cases].sort_values(ascending=False, kind="stable").index
+        return list(cases)
 
     def _order(self, sort: str, lane: str) -> pd.Series | None:
         if sort == "iou_drop":

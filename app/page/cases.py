@@ -160,7 +160,10 @@ class CaseHandlers:
     def _show(self, asked: Asked, owner: Owner, remarked: bool) -> Update:
         table = self.library.table(asked.run, owner)
         chosen, summary = self.choose(table, asked.filter)
-        page = chosen.index(asked.case) // PAGE if asked.case in chosen else asked.page
+        page = asked.page
+        if asked.case:  # a remark may have moved it out of the filter
+            near = [asked.case, *reversed(table.neighbours(asked.filter, asked.case, chosen))]
+            page = next((chosen.index(one) // PAGE for one in near if one in chosen), 0)
         shown = chosen[page * PAGE : (page + 1) * PAGE]
         run = table.run
         thumbnails = {case: self.thumbnail(asked.run, owner, case) for case in shown}

@@ -10,7 +10,7 @@ from html import escape
 from typing import Any
 from urllib.parse import urlencode
 
-from app.cases.filters import SHOWS, SIZES, VANILLA, Filter, Table
+from app.cases.filters import NO_VERDICT, SHOWS, SIZES, VANILLA, Filter, Table
 from app.cases.people import VERDICTS
 from app.cases.rates import TITLES, interval_text
 from app.cases.why import REASONS
@@ -56,7 +56,7 @@ def controls(names: Sequence[str], table: Table, asked: Filter) -> str:
         _select("show", "Show", SHOWS, asked.show),
         _select("kind", "Kind", _any(kinds), asked.kind),
         _select("tag", "Tag", _any(tags), asked.tag),
-        _select("verdict", "Verdict", _any(VERDICTS.values()), asked.verdict),
+        _select("verdict", "Verdict", _any([NO_VERDICT, *VERDICTS.values()]), asked.verdict),
         _select("size", "Object's size", _any(SIZES), asked.size),
         _select("lane", "Lane", {"": "first method"} | {one: one for one in lanes}, asked.lane),
         _select("reason", "Why this lane is wrong", _any(REASONS), asked.reason),
@@ -189,8 +189,8 @@ def pages(name: str, asked: Filter, page: int, count: int, size: int) -> str:
 def case_head(table: Table, asked: Filter, case_id: str, chosen: Sequence[str]) -> str:
     """Question, answers, the way to the next case, and what a person may add."""
     case, about = table.run.cases[case_id], table.cases.loc[case_id]
-    at = list(chosen).index(case_id) if case_id in chosen else -1
-    place = f"{at + 1:,}" if at >= 0 else "none"  # a remark may have moved it out of the filter
+    before, after = table.neighbours(asked, case_id, chosen)
+    place = f"{list(chosen).index(case_id) + 1:,}" if case_id in chosen else "none"
     own, all_of = link(table.run.name, asked, case=case_id), link(table.run.name, asked)
     close = anchor(all_of, "Close <kbd>Esc</kbd>", **{"data-key": "Escape"})
     verdicts = "".join(
@@ -209,8 +209,8 @@ def case_head(table: Table, asked: Filter, case_id: str, chosen: Sequence[str]) 
     )
     true = f"True answer: {case.truth_text or 'not known'}"
     facts = escape(" · ".join(filter(None, (true, case.kind, case.place))))
-    back = _step(table, asked, chosen, at - 1, "←", "ArrowLeft")
-    onward = _step(table, asked, chosen, at + 1, "→", "ArrowRight")
+    back = _step(table, asked, before, "←", "ArrowLeft")
+    onward = _step(table, asked, after, "→", "ArrowRight")
     return (
         f'<nav aria-label="Cases of the filter">{back}<span>{place} of {len(chosen):,}</span>'
         f"{onward}{anchor(own, 'Link to this case', id='permalink')}{close}</nav>"
@@ -222,10 +222,10 @@ def case_head(table: Table, asked: Filter, case_id: str, chosen: Sequence[str]) 
     )
 
 
-def _step(table: Table, asked: Filter, chosen: Sequence[str], at: int, text: str, key: str) -> str:
-    if not 0 <= at < len(chosen):
+def _step(table: Table, asked: Filter, case_id: str, text: str, key: str) -> str:
+    if not case_id:
         return ""
-    return anchor(link(table.run.name, asked, case=chosen[at]), text, **{"data-key": key})
+    return anchor(link(table.run.name, asked, case=case_id), text, **{"data-key": key})
 
 
 def _answers(table: Table, case_id: str) -> str:

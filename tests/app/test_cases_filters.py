@@ -10,7 +10,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from app.cases.filters import Filter, Table, parse_filter
+from app.cases.filters import NO_VERDICT, Filter, Table, parse_filter
 from app.cases.people import People, Remark
 from app.cases.rates import summarize, text_of
 from app.cases.why import REASONS, object_fate, tokens_within
@@ -99,6 +99,19 @@ def test_failed_lanes_are_counted_beside_every_rate_and_are_in_none(tmp_path):
     assert line.split()[1:3] == ["–", "20"]
     assert f"<span>{NUWA}</span>" in (page := cases_html.summary_html(summary))
     assert "–, 0 cases, 20 failed" in page
+
+
+@pytest.mark.parametrize("sort", ["", "size"])
+def test_a_case_that_a_remark_moved_out_of_its_filter_is_followed_by_the_next_one(table, sort):
+    asked = Filter(verdict=NO_VERDICT, sort=sort)
+    first, second, third, *_ = whole = table.choose(asked)
+    judged = Table(table.run, {second: Remark(verdict="unclear")})
+    left = judged.choose(asked)
+    assert left == [one for one in whole if one != second]
+    assert judged.neighbours(asked, second, left) == (first, third)
+    assert judged.neighbours(asked, whole[-1], left) == (whole[-2], "")
+    head = cases_html.case_head(judged, asked, second, left)
+    assert re.search(rf'case={third}"[^>]*data-key="ArrowRight"', head) and "none of 19" in head
 
 
 def test_wilson_is_the_published_interval():
