@@ -47,7 +47,7 @@ def _blocked(report: dict[str, Any]) -> str:
     for lane, found in report.get("compressed", {}).items():
         about = (
             f"The same questions to {report['model']} with the visual tokens of `{lane}`; 100 % is "
-            "its own share of right answers with nothing blocked."
+            "its own share of right answers with nothing blocked. The paper has all visual tokens."
         )
         parts += [about, _table(found, paper), _claims(found["claims"], paper)]
     return "\n\n".join(parts)
