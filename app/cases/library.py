@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections import deque
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,7 @@ from models.engine.record import Comparison
 SHIPPED = ROOT / "assets" / "cases"
 MOST_OPEN = 8
 MOST_TABLES = 4  # of 20,000 cases, one takes some 30 MB
+MOST_LATE = 10.0  # seconds until a case of a run in progress is seen: opening 10,000 takes one
 CHANGING = (".", "run.json", "results", "imported")  # of a run's folder, when results come
 
 
@@ -34,6 +36,15 @@ class Owner:
         return f"{KEPT}-{self.login}" if self.login else KEPT
 
 
+@dataclass(frozen=True)
+class Opened:
+    """A run that stays open."""
+
+    changed: float  # time of its files
+    opened: float  # seconds of the monotonic clock
+    run: Run
+
+
 class Library:
     """Opens runs by name and keeps the last ones open.
 
@@ -46,7 +57,7 @@ class Library:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.folder = Path(settings.cases).resolve() if settings.cases else None
-        self._open: dict[Path, tuple[float, Run]] = {}  # the last used last, with its files' time
+        self._open: dict[Path, Opened] = {}  # the last used last
         self._tables: deque[Table] = deque(maxlen=MOST_TABLES)
         self._lock = threading.Lock()
 
@@ -68,16 +79,19 @@ class Library:
         # Remarks change a run's folder, so it does not count; recordings come into theirs.
         parts = [folder / part for part in (CHANGING[1:] if whole else CHANGING[:1])]
         changed = max(part.stat().st_mtime for part in parts if part.exists())
+        answered = _changed(folder / "journal.jsonl")  # of a run in progress, with every case
         known = self._open.get(folder)
-        if known is None or known[0] < changed:  # outside the lock: a large folder takes minutes
-            kind = Run if whole else Kept
-            known = changed, kind(folder, self.settings)
+        if known and known.changed < answered and time.monotonic() - known.opened > MOST_LATE:
+            known = None
+        if known is None or known.changed < changed:  # outside the lock: it may take minutes
+            now, kind = time.monotonic(), Run if whole else Kept
+            known = Opened(max(changed, answered), now, kind(folder, self.settings))
         with self._lock:
             self._open.pop(folder, None)
             self._open[folder] = known
             while len(self._open) > MOST_OPEN:
                 del self._open[next(iter(self._open))]
-            return known[1]
+            return known.run
 
     def keep(self, comparison: Comparison, owner: Owner) -> str:
         """Add a comparison to an owner's set; the id of its case."""
@@ -115,6 +129,11 @@ class Library:
                 if whole or (is_kept(path) and not hidden):
                     found[path.name] = path
         return found
+
+
+def _changed(file: Path) -> float:
+    """Time of the last change of a file, 0 where there is none."""
+    return file.stat().st_mtime if file.exists() else 0.0
 
 
 def _is_set(name: str) -> bool:

@@ -133,7 +133,9 @@ def sources(run: Run) -> str:
         f"{lane['name']} from {lane['source']}{'' if lane['source'] == KEPT else ', no overlay'}"
         for lane in run.imported
     )
-    count, bad = len(run.cases), len(run.bad)
+    count, answered, bad = len(run.cases), len(run.asked), len(run.bad)
     left = f" {bad:,} row{'s were' if bad > 1 else ' was'} left out." if bad else ""
-    sentence = f"{run.name}: {count:,} case{'s' * (count != 1)} of {run.about['source']}.{left}"
+    partly = f", {answered:,} with answers" if answered < count else ""  # the run goes on
+    cases = f"{count:,} case{'s' * (count != 1)} of {run.about['source']}{partly}"
+    sentence = f"{run.name}: {cases}.{left}"
     return f"{sentence} Imported: {imported}." if imported else sentence

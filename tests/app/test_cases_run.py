@@ -2,17 +2,19 @@
 
 import json
 import threading
+from dataclasses import replace
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from app.cases import store
+from app.cases import library, store
 from app.cases.results import Results
 from app.cases.run import plan, run_cases
 from app.cases.sets import read_set
 from app.cases.store import Run, RunError, writing
+from app.page.cases_remarks import sources
 from app.resume import Lines
 from app.settings import ROOT, Settings
 from app.worker.event_stream import EventStream
@@ -20,6 +22,7 @@ from app.worker.protocol import BusyError
 from models.engine.record import LaneFailure
 from pruning.trace import Fate
 from tests import cases_walk, killed_run
+from tests.app.cases import HERE
 from tests.app.fake_worker import FakeWorker
 
 SETTINGS = Settings()
@@ -60,6 +63,21 @@ def test_a_stopped_run_asks_only_what_is_left_and_ends_like_one_that_was_not(tmp
     kept = [name for name in whole if name not in ("session", *TIMES)]
     assert stopped[kept].equals(whole[kept]) and len(whole) == 18
     assert not run(tmp_path / "a").jobs
+
+
+def test_a_run_in_progress_is_shown_with_the_cases_that_came_meanwhile(tmp_path, monkeypatch):
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path / "a", worker=Stopping())
+    shared = library.Library(replace(SETTINGS, cases=str(tmp_path)))
+    opened = shared.run("a", HERE)
+    assert "6 cases of drawn:image:6:3, 2 with answers." in sources(opened)
+    first, _, third, *_ = opened.cases
+    Results(tmp_path / "a")[third] = [row | {"case": third} for row in opened.rows(first)]
+    assert shared.run("a", HERE) is opened, "a large run is not opened for every case"
+    monkeypatch.setattr(library, "MOST_LATE", 0)
+    now = shared.run("a", HERE)
+    assert third in now.asked and len(now.asked) == 3 and len(now.rows(third)) == 3
+    assert shared.run("a", HERE) is now
 
 
 class LateEnd(FakeWorker):
