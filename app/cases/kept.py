@@ -177,10 +177,10 @@ def _strategy(model: str, lane: LaneResult | LaneFailure) -> PositionStrategy | 
 
 
 def _id(comparison: Comparison) -> str:
-    """Of picture, question and model, and of what the lanes were and said."""
-    said = [
+    """Of picture, question and model, and of the lanes and their answers."""
+    answers = [
         (name, getattr(lane, "answer", ""))
         for name, lane in zip(lane_names(comparison), comparison.lanes, strict=True)
     ]
-    content = f"{comparison.media.digest} {comparison.model} {said}"
+    content = f"{comparison.media.digest} {comparison.model} {answers}"
     return case_id(hashlib.sha256(content.encode()).hexdigest(), comparison.question)

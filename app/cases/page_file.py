@@ -89,11 +89,11 @@ def _case(table: Table, case: Case, number: int) -> str:
     except ValueError as error:
         drawn, note = {}, str(error)
     about, true = table.cases.loc[case.id], escape(case.truth_text) or "–"
-    said = " · ".join(filter(None, (case.kind, about.verdict, *about.tags, about.note, note)))
+    facts = " · ".join(filter(None, (case.kind, about.verdict, *about.tags, about.note, note)))
     lanes = (_lane(table, case, lane, drawn.get(lane, "")) for lane in table.lanes_of(case.id))
     return (
         f'<article id="{escape(case.id)}"><h2>{number}. {escape(case.question)}</h2>'
-        f"<p>True answer: {true}{' · ' if said else ''}{escape(said)}</p>"
+        f"<p>True answer: {true}{' · ' if facts else ''}{escape(facts)}</p>"
         f'<div class="lanes">{"".join(lanes)}</div></article>'
     )
 

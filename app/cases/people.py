@@ -31,7 +31,7 @@ _LATEST = """SELECT case_id, field, value FROM said
 
 @dataclass(frozen=True)
 class Remark:
-    """What people say about one case."""
+    """What people add to one case."""
 
     verdict: str = ""
     tags: tuple[str, ...] = ()
@@ -50,10 +50,10 @@ class People:
             return {}
         with self._open() as database:
             rows = database.execute(_LATEST).fetchall()
-        said: dict[str, dict[str, str]] = {}
+        latest: dict[str, dict[str, str]] = {}
         for case, field, value in rows:
-            said.setdefault(case, {})[field] = value
-        return {case: _remark(fields) for case, fields in said.items()}
+            latest.setdefault(case, {})[field] = value
+        return {case: _remark(fields) for case, fields in latest.items()}
 
     def of(self, case: str) -> Remark:
         return self.all().get(case, Remark())
@@ -63,20 +63,20 @@ class People:
         if verdict not in ("", *VERDICTS.values()):
             wanted = ", ".join(VERDICTS.values())
             raise ValueError(f"The verdict is {verdict[:40]!r}, wanted {wanted}.")
-        self._say(case, "verdict", verdict)
+        self._save(case, "verdict", verdict)
 
     def tag(self, case: str, tag: str, on: bool = True) -> None:
         tag = tag.strip()
         if not tag or len(tag) > MOST_TAG or "," in tag:
             raise ValueError(f"A tag has 1 to {MOST_TAG} characters and no comma.")
-        self._say(case, f"tag {tag}", "on" if on else "")
+        self._save(case, f"tag {tag}", "on" if on else "")
 
     def note(self, case: str, text: str) -> None:
         if len(text) > MOST_TEXT:
             raise ValueError(f"The note has {len(text):,} characters; the limit is {MOST_TEXT:,}.")
-        self._say(case, "note", text)
+        self._save(case, "note", text)
 
-    def _say(self, case: str, field: str, value: str) -> None:
+    def _save(self, case: str, field: str, value: str) -> None:
         with self._open() as database:
             database.execute(
                 "INSERT INTO said (at, case_id, field, value) VALUES (?, ?, ?, ?)",

@@ -5,7 +5,7 @@ const query = () => location.search.slice(1);
 const PATIENCE = 10000;  // ms until an answer counts as lost
 const waiting = [];
 let count = 0, asked = {}, timer = null;
-const seen = () => document.querySelector(`#cases-told [data-number="${count}"]`);
+const seen = () => document.querySelector(`#cases-message [data-number="${count}"]`);
 const answers = new MutationObserver(() => { if (seen()) answered(); });
 const listen = () => {
   timer = setTimeout(() => {
@@ -34,9 +34,9 @@ const send = (more = {}) => {
 };
 // A remark belongs to the case that is shown: the address may name the next one already.
 const remark = (act, value) => {
-  const shown = document.getElementById("permalink")?.dataset.query;
+  const open = document.getElementById("permalink")?.dataset.query;
   if (act !== "note") save();
-  if (shown) send({query: shown, act, value});
+  if (open) send({query: open, act, value});
 };
 let unsaved = null;  // saves the note that is being typed
 const save = () => {

@@ -63,16 +63,16 @@ def cases_view(
     settings, library = admission.settings, Library(admission.settings)
     with gr.Column(elem_id="cases-page"):
         with gr.Row(elem_id="cases-top"):
-            told = gr.HTML("", elem_id="cases-told", apply_default_css=False)
+            message = gr.HTML("", elem_id="cases-message", apply_default_css=False)
             wire_export(library)
         head = gr.HTML("", elem_id="case", apply_default_css=False)
         again = gr.Button(AGAIN, visible=False, size="sm", elem_id="again")
-        shown = boards.declare(settings)
+        board = boards.declare(settings)
         script = (HERE / "cases.js").read_text()
         listed = gr.HTML("", elem_id="cases", apply_default_css=False, js_on_load=script)
         asked = gr.Textbox(visible=False)  # the query of the open case
         own = gr.Textbox(visible=False)  # the secret of this browser
-    parts = Parts(told, head, again, shown, listed, asked)
+    parts = Parts(message, head, again, board, listed, asked)
     handlers = CaseHandlers(library, parts, admission)
     page.load(handlers.arrive, [asked, own], parts.outputs(), js=ADDRESS, **QUIET)
     # "once" would ignore a remark that comes while a case is being drawn.
@@ -85,15 +85,15 @@ def cases_view(
         api_visibility="private",
         **device,
     )
-    wire_inspector(shown.inspector, shown.comparison)
-    wire_recording(shown, settings)
+    wire_inspector(board.inspector, board.comparison)
+    wire_recording(board, settings)
 
 
 @dataclass(frozen=True)
 class Parts:
     """The components of the page."""
 
-    told: gr.HTML
+    message: gr.HTML
     head: gr.HTML
     again: gr.Button
     board: Board
@@ -101,7 +101,7 @@ class Parts:
     asked: gr.Textbox
 
     def outputs(self) -> list[Any]:
-        own = [self.told, self.head, self.again, self.listed, self.asked]
+        own = [self.message, self.head, self.again, self.listed, self.asked]
         return [*own, *showing.outputs(self.board)]
 
     def close(self) -> Update:
@@ -140,7 +140,9 @@ class CaseHandlers:
     def _numbered(self, data: dict[str, Any], request: gr.Request) -> Update:
         """The browser sends the next request when it sees the number of this one."""
         update = self._answer(data, request)
-        update[self.parts.told] += f'<i hidden data-number="{escape(str(data.get("number")))}"></i>'
+        update[self.parts.message] += (
+            f'<i hidden data-number="{escape(str(data.get("number")))}"></i>'
+        )
         return update
 
     def _answer(self, data: dict[str, Any], request: gr.Request) -> Update:
@@ -150,12 +152,15 @@ class CaseHandlers:
             if act := str(data.get("act", "")):
                 save_remark(data, self.library, request)
                 if act == "note":  # the text is on the page already
-                    return {self.parts.told: said("Note saved.")}
+                    return self._message("Note saved.")
             if not act:  # a run of the case that was left would be drawn below this one
                 self.admission.visitors.cancel(request.session_hash or "")
             return self._show(asked, owner, remarked=bool(act))
         except ValueError as error:
-            return {self.parts.told: said(str(error))}
+            return self._message(str(error))
+
+    def _message(self, text: str) -> Update:
+        return {self.parts.message: showing.paragraphs(text)}
 
     def _show(self, asked: Asked, owner: Owner, remarked: bool) -> Update:
         table = self.library.table(asked.run, owner)
@@ -164,18 +169,17 @@ class CaseHandlers:
         if asked.case:  # a remark may have moved it out of the filter
             near = [asked.case, *reversed(table.neighbours(asked.filter, asked.case, chosen))]
             page = next((chosen.index(one) // PAGE for one in near if one in chosen), 0)
-        shown = chosen[page * PAGE : (page + 1) * PAGE]
+        on_page = chosen[page * PAGE : (page + 1) * PAGE]
         run = table.run
-        thumbnails = {case: self.thumbnail(asked.run, owner, case) for case in shown}
+        thumbnails = {case: self.thumbnail(asked.run, owner, case) for case in on_page}
         listed = (
             html.controls(self.library.names(owner), table, asked.filter),
             html.summary_html(summary) if chosen else "",
             html.pages(run.name, asked.filter, page, len(chosen), PAGE),
-            html.cards(table, asked.filter, shown, thumbnails, asked.case),
+            html.cards(table, asked.filter, on_page, thumbnails, asked.case),
         )
-        update = {self.parts.listed: "".join(listed), self.parts.told: said(sources(run))}
-        if remarked:
-            update[self.parts.told] = said("Saved.")
+        update = {self.parts.listed: "".join(listed)}
+        update |= self._message("Saved." if remarked else sources(run))
         if not asked.case:
             return update | self.parts.close()
         update[self.parts.head] = html.case_head(table, asked.filter, asked.case, chosen)
@@ -189,9 +193,9 @@ class CaseHandlers:
         except ValueError as error:
             closed = {key: value for key, value in self.parts.close().items() if key is not head}
             if isinstance(error, MediaError):  # missing, damaged or replaced: nothing to run
-                return closed | {self.parts.told: said(str(error))}
-            told = f"{error} {AGAIN} to see tokens."
-            return closed | {self.parts.told: said(told), **self._offer(asked)}
+                return closed | self._message(str(error))
+            advice = f"{error} {AGAIN} to see tokens."
+            return closed | self._message(advice) | self._offer(asked)
         lanes = [comparison.lanes[one] for one in self._fitting(names, asked.filter)]
         return self._draw(replace(comparison, lanes=tuple(lanes))) | self._offer(asked)
 
@@ -220,10 +224,10 @@ class CaseHandlers:
                 job = replace(place.read(self._request(run, asked)), truth=case.truth)
                 *_, last = (None, *place.run(job))
         except EndedError as ended:
-            return {self.parts.told: said(CANCELLED if ended.stopped else ended.describe())}
+            return self._message(CANCELLED if ended.stopped else ended.describe())
         if not isinstance(last, ComparisonDone):
-            return {self.parts.told: said(CANCELLED)}
-        return self._draw(last.comparison) | {self.parts.told: said("Ran here, just now.")}
+            return self._message(CANCELLED)
+        return self._draw(last.comparison) | self._message("Ran here, just now.")
 
     def _request(self, run: Run, asked: Asked) -> Request:
         """The request that asks the open case again, with the options of its run."""
@@ -258,7 +262,3 @@ def choose(table: Table, asked: Filter) -> tuple[list[str], dict[str, Any]]:
     """The cases that pass a filter, and their rates."""
     chosen = table.choose(asked)
     return chosen, summarize(table, chosen) if chosen else {}
-
-
-def said(text: str) -> str:
-    return showing.paragraphs(text)

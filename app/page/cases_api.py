@@ -64,8 +64,8 @@ def cases_endpoints(library: Library) -> None:
 def remark_endpoint(library: Library) -> None:
     """Declare the endpoint that a page calls when it is being closed."""
 
-    def remarks(request: gr.Request, said: list[dict[str, Any]]) -> None:
-        for one in said:
+    def remarks(request: gr.Request, sent: list[dict[str, Any]]) -> None:
+        for one in sent:
             with suppress(ValueError):  # a closed page shows no refusal
                 save_remark(one, library, request)
 

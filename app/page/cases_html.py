@@ -141,13 +141,13 @@ def _bar(name: str, rate: Mapping[str, Any]) -> str:
 
 
 def cards(
-    table: Table, asked: Filter, shown: Sequence[str], thumbnails: Mapping[str, str], current: str
+    table: Table, asked: Filter, on_page: Sequence[str], thumbnails: Mapping[str, str], current: str
 ) -> str:
     """A card for each case: picture, question, and whether each lane is right."""
     right, reason = table.figure("right"), table.figure("reason")
     lane = asked.lane or next((one for one in table.lanes if one != VANILLA), VANILLA)
     names, items = _short_names(table.lanes), []
-    for case_id in shown:
+    for case_id in on_page:
         case, about = table.run.cases[case_id], table.cases.loc[case_id]
         marks = "".join(
             _mark(one, right.at[case_id, one], names[one]) for one in table.lanes_of(case_id)

@@ -109,7 +109,7 @@ def test_a_run_of_a_case_that_was_left_is_stopped_and_not_drawn(folder):
         wait_until(lambda: worker.jobs)
         handlers.arrive(f"run=pope&case={second}", "", TAB)
         ended = running.result(timeout=10)
-    assert "was stopped" in ended[parts.told] and shown.comparison not in ended
+    assert "was stopped" in ended[parts.message] and shown.comparison not in ended
 
 
 def test_a_case_of_an_imported_run_is_run_here_by_the_default_model(tmp_path):
@@ -127,12 +127,12 @@ def test_a_case_of_an_imported_run_is_run_here_by_the_default_model(tmp_path):
     handlers = CaseHandlers(library, parts, Admission(worker, library.settings, Visitors()))
     (case,) = library.run("vlm", HERE).cases
     opened = handlers.arrive(f"run=vlm&case={case}", "", TAB)
-    assert "without tokens" in opened[parts.told] and opened[parts.again].visible
-    told = handlers.run_again(f"run=vlm&case={case}", "", TAB)[parts.told]
+    assert "without tokens" in opened[parts.message] and opened[parts.again].visible
+    told = handlers.run_again(f"run=vlm&case={case}", "", TAB)[parts.message]
     assert "Ran here" in told and worker.jobs[0].model == "embedded-image"
     Image.new("RGB", (48, 48), "black").save(tmp_path / "a.png")
     replaced = handlers.arrive(f"run=vlm&case={case}", "", TAB)
-    assert "another picture" in replaced[parts.told] and not replaced[parts.again].visible
+    assert "another picture" in replaced[parts.message] and not replaced[parts.again].visible
 
 
 def test_passing_remarks_are_refused_while_the_folder_of_uploads_is_full(folder, monkeypatch):
@@ -182,7 +182,7 @@ def test_a_person_filters_pages_by_keys_and_finds_remarks_after_a_restart(chromi
         page.get_by_role("button", name="<b>odd</b> ×").wait_for()
         page.locator("#board .lane-picture img").first.wait_for(state="attached")
         page.locator("#again").click()
-        page.locator("#cases-told >> text=Ran here").wait_for()
+        page.locator("#cases-message >> text=Ran here").wait_for()
 
 
 def run_in(folder):
@@ -278,7 +278,7 @@ def test_a_remark_is_saved_although_the_tab_is_closed_at_once(chromium, folder):
         page.add_init_script(SLOW)
         page.goto(f"{url}cases?run=pope&case={case}")
         page.locator("#note").wait_for()
-        page.locator("#cases-told [data-number='0']").wait_for(state="attached")
+        page.locator("#cases-message [data-number='0']").wait_for(state="attached")
         page.evaluate("window.stalled = true")
         page.locator("#case button[data-key='2']").click()
         page.locator("#note").fill("gone?")
