@@ -66,6 +66,8 @@ def write_page(table: Table, chosen: Sequence[str], path: Path) -> None:
 def _page(table: Table, chosen: Sequence[str]) -> Iterator[str]:
     title = f"{escape(table.run.name)}: {len(chosen):,} cases"
     model = escape(table.run.about["model"] or "imported answers")
+    failures = table.figure("failure").loc[list(chosen)].notna().sum()
+    failed = ", ".join(f"{lane} on {count:,}" for lane, count in failures.items() if count)
     yield (
         '<!doctype html><html lang="en"><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width">'
@@ -74,7 +76,7 @@ def _page(table: Table, chosen: Sequence[str]) -> Iterator[str]:
         f"<title>{title}</title><style>{STYLE}</style><h1>{title}</h1>"
         f"<p>{model}. Kept tokens show the picture as it is, "
         " merged ones the colour of their survivor, dropped ones are dimmed. "
-        "← and → go to the next case.</p>"
+        f"← and → go to the next case.{' Failed: ' * bool(failed)}{escape(failed)}</p>"
         '<label>Search <input type="search"></label> '
         f"<output>{len(chosen):,} cases</output>"
     )

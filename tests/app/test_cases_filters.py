@@ -10,6 +10,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from app.cases.exports import export
 from app.cases.filters import NO_VERDICT, Filter, Table, parse_filter
 from app.cases.people import People, Remark
 from app.cases.rates import summarize, text_of
@@ -99,6 +100,8 @@ def test_failed_lanes_are_counted_beside_every_rate_and_are_in_none(tmp_path):
     assert line.split()[1:3] == ["–", "20"]
     assert f"<span>{NUWA}</span>" in (page := cases_html.summary_html(summary))
     assert "–, 0 cases, 20 failed" in page
+    chosen = failing.choose(Filter())[:2]
+    assert f"Failed: {NUWA} on 2</p>" in export(failing, chosen, tmp_path / "a.html").read_text()
 
 
 @pytest.mark.parametrize("sort", ["", "size"])
