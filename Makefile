@@ -6,7 +6,7 @@ BIN := .venv/bin
 # Python compiles what it imports; compiling all of torch's and gradio's files takes longer than to install them.
 PIP := pip install --quiet --disable-pip-version-check --no-compile
 
-.PHONY: demo test test-rest test-grid test-all fuzz security eval-test lint format bench gpu openmp load faults train-image train-video train-next-image train-next-video accuracy bench-methods bench-skills probe curves findings docs methods matrix costs gallery examples stories screenshots space clean
+.PHONY: demo test test-rest test-grid test-all fuzz security eval-test lint format bench gpu openmp load faults train-image train-video ship-image ship-video judge accuracy bench-methods bench-skills probe curves findings docs methods matrix costs gallery examples typical stories screenshots space clean
 
 # MODEL=llava-onevision-0.5b, a folder or org/name; asks before it fetches weights, YES=1 does not ask.
 # WORKER=ray runs lanes on a Ray cluster: one started here, or the one that RAY_ADDRESS names.
@@ -74,53 +74,60 @@ load: .venv/installed
 faults: .venv/installed-ray .venv/installed-dev
 	$(BIN)/python -m pytest -m fault -rP --show-capture=stdout
 
-# All stages of the embedded image model, from where they were stopped.
+# All stages of the embedded image model, from where they were stopped; then: make ship-image.
+# DEVICE=cuda where it is; MINUTES=… stops in time; BEGIN=folder begins from a trained model.
+TRAINING := $(if $(DEVICE),--device $(DEVICE)) $(if $(MINUTES),--minutes $(MINUTES)) $(if $(BEGIN),--begin $(BEGIN))
 train-image: .venv/installed
-	$(BIN)/python -m models.embedded.training.image all $(if $(DEVICE),--device $(DEVICE))
+	$(BIN)/python -m models.embedded.training.image all $(TRAINING)
 
-# The same of the embedded video model, which begins from the image model.
+# The same of the embedded video model, which begins from the image model; then: make ship-video.
 train-video: .venv/installed
-	$(BIN)/python -m models.embedded.training.video all $(if $(DEVICE),--device $(DEVICE))
+	$(BIN)/python -m models.embedded.training.video all $(TRAINING)
 
-# The models that will replace them: models/embedded/next/README.md. DEVICE=cuda where it is; MINUTES=… stops in time.
-NEXT := $(if $(DEVICE),--device $(DEVICE)) $(if $(MINUTES),--minutes $(MINUTES)) $(if $(BEGIN),--begin $(BEGIN))
-train-next-image: .venv/installed
-	$(BIN)/python -m models.embedded.next.training.image all --work out/train-next-image $(NEXT)
+# The trained model as far as it is (WORK=folder of its checkpoints) becomes the one in assets/, and its logs those of the card.
+ship-image ship-video: ship-%: .venv/installed
+	$(BIN)/python -m models.embedded.training.keep $* $(if $(WORK),--work $(WORK)) --out assets/embedded/$* --logs models/embedded/logs/$*
 
-train-next-video: .venv/installed
-	$(BIN)/python -m models.embedded.next.training.video all --work out/train-next-video $(NEXT)
+# Weights in a folder on unseen scenes, before they ship: FOLDER=…, KIND=image, video or skills.
+judge: .venv/installed
+	$(BIN)/python -m models.embedded.judge $(FOLDER) --kind $(or $(KIND),image)
 
 # How well the embedded models answer with all tokens: as they were trained, and on harder splits.
 HARDER := sizes crowd clutter alike hard
 accuracy: .venv/installed
-	$(BIN)/python -m app bench --scenes 1000 --methods vanilla --json assets/results/accuracy/image-plain.json
-	$(BIN)/python -m app bench --model embedded-video --clips 1000 --methods vanilla --json assets/results/accuracy/video-plain.json
+	$(BIN)/python -m app bench --go-on --scenes 1000 --methods vanilla --json assets/results/accuracy/image-plain.json
+	$(BIN)/python -m app bench --go-on --model embedded-video --clips 1000 --methods vanilla --json assets/results/accuracy/video-plain.json
 	for split in $(HARDER); do \
-	  $(BIN)/python -m app bench --scenes 300 --split $$split --methods vanilla --json assets/results/accuracy/image-$$split.json && \
-	  $(BIN)/python -m app bench --model embedded-video --clips 300 --split $$split --methods vanilla --json assets/results/accuracy/video-$$split.json \
+	  $(BIN)/python -m app bench --go-on --scenes 300 --split $$split --methods vanilla --json assets/results/accuracy/image-$$split.json && \
+	  $(BIN)/python -m app bench --go-on --model embedded-video --clips 300 --split $$split --methods vanilla --json assets/results/accuracy/video-$$split.json \
 	  || exit 1; done
 
 # What every method answers, by ratio; then: make docs.
 bench-methods: .venv/installed
-	$(BIN)/python -m app bench --methods all --scenes 500 --json assets/results/bench-scenes.json
-	$(BIN)/python -m app bench --model embedded-video --methods all --clips 300 --json assets/results/bench-clips.json
+	$(BIN)/python -m app bench --go-on --methods all --scenes 500 --json assets/results/bench-scenes.json
+	$(BIN)/python -m app bench --go-on --model embedded-video --methods all --clips 300 --json assets/results/bench-clips.json
 
 # What some methods answer by the skill that a question needs; then: make docs.
 bench-skills: .venv/installed
-	$(BIN)/python -m app bench --split skills --scenes 200 --retention 0.222 --json assets/results/bench-skills.json
+	$(BIN)/python -m app bench --go-on --split skills --scenes 200 --retention 0.222 --json assets/results/bench-skills.json
 
-# Whether the encoders' features carry place: they should not.
+# What the encoders' features tell of place, and whether their attention finds objects; then: make docs.
+PROBE := $(BIN)/python -m models.embedded.training.probe
+ATTENTION := $(BIN)/python -m models.embedded.training.attention
 probe: .venv/installed
-	$(BIN)/python -m models.embedded.training.probe --json assets/results/probe-image.json
-	$(BIN)/python -m models.embedded.training.probe --model embedded-video --json assets/results/probe-video.json
+	$(PROBE) --json assets/results/probe-image.json
+	$(PROBE) --model embedded-video --json assets/results/probe-video.json
+	$(ATTENTION) --json assets/results/attention-image.json
+	$(ATTENTION) --model embedded-video --clips 200 --json assets/results/attention-video.json
 
 # The pictures of both trainings, from models/embedded/logs.
 curves: .venv/installed
 	$(BIN)/python -m app curves
 
 # The papers' findings and tables on the embedded models; goes on where it was stopped. COUNT=5: a trial in out/trial.
+# MODEL=embedded-image or embedded-video: that one alone.
 findings: .venv/installed
-	$(BIN)/python -m app findings $(if $(COUNT),--count $(COUNT) --out out/trial)
+	$(BIN)/python -m app findings $(if $(MODEL),--model $(MODEL)) $(if $(COUNT),--count $(COUNT) --out out/trial)
 
 # All generated pages and tables of the docs, from stored results; measures nothing.
 docs: .venv/installed
@@ -152,7 +159,12 @@ gallery: .venv/installed
 examples: .venv/installed
 	$(BIN)/python -m app examples
 
-# After every change of the weights or the examples: what each example shows, and the page's first view.
+# How often the page's default methods are right together on unseen uploads; `make stories` chooses by it.
+typical: .venv/installed
+	$(BIN)/python -m app typical
+	$(BIN)/python -m app typical --kind video
+
+# After every change of the weights or the examples, and after `make typical`: what each example shows, and the page's first view.
 stories: .venv/installed
 	$(BIN)/python -m app stories
 

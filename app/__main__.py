@@ -24,6 +24,7 @@ from app.commands import (
     speed,
     sweep,
     timing,
+    typical,
     verify,
 )
 from app.settings import Settings
@@ -45,6 +46,7 @@ COMMANDS = (
     launches,
     load,
     space,
+    typical,
     draw,
 )
 

@@ -13,6 +13,7 @@ from PIL import Image
 from app.example_uploads import file_digest, remember
 from app.render.mp4 import write_mp4
 from models.embedded.world import clip_questions as clip_ask
+from models.embedded.world import clips
 from models.embedded.world import questions as ask
 from models.embedded.world.clips import SECONDS, draw_clip
 from models.embedded.world.questions import Question
@@ -20,7 +21,8 @@ from models.embedded.world.scenes import EVALUATION_SEEDS, draw_scene, evaluatio
 from models.uploads.read import read_image
 
 PIXELS = 480
-DRAWN_FRAMES, SAMPLED_FRAMES = 24, 8  # of a clip, and of those that its model samples
+SAMPLED_FRAMES = clips.FRAMES  # of a clip, by its model
+DRAWN_FRAMES = 2 * SAMPLED_FRAMES - 1  # every second one is sampled, the first and the last too
 
 
 def draw_upload(kind: str, seed: int, path: Path, pixels: int = PIXELS) -> dict[str, Any]:

@@ -82,7 +82,7 @@ class Request:
     retention_ratio: float = number(
         "Retention ratio",
         "Visual tokens, averaged over LLM layers, as a share of all",
-        0.111,
+        0.222,  # tests/app/test_typical.py says why
         0.001,
         low=0.05,
         high=1,

@@ -27,6 +27,9 @@ def add(commands: Any) -> None:
     parser.add_argument("--retention", help="comma-separated; default: 33, 22 and 11 %% for scenes")
     add_arguments(parser, ["positions"])
     parser.add_argument("--jobs", type=int, help="processes of one thread; default: one per core")
+    parser.add_argument(
+        "--go-on", action="store_true", help="store answers; ask only what an earlier run did not"
+    )
     arguments.add_json(parser)
     parser.set_defaults(run=run)
 
@@ -49,8 +52,8 @@ def run(options: argparse.Namespace, settings: Settings) -> None:
         options.jobs,
     )
     if options.split == skills.SPLIT:
-        report = skills.by_skill(*asked)
+        report = skills.by_skill(*asked, go_on=options.go_on)
         arguments.print_report(report, skills.table(report), options.json)
     else:
-        report = bench.bench(*asked, options.split)
+        report = bench.bench(*asked, options.split, options.go_on)
         arguments.print_report(report, bench.table(report), options.json)

@@ -23,12 +23,13 @@ def add(commands: Any) -> None:
         action="store_true",
         help="ask for findings 2 and 4 only, inside the models; keep the other results",
     )
+    parser.add_argument("--model", help="ask this one only; keep the other's stored results")
     parser.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace, settings: Settings) -> None:
     from app.measure.findings import write
 
-    asked = options.count, options.jobs, options.out, settings, options.inside
+    asked = options.count, options.jobs, options.out, settings, options.inside, options.model
     tables, path = write.findings(*asked)
     print(f"{tables}\n\n{path}")

@@ -11,9 +11,9 @@ from app.drawn_uploads import PIXELS, draw_upload
 from app.settings import EXAMPLES
 from models.engine.checks import Gaze
 
-SEEDS = (999_050, 999_182, 999_220, 999_163, 999_143, 999_177, 999_152, 999_139)
-CLIP_SEEDS = (999_017, 999_043, 999_034, 999_028, 999_021, 999_041)
-GAZE: Gaze = ((0.81, 0.14, 1.0),)  # the car on the right of scene-4.png
+SEEDS = tuple(range(999_000, 999_008))  # in a row: none is picked for what methods do to it
+CLIP_SEEDS = tuple(range(999_000, 999_006))
+GAZE: Gaze = ((0.87, 0.79, 1.0),)  # the brown butterfly of scene-3.png
 RATIOS = (1 / 3, 2 / 9, 1 / 9)  # of the gallery
 
 
@@ -28,8 +28,8 @@ class Shown:
 
 
 SHOWN = {
-    "image": Shown("scene-4.png", "Find the car on the right.", "embedded-image", GAZE),
-    "video": Shown("clip-6.mp4", "Which way does the boat move?", "embedded-video"),
+    "image": Shown("scene-3.png", "Find the brown butterfly.", "embedded-image", GAZE),
+    "video": Shown("clip-4.mp4", "Which way does the bell move?", "embedded-video"),
 }
 
 

@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from app.docs.examples import CLIP_SEEDS, DRAWN_FRAMES, SAMPLED_FRAMES
+from app.docs.examples import CLIP_SEEDS
+from app.drawn_uploads import DRAWN_FRAMES, SAMPLED_FRAMES
 from app.render.tree_sheet import draw_tree
 from app.render.trees import Tree, largest_trees
 from app.settings import EXAMPLES, ROOT
@@ -25,7 +26,7 @@ from pruning.methods import create
 from pruning.trace import TokenTrace
 
 PICTURE = ROOT / "assets" / "screenshots" / "trees.png"
-CLIP, KIND, RATIO = 6, "boat", 0.25
+CLIP, KIND, RATIO = 4, "bell", 0.25
 METHODS = ("flashvid", "ttm")  # one above the other
 
 
@@ -41,8 +42,11 @@ def draw() -> Iterator[Path]:
         *_, result = run_lane(adapter, media, "Which way does it move?", method, max_new_tokens=1)
         assert isinstance(result, LaneResult)
         sheets.append(sheet(media, result.trace, on_object))
-    stacked = np.concatenate([np.asarray(each) for each in sheets])
-    Image.fromarray(stacked).save(PICTURE, optimize=True)
+    widest = max(each.width for each in sheets)
+    stacked = Image.new("RGB", (widest, sum(each.height for each in sheets)), "white")
+    for number, each in enumerate(sheets):
+        stacked.paste(each, (0, sum(before.height for before in sheets[:number])))
+    stacked.save(PICTURE, optimize=True)
     yield PICTURE
 
 

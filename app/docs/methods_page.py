@@ -20,24 +20,24 @@ from pruning.budget import Budget
 from pruning.description import describe
 from pruning.methods.sparsevlm import LAYERS, RECYCLING
 
+NOT_ASKED = "Not measured with the present weights: `make bench-methods` asks the questions."
 TEMPLATE = Path(__file__).with_name("methods_page.md")
 
 
 def markdown(
     tested: Mapping[str, Any],
-    answered: Report,
+    answered: Sequence[Report],
     methods: Sequence[Method],
-    on_clips: Report | None = None,
     by_skill: Report | None = None,
 ) -> str:
-    """The page. `tested` is the report of tests/methods_report.py, the others those of `bench`."""
+    """The page. `tested` is the report of tests/methods_report.py, `answered` are of `bench`."""
     return Template(TEMPLATE.read_text(encoding="utf-8")).substitute(
         overview=_overview(methods),
         counted=_counted(),
         picture_question=SHOWN["image"].question,
         clip_question=SHOWN["video"].question,
-        answers=answers(answered, methods),
-        against=against([answered, *([on_clips] if on_clips else [])]),
+        answers="\n\n".join(answers(one, methods) for one in answered) or NOT_ASKED,
+        against=against(answered) if answered else NOT_ASKED,
         skills=skills(by_skill),
         sections="\n".join(_section(method, tested["methods"]) for method in methods),
         versions=", ".join(

@@ -13,6 +13,7 @@ from app.docs import (
     costs,
     gpu_page,
     methods_page,
+    model_card,
     models_page,
     page_times,
     settings_page,
@@ -25,15 +26,15 @@ from app.settings import ROOT
 from pruning.methods import METHODS
 
 README = ROOT / "README.md"
+MODEL_CARD = ROOT / "models" / "embedded" / "README.md"
 METHODS_PAGE = ROOT / "docs" / "methods.md"
 MODELS_PAGE = ROOT / "docs" / "models.md"
 ANALYSIS_PAGE = ROOT / "docs" / "analysis.md"
 SETTINGS_PAGE = ROOT / "docs" / "settings.md"
 RESULTS = ROOT / "assets" / "results"
 MATRIX = RESULTS / "matrix.json"
-ANSWERED = RESULTS / "bench-scenes.json"
-ON_CLIPS = RESULTS / "bench-clips.json"  # there once `make bench-methods` has run
-BY_SKILL = RESULTS / "bench-skills.json"  # and this once `make bench-skills` has
+ANSWERED = (RESULTS / "bench-scenes.json", RESULTS / "bench-clips.json")
+BY_SKILL = RESULTS / "bench-skills.json"
 COUNTED = ("llava-1.5-7b", "llava-onevision-7b", "llava-video-7b", "qwen2.5-vl-7b")
 MEASURED = ("embedded-image", "embedded-video")
 
@@ -49,14 +50,16 @@ def draw() -> Iterator[Path]:
 
 def texts(methods: Sequence[Method] = METHODS) -> dict[Path, str]:
     """The text of each file with `methods`; those without stored results are "not measured"."""
+    answered = [report for path in ANSWERED if (report := model_card.current(path))]
     return {
         METHODS_PAGE: methods_page.markdown(
-            results(), _read(ANSWERED), methods, *(_stored(path) for path in (ON_CLIPS, BY_SKILL))
+            results(), answered, methods, model_card.current(BY_SKILL)
         ),
         README: with_part(README, "methods", methods_page.short_table(methods)),
         MODELS_PAGE: models_page.markdown(_read(MATRIX), _costs(), methods),
         ANALYSIS_PAGE: analysis_page.markdown(),
         SETTINGS_PAGE: settings_page.markdown(),
+        MODEL_CARD: with_part(MODEL_CARD, "measured", model_card.part()),
         gpu_page.PAGE: gpu_page.markdown(),
         cases_page.PAGE: cases_page.markdown(),
         page_times.PAGE: page_times.markdown(),
@@ -68,10 +71,6 @@ def _costs() -> str:
     counts = [_read(RESULTS / "costs" / f"{name}.json") for name in COUNTED]
     times = [_read(RESULTS / "timing" / f"{name}.json") for name in MEASURED]
     return costs.section(counts, times, list(published.values()))
-
-
-def _stored(path: Path) -> Any:
-    return _read(path) if path.exists() else None
 
 
 def _read(path: Path) -> Any:

@@ -6,18 +6,30 @@ import statistics
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 from app.drawn import draw_questions, truth_of
 from app.jobs import first_kind, lanes_at
 from app.measure import foil
-from app.measure.asking import ACCURATE_IOU, Answer, Answers, Case, Processes, Refusal, ask_all
+from app.measure.asking import (
+    ACCURATE_IOU,
+    Answer,
+    Case,
+    Processes,
+    Refusal,
+    ask_all,
+    fingerprint,
+)
 from app.measure.report import NONE, lane_table
-from app.settings import Settings
+from app.settings import ROOT, Settings
 from models.catalog import CATALOG, find
 from models.embedded.world.hard import find_split
+from models.embedded.world.questions import Question
 from models.engine.checks import check_kind, check_unattended
 from models.loading import check
+from models.uploads.media import Media
+from models.weights import identify
 from pruning.base import CompressionMethod
 from pruning.errors import UnsupportedError
 from pruning.methods import METHODS as ALL_METHODS
@@ -26,6 +38,8 @@ METHODS = {
     "scenes": "vanilla,downsample,visionzip,nuwa,pooling",
     "clips": "vanilla,downsample,flashvid,fastvid,prunevid,ttm,visionzip,frames,pooling",
 }
+ANSWERS = ROOT / "out" / "bench"
+CODE = ("app/drawn.py", "app/measure/bench.py")
 EVERY = "all"  # typed for methods
 RATIOS = {"scenes": "0.333,0.222,0.111", "clips": "0.25,0.20,0.15,0.10"}
 
@@ -58,6 +72,7 @@ def bench(
     settings: Settings,
     jobs: int | None = None,
     split: str = "plain",
+    go_on: bool = False,
 ) -> dict[str, Any]:
     """Asks every method at every ratio the same questions about `count` scenes or clips.
 
@@ -65,34 +80,38 @@ def bench(
         seed: Number of the first scene or clip.
         split: How they differ from those of training.
         jobs: Processes of one thread each; one a core by default.
+        go_on: Stores the answers, and asks only what no earlier run of this code has asked.
     """
-    unit, kind = drawn_as(model), first_kind(find(model))
+    unit, kind, hardness = drawn_as(model), first_kind(find(model)), find_split(split)
     if count < 1:
         raise ValueError(f"{count} {unit} came, wanted at least 1.")
-    hardness = find_split(split)
     lanes = list(lanes_at(methods, ratios, find(model).family, positions))
     for _, method in lanes:
         check_kind(method.label, "method", method.media, kind)
     check(find(model), settings.device or None, settings.dtype or None)  # a pool would not say why
-    tried = tuple(method for _, method in lanes if refusal_of(method) is None)
+    tried = tried_of(lanes)
     cases = [
-        Case(f"{number}", media, question.text, tried, 32, 0.0, truth_of(question), question.sort)
+        _case(number, tried, media, question)
         for number, (media, question, _) in enumerate(draw_questions(kind, count, seed, hardness))
     ]
-    with Processes(model, settings, jobs) as processes:
-        conditions = processes.conditions() | {"processes": str(processes.count)}
-        columns = columns_of(lanes, ask_all(cases, processes.ask))
-    return {
-        "model": model,
-        unit: count,
-        "seed": seed,
-        "split": split,
-        "positions": positions,
+    named = fingerprint(model, settings, repr(lanes), positions, split, f"{seed}", code=CODE)
+    store = ANSWERS / f"{model}-{named}.jsonl" if go_on else None
+    conditions, columns = ask_lanes(model, lanes, cases, settings, jobs, store)
+    about = {"model": model, "weights": identify(find(model)), unit: count, "seed": seed}
+    about |= {"split": split, "positions": positions}
+    return about | {
         "questions": _count(cases),
         "conditions": conditions,
         "rows": [asdict(summarize(*lane, one)) for lane, one in zip(lanes, columns, strict=True)],
         "against_downsampling": foil.pairs(lanes, columns),
     }
+
+
+def _case(
+    number: int, methods: tuple[CompressionMethod, ...], media: Media, question: Question
+) -> Case:
+    truth = truth_of(question)
+    return Case(f"{number}", media, question.text, methods, 32, 0.0, truth, question.sort)
 
 
 def refusal_of(method: CompressionMethod) -> Refusal | None:
@@ -104,13 +123,34 @@ def refusal_of(method: CompressionMethod) -> Refusal | None:
     return None
 
 
-def columns_of(
-    lanes: Sequence[foil.Lane], answers: Sequence[Answers]
-) -> list[Sequence[Answer | Refusal]]:
-    """The answers of each lane to all questions; one refusal if it is asked none."""
-    asked = iter(zip(*answers, strict=True))
+def tried_of(lanes: Sequence[foil.Lane]) -> tuple[CompressionMethod, ...]:
+    """The methods of the lanes that questions are asked of."""
+    return tuple(method for _, method in lanes if refusal_of(method) is None)
+
+
+def ask_lanes(
+    model: str,
+    lanes: Sequence[foil.Lane],
+    cases: Sequence[Case],
+    settings: Settings,
+    jobs: int | None,
+    store: Path | None = None,
+) -> tuple[dict[str, str], list[Sequence[Answer | Refusal]]]:
+    """Asks all cases in processes of their own.
+
+    Args:
+        cases: Each with the methods of `tried_of`.
+        store: File of the answers; what it holds is not asked again.
+
+    Returns:
+        The machine and the settings, and of each lane the answers to all questions, or one refusal
+        if it is asked none.
+    """
+    with Processes(model, settings, jobs) as processes:
+        conditions = processes.conditions() | {"processes": str(processes.count)}
+        asked = iter(zip(*ask_all(cases, processes.ask, store, model), strict=True))
     refused = (refusal_of(method) for _, method in lanes)
-    return [next(asked) if reason is None else (reason,) for reason in refused]
+    return conditions, [next(asked) if reason is None else (reason,) for reason in refused]
 
 
 def _count(cases: Sequence[Case]) -> dict[str, Any]:

@@ -14,16 +14,17 @@ from typing import Any
 from app.drawn import truth_of
 from app.jobs import first_kind, lanes_at
 from app.measure import foil
-from app.measure.asking import Answer, Case, Processes, Refusal, ask_all
-from app.measure.bench import columns_of, refusal_of
+from app.measure.asking import Answer, Case, Refusal, fingerprint
+from app.measure.bench import ANSWERS, ask_lanes, tried_of
 from app.measure.report import lane_table
 from app.settings import Settings
 from models.catalog import find
-from models.embedded.next.world.skills import SKILLS, skill_questions
+from models.embedded.world.skills import SKILLS, skill_questions
 from models.loading import check
 from models.uploads.media import drawn
 from models.weights import identify
 
+CODE = ("app/drawn.py", "app/measure/skills.py")
 SPLIT = "skills"  # as `bench --split` names it
 CHANCE = {"viewpoint": 0.5}  # share right of a guess; the others have many answers
 
@@ -37,12 +38,14 @@ def by_skill(
     positions: str,
     settings: Settings,
     jobs: int | None = None,
+    go_on: bool = False,
 ) -> dict[str, Any]:
     """Asks every method at every ratio one question of each skill about every scene that has one.
 
     Args:
         seed: Number of the first scene.
         jobs: Processes of one thread each; one a core by default.
+        go_on: Stores the answers, and asks only what no earlier run of this code has asked.
     """
     card = find(model)
     if scenes < 1 or first_kind(card) != "image":
@@ -51,14 +54,14 @@ def by_skill(
         )
     check(card, settings.device or None, settings.dtype or None)  # a pool would not say why
     lanes = list(lanes_at(methods, ratios, card.family, positions))
-    tried = tuple(method for _, method in lanes if refusal_of(method) is None)
+    tried = tried_of(lanes)
     cases = [
         Case(f"{number}", drawn(picture), one.text, tried, truth=truth_of(one), sort=one.sort)
         for number, (picture, one) in enumerate(skill_questions(scenes, seed))
     ]
-    with Processes(model, settings, jobs) as processes:
-        conditions = processes.conditions() | {"processes": str(processes.count)}
-        columns = columns_of(lanes, ask_all(cases, processes.ask))
+    named = fingerprint(model, settings, repr(lanes), positions, SPLIT, f"{seed}", code=CODE)
+    store = ANSWERS / f"{model}-{named}.jsonl" if go_on else None
+    conditions, columns = ask_lanes(model, lanes, cases, settings, jobs, store)
     about = {"model": model, "weights": identify(card), "scenes": scenes, "seed": seed}
     return about | {
         "split": SPLIT,

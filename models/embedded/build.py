@@ -14,14 +14,14 @@ from transformers import (
     PreTrainedTokenizerFast,
 )
 
-PIXELS, PATCH = 96, 8
+PIXELS, PATCH = 192, 8
 GRID = PIXELS // PATCH
-WIDTH = 192
+WIDTH, LAYERS = 192, 12
 MEAN, STD = (0.5, 0.5, 0.5), (0.25, 0.25, 0.25)
 
 
 def config(tokenizer: PreTrainedTokenizerFast) -> LlavaConfig:
-    """LLaVA's parts in small: a CLIP tower of 6 layers, a projector, a Llama of 8 layers."""
+    """LLaVA's parts in small: a CLIP tower of 6 layers, a projector, a Llama of 12 layers."""
     return LlavaConfig(
         vision_config=CLIPVisionConfig(
             hidden_size=WIDTH,
@@ -41,7 +41,7 @@ def config(tokenizer: PreTrainedTokenizerFast) -> LlavaConfig:
 
 
 def llama(tokenizer: PreTrainedTokenizerFast) -> LlamaConfig:
-    """8 layers, for pictures and for clips.
+    """12 layers, for pictures and for clips.
 
     The rotary base is Llama's own 10,000: at 200 nearly every pair of a head turns with distance,
     and then words can hardly find things by what they are (measured: README.md).
@@ -50,7 +50,7 @@ def llama(tokenizer: PreTrainedTokenizerFast) -> LlamaConfig:
         vocab_size=len(tokenizer),
         hidden_size=WIDTH,
         intermediate_size=512,
-        num_hidden_layers=8,
+        num_hidden_layers=LAYERS,
         num_attention_heads=3,
         num_key_value_heads=3,
         max_position_embeddings=2048,
@@ -69,7 +69,7 @@ def untrained(tokenizer: PreTrainedTokenizerFast, seed: int) -> LlavaForConditio
 
 def pixels(pictures: torch.Tensor) -> torch.Tensor:
     """(B, H, W, 3) uint8 -> (B, 3, H, W) float, normalised as the saved processor does it."""
-    mean, std = torch.tensor(MEAN), torch.tensor(STD)
+    mean, std = (torch.tensor(values, device=pictures.device) for values in (MEAN, STD))
     return ((pictures.float() / 255 - mean) / std).permute(0, 3, 1, 2)
 
 

@@ -18,20 +18,16 @@ from transformers import (
 )
 from transformers.models.siglip.image_processing_pil_siglip import SiglipImageProcessorPil
 
-from models.embedded.build import GRID, MEAN, PATCH, PIXELS, STD, WIDTH, llama
-from models.embedded.tokenizer import make_tokenizer
-from models.embedded.world import clip_questions
+from models.embedded.build import MEAN, PATCH, STD, WIDTH, llama
+from models.embedded.growing import begin_layers, begin_words, stretched
 
+PIXELS = 128
+GRID = PIXELS // PATCH
 POOLED = GRID // 2  # visual tokens in a row of a frame
 
 
-def video_tokenizer() -> PreTrainedTokenizerFast:
-    texts = (*clip_questions.vocabulary(), *clip_questions.ANSWERS)
-    return make_tokenizer(texts, further=("<video>",))
-
-
 def config(tokenizer: PreTrainedTokenizerFast) -> LlavaOnevisionConfig:
-    """A SigLIP tower of 5 layers, a projector, 2 × 2 pooling, a Llama of 8 layers."""
+    """A SigLIP tower of 5 layers, a projector, 2 × 2 pooling, a Llama of 12 layers."""
     return LlavaOnevisionConfig(
         vision_config=SiglipVisionConfig(
             hidden_size=WIDTH,
@@ -71,18 +67,9 @@ def begin_from(
     begin_tower(model, pictures)
     ours, theirs = model.model, pictures.model
     ours.multi_modal_projector.load_state_dict(theirs.multi_modal_projector.state_dict())
-    for ours_part, theirs_part in (
-        (ours.language_model.layers, theirs.language_model.layers),
-        (ours.language_model.norm, theirs.language_model.norm),
-    ):
-        ours_part.load_state_dict(theirs_part.state_dict())
-    known = words.get_vocab()
-    for word, index in tokenizer.get_vocab().items():
-        if word in known:
-            ours.language_model.embed_tokens.weight[index] = (
-                theirs.language_model.embed_tokens.weight[known[word]]
-            )
-            model.lm_head.weight[index] = pictures.lm_head.weight[known[word]]
+    begin_layers(ours.language_model.layers, theirs.language_model.layers)
+    ours.language_model.norm.load_state_dict(theirs.language_model.norm.state_dict())
+    begin_words(model, tokenizer, pictures, words)
 
 
 @torch.no_grad()
@@ -95,7 +82,8 @@ def begin_tower(
         ours_layer.load_state_dict(theirs_layer.state_dict())
     ours.embeddings.patch_embedding.weight.copy_(theirs.embeddings.patch_embedding.weight)
     ours.embeddings.patch_embedding.bias.zero_()
-    ours.embeddings.position_embedding.weight.copy_(theirs.embeddings.position_embedding.weight[1:])
+    place = theirs.embeddings.position_embedding.weight[1:]
+    ours.embeddings.position_embedding.weight.copy_(stretched(place, GRID * GRID))
 
 
 def save(

@@ -1,5 +1,7 @@
 """The embedded models' tokenizer: words, one token a coordinate, and text back letter for letter.
 
+Both models have the same one, so that the video model can begin from the picture model's words.
+
 A word keeps the space before it (" cat"), and ", " is one token, so that joining tokens with
 nothing between them gives the text, also while it streams.
 """
@@ -7,17 +9,22 @@ nothing between them gives the text, also while it streams.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, normalizers, pre_tokenizers
 from tokenizers.models import WordLevel
 from tokenizers.processors import TemplateProcessing
 from transformers import PreTrainedTokenizerFast
 
-from models.embedded.world.questions import ANSWERS, vocabulary
+from models.embedded.world import clip_questions, questions
 
 PIECES = r", |\d\.\d\d| ?[a-z]+| ?\d+| ?[^\sa-z\d]|\s"
-SPECIAL = ["<unk>", "<s>", "</s>", "<pad>", "<image>"]
+SPECIAL = ["<unk>", "<s>", "</s>", "<pad>", "<image>", "<video>"]
+SYSTEM = (  # words that may stand before the upload
+    "a person asks questions about what is shown.",
+    "look at the picture and answer.",
+    "answer with one word or with a box.",
+    "this is a drawn scene of a few objects. please answer each question in a few words.",
+)
 PUNCTUATION = ["user", ":", " assistant", "\n", "[", "]", ", ", " "]
 COORDINATES = (len(SPECIAL), len(SPECIAL) + 100)  # token ids of 0.00 to 0.99
 CHAT_TEMPLATE = (
@@ -30,17 +37,17 @@ CHAT_TEMPLATE = (
 )
 
 
-def make_tokenizer(
-    texts: Sequence[str] = (*vocabulary(), *ANSWERS), further: Sequence[str] = ()
-) -> PreTrainedTokenizerFast:
-    """Of the words in `texts`, by default those about pictures, and `further` special tokens."""
+def make_tokenizer() -> PreTrainedTokenizerFast:
+    """Of all words about pictures and clips."""
+    texts = [*PUNCTUATION, *SYSTEM, *(f" {words}" for words in SYSTEM)]
+    for module in (questions, clip_questions):
+        texts += [*module.vocabulary(), *(f" {answer}" for answer in module.ANSWERS)]
+        texts += module.ANSWERS
     words: dict[str, None] = {}
-    for text in [*PUNCTUATION, *texts]:
+    for text in texts:
         words |= dict.fromkeys(re.findall(PIECES, text))
     coordinates = [f"{place / 100:.2f}" for place in range(100)]
-    tokens = {
-        token: index for index, token in enumerate([*SPECIAL, *coordinates, *words, *further])
-    }
+    tokens = {token: index for index, token in enumerate([*SPECIAL, *coordinates, *words])}
     backend = Tokenizer(WordLevel(tokens, unk_token="<unk>"))
     backend.normalizer = normalizers.Lowercase()
     backend.pre_tokenizer = pre_tokenizers.Split(Regex(PIECES), behavior="isolated")
@@ -57,7 +64,7 @@ def make_tokenizer(
         clean_up_tokenization_spaces=False,
         model_max_length=1024,
         additional_special_tokens=[
-            AddedToken(marker, special=True, lstrip=True) for marker in ("<image>", *further)
+            AddedToken(marker, special=True, lstrip=True) for marker in ("<image>", "<video>")
         ],
     )
     tokenizer.chat_template = CHAT_TEMPLATE

@@ -19,7 +19,7 @@ ZIPPED, NUWA = "visionzip@0.222", "nuwa@0.222"
 ANSWERS = {"vanilla": "yes", "visionzip": "no", "nuwa": "yes"}
 
 
-def make_run(folder: Path, source: str = "drawn:image:20:3", failing: tuple[str, ...] = ()) -> Run:
+def make_run(folder: Path, source: str = "drawn:image:20:35", failing: tuple[str, ...] = ()) -> Run:
     """A run of vanilla, VisionZip and Nüwa that answer yes, no, yes, with one box each."""
     case_set = read_set(source, SETTINGS, folder / "pictures")
     numbers = {"max_new_tokens": 8, "temperature": 0.0, "seed": 0}

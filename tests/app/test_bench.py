@@ -1,6 +1,7 @@
 """bench on a tiny model: questions, rates, refusals and the table."""
 
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from app.jobs import lanes_at
 from app.measure import bench, foil
 from app.measure.asking import Answer, Case, Refusal, ask
 from app.settings import Settings
+from models.embedded.world.clips import FRAMES, PIXELS
 from models.embedded.world.hard import find_split
 from pruning.methods import METHODS, create
 from tests.tiny import tiny_onevision
@@ -27,15 +29,16 @@ def test_every_clip_is_asked_for_a_box_and_for_something_else():
     cases = list(draw_questions("video", 5))
     boxed = [question.box is not None for _, question, _ in cases]
     assert boxed.count(True) == boxed.count(False) == 5
-    assert len({question.sort for _, question, _ in cases}) == 6, "all five others, and the box"
+    assert len({question.sort for _, question, _ in cases}) > 4, "the box, and others in turn"
     for media, _, _ in cases:
-        assert media.kind == "video" and media.frames.shape == (8, 96, 96, 3)
+        assert media.kind == "video" and media.frames.shape == (FRAMES, PIXELS, PIXELS, 3)
         assert np.all(np.diff(media.times) > 0)
 
 
 def test_every_method_of_clips_answers_or_says_the_smallest_ratio():
     lanes = list(lanes_at(bench.METHODS["clips"].split(","), [0.5, 0.011], "llava-onevision"))
     media, question, _ = next(draw_questions("video", 1))
+    media = replace(media, frames=media.frames[::2], times=media.times[::2])
 
     def answers(methods):
         case = Case("", media, question.text, tuple(methods), 32, truth=truth_of(question))

@@ -58,7 +58,7 @@ def test_two_clicks_or_the_mouse_s_trail_set_the_budgets_of_the_regions(chromium
         found = np.array(worker.comparison.options["gaze"])
         np.testing.assert_allclose(found[:, :2], POINTS, atol=0.02)
         first, second = (worker.near(*point) for point in POINTS)
-        assert first > 0.3 and second > 0.3 and first + second > 0.7
+        assert first > 0.3 and second > 0.3 and first + second > 0.6
 
         unfold(page)
         page.locator("#gaze button").click()
@@ -68,13 +68,13 @@ def test_two_clicks_or_the_mouse_s_trail_set_the_budgets_of_the_regions(chromium
         marks.first.wait_for()
         compare(page)
         assert worker.comparison.options["gaze"] == ((0.45, 0.5, 1.0),)
-        assert worker.near(0.45, 0.5) > 0.5 > worker.near(*POINTS[0])
+        assert worker.near(0.45, 0.5) > 0.4 > worker.near(*POINTS[0])
 
         move_the_mouse(page, pad)
         compare(page)
         trail = np.array(worker.comparison.options["gaze"])
         assert len(trail) >= 3 and 0.5 < trail[:, 2].sum() < 5 and (trail[:, 1] < 0.35).all()
-        assert worker.near(0.75, 0.3) > 0.5
+        assert worker.near(0.75, 0.3) > 0.4
 
 
 def move_the_mouse(page, pad):

@@ -35,7 +35,7 @@ def page(worker):
 
 def test_a_sweep_shows_every_method_at_every_ratio_and_where_it_breaks(page, worker):
     choose_example(page)
-    page.locator("#question textarea").fill("Do you see a heart?")  # no
+    page.locator("#question textarea").fill("Is there an orange sign in the picture?")  # no
     page.locator("#sweep-start").click()
     page.locator("#sweep-words li").first.wait_for()
     assert page.locator("#sweep-words li").all_inner_texts() == [

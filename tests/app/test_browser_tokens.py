@@ -133,8 +133,8 @@ def test_a_token_of_a_clip_lights_its_tree_in_all_frames(chromium, url, clip):
         upload_clip(page, clip)
         compare(page, "Which way does the ball roll?")
         show(page, "Tokens", "tokens")
-        wait_for_overlays(page, 4 * 8)
-        hover(page, 8 + 2, 0.3, 0.3)
+        wait_for_overlays(page, 4 * 12)
+        hover(page, 12 + 2, 0.3, 0.3)
         assert all(page.evaluate(NOTES))
         tree = page.locator("#lanes figure").nth(1).locator(".plate:has(svg path)")
-        assert tree.count() == 8
+        assert tree.count() == 12

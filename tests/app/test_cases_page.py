@@ -39,7 +39,7 @@ def chromium():
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("runs")
-    make_run(folder / "pope", "drawn:image:40:3")
+    make_run(folder / "pope", "drawn:image:40:35")
     return folder
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from app.measure.asking import ANSWERING, Answer, Refusal
-from app.measure.findings import answers, page, report, write
+from app.measure.findings import answers, charts, page, report, write
 from app.measure.findings.answers import Record
 from app.measure.findings.claims import CLAIMS, Claim, judge_claims
 from app.measure.findings.lanes import (
@@ -26,10 +26,11 @@ from models.embedded.world import clip_questions
 from pruning.methods import create
 
 LANE = Lane("visionzip", 0.222)
+PLAN = studies(write.PICTURES, write.CLIPS)
 
 
 def answer(right):
-    return Answer("", "x", None, bool(right), 0.2, {}, 0.1, 0.2)
+    return Answer("", "x", None, bool(right), 0.2, {"processed": 576.0}, 0.1, 0.2)
 
 
 def records(right, lanes=(VANILLA, FLOOR, LANE)):
@@ -133,7 +134,7 @@ def test_the_table_of_drops_says_for_each_method_what_falls_further():
     def right(lane, box, index):
         return lane == VANILLA or (lane != FLOOR and box is (lane.method == "nuwa"))
 
-    rows = report.drops(Rates(records(right, studies()[0].lanes)))
+    rows = report.drops(Rates(records(right, PLAN[0].lanes)))
     falls = {row["method"]: row["falls"] for row in rows if "falls" in row}
     assert falls == {**dict.fromkeys(PICTURE_METHODS, "boxes"), "nuwa": "questions"}
 
@@ -144,7 +145,7 @@ def test_the_table_of_positions_compares_numberings_of_the_same_survivors():
     def right(lane, box, index):
         return box and lane in found
 
-    rows = report.positions(Rates(records(right, studies()[0].lanes)))
+    rows = report.positions(Rates(records(right, PLAN[0].lanes)))
     shares = {
         (row["method"], name): row[name]["grounding"]["mean"]
         for row in rows
@@ -163,7 +164,7 @@ def test_the_table_of_clips_sets_each_lane_beside_flashvid_of_its_numbering():
     def right(lane, box, index):
         return lane == Lane("flashvid", 0.1, "pesp") and index < 5
 
-    rows = report.on_clips(Rates(records(right, studies()[1].lanes)))
+    rows = report.on_clips(Rates(records(right, PLAN[1].lanes)))
     won = {
         (row["method"], row["positions"], row["retention_ratio"])
         for row in rows
@@ -189,7 +190,7 @@ def test_the_clip_decides_whether_an_object_moves():
 
 
 def test_random_selection_draws_anew_for_every_upload():
-    lanes = [Lane("random", 0.222).create(seed, index) for seed, index in studies()[0].uploads()]
+    lanes = [Lane("random", 0.222).create(seed, index) for seed, index in PLAN[0].uploads()]
     assert len({lane.seed for lane in lanes}) == len(lanes)
 
 
@@ -201,13 +202,13 @@ def test_a_trial_does_not_replace_the_page_and_no_count_is_below_one(tmp_path):
 
 
 def test_every_claim_is_about_lanes_that_run():
-    lanes = {study.model: study.lanes for study in studies()}
+    lanes = {study.model: study.lanes for study in PLAN}
     for claim in CLAIMS:
         assert {claim.first, claim.second} <= set(lanes[claim.model]), claim.text
 
 
 def test_no_lane_runs_twice_and_the_published_numbering_is_the_methods_own():
-    for study in studies():
+    for study in PLAN:
         assert len({lane.key for lane in study.lanes}) == len(study.lanes)
         assert len({repr(lane.create(1, 7)) for lane in study.lanes}) == len(study.lanes)
     for name, strategy in PUBLISHED.items():
@@ -218,7 +219,7 @@ def test_no_lane_runs_twice_and_the_published_numbering_is_the_methods_own():
 
 
 def test_uploads_of_one_seed_are_not_those_of_another_nor_of_the_bench():
-    for study in studies():
+    for study in PLAN:
         indices = [index for _, index in study.uploads()]
         assert len(set(indices)) == len(indices) == len(SEEDS) * study.count
         assert min(indices) >= 100_000 > 1000, "the bench asks of the first 1,000"
@@ -235,7 +236,32 @@ def test_the_page_in_the_checkout_is_the_one_its_json_gives():
 
 
 def test_the_json_in_the_checkout_is_of_the_weights_in_the_checkout():
-    told = json.loads((ROOT / write.RESULTS).read_text())["models"]
-    assert {name: model["weights"] for name, model in told.items()} == {
-        study.model: answers.weights_of(study) for study in studies()
-    }
+    told = json.loads((ROOT / write.RESULTS).read_text())
+    weights = {study.model: answers.weights_of(study) for study in PLAN}
+    for part in ("models", "inside"):
+        for name, model in told[part].items():
+            assert model["weights"] == weights[name], (part, name)
+
+
+def test_one_model_is_asked_and_the_results_of_the_other_s_present_weights_stay(monkeypatch):
+    def count(rates):
+        return [{"model": name} for name in rates]
+
+    for name in ("judge_claims", "count_tables"):
+        monkeypatch.setattr(report, name, count)
+    for parts in report.PARTS.values():
+        for name in parts:
+            monkeypatch.setitem(parts, name, lambda rates: [len(rates.records)])
+    monkeypatch.setattr(report, "ask_study", lambda study, *_: (records(lambda *_: True), {}))
+    both, pictures = (report.report(asked, None, Settings()) for asked in (PLAN, PLAN[:1]))
+    assert (pictures["clips"], pictures["claims"]) == ([], [{"model": "embedded-image"}])
+    assert report.combined(pictures, both) == both
+    stale = both | {"models": {"embedded-image": both["models"]["embedded-image"]}}
+    kept = report.combined(report.NOTHING, stale)
+    assert (kept["drops"], kept["clips"], kept["tables"]) == ([60], [], pictures["tables"])
+
+
+def test_what_is_not_measured_is_named_on_the_page_and_has_no_chart(tmp_path):
+    text = page.markdown(report.NOTHING)
+    assert text.count("Not measured yet") > 5 and ".svg" not in text
+    assert list(charts.draw(report.NOTHING, tmp_path)) == []

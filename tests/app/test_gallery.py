@@ -87,7 +87,7 @@ def test_a_method_that_refuses_is_drawn_at_its_smallest_ratio_once() -> None:
         found: list[str | Refusal] = []
         for method in lanes:
             try:
-                method.budget(144, 8)
+                method.budget(576, 12)
             except BudgetError as error:
                 found.append(Refusal(str(error), error.smallest))
             else:
@@ -130,4 +130,4 @@ def test_a_run_for_the_gallery_is_a_lane_of_the_embedded_model() -> None:
     assert media.kind == "image" and [run.asked for run in runs] == list(RATIOS)
     for run in runs:
         assert run.trace is not None
-        assert run.trace.average == pytest.approx(run.asked, abs=1 / 144)
+        assert run.trace.average == pytest.approx(run.asked, abs=1 / len(run.trace.layout))

@@ -29,12 +29,12 @@ from pruning.methods import METHODS, create
 
 each_method = pytest.mark.parametrize("method", METHODS, ids=lambda method: method.name)
 TESTED = results()
-ANSWERED = json.loads(pages.ANSWERED.read_text())
+ANSWERED = json.loads(pages.ANSWERED[0].read_text())
 
 
 @pytest.fixture(scope="module")
 def docs() -> str:
-    return page.markdown(TESTED, ANSWERED, METHODS)
+    return page.markdown(TESTED, [ANSWERED], METHODS)
 
 
 def test_the_generated_docs_in_the_checkout_are_what_the_classes_give() -> None:
@@ -97,7 +97,7 @@ def test_the_docs_name_broken_laws_and_broken_parity() -> None:
     nuwa = tested["methods"]["nuwa"]
     nuwa["laws"]["test_stages_compose"] = False
     nuwa["parity"]["test_nuwa_proximity_is_the_official_one"]["passed"] = False
-    docs = page.markdown(tested, ANSWERED, METHODS)
+    docs = page.markdown(tested, [ANSWERED], METHODS)
     assert "| Laws | broken: stages compose |" in docs
     assert "broken: nuwa proximity is the official one" in docs
     assert "| stages compose | all but nuwa | nuwa |" in docs
@@ -105,7 +105,7 @@ def test_the_docs_name_broken_laws_and_broken_parity() -> None:
 
 def test_methods_are_set_beside_down_sampling_once_both_have_answers() -> None:
     def docs(pairs: list[dict[str, object]]) -> str:
-        return page.markdown(TESTED, {**ANSWERED, "against_downsampling": pairs}, METHODS)
+        return page.markdown(TESTED, [{**ANSWERED, "against_downsampling": pairs}], METHODS)
 
     counts = {"questions": 10, "foil_right": 5, "method_alone": 3, "foil_alone": 1, "p": 0.6}
     pair = {"method": "nuwa", "retention_ratio": 0.333, **counts}
@@ -118,7 +118,7 @@ def test_a_method_without_results_is_listed_as_not_measured() -> None:
     tested, answered = deepcopy(TESTED), deepcopy(ANSWERED)
     del tested["methods"]["grid"]
     answered["rows"] = [row for row in answered["rows"] if row["method"] != "grid"]
-    docs = page.markdown(tested, answered, METHODS)
+    docs = page.markdown(tested, [answered], METHODS)
     assert f"| Laws | {NOT_MEASURED} |" in docs and f"| Parity | {NOT_MEASURED} |" in docs
     assert f"| `grid` | {NOT_MEASURED} | {NOT_MEASURED} | {NOT_MEASURED} |" in docs
     assert re.search(r"Not measured: .*`grid`", docs)

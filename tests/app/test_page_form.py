@@ -50,7 +50,7 @@ def test_a_method_for_video_only_is_not_offered_for_a_model_of_pictures():
 
 
 def test_a_half_typed_ratio_is_no_error():
-    assert "16" in choices.retention_note(0.111, "embedded-image")
+    assert "64" in choices.retention_note(0.111, "embedded-image")
     for typed in (None, 0, 7):
         assert "at most 1" in choices.retention_note(typed, "embedded-image")
 
@@ -80,11 +80,11 @@ def test_the_tab_follows_the_model_and_then_changes_nothing():
 
 
 def test_the_form_shows_the_token_count_where_it_is_fixed():
-    assert "of 144 visual tokens," in choices.retention_note(0.5, "embedded-image")
-    clip = choices.retention_note(0.111, "embedded-video")
-    assert "<b>32</b> of 288 visual tokens (8 frames × 36)" in clip
-    assert "of 576 visual tokens (16 frames" in choices.retention_note(0.1, "embedded-video", 16)
-    assert "of 144 visual tokens," in choices.retention_note(0.1, "embedded-image", 16)
+    assert "of 576 visual tokens," in choices.retention_note(0.5, "embedded-image")
+    clip = choices.retention_note(0.125, "embedded-video")
+    assert "<b>128</b> of 1024 visual tokens (16 frames × 64)" in clip
+    assert "of 512 visual tokens (8 frames" in choices.retention_note(0.1, "embedded-video", 8)
+    assert "of 576 visual tokens," in choices.retention_note(0.1, "embedded-image", 16)
     assert "of 576 visual tokens," in choices.retention_note(0.5, "llava-1.5-7b@random")
     for name in ("llava-onevision-7b", "llava-video-7b", "qwen2.5-vl-7b", "qwen3-vl-8b"):
         assert "50.0 % of the visual tokens" in choices.retention_note(0.5, name)
@@ -110,7 +110,7 @@ def test_the_project_s_own_models_are_named_by_what_they_are():
     (label, _), *_ = choices.model_choices("embedded-image")
     title, size, trained = label.split(", ")
     assert (title, trained) == ("Drawn-scenes model", "trained by this project")
-    counted = estimate(config_of(find("embedded-image")), 144, "float32").weights / 4e6
+    counted = estimate(config_of(find("embedded-image")), 576, "float32").weights / 4e6
     assert float(size.removesuffix(" M parameters")) == pytest.approx(counted, abs=0.05)
 
 

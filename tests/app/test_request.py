@@ -3,6 +3,7 @@
 import pytest
 
 from app import example_uploads
+from app.drawn_uploads import SAMPLED_FRAMES
 from app.jobs import LANES, default_card, read_job
 from app.request import Request
 from app.settings import EXAMPLES, Settings
@@ -42,7 +43,7 @@ def test_parts_are_composed_at_the_one_ratio_and_numbered_as_asked():
 
 @pytest.fixture(scope="module")
 def clip(tmp_path_factory):
-    return factory.clip_file(tmp_path_factory.mktemp("clips") / "ball.mp4")
+    return factory.clip_file(tmp_path_factory.mktemp("clips") / "ball.mp4", 20)
 
 
 def test_what_is_left_out_follows_from_the_upload(clip):
@@ -57,10 +58,10 @@ def test_what_is_left_out_follows_from_the_upload(clip):
 
 def test_a_clip_is_sampled_as_the_model_was_made_for_unless_a_number_is_given(clip):
     asked = {"model": "embedded-video", "methods": ["ttm"]}
-    assert len(read(clip, **asked).media.frames) == 8
+    assert len(read(clip, **asked).media.frames) == SAMPLED_FRAMES
     assert len(read(clip, **asked, num_frames=5.0).media.frames) == 5
-    job = read(clip, **asked, num_frames=20)
-    assert len(job.media.frames) == 12 and "12 frames" in job.media.note
+    job = read(clip, **asked, num_frames=30)
+    assert len(job.media.frames) == 20 and "20 frames" in job.media.note
 
 
 @pytest.mark.parametrize("count", [0, 65, 2.5, "8"])
@@ -100,7 +101,7 @@ def test_the_truth_of_an_example_clip_is_known_by_its_file(clip, monkeypatch):
         {
             "file": "clip-1.mp4",
             "digest": example_uploads.file_digest(clip),
-            "frames": 8,
+            "frames": SAMPLED_FRAMES,
             "questions": known,
         },
     )

@@ -151,7 +151,7 @@ def test_arguments_name_a_model_a_method_and_its_knobs(monkeypatch):
     made = answerer("embedded-video", "fastv:fix", 0.3, "pesp", layer=3, device="cpu")
     assert loaded == [("embedded-video", "cpu", None)]
     assert made.method == create("fastv", retention_ratio=0.3, numbering="pesp", layer=3)
-    assert made.frames == 8, "as many as the model samples"
+    assert made.frames == 16, "as many as the model samples"
     assert answerer("embedded-video", frames=4).frames == 4
     assert answerer().method == create("vanilla")
 

@@ -70,7 +70,8 @@ def test_the_int4_suffix_selects_the_same_weights_and_a_guide_of_4_bits() -> Non
 
 @pytest.mark.checkpoint
 @pytest.mark.parametrize(
-    ("name", "upload"), [("embedded-image", picture()), ("embedded-video", clip())]
+    ("name", "upload"),
+    [("embedded-image", picture()), ("embedded-video", clip(find("embedded-video").frames))],
 )
 def test_the_embedded_models_have_the_token_counts_of_their_cards(name, upload) -> None:
     prompt = load(name, device="cpu").prepare(upload, "Where is it?")

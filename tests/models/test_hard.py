@@ -5,16 +5,21 @@ from functools import cache, partial
 import numpy as np
 import pytest
 
-from models.embedded.build_video import video_tokenizer
 from models.embedded.tokenizer import make_tokenizer
 from models.embedded.world import clip_questions, hard, questions
 from models.embedded.world.clips import LONGEST, draw_clip
 from models.embedded.world.hard import SPLITS, find_split, hard_clip, hard_scene
-from models.embedded.world.scenes import SIZES, covered, draw_scene, training_seed
+from models.embedded.world.relations import RELATIONS
+from models.embedded.world.scenes import (
+    MAX_OBJECTS,
+    SHAPE,
+    SIZES,
+    covered,
+    draw_scene,
+    training_seed,
+)
 from models.embedded.world.sprites import COLOURS, KINDS
 from tests.models.naming import meant
-
-pytestmark = pytest.mark.slow
 
 SEEDS, CLIP_SEEDS = range(15), range(6)
 each_split = pytest.mark.parametrize("split", SPLITS)
@@ -70,12 +75,14 @@ def test_clutter_changes_the_background_alone():
         inside = plain.owner >= 0
         for axis in (0, 1):  # a pixel at an object's edge shows some of the background
             inside &= (np.roll(inside, 1, axis) & np.roll(inside, -1, axis)) > 0
-        assert not changed[inside].any()
+        assert (
+            not inside.any() or changed[inside].mean() < 0.05
+        )  # seams inside an object are a little transparent
 
 
 def test_the_sizes_are_none_that_training_draws():
-    def longest(box):
-        return max(box[2] - box[0], box[3] - box[1])
+    def longest(box):  # in cells
+        return SHAPE[0] * max(box[2] - box[0], box[3] - box[1])
 
     drawn = [longest(thing.box) for scene in scenes("sizes") for thing in scene.things]
     assert not [side for side in drawn for low, high in SIZES.values() if low <= side <= high]
@@ -90,7 +97,7 @@ def test_the_sizes_are_none_that_training_draws():
 def test_a_crowd_is_more_than_training_draws_and_hardly_covers_itself(split):
     for scene in scenes(split):
         boxes = [thing.box for thing in scene.things]
-        assert 8 <= len(boxes) <= 10
+        assert MAX_OBJECTS < 10 <= len(boxes) <= 12
         assert all(covered(a, b) <= 0.1 for a in boxes for b in boxes if a is not b)
     assert {len(clip.actors) for clip in clips(split)} == {5, 6}
 
@@ -110,6 +117,8 @@ def test_a_box_that_is_asked_for_belongs_to_one_thing(split):
     boxed = [(scene, question) for scene, question in paired(split) if question.box is not None]
     assert len(boxed) >= len(SEEDS) - 1
     for scene, question in boxed:
+        if any(f" {how} the " in question.text for how in RELATIONS):
+            continue  # test_world has these
         words = set(question.text.rstrip("?.").split())
         alike = meant(scene, words)
         assert question.box in [thing.box for thing in alike]
@@ -150,14 +159,14 @@ def test_a_count_is_true_and_has_a_word(split):
                 if {thing.colour, questions.plural(thing.kind), "objects"} & set(words)
                 and (not set(words) & set(COLOURS) or thing.colour in words)
             ]
-            assert question.answer == str(len(counted)) and len(counted) <= 6
+            assert question.answer == str(len(counted)) and len(counted) <= MAX_OBJECTS
 
 
 @each_split
 def test_the_tokenizers_know_every_word(split):
     for tokenizer, told in (
         (make_tokenizer(), asked(split)),
-        (video_tokenizer(), asked_of_clips(split)),
+        (make_tokenizer(), asked_of_clips(split)),
     ):
         for _, question in told:
             for text in (question.text, question.answer):
@@ -168,7 +177,7 @@ def test_the_tokenizers_know_every_word(split):
 def test_every_split_is_asked_every_sort_of_question(split):
     sorts = {question.sort for _, question in asked(split)}
     missing = {"grounding", *(ask.__name__ for ask in questions.OTHERS)} - sorts
-    assert missing <= {"place"}, "in a crowd, few things are clearly the furthest to one side"
+    assert missing <= {"place", "relation", "reading"}, "few things in a crowd stand apart"
 
 
 def test_look_alikes_in_clips_are_asked_about_by_their_colour():
@@ -178,7 +187,7 @@ def test_look_alikes_in_clips_are_asked_about_by_their_colour():
 
 def test_clutter_is_smaller_than_any_object():
     ranges = (*hard.UNSEEN_SIZES.values(), *hard.UNSEEN_ACTORS.values())
-    least = min(low for low, _ in ranges)
+    least = min(low / (SHAPE[0] if low > 1 else 1) for low, _ in ranges)
     margin = 1.3  # of a clip's background over its frame
     assert margin * hard.SHAPE_SIDE[1] < 0.6 * least
 

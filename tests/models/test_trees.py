@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 import torch
 
-from models.embedded.world.clips import Actor, Clip, draw_clip
+from models.embedded.world.clips import PIXELS, Actor, Clip, draw_clip
 from pruning.methods import create
 from pruning.step import TraceStep
 from pruning.tokens import TokenLayout, VisualTokens
 from pruning.trace import TokenTrace
 
-FRAMES, SIDE, PATCH = 8, 12, 8
+FRAMES, SIDE, PATCH = 8, PIXELS // 8, 8
 PLACES = SIDE * SIDE
 METHODS = {"flashvid": {"alpha": 0.0, "min_segments": 1, "segment_threshold": -1.0}, "ttm": {}}
 
@@ -39,7 +39,7 @@ def covered(clip: Clip, actor: Actor) -> np.ndarray:
     return patches(shown[..., None]).mean(dim=1).numpy()
 
 
-@pytest.mark.parametrize("seed", [4, 34, 36])
+@pytest.mark.parametrize("seed", [8, 26, 43])
 def test_what_moves_in_a_clip_is_followed_to_its_first_sight_but_not_in_place(seed: int) -> None:
     clip = draw_clip(seed, frames=FRAMES)
     share = covered(clip, mover(clip))

@@ -13,23 +13,27 @@ from app.render.chart import INK, chart_svg, style_chart
 from app.render.palette import LANE_COLOURS, VANILLA_COLOUR
 
 HEIGHT = 260
+CHARTS = {"questions", "grounding", "positions", "clips", "moving"}
 
 
 def draw(report: dict[str, Any], folder: Path) -> Iterator[Path]:
-    """Writes `findings-*.svg`, each with the conditions of its measurement."""
+    """Writes `findings-*.svg` of what is measured, each with the conditions of its measurement."""
     tables = ("drops", "positions", "clips")
     pictures, numberings, clips = (
         [row for row in report[table] if not row["refused"]] for table in tables
     )
     published = [row for row in clips if row["positions"] == "published"]
     pesp = [row for row in clips if row["positions"] == "pesp" or row["retention_ratio"] == 1]
-    charts = {
-        "questions": curves(pictures, "questions", "questions right"),
-        "grounding": curves(pictures, "grounding", "boxes right (IoU ≥ 0.5)"),
-        "positions": strategies(numberings),
-        "clips": curves(published, "questions", "questions about clips right"),
-        "moving": moving(pesp),
-    }
+    charts = {}
+    if pictures:
+        charts["questions"] = curves(pictures, "questions", "questions right")
+        charts["grounding"] = curves(pictures, "grounding", "boxes right (IoU ≥ 0.5)")
+        charts["positions"] = strategies(numberings)
+    if clips:
+        charts["clips"] = curves(published, "questions", "questions about clips right")
+        charts["moving"] = moving(pesp)
+    for name in CHARTS - charts.keys():
+        (folder / f"findings-{name}.svg").unlink(missing_ok=True)
     for name, chart in charts.items():
         model = "embedded-video" if name in ("clips", "moving") else "embedded-image"
         about = (

@@ -15,7 +15,7 @@ from app.significance import LEVEL, holm, verdict
 class Claim:
     """The first lane is right more often than the second, on boxes or on questions."""
 
-    family: str  # the paper, or "ours"; Holm's method adjusts p-values within a family
+    family: str  # the paper, or "ours"; Holm's method adjusts within a family and a model
     text: str
     figures: str  # those of the paper, and their place in it
     model: str
@@ -112,9 +112,9 @@ CLAIMS = (
 
 
 def judge_claims(rates: dict[str, Rates], claims: Sequence[Claim] = CLAIMS) -> list[dict]:
-    """Rates, adjusted p-value and verdict of each claim; `rates` are by model."""
-    rows = [_test(rates[claim.model], claim) for claim in claims]
-    for _, family in groupby(rows, lambda row: row["family"]):
+    """Rates, adjusted p-value and verdict of each claim on the models of `rates`."""
+    rows = [_test(rates[claim.model], claim) for claim in claims if claim.model in rates]
+    for _, family in groupby(rows, lambda row: (row["family"], row["model"])):
         tested = [row for row in family if not row["refused"]]
         for row, p in zip(tested, holm([row["p"] for row in tested]), strict=True):
             more = row["first_alone"] > row["second_alone"]
@@ -127,8 +127,8 @@ def judge_claims(rates: dict[str, Rates], claims: Sequence[Claim] = CLAIMS) -> l
 
 def _test(rates: Rates, claim: Claim) -> dict:
     refused = rates.refused(claim.first) or rates.refused(claim.second)
-    row = {"family": claim.family, "claim": claim.text, "figures": claim.figures}
-    row["refused"] = refused
+    row = {"family": claim.family, "model": claim.model, "claim": claim.text}
+    row |= {"figures": claim.figures, "refused": refused}
     if refused:
         return row
     asked, lanes = rates.box if claim.boxes else ~rates.box, (claim.first, claim.second)

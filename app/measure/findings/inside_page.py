@@ -7,11 +7,11 @@ from collections.abc import Iterable
 from typing import Any
 
 from app.measure.findings.published import FIGURES
+from app.measure.findings.tables_page import NOT_MEASURED
 from app.render.measures import MEASURES
 from app.render.table import markdown_table
 
 NONE = "none"  # of a group without questions, or of a layer without values
-NOT_MEASURED = "Not measured yet: `make findings` asks the questions."
 SOURCES = {"visual": "visual tokens", "text": "the question", "last": "the answering row"}
 QUARTERS = ("first", "second", "third", "last")
 GROUPS = ("boxes", "questions")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from string import Template
 from typing import Any
@@ -9,12 +10,13 @@ from typing import Any
 from app.measure.findings.inside_page import blocking_text, curves_text
 from app.measure.findings.lanes import STRATEGIES
 from app.measure.findings.report import PAIRS
-from app.measure.findings.tables_page import tables_text
+from app.measure.findings.tables_page import NOT_MEASURED, tables_text
 from app.measure.report import describe_conditions
 from app.render.table import markdown_table
 from app.significance import DRAWS, LEVEL
 
 TEMPLATE = Path(__file__).with_name("template.md")
+CHARTS = {"drops": "questions|grounding", "positions": "positions", "clips": "clips|moving"}
 CLIP_RATES = {
     "questions": "questions (p)",
     "boxes": "boxes at the end (p)",
@@ -25,20 +27,24 @@ CLIP_RATES = {
 
 def markdown(report: dict[str, Any]) -> str:
     """The template with the report's tables in it."""
-    return Template(TEMPLATE.read_text(encoding="utf-8")).substitute(
+    text = Template(TEMPLATE.read_text(encoding="utf-8")).substitute(
         scope=_scope(report),
         nuwa=_claims(report["claims"], "Nüwa"),
         flashvid=_claims(report["claims"], "FlashVID"),
         tables=tables_text(report.get("tables", ())),
         ours=_claims(report["claims"], "ours"),
-        drops=_drops(report["drops"]),
-        positions=_positions(report["positions"]),
-        clips=_clips(report["clips"]),
+        drops=_drops(report["drops"]) if report["drops"] else NOT_MEASURED,
+        positions=_positions(report["positions"]) if report["positions"] else NOT_MEASURED,
+        clips=_clips(report["clips"]) if report["clips"] else NOT_MEASURED,
         blocking=blocking_text(report.get("inside", {})),
         curves=curves_text(report.get("inside", {})),
         level=LEVEL,
         draws=f"{DRAWS:,}",
     )
+    for part, names in CHARTS.items():
+        if not report[part]:
+            text = re.sub(rf"!\[.*\]\(findings-(?:{names})\.svg\)\n+", "", text)
+    return text
 
 
 def _scope(report: dict[str, Any]) -> str:
@@ -52,7 +58,10 @@ def _scope(report: dict[str, Any]) -> str:
 
 def _claims(rows: list[dict], family: str) -> str:
     lines = []
-    for row in (row for row in rows if row["family"] == family):
+    rows = [row for row in rows if row["family"] == family]
+    if not rows:
+        return NOT_MEASURED
+    for row in rows:
         claim = (row["claim"], *([row["figures"]] if row["figures"] else []))
         if row["refused"]:
             lines.append((*claim, f"refused: {row['refused']}"))

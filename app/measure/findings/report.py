@@ -22,7 +22,7 @@ from app.measure.findings.lanes import (
     numbered,
 )
 from app.measure.findings.rates import Rates
-from app.measure.findings.study import CLIP_LANES, PICTURE_LANES, SEEDS, studies
+from app.measure.findings.study import CLIP_LANES, PICTURE_LANES, SEEDS, Study
 from app.measure.findings.tables import count_tables
 from app.settings import Settings
 from app.significance import holm
@@ -32,11 +32,11 @@ PAIRS = (("pesp", "perc"), ("rpme", "perc"), ("rpme", "pesp"))  # numberings tha
 
 
 def report(
-    pictures: int, clips: int, folder: Path, settings: Settings, jobs: int | None = None
+    asked: Sequence[Study], folder: Path, settings: Settings, jobs: int | None = None
 ) -> dict[str, Any]:
-    """Asks what is not answered yet, then counts."""
+    """Asks what is not answered yet, then counts the parts about the models of the studies."""
     rates, models = {}, {}
-    for study in studies(pictures, clips):
+    for study in asked:
         records, conditions = ask_study(study, folder, settings, jobs)
         rates[study.model] = Rates(records)
         boxes = sum(record.box for record in records)
@@ -48,15 +48,29 @@ def report(
             "weights": weights_of(study),
             "conditions": conditions,
         }
-    return {
-        "seeds": len(SEEDS),
-        "models": models,
-        "drops": drops(rates["embedded-image"]),
-        "positions": positions(rates["embedded-image"]),
-        "clips": on_clips(rates["embedded-video"]),
-        "claims": judge_claims(rates),
-        "tables": count_tables(rates),
+    parts = {name: count(rates[model]) for model in models for name, count in PARTS[model].items()}
+    shared = {"claims": judge_claims(rates), "tables": count_tables(rates)}
+    return NOTHING | {"seeds": len(SEEDS), "models": models} | parts | shared
+
+
+def combined(new: dict[str, Any], old: dict[str, Any]) -> dict[str, Any]:
+    """A new report, and from an old one the results of the models that the new one lacks."""
+    kept = {name: one for name, one in old["models"].items() if name not in new["models"]}
+    models = {name: (kept | new["models"])[name] for name in PARTS if name in kept | new["models"]}
+    parts = {
+        name: (old if model in kept else new)[name]
+        for model, of_model in PARTS.items()
+        for name in of_model
     }
+    order = list(PARTS)
+    shared = {
+        name: sorted(
+            [*new[name], *(row for row in old[name] if row.get("model") in kept)],
+            key=lambda row: order.index(row["model"]),
+        )
+        for name in ("claims", "tables")
+    }
+    return new | {"models": models} | parts | shared
 
 
 def _row(rates: Rates, lane: Lane, positions: str = "", **groups: np.ndarray) -> dict[str, Any]:
@@ -132,6 +146,16 @@ def on_clips(rates: Rates) -> list[dict]:
     for name in groups:
         _adjust([row["flashvid"][name] for row in rows if "flashvid" in row])
     return rows
+
+
+PARTS = {  # by model, the parts of a report that are about it alone
+    "embedded-image": {"drops": drops, "positions": positions},
+    "embedded-video": {"clips": on_clips},
+}
+
+
+NOTHING: dict[str, Any] = {"models": {}, "drops": [], "positions": [], "clips": []}
+NOTHING |= {"claims": [], "tables": [], "inside": {}}
 
 
 def _adjust(tests: Sequence[dict]) -> None:

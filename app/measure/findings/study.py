@@ -23,7 +23,6 @@ from app.measure.findings.published import TABLES
 
 SEEDS = (1, 2, 3)
 FIRST = 100_000  # number of seed 1's first scene or clip; twice that for seed 2, …
-PICTURES, CLIPS = 150, 120  # of each seed
 
 
 @dataclass(frozen=True)
@@ -50,7 +49,7 @@ CLIP_LANES = {
 }
 
 
-def studies(pictures: int = PICTURES, clips: int = CLIPS) -> tuple[Study, Study]:
+def studies(pictures: int, clips: int) -> tuple[Study, Study]:
     """Findings 1 and 3 on pictures, FlashVID's on clips, and the papers' tables on both."""
     asked = {
         "embedded-image": (*PICTURE_LANES, *POSITION_LANES),

@@ -16,8 +16,8 @@ FEWEST = 3  # methods of a column, for a rank correlation
 
 
 def count_tables(rates: Mapping[str, Rates]) -> list[dict[str, Any]]:
-    """Each table of the papers, counted; `rates` are by model."""
-    return [count_table(rates[table.model], table) for table in TABLES]
+    """Each table of the papers about the models of `rates`, counted."""
+    return [count_table(rates[table.model], table) for table in TABLES if table.model in rates]
 
 
 def count_table(rates: Rates, table: Table) -> dict[str, Any]:
@@ -41,6 +41,7 @@ def count_table(rates: Rates, table: Table) -> dict[str, Any]:
     fewest, most = rates.tokens()
     return {
         "key": table.key,
+        "model": table.model,
         "vanilla": rates.rate(VANILLA, asked),
         "questions": int(asked.sum()),
         "tokens": [fewest, most],

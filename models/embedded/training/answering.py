@@ -1,10 +1,8 @@
 """Stage two: projector and language model learn to answer, the encoder frozen as in LLaVA.
 
-A box gives few lessons in reading place, so while training a linear head on the visual rows of a
-middle layer says at which row and column each lies, what it shows and where its object's box is.
-Features tell hardly any place, so rotary positions must. Another one learns which visual tokens
-each question is about: words must find things before yes and no can mean anything. Both heads are
-thrown away afterwards.
+Every batch is shown at another size, so that a row in the sequence never means one place in the
+picture: the model has to read place from features, as a real one that has seen many resolutions.
+No visual token is ever left out, pooled or merged.
 """
 
 from __future__ import annotations
@@ -14,38 +12,48 @@ from functools import cache
 import numpy as np
 import torch
 from torch import Tensor
-from transformers import LlavaForConditionalGeneration, PreTrainedTokenizerFast
+from transformers import PreTrainedTokenizerFast
 
-from models.embedded.build import GRID, pixels
+from models.embedded.build import GRID, PATCH, pixels
 from models.embedded.tokenizer import make_tokenizer
 from models.embedded.training import perception
-from models.embedded.training.learner import WHAT, Learner, place_loss, what_loss
-from models.embedded.training.packing import packed
+from models.embedded.training.canvas import batch_size, canvas, first_upload
+from models.embedded.training.learner import Learner
+from models.embedded.training.packing import packed, prefix
 from models.embedded.world.questions import questions
-from models.embedded.world.scenes import MAX_OBJECTS, draw_scene, training_seed
+from models.embedded.world.scenes import Scene, draw_scene, training_seed
 
-FEW_OBJECTS = 200  # first steps, with at most two objects
-TEXT_ROWS = 180  # of questions and answers behind a picture
+SEEDS = 1_000  # apart from those of the encoder's pictures
+TEXT_ROWS = 380  # of questions and answers behind a picture
+QUESTIONS = 28  # a picture; visual rows cost most, and are read once for all of them
 BOXES, BOX_WEIGHT = 0.35, 2.0  # share of the questions that ask for a box, and its weight
-PLACE = 2 * GRID + 400  # what a token is taught of place: row, column, its object's box
 
 
-def batch(step: int, *, size: int, seed: int) -> dict[str, Tensor]:
-    """`size` pictures with their questions, packed: see `packing`."""
-    rows = []
-    for index in range(step * size, (step + 1) * size):
-        most = 2 if step < FEW_OBJECTS else MAX_OBJECTS
-        scene = draw_scene(training_seed(index + seed * 10**8), most=most)
-        asked = questions(scene, np.random.default_rng([index, seed, 2]), count=14, boxes=BOXES)
-        boxes = torch.tensor([thing.box for thing in scene.things])
-        seen = perception.labels(scene)
-        rows.append(
-            packed(_tokenizer(), asked, seen["owner"], BOX_WEIGHT, TEXT_ROWS)
-            | {"picture": torch.from_numpy(scene.picture.copy())}
-            | {key: seen[key] for key in ("object", "kind", "colour")}
-            | {"edges": (boxes[seen["owner"]] * 100).round().long().clamp(0, 99)}
-        )
-    return {key: torch.stack([row[key] for row in rows]) for key in rows[0]}
+def batch(step: int, *, steps: int, seed: int, rows: int) -> dict[str, Tensor]:
+    """Pictures of one size with their questions, packed; about so many rows in all."""
+    shape = canvas(step, steps, seed, GRID)
+    count = batch_size(rows, shape[0] * shape[1], TEXT_ROWS)
+    first = first_upload(step, seed + SEEDS)
+    made = []
+    for index in range(first, first + count):
+        scene = draw_scene(training_seed(index), shape[0] * PATCH, shape=shape)
+        rng = np.random.default_rng([index, 2])
+        asked = questions(scene, rng, count=QUESTIONS, boxes=BOXES)
+        seen = facts(scene, *shape)
+        owner = seen.pop("owner")
+        row = packed(_tokenizer(), asked, owner, BOX_WEIGHT, TEXT_ROWS, rng)
+        made.append(row | seen | {"picture": torch.from_numpy(scene.picture.copy())})
+    stacked = {key: torch.stack([row[key] for row in made]) for key in made[0]}
+    introduction = prefix(_tokenizer(), "<image>", np.random.default_rng([step, seed, 8]))
+    return stacked | {"prefix": introduction}
+
+
+def facts(scene: Scene, rows: int, cols: int) -> dict[str, Tensor]:
+    """(rows·cols,) of each token: what it shows, where it lies, its object's box."""
+    seen = perception.labels(scene, rows, cols)
+    boxes = torch.tensor([thing.box for thing in scene.things])
+    kept = ("owner", "object", "kind", "colour", "character", "centre")
+    return {key: seen[key] for key in kept} | {"box": boxes[seen["owner"]]}
 
 
 @cache
@@ -56,29 +64,10 @@ def _tokenizer() -> PreTrainedTokenizerFast:
 class Student(Learner):
     """The picture model as it learns."""
 
-    marker = "<image>"
-    layer = 4
-
-    def __init__(
-        self, model: LlavaForConditionalGeneration, tokenizer: PreTrainedTokenizerFast, steps: int
-    ) -> None:
-        super().__init__(model, tokenizer, steps, facts=PLACE + sum(WHAT))
-
     def visual(self, batch: dict[str, Tensor]) -> Tensor:
         """(B, N, D), what `vision_feature_layer` −2 selects, projected."""
         tower = self.model.model.vision_tower
         with torch.no_grad():
-            states = tower.pre_layrnorm(tower.embeddings(pixels(batch["picture"])))
-            for layer in tower.encoder.layers[:-1]:
-                states = layer(states, None)
+            states = perception.states(tower, pixels(batch["picture"]), reset=0.0)[0]
         projected: Tensor = self.model.model.multi_modal_projector(states[:, 1:])
         return projected
-
-    def facts_loss(
-        self, told: Tensor, batch: dict[str, Tensor], softness: float
-    ) -> tuple[Tensor, dict[str, float]]:
-        placed, named = told.split([PLACE, sum(WHAT)], -1)
-        there = batch["object"]
-        place, known = place_loss(placed, GRID, there, batch["edges"][there], softness)
-        what, named_right = what_loss(named, batch["kind"], batch["colour"])
-        return place + what, known | named_right

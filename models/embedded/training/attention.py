@@ -21,6 +21,7 @@ from models.embedded.world.clips import as_media, draw_clip
 from models.embedded.world.scenes import Scene, draw_scene, evaluation_seed
 from models.loading import load
 from models.uploads.media import Media, drawn
+from models.weights import identify
 from pruning.base import Needs
 
 FIRST_SHARES = (1 / 9, 2 / 9, 1 / 3)
@@ -64,6 +65,7 @@ def measure(model: str, count: int) -> dict[str, float | str]:
                 first[share].append(float((covered[best] > 0.2).mean()))
     return {
         "model": model,
+        "weights": identify(find(model)),
         "uploads": count,
         "attention_on_objects": float(np.mean(on_objects)),
         "area_of_objects": float(np.mean(area)),

@@ -1,22 +1,33 @@
-"""What both training stages share: optimiser, schedule, log, and picking up where one stopped."""
+"""What all training stages share: optimiser, schedule, log, and picking up where one stopped."""
 
 from __future__ import annotations
 
-import argparse
 import json
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.utils.data import DataLoader, IterableDataset, get_worker_info
+from torch.utils.data import DataLoader, IterableDataset
 from tqdm import tqdm
 
 WARMUP = 60  # steps
-ON_CPU, ON_CUDA = (16, 1), (256, 12)  # uploads a step, and processes that draw them
+COOLDOWN = 0.6  # share of the steps over which the rate falls to its floor
+FLOOR = 0.02  # of the rate, at the last step
+
+
+@dataclass(frozen=True)
+class Machine:
+    """Where a stage runs, and for how long."""
+
+    device: str = "cpu"
+    workers: int = 0  # processes that draw
+    minutes: float = math.inf  # after which it stops with a checkpoint
+    save_every: float = 120  # seconds
 
 
 class Drawn(IterableDataset):
@@ -26,17 +37,21 @@ class Drawn(IterableDataset):
         self.make, self.first, self.last = make, first, last
 
     def __iter__(self) -> Iterator[Any]:
-        """Each of several workers makes every n-th batch; the loader takes them in order."""
-        worker = get_worker_info()
-        first, stride = (worker.id, worker.num_workers) if worker else (0, 1)
-        for step in range(self.first + first, self.last, stride):
+        """Each worker makes its share; the loader asks them in turn, which keeps the order."""
+        worker = torch.utils.data.get_worker_info()
+        offset, stride = (worker.id, worker.num_workers) if worker else (0, 1)
+        for step in range(self.first + offset, self.last, stride):
             yield self.make(step)
 
 
 class Optimiser:
-    """Muon for the matrices inside layers, AdamW for everything else, one cosine for both."""
+    """Muon for the matrices inside layers, AdamW for everything else, one schedule for both.
 
-    def __init__(self, module: nn.Module, rate: float, steps: int) -> None:
+    The rate rises from the first step, stays, and falls over the last steps: a run may be given
+    more steps while it stays.
+    """
+
+    def __init__(self, module: nn.Module, rate: float, steps: int, first: int = 0) -> None:
         named = [(n, p) for n, p in module.named_parameters() if p.requires_grad]
         matrices = [p for n, p in named if p.ndim == 2 and ".layers." in n]
         others = [p for n, p in named if not (p.ndim == 2 and ".layers." in n)]
@@ -45,21 +60,20 @@ class Optimiser:
             torch.optim.AdamW(others, lr=rate, betas=(0.9, 0.98), weight_decay=0.0),
         ]
         self.parameters, self.rate, self.steps = [p for _, p in named], rate, steps
+        self.first = first
 
-    def step(self, step: int) -> float:
-        progress = step / self.steps
-        rate = (
-            self.rate
-            * min(1, (step + 1) / WARMUP)
-            * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * progress)))
-        )
-        norm = nn.utils.clip_grad_norm_(self.parameters, 1.0)
+    def rate_at(self, step: int) -> float:
+        left = (self.steps - step) / (COOLDOWN * self.steps)
+        risen = min(1, (step + 1 - self.first) / WARMUP)
+        return self.rate * risen * (FLOOR + (1 - FLOOR) * min(1, left))
+
+    def step(self, step: int) -> None:
+        nn.utils.clip_grad_norm_(self.parameters, 1.0)
         for part in self.parts:
             for group in part.param_groups:
-                group["lr"] = rate
+                group["lr"] = self.rate_at(step)
             part.step()
             part.zero_grad(set_to_none=True)
-        return float(norm)
 
     def state_dict(self) -> list:
         return [part.state_dict() for part in self.parts]
@@ -67,6 +81,42 @@ class Optimiser:
     def load_state_dict(self, states: list) -> None:
         for part, state in zip(self.parts, states, strict=True):
             part.load_state_dict(state)
+
+
+class Progress:
+    """The checkpoint and the log of one stage in a folder."""
+
+    def __init__(self, folder: Path, name: str, module: nn.Module, optimiser: Optimiser) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self.checkpoint, self.log = folder / f"{name}.pt", folder / f"{name}.jsonl"
+        self.module, self.optimiser = module, optimiser
+        self.first, spent = optimiser.first, 0.0
+        if self.checkpoint.exists():
+            state = torch.load(self.checkpoint, weights_only=True, map_location="cpu")
+            module.load_state_dict(state["module"])
+            optimiser.load_state_dict(state["optimiser"])
+            self.first, spent = state["step"], state["seconds"]
+        self.begun = self.saved = time.perf_counter()
+        self.start = self.begun - spent
+
+    def write(self, line: dict[str, float]) -> dict[str, float]:
+        line = {"seconds": round(time.perf_counter() - self.start, 1)} | line
+        rounded = {key: round(value, 5) for key, value in line.items()}
+        with self.log.open("a") as file:
+            file.write(json.dumps(rounded) + "\n")
+        return rounded
+
+    def save(self, step: int) -> None:
+        """What is needed to go on from `step`; never half a file."""
+        self.saved = time.perf_counter()
+        state = {
+            "module": self.module.state_dict(),
+            "optimiser": self.optimiser.state_dict(),
+            "step": step,
+            "seconds": self.saved - self.start,
+        }
+        torch.save(state, self.checkpoint.with_suffix(".new"))
+        self.checkpoint.with_suffix(".new").replace(self.checkpoint)
 
 
 def fit(
@@ -78,68 +128,53 @@ def fit(
     rate: float,
     folder: Path,
     name: str,
-    device: str = "cpu",
-    workers: int = 1,
-    save_every: int = 100,
-) -> None:
-    """Run to `steps`, from the last checkpoint in `folder` if there is one; one log line in ten.
+    machine: Machine | None = None,
+    first: int = 0,
+) -> bool:
+    """Run to `steps`, from the last checkpoint in `folder`, else from `first`.
 
-    `loss` runs in bfloat16 and with `device` as the default device of new tensors.
+    One step in ten is logged. False where the machine's minutes ran out before.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    module.to(device)
-    checkpoint, log = folder / f"{name}.pt", folder / f"{name}.jsonl"
-    optimiser = Optimiser(module, rate, steps)
-    first, spent = restore(checkpoint, module, optimiser)
+    machine = machine or Machine()
+    module.to(machine.device)
+    optimiser = Optimiser(module, rate, steps, first)
+    progress = Progress(folder, name, module, optimiser)
     loader = DataLoader(
-        Drawn(make_batch, first, steps),
+        Drawn(make_batch, progress.first, steps),
         batch_size=None,
-        num_workers=workers,
-        prefetch_factor=4 if workers else None,
+        num_workers=machine.workers,
+        prefetch_factor=4 if machine.workers else None,
+        pin_memory=machine.device == "cuda",
     )
-    start = time.perf_counter() - spent
-    bar = tqdm(loader, total=steps, initial=first, desc=name, mininterval=5)
-    for step, batch in enumerate(bar, start=first):
+    bar = tqdm(loader, total=steps, initial=progress.first, desc=name, mininterval=10)
+    for step, batch in enumerate(bar, start=progress.first):
         torch.manual_seed(step)
-        with torch.device(device), torch.autocast(device, torch.bfloat16):
-            value, shown = loss(moved(batch, device), step)
+        batch = moved(batch, machine.device)
+        with torch.autocast(machine.device, torch.bfloat16):
+            value, shown = loss(batch, step)
         value.backward()
         optimiser.step(step)
         if step % 10 == 0 or step == steps - 1:
-            line = {"step": step, "seconds": time.perf_counter() - start, "loss": value.item()}
-            with log.open("a") as file:
-                file.write(json.dumps(line | shown) + "\n")
-            bar.set_postfix({k: f"{v:.3f}" for k, v in (line | shown).items() if k != "step"})
-        if (step + 1) % save_every == 0 or step == steps - 1:
-            save(checkpoint, module, optimiser, step + 1, time.perf_counter() - start)
+            line = progress.write({"step": step, "loss": value.item()} | shown)
+            bar.set_postfix({k: f"{v:.3f}" for k, v in line.items() if k != "step"})
+        now = time.perf_counter()
+        late = now - progress.begun > 60 * machine.minutes
+        if late or step == steps - 1 or now - progress.saved > machine.save_every:
+            progress.save(step + 1)
+        if late:
+            return step == steps - 1
+    return True
 
 
 def moved(batch: Any, device: str) -> Any:
-    """A batch of tensors, in dicts or sequences, on the device."""
+    """The batch, its tensors on the device."""
+    if isinstance(batch, Tensor):
+        return batch.to(device, non_blocking=True)
     if isinstance(batch, dict):
-        return {key: moved(part, device) for key, part in batch.items()}
-    if isinstance(batch, list | tuple):  # the loader makes lists of tuples
-        return [moved(part, device) for part in batch]
-    return batch.to(device, non_blocking=True)
-
-
-def restore(checkpoint: Path, module: nn.Module, optimiser: Optimiser) -> tuple[int, float]:
-    """The step to go on from and the seconds spent, 0 and 0 if there is no checkpoint."""
-    if not checkpoint.exists():
-        return 0, 0.0
-    state = torch.load(checkpoint, weights_only=True, map_location="cpu")
-    module.load_state_dict(state["module"])
-    optimiser.load_state_dict(state["optimiser"])
-    return state["step"], state["seconds"]
-
-
-def save(
-    checkpoint: Path, module: nn.Module, optimiser: Optimiser, step: int, seconds: float
-) -> None:
-    """Replace the checkpoint; a run that is killed meanwhile keeps the old one."""
-    parts = {"module": module.state_dict(), "optimiser": optimiser.state_dict()}
-    torch.save({**parts, "step": step, "seconds": seconds}, checkpoint.with_suffix(".new"))
-    checkpoint.with_suffix(".new").replace(checkpoint)
+        return {key: moved(value, device) for key, value in batch.items()}
+    if isinstance(batch, tuple):
+        return tuple(moved(value, device) for value in batch)
+    return batch
 
 
 def weights_in(checkpoint: Path) -> dict[str, Tensor]:
@@ -147,19 +182,3 @@ def weights_in(checkpoint: Path) -> dict[str, Tensor]:
     state = torch.load(checkpoint, weights_only=True, map_location="cpu")
     weights: dict[str, Tensor] = state["module"]
     return weights
-
-
-def run_stages(
-    parser: argparse.ArgumentParser, stages: Mapping[str, Callable[[argparse.Namespace], None]]
-) -> None:
-    """The command line of a training: one of its stages, or all in order."""
-    parser.add_argument("stage", choices=[*stages, "all"])
-    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
-    parser.add_argument("--batch", type=int, help="uploads a step; default: 16, or 256 on CUDA")
-    parser.add_argument("--workers", type=int, help="processes that draw; default: 1, 12 on CUDA")
-    options = parser.parse_args()
-    batch, workers = ON_CUDA if options.device.startswith("cuda") else ON_CPU
-    options.batch, options.workers = options.batch or batch, options.workers or workers
-    for stage, train in stages.items():
-        if options.stage in (stage, "all"):
-            train(options)

@@ -1,32 +1,49 @@
 """Many questions about one upload in one row, and what each answer costs.
 
-Each question sees the upload and itself only, at the positions it has when asked alone, so one
-pass over the upload trains them all.
+A conversation is one question, or a few with their answers. Each sees what stands before the
+upload, the upload and itself only, at the positions it has when it is held alone, so one pass over
+the upload trains them all.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits as presence_loss
-from torch.nn.functional import rms_norm
-from transformers import PreTrainedTokenizerFast
+from torch.nn.functional import rms_norm, scaled_dot_product_attention
+from transformers import AttentionInterface, PreTrainedTokenizerFast
 
-from models.embedded.tokenizer import COORDINATES, PUNCTUATION
+from models.embedded.tokenizer import COORDINATES, PUNCTUATION, SYSTEM
 from models.embedded.world.questions import Question
 
-MOST_ASKED = 16
+MOST_ASKED = 32  # of one upload
 POINTER_WIDTH = 64
 RARITY = 4.0  # visual tokens that a question is about weigh more: there are few of them
-SOFTNESS = (3.0, 0.8)  # neighbouring coordinates that share the target, from first step to last
+FOLLOWING = 0.2  # share of the questions that go on with the conversation before them
+INTRODUCED = 0.5  # share of the batches with words before the upload
+SOFTNESS = (2.5, 0.8)  # neighbouring coordinates that share the target, from first step to last
 
 
-def encoded(tokenizer: PreTrainedTokenizerFast, question: Question) -> tuple[list[int], int]:
-    """Ids of everything after the picture, and how many of them are prompt."""
-    prompt = tokenizer(f"\n{question.text} ASSISTANT:", add_special_tokens=False).input_ids
-    answer = tokenizer(question.answer, add_special_tokens=False).input_ids
+def prefix(tokenizer: PreTrainedTokenizerFast, marker: str, rng: np.random.Generator) -> Tensor:
+    """(P,) ids of all that stands before the upload."""
+    words = ""
+    if rng.random() < INTRODUCED:
+        chosen = rng.choice(SYSTEM, size=int(rng.integers(1, 3)), replace=False)
+        words = " ".join(map(str, chosen)) + "\n"
+    ids = tokenizer(f"{words}USER: {marker}").input_ids
+    return torch.tensor(ids[: ids.index(tokenizer.convert_tokens_to_ids(marker))])
+
+
+def encoded(
+    tokenizer: PreTrainedTokenizerFast, question: Question, following: bool = False
+) -> tuple[list[int], int]:
+    """Ids of everything after the upload, or after an answer; and how many of them are prompt."""
+    before, backend = "USER: " if following else "\n", tokenizer.backend_tokenizer  # quick
+    texts = [f"{before}{question.text} ASSISTANT:", question.answer]
+    prompt, answer = (coded.ids for coded in backend.encode_batch(texts, add_special_tokens=False))
     return [*prompt, *answer, tokenizer.eos_token_id], len(prompt)
 
 
@@ -36,15 +53,17 @@ def packed(
     owner: Tensor,
     box_weight: float,
     length: int,
+    rng: np.random.Generator | None = None,
 ) -> dict[str, Tensor]:
-    """Rows (R,) of ids, question number, place in the question, target of each row, its weight.
+    """Rows (R,) of ids, conversation, place in it, target of each row, its weight.
 
     And by question (Q,): the row that starts to answer, whether there is one, and which visual
     tokens (Q, N) it is about; `owner` (N,) is the thing that each visual token shows, −1 = none.
+    Without `rng` every question is a conversation of its own.
     """
     row = {
         "ids": torch.full((length,), tokenizer.pad_token_id),
-        "question": torch.full((length,), -1),
+        "conversation": torch.full((length,), -1),
         "place": torch.zeros(length, dtype=torch.long),
         "target": torch.zeros(length, dtype=torch.long),
         "weight": torch.zeros(length),
@@ -52,21 +71,23 @@ def packed(
         "asked": torch.zeros(MOST_ASKED, dtype=torch.bool),
         "about": torch.zeros(MOST_ASKED, len(owner), dtype=torch.bool),
     }
-    start = 0
+    start, place, conversation = 0, 0, 0
     for number, question in enumerate(asked):
-        ids, prompt = encoded(tokenizer, question)
+        following = rng is not None and start > 0 and rng.random() < FOLLOWING
+        ids, prompt = encoded(tokenizer, question, following)
         end = start + len(ids)
         if end > length:
             continue
+        place, conversation = (place, conversation) if following else (0, conversation + 1)
         answer = slice(start + prompt - 1, end - 1)  # the rows that predict the answer
         row["ids"][start:end] = torch.tensor(ids)
-        row["question"][start:end] = number
-        row["place"][start:end] = torch.arange(len(ids))
+        row["conversation"][start:end] = conversation
+        row["place"][start:end] = place + torch.arange(len(ids))
         row["target"][answer] = torch.tensor(ids[prompt:])
         row["weight"][answer] = (box_weight if question.box else 1.0) / (len(ids) - prompt)
         row["answering"][number], row["asked"][number] = start + prompt - 1, True
         row["about"][number] = torch.isin(owner, torch.tensor(question.subjects))
-        start = end
+        start, place = end, place + len(ids)
     return row
 
 
@@ -91,50 +112,79 @@ class Pointer(nn.Module):
 
 
 def read(
-    model: Any, prefix: list[int], visual: Tensor, batch: dict[str, Tensor]
-) -> tuple[tuple[Tensor, ...], int]:
+    model: Any, visual: Tensor, batch: dict[str, Tensor]
+) -> tuple[tuple[Tensor, ...], int, int]:
     """States (B, S, D) of every LLM layer over prefix, visual rows and questions.
 
-    The last ones are normalised. Beside them, the row at which the questions begin.
+    The last ones are normalised. Beside them, the rows at which the upload and the questions begin.
     """
     llama, (size, count) = model.model.language_model, visual.shape[:2]
-    head = len(prefix) + count
-    before = llama.embed_tokens(torch.tensor(prefix)).expand(size, -1, -1)
+    first, head = len(batch["prefix"]), len(batch["prefix"]) + count
+    before = llama.embed_tokens(batch["prefix"]).expand(size, -1, -1)
     rows = torch.cat([before, visual, llama.embed_tokens(batch["ids"])], 1)  # (B, S, D)
-    place = torch.arange(head).expand(size, -1)
-    read = llama(
+    place = torch.arange(head, device=rows.device).expand(size, -1)
+    states = llama(
         inputs_embeds=rows,
-        attention_mask=mask(batch["question"], head, rows.dtype),
+        attention_mask=seen(batch["conversation"], head),
         position_ids=torch.cat([place, head + batch["place"]], 1),
         use_cache=False,
         output_hidden_states=True,
     )
-    return read.hidden_states, head
+    return states.hidden_states, first, head
 
 
 def answer_loss(logits: Tensor, batch: dict[str, Tensor], softness: float) -> Tensor:
     """Weighted cross-entropy of the rows (A, vocabulary) that answer."""
     answers = batch["weight"] > 0
     target, weight = batch["target"][answers], batch["weight"][answers]
-    soft = soft_targets(logits.shape[1], softness)[target]
+    soft = soft_targets(logits.shape[1], softness, logits.device)[target]
     cost = -(soft * logits.log_softmax(-1)).sum(-1)  # (A,)
     return (cost * weight).sum() / weight.sum()
 
 
-def mask(question: Tensor, head: int, dtype: torch.dtype) -> Tensor:
-    """(B, 1, S, S) additive: causal, and of the questions only one's own."""
-    size, rows = question.shape
-    number = torch.cat([torch.full((size, head), -2), question], 1)  # (B, S), −2 = the picture
-    same = (number[:, None, :] == number[:, :, None]) | (number[:, None, :] == -2)
-    seen = same & torch.ones(head + rows, head + rows, dtype=torch.bool).tril()
-    return torch.zeros(seen.shape, dtype=dtype).masked_fill(~seen, torch.finfo(dtype).min)[:, None]
+def seen(conversation: Tensor, head: int) -> Tensor:
+    """(B, 1, R, S) bool: which of all rows S each question row sees.
+
+    Those are the `head` rows of prefix and upload, and the rows of its own conversation before it.
+    """
+    size, rows = conversation.shape
+    own = (conversation[:, None, :] == conversation[:, :, None]).tril()
+    return torch.cat([own.new_ones(size, rows, head), own], 2)[:, None]
 
 
-def soft_targets(vocabulary: int, softness: float) -> Tensor:
+def attend(
+    module: nn.Module, query: Tensor, key: Tensor, value: Tensor, seen: Tensor, **_: Any
+) -> tuple[Tensor, None]:
+    """Attention (B, H, S, D) of the LLM over rows whose last R are questions: see `seen`.
+
+    The rows before them are causal, so their half of the score matrix is never computed.
+    """
+    head = query.shape[2] - seen.shape[2]
+    causal = seen.new_ones(head, head).tril()
+    first = part(query[:, :, :head], key[:, :, :head], value[:, :, :head], causal)
+    questions = part(query[:, :, head:], key, value, seen)
+    return torch.cat([first, questions], 2).transpose(1, 2), None
+
+
+def part(query: Tensor, key: Tensor, value: Tensor, seen: Tensor) -> Tensor:
+    """Attention of some rows. On a CPU, matrices are faster there and back than torch's kernel."""
+    if query.is_cuda:
+        return scaled_dot_product_attention(query, key, value, attn_mask=seen)
+    scores = (query * query.shape[-1] ** -0.5) @ key.transpose(2, 3)
+    scores = scores.masked_fill_(~seen, torch.finfo(scores.dtype).min)
+    with torch.autocast("cpu", enabled=False):  # which would copy the scores to float32 and back
+        weights = scores.softmax(-1)
+    return weights @ value
+
+
+AttentionInterface.register("packed", attend)
+
+
+def soft_targets(vocabulary: int, softness: float, device: torch.device | str = "cpu") -> Tensor:
     """(vocabulary, vocabulary): a coordinate's neighbours are nearly right, a word's are not."""
-    table = torch.eye(vocabulary)
+    table = torch.eye(vocabulary, device=device)
     first, last = COORDINATES
-    place = torch.arange(last - first)
+    place = torch.arange(last - first, device=device)
     near = torch.exp(-(((place[:, None] - place) / softness) ** 2) / 2)
     table[first:last, first:last] = near / near.sum(1, keepdim=True)
     return table

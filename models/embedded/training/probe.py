@@ -1,9 +1,8 @@
 """Do features carry place? `python -m models.embedded.training.probe --model embedded-image`.
 
-The encoder learns with its position grid rolled (`perception.py`), so that its features should not
-tell at which row and column of the picture a patch lies. Here small probes try to read just that
-from what the projector gets, the grid not rolled: as the model is used. That they can read place
-where there is some, they show on the visual rows of the LLM after half its layers.
+The position embeddings of the encoder are absolute, as CLIP's are, so its features tell roughly
+where in the picture a patch lies. Small probes read row and column from what the projector gets,
+and from the visual rows of the LLM after half its layers.
 """
 
 from __future__ import annotations
@@ -25,6 +24,7 @@ from models.embedded.world.scenes import draw_scene, evaluation_seed
 from models.families.llava_base import LlavaBase
 from models.loading import load
 from models.uploads.media import Media, drawn
+from models.weights import identify
 from pruning.base import Needs
 from pruning.methods import create
 from pruning.token_map import TokenMap
@@ -161,6 +161,7 @@ def measure(model: str, count: int | None = None) -> dict:
     train, test = (gathered(adapter, uploads(model, n, part), n) for part, n in counts.items())
     return {
         "model": model,
+        "weights": identify(find(model)),
         "uploads": counts,
         "seeds": FIRST_SEEDS,
         "rows": [asdict(row) for row in readings(train, test)],

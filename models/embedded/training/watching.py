@@ -4,53 +4,52 @@ Without [CLS], what the last encoder layer attends to has to name the picture: t
 features, weighted by the attention each receives, says which kinds and colours are there, so that
 received attention has to find the objects. No attention is supervised.
 
-Time gives few lessons too, so while training a linear head on the visual rows of a middle LLM
-layer says of each token where it lies, what it shows, where its object's box is, which way that
-has gone so far, whether it entered and whether it turned; another learns which tokens each
-question is about, as in `answering`. Both are thrown away afterwards.
+Time gives few lessons, so while training the head on the visual rows of a middle LLM layer also
+says of each token which way its object has gone so far, whether it turned and whether it entered.
+Clips have 4 to 32 frames of several sizes; no frame and no token is left out.
 """
 
 from __future__ import annotations
 
 from functools import cache
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
-from transformers import (
-    LlavaOnevisionForConditionalGeneration,
-    PreTrainedTokenizerFast,
-    SiglipVisionModel,
-)
+from transformers import PreTrainedTokenizerFast, SiglipVisionModel
 
-from models.embedded.build import pixels
-from models.embedded.build_video import POOLED, video_tokenizer
+from models.embedded.build import PATCH, pixels
+from models.embedded.build_video import GRID
+from models.embedded.tokenizer import make_tokenizer
 from models.embedded.training import perception
-from models.embedded.training.learner import WHAT, Learner, place_loss, what_loss
-from models.embedded.training.packing import packed
-from models.embedded.training.perception import COLOUR_INDEX, KIND_INDEX
+from models.embedded.training.canvas import batch_size, canvas, first_upload
+from models.embedded.training.learner import Learner
+from models.embedded.training.packing import packed, prefix
+from models.embedded.training.perception import COLOUR_INDEX, KIND_INDEX, NONE
 from models.embedded.world.clip_questions import WAYS, questions, way
-from models.embedded.world.clips import Clip, draw_clip
-from models.embedded.world.scenes import training_seed
+from models.embedded.world.clips import FRAMES, Clip, draw_clip
+from models.embedded.world.grounds import GROUNDS
+from models.embedded.world.scenes import Scene, training_seed
 from models.embedded.world.sprites import KINDS
 
-LENGTHS = (8, 8, 8, 12, 8, 8, 8, 16)  # frames of a batch's clips, in turn
-TEXT_ROWS = 140  # of questions and answers behind a clip
-PLACE = 2 * POOLED + 400  # what a token is taught of place: row, column, its object's box
-TIME = (len(WAYS), 2, 2)  # and of time: which way so far, whether it turned, whether it entered
+LENGTHS = (4, 8, 12, 16, 24, 32)  # frames of a batch's clips
+USUAL = 0.5  # share of the batches with as many frames as the model is used with
+LEAST_CELLS = 8  # of a frame's side
+SEEDS = 1_000  # apart from those of the encoder's pictures
+TEXT_ROWS = 170  # of questions and answers behind a clip
+BOXES, BOX_WEIGHT = 0.25, 1.5  # share of the questions that ask for a box, and its weight
+TIME = (len(WAYS), 2, 2)  # which way so far, whether it turned, whether it entered
 
 
-def rolled_states(tower: SiglipVisionModel, pictures: Tensor) -> Tensor:
-    """What attention finds and the features, (B, 1+N, D), position grid rolled a picture."""
-    embeddings, batch = tower.embeddings, len(pictures)
-    patches = embeddings.patch_embedding(pictures).flatten(2).transpose(1, 2)  # (B, N, D)
-    place = embeddings.position_embedding.weight  # (N, D)
-    states = patches + place[perception.rolled_grid(batch)]
+def states(tower: SiglipVisionModel, pictures: Tensor) -> Tensor:
+    """What attention finds and the features, (B, 1+N, D), for pictures of any size."""
+    hidden = tower.embeddings(pictures, interpolate_pos_encoding=True)
     for layer in tower.encoder.layers:
-        entered, states = states, layer(states, None)
+        entered, hidden = hidden, layer(hidden, None)
     received = received_attention(tower.encoder.layers[-1], entered)  # (B, N)
-    return torch.cat([(received[..., None] * states).sum(1, keepdim=True), states], 1)
+    return torch.cat([(received[..., None] * hidden).sum(1, keepdim=True), hidden], 1)
 
 
 def received_attention(layer: nn.Module, entered: Tensor) -> Tensor:
@@ -63,88 +62,111 @@ def received_attention(layer: nn.Module, entered: Tensor) -> Tensor:
     return (queries @ keys.transpose(2, 3) * attention.scale).float().softmax(-1).mean((1, 2))
 
 
-def batch(step: int, *, size: int, seed: int) -> dict[str, Tensor]:
-    """Clips of one length with their questions; `size` of the shortest, fewer of longer ones."""
-    frames = LENGTHS[step % len(LENGTHS)]
-    count, rows = size * min(LENGTHS) // frames, []
-    for index in range(step * size, step * size + count):
-        clip = draw_clip(training_seed(index + seed * 10**8), frames)
-        rng = np.random.default_rng([index, seed, 5])
-        asked = questions(clip, rng, count=13, boxes=0.25)
-        known = so_far(clip)
-        row = packed(_tokenizer(), asked, known.pop("owner"), box_weight=1.5, length=TEXT_ROWS)
-        rows.append(row | {"frames": torch.from_numpy(clip.frames)} | known)
-    return {key: torch.stack([row[key] for row in rows]) for key in rows[0]}
+def clip_shape(step: int, steps: int, seed: int) -> tuple[int, tuple[int, int]]:
+    """Frames of a batch's clips, and rows and columns of a frame's cells, both even."""
+    rng = np.random.default_rng([step, seed, 9])
+    frames = FRAMES if rng.random() < USUAL else int(rng.choice(LENGTHS))
+    rows, cols = canvas(step, steps, seed, GRID, LEAST_CELLS, multiple=2)
+    return frames, (rows, cols)
+
+
+def batch(step: int, *, steps: int, seed: int, rows: int) -> dict[str, Tensor]:
+    """Clips of one length and size with their questions, packed; about so many rows in all."""
+    frames, shape = clip_shape(step, steps, seed)
+    count = batch_size(rows, frames * shape[0] * shape[1] // 4, TEXT_ROWS)
+    first = first_upload(step, seed + SEEDS)
+    made = []
+    for index in range(first, first + count):
+        clip = draw_clip(training_seed(index), frames, shape[0] * PATCH, shape)
+        rng = np.random.default_rng([index, 5])
+        asked = questions(clip, rng, count=13, boxes=BOXES)
+        known = so_far(clip, shape[0] // 2, shape[1] // 2)
+        row = packed(_tokenizer(), asked, known.pop("owner"), BOX_WEIGHT, TEXT_ROWS, rng)
+        made.append(row | {"frames": torch.from_numpy(clip.frames)} | known)
+    stacked = {key: torch.stack([row[key] for row in made]) for key in made[0]}
+    introduction = prefix(_tokenizer(), "<video>", np.random.default_rng([step, seed, 8]))
+    return stacked | {"prefix": introduction}
 
 
 @cache
 def _tokenizer() -> PreTrainedTokenizerFast:
-    return video_tokenizer()
+    return make_tokenizer()
 
 
-def so_far(clip: Clip) -> dict[str, Tensor]:
+def so_far(clip: Clip, rows: int, cols: int) -> dict[str, Tensor]:
     """Of each visual token (T·cells,) what can be known of its object up to then."""
-    known, owners = [], []
-    for scene, time in zip(clip.scenes, clip.times, strict=True):
-        actors = [actor for actor in clip.actors if actor.at(time) is not None]
-        facts = torch.zeros(len(actors) + 1, 9, dtype=torch.long)
-        facts[-1, 7:] = torch.tensor([len(KINDS), -100])  # background
-        for row, (actor, thing) in enumerate(zip(actors, scene.things, strict=True)):
-            begun = actor.at(actor.enter)
-            assert begun is not None
-            gone = (a - b for a, b in zip(thing.centre, begun.centre, strict=True))
-            edges = (round(100 * min(max(edge, 0.0), 0.99)) for edge in thing.box)
-            turned, entered = int(time >= actor.turn), int(actor.enter > 0)
-            what = KIND_INDEX[thing.kind], COLOUR_INDEX[thing.colour]
-            facts[row] = torch.tensor([*edges, WAYS.index(way(*gone)), turned, entered, *what])
-        owner = perception.owners(scene, POOLED)
-        known.append(facts[owner])
-        indices = torch.tensor([*map(clip.actors.index, actors), -1])
-        owners.append(indices[owner])
-    owner = torch.cat(owners)
-    return {"owner": owner, "object": owner >= 0, "facts": torch.cat(known)}
+    parts = [
+        _seen(clip, scene, float(time), rows, cols)
+        for scene, time in zip(clip.scenes, clip.times, strict=True)
+    ]
+    return {key: torch.cat([part[key] for part in parts]) for key in parts[0]}
+
+
+def _seen(clip: Clip, scene: Scene, time: float, rows: int, cols: int) -> dict[str, Tensor]:
+    """The same of the tokens of one frame."""
+    owner, centre = perception.owners(scene, rows, cols), perception.centres(rows, cols)
+    actors = [actor for actor in clip.actors if actor.at(time) is not None]
+    background = [len(KINDS) + GROUNDS.index(scene.ground), NONE, 0, 0, 0]
+    facts, boxes = torch.tensor([background] * (len(actors) + 1)), torch.zeros(len(actors) + 1, 4)
+    for row, (actor, thing) in enumerate(zip(actors, scene.things, strict=True)):
+        begun = actor.at(actor.enter)
+        assert begun is not None
+        gone = WAYS.index(way(*np.subtract(thing.centre, begun.centre)))
+        what = KIND_INDEX[thing.kind], COLOUR_INDEX[thing.colour]
+        facts[row] = torch.tensor([*what, gone, int(time >= actor.turn), int(actor.enter > 0)])
+        boxes[row] = torch.tensor(thing.box)
+    known = facts[owner]
+    return {
+        "owner": torch.tensor([*map(clip.actors.index, actors), -1])[owner],
+        "object": owner >= 0,
+        "kind": known[:, 0],
+        "colour": known[:, 1],
+        "character": perception.characters(scene.things, owner, centre),
+        "time": known[:, 2:],  # which way, whether it turned, whether it entered
+        "centre": centre,
+        "box": boxes[owner],
+    }
 
 
 class Watcher(Learner):
     """The video model as it learns."""
 
-    marker = "<video>"
-    layer = 5
-
-    def __init__(
-        self,
-        model: LlavaOnevisionForConditionalGeneration,
-        tokenizer: PreTrainedTokenizerFast,
-        steps: int,
-    ) -> None:
-        super().__init__(model, tokenizer, steps, facts=PLACE + sum(TIME) + sum(WHAT))
+    def __init__(self, model: Any, steps: int) -> None:
+        super().__init__(model, steps, further=sum(TIME))
 
     def visual(self, batch: dict[str, Tensor]) -> Tensor:
         """(B, T·cells + 1, D): projected, pooled, and the newline."""
         inner, frames = self.model.model, batch["frames"]
         with torch.no_grad():
-            states = inner.vision_tower.embeddings(pixels(frames.flatten(0, 1)))
-            for layer in inner.vision_tower.encoder.layers:
-                states = layer(states, None)
-        pooled = inner.apply_pooling(inner.multi_modal_projector(states))  # (B·T, cells, D)
+            pictures = pixels(frames.flatten(0, 1))
+            features = states(inner.vision_tower, pictures)[:, 1:]
+        projected = inner.multi_modal_projector(features)
+        cells = [side // PATCH for side in frames.shape[2:4]]
+        pooled = pooled_tokens(projected, *cells)  # (B·T, cells, D)
         tokens = pooled.unflatten(0, frames.shape[:2]).flatten(1, 2)
         return torch.cat([tokens, inner.image_newline.expand(len(tokens), 1, -1)], 1)
 
-    def facts_loss(
-        self, told: Tensor, batch: dict[str, Tensor], softness: float
+    def further_loss(
+        self, told: Tensor, batch: dict[str, Tensor]
     ) -> tuple[Tensor, dict[str, float]]:
-        placed, *timed, named = told.split([PLACE, *TIME, sum(WHAT)], -1)
-        there, facts = batch["object"], batch["facts"][batch["object"]]  # (objects' rows, 9)
-        place, known = place_loss(placed, POOLED, there, facts[:, :4], softness)
-        what, named_right = what_loss(named, *batch["facts"][..., 7:].unbind(-1))
-        value, truths = place + what, facts[:, 4:7].unbind(1)
-        pairs = [(logits[there], truth) for logits, truth in zip(timed, truths, strict=True)]
-        value = value + sum(cross_entropy(logits, truth) for logits, truth in pairs)
-        gone, turned, entered = (
-            (logits.argmax(-1) == truth).float() for logits, truth in pairs
-        )  # right or not
-        return value, known | named_right | {
+        """Of time, on objects."""
+        there = batch["object"]
+        truths, parts = batch["time"][there].unbind(-1), told[there].split(TIME, -1)
+        pairs = list(zip(parts, truths, strict=True))
+        value = torch.stack([cross_entropy(logits, truth) for logits, truth in pairs]).sum()
+        gone, turned, entered = ((logits.argmax(-1) == truth).float() for logits, truth in pairs)
+        return value, {
             "way_right": gone[truths[0] != WAYS.index("nowhere")].mean().item(),
             "turned_right": turned.mean().item(),
             "entered_right": entered.mean().item(),
         }
+
+
+def pooled_tokens(tokens: Tensor, rows: int, cols: int) -> Tensor:
+    """(F, rows·cols, D) -> a quarter as many, as `apply_pooling` of a square frame does it.
+
+    This is the model's own layer, part of OneVision, and not a method of compression.
+    """
+    maps = tokens.transpose(1, 2).unflatten(-1, (rows, cols))
+    half = nn.functional.interpolate(maps, (-(-rows // 2), -(-cols // 2)), mode="bilinear")
+    return half.flatten(2).transpose(1, 2)

@@ -6,19 +6,21 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from models.embedded.world.clips import APART, Actor, Clip, draw_clip
+from models.embedded.world import events
+from models.embedded.world.clips import FRAMES, PIXELS, Actor, Clip, draw_clip
+from models.embedded.world.events import VERBS, WAYS, alone, way
 from models.embedded.world.questions import Question, box_text, gathered
 from models.embedded.world.scenes import evaluation_seed
 from models.embedded.world.sprites import COLOURS, KINDS
 
 CAN_ANSWER = (
-    "Which way does the car move? · What appears last? · What happens first? · What colour does "
-    "the star become? · How many objects enter? · Where is the cat at the end? About clips of up "
-    "to four of these: " + ", ".join(KINDS) + "."
+    "Which way does the car move? · What appears last? · What happens first? · What happens after "
+    "the car vanishes? · What does the cat do after the car vanishes? · What appears before the "
+    "star turns red? · What colour does the star become? · How many objects enter? · Where is the "
+    "cat at the end? About clips of up to four of these: " + ", ".join(KINDS) + "."
 )
 MOTION = ("which way does the {0} move?", "in which direction does the {0} move?")
 LAST = ("what appears last?", "which object appears last?")
-FIRST = ("what happens first?",)
 BECOMES = ("what {1} does the {0} become?", "which {1} does the {0} turn?")
 ENTERS = ("how many objects enter?", "how many objects appear later?")
 END = (
@@ -26,18 +28,7 @@ END = (
     "locate the {0} at the end.",
     "please provide the bounding box coordinate of the {0} at the end",
 )
-WAYS = ("left", "right", "up", "down", "nowhere")
-EVENTS = ("appears", "vanishes", "turns")
-ANSWERS = (*WAYS, *EVENTS, *map(str, range(7)), *COLOURS, *KINDS)
-
-
-def way(dx: float, dy: float) -> str:
-    """The nearest of four directions; y points down."""
-    if max(abs(dx), abs(dy)) < 0.05:
-        return "nowhere"
-    if abs(dx) > abs(dy):
-        return "right" if dx > 0 else "left"
-    return "down" if dy > 0 else "up"
+ANSWERS = (*WAYS, *VERBS, *map(str, range(7)), *COLOURS, *KINDS)
 
 
 def phrase(clip: Clip, actor: Actor, rng: np.random.Generator) -> str | None:
@@ -46,22 +37,9 @@ def phrase(clip: Clip, actor: Actor, rng: np.random.Generator) -> str | None:
     Where others share the kind, always with the colour; None if that could mean another one too.
     """
     coloured = f"{actor.colour} {actor.kind}"
-    if _alone(clip, actor):
+    if alone(clip, actor):
         return coloured if actor.turn > 1 and rng.random() < 0.3 else actor.kind
-    return coloured if actor.turn > 1 and _alone(clip, actor, actor.colour) else None
-
-
-def _alone(clip: Clip, actor: Actor, colour: str = "") -> bool:
-    """No other actor of its kind is there, or none that ever has the colour."""
-    return not any(
-        other.kind == actor.kind and colour in ("", other.colour, _later(other))
-        for other in clip.actors
-        if other is not actor
-    )
-
-
-def _later(actor: Actor) -> str:
-    return actor.later if actor.turn <= 1 else actor.colour
+    return coloured if actor.turn > 1 and alone(clip, actor, actor.colour) else None
 
 
 def motion(clip: Clip, rng: np.random.Generator) -> Question | None:
@@ -75,31 +53,13 @@ def motion(clip: Clip, rng: np.random.Generator) -> Question | None:
 
 def last(clip: Clip, rng: np.random.Generator) -> Question | None:
     entered = sorted((a for a in clip.actors if a.enter > 0), key=lambda actor: actor.enter)
-    if not entered or (len(entered) > 1 and entered[-1].enter - entered[-2].enter < APART):
+    if not entered or (len(entered) > 1 and entered[-1].enter - entered[-2].enter < clip.apart):
         return None
     newest = entered[-1]
+    if not alone(clip, newest):
+        return None
     text = str(rng.choice(LAST))
     return Question(text, "last", newest.kind, subjects=_index(clip, newest))
-
-
-def first(clip: Clip, rng: np.random.Generator) -> Question | None:
-    events = sorted(_events(clip))
-    if not events or (len(events) > 1 and events[1][0] - events[0][0] < APART):
-        return None
-    _, index, what = events[0]
-    answer = f"{clip.actors[index].kind} {what}"
-    return Question(str(rng.choice(FIRST)), "first", answer, subjects=(index,))
-
-
-def _events(clip: Clip) -> Iterator[tuple[float, int, str]]:
-    """What happens in the clip: when, to which actor, and what."""
-    for index, actor in enumerate(clip.actors):
-        if actor.enter > 0:
-            yield actor.enter, index, "appears"
-        if actor.leave <= 1:
-            yield actor.leave, index, "vanishes"
-        if actor.turn <= 1:
-            yield actor.turn, index, f"turns {actor.later}"
 
 
 def becomes(clip: Clip, rng: np.random.Generator) -> Question | None:
@@ -109,7 +69,7 @@ def becomes(clip: Clip, rng: np.random.Generator) -> Question | None:
     actor = turning[rng.integers(len(turning))]
     spelling = rng.choice(["colour", "color"])
     text = str(rng.choice(BECOMES)).format(actor.kind, spelling)
-    if not _alone(clip, actor):
+    if not alone(clip, actor):
         return None
     return Question(text, "becomes", actor.later, subjects=_index(clip, actor))
 
@@ -140,7 +100,10 @@ def _one(clip: Clip, rng: np.random.Generator) -> Actor:
 
 
 Asker = Callable[[Clip, np.random.Generator], Question | None]
-OTHERS: tuple[Asker, ...] = (motion, last, first, becomes, enters)
+OTHERS: tuple[Asker, ...] = (
+    *(motion, last, events.first, becomes, enters),
+    *(events.after, events.before, events.does, events.entered),
+)
 
 
 def questions(clip: Clip, rng: np.random.Generator, count: int, boxes: float) -> list[Question]:
@@ -156,27 +119,29 @@ def questions(clip: Clip, rng: np.random.Generator, count: int, boxes: float) ->
 def evaluation_questions(
     clips: int,
     first: int = 0,
-    frames: int = 8,
-    pixels: int = 96,
+    frames: int = FRAMES,
+    pixels: int = PIXELS,
     draw: Callable[[int, int, int], Clip] = draw_clip,
 ) -> Iterator[tuple[Clip, Question]]:
     """For each unseen clip one question for a box and one other, the sorts in turn.
 
-    `draw` makes a clip of a seed, a number of frames and a number of pixels.
+    Where a sort cannot be asked, another one is. `draw` makes a clip of a seed, a number of
+    frames and a height.
     """
     for index in range(first, first + clips):
-        seed = evaluation_seed(index)
+        seed, turn = evaluation_seed(index), index % len(OTHERS)
         clip, rng = draw(seed, frames, pixels), np.random.default_rng([seed, 4])
-        for ask in (end, OTHERS[index % len(OTHERS)]):
-            for _ in range(20):
-                question = ask(clip, rng)
-                if question is not None:
-                    yield clip, question
-                    break
+        others = [OTHERS[index] for index in (turn, *rng.permutation(len(OTHERS)))]
+        for askers in ([end], others):
+            tries = (ask(clip, rng) for ask in askers for _ in range(20))
+            question = next((question for question in tries if question is not None), None)
+            if question is not None:
+                yield clip, question
 
 
 def vocabulary() -> list[str]:
     """Every word of every template, for the tokenizer."""
-    templates = (*MOTION, *LAST, *FIRST, *BECOMES, *ENTERS, *END)
-    fill = " ".join((*COLOURS, *KINDS, *EVENTS))
-    return [template.format(fill, "colour color") for template in templates]
+    templates = (*MOTION, *LAST, *BECOMES, *ENTERS, *END)
+    fill = " ".join((*COLOURS, *KINDS))
+    ours = [template.format(fill, "colour color") for template in templates]
+    return [*ours, *events.order_vocabulary()]

@@ -12,24 +12,30 @@ from functools import cached_property
 
 import numpy as np
 
+from models.embedded.world.grounds import choose_ground, paint_ground
 from models.embedded.world.scenes import (
-    SUPERSAMPLING,
-    Ground,
+    GroundPainter,
     Ranges,
     Scene,
+    Shape,
     Thing,
-    background,
     covered,
     paint,
+    picture_size,
+    sign_text,
 )
-from models.embedded.world.sprites import COLOURS, KINDS, sprite
+from models.embedded.world.sprites import COLOURS, KINDS, SIGN, sprite_aspect
 from models.uploads.media import Media
 
 MAX_ACTORS = 4
+ACTORS = (1, 2, 3, 3, 4, 4)  # of a clip, each as often as it stands here
+FRAMES, PIXELS, SHAPE = 16, 128, (16, 16)  # of a clip: pixels high, rows and columns of cells
 APART = 0.15  # of the clip between two events, so that eight frames tell them apart
+PAUSES = 0.35  # share of the moving actors that stand still for a while first
 SECONDS = 3.0  # that a clip lasts when it is played
-LONGEST: Ranges = {"medium": (0.28, 0.36), "large": (0.38, 0.46)}  # when it is first seen
-_BOUNDS = (0.13, 0.66)  # of the longest side once it has grown
+# Of the longest side when it is first seen, as a share of the frame's shorter side.
+LONGEST: Ranges = {"medium": (0.24, 0.32), "large": (0.36, 0.46)}
+_BOUNDS = (0.15, 0.66)  # of the longest side once it has grown
 _OVERLAP = 0.2  # the most of the smaller box that another may cover at the first and last sight
 _MARGIN = 1.3  # side of the background over that of the frame: room to pan
 _NEVER = 2.0  # a time after the end
@@ -46,23 +52,25 @@ class Actor:
     start: tuple[float, float]  # its centre when it is first seen
     stop: tuple[float, float]  # its centre from `rest` on
     growth: float  # its sides at `rest`, over those at the start
+    begin: float  # when it starts to move and grow; before, it stands still
     enter: float  # 0 = there from the start
     leave: float  # above 1 = there to the end
     rest: float  # when it stops moving and growing
     turn: float  # when it changes colour; above 1 = never
     later: str  # its colour from `turn` on
     flip: bool
+    text: str = ""  # what a sign says
 
     def at(self, time: float) -> Thing | None:
         """What is seen of it."""
         if not self.enter <= time < self.leave:
             return None
-        done = min(1.0, (time - self.enter) / (self.rest - self.enter))
+        done = min(1.0, max(0.0, (time - self.begin) / (self.rest - self.begin)))
         x, y = (a + done * (b - a) for a, b in zip(self.start, self.stop, strict=True))
         width, height = (side * (1 + done * (self.growth - 1)) for side in self.sides)
         box = (x - width / 2, y - height / 2, x + width / 2, y + height / 2)
         colour = self.later if time >= self.turn else self.colour
-        return Thing(self.kind, colour, self.size, box)
+        return Thing(self.kind, colour, self.size, box, self.text)
 
     @property
     def way(self) -> tuple[float, float]:
@@ -88,6 +96,11 @@ class Clip:
         """(T,) shares of the clip, its two ends included."""
         return sample_times(len(self.scenes))
 
+    @property
+    def apart(self) -> float:
+        """Of the clip between two events that its frames tell apart."""
+        return max(APART, 1.05 / max(1, len(self.scenes) - 1))
+
 
 def as_media(clip: Clip) -> Media:
     """The clip as an upload that has been read."""
@@ -98,12 +111,13 @@ def sample_times(frames: int) -> np.ndarray:
     return np.linspace(0, 1, frames) if frames > 1 else np.zeros(1)
 
 
-def draw_clip(seed: int, frames: int = 8, pixels: int = 96) -> Clip:
+def draw_clip(seed: int, frames: int = FRAMES, pixels: int = PIXELS, shape: Shape = SHAPE) -> Clip:
     """A clip of 1 to `MAX_ACTORS` objects of different kinds, at evenly spaced times."""
     rng = np.random.default_rng([seed, 3])
     cut = cut_of(rng)
-    kinds = rng.choice(list(KINDS), size=int(rng.integers(1, MAX_ACTORS + 1)), replace=False)
-    return filmed(rng, cast(rng, map(str, kinds), cut), cut, frames, pixels)
+    kinds = rng.choice(KINDS, size=int(rng.choice(ACTORS)), replace=False)
+    actors = cast(rng, map(str, kinds), cut, shape=shape)
+    return filmed(rng, actors, cut, frames, picture_size(pixels, shape))
 
 
 def cut_of(rng: np.random.Generator) -> float | None:
@@ -116,35 +130,43 @@ def filmed(
     actors: tuple[Actor, ...],
     cut: float | None,
     frames: int,
-    pixels: int,
-    ground: Ground = background,
+    size: tuple[int, int],
+    painter: GroundPainter = paint_ground,
 ) -> Clip:
-    """The clip of these actors: backgrounds, a camera that may pan, and what is seen when."""
-    side = pixels * SUPERSAMPLING
-    grounds = [ground(rng, round(_MARGIN * side)) for _ in range(2 if cut else 1)]
-    room = grounds[0].width - side
-    begin, end = rng.uniform(0, room, (2, 2))
+    """The clip of these actors, height × width pixels: grounds, a camera that may pan."""
+    height, width = size
+    around = round(_MARGIN * height), round(_MARGIN * width)
+    names = [choose_ground(rng) for _ in range(2 if cut else 1)]
+    if len(set(names)) < len(names):
+        names[1] = "plain" if names[0] != "plain" else "grass"
+    grounds = [painter(name, rng, around) for name in names]
+    room = np.array((around[1] - width, around[0] - height))
+    begin, end = rng.uniform(0, 1, (2, 2)) * room
     if rng.random() < 0.6:
         end = begin  # the camera stands still
     scenes = []
     for time in sample_times(frames):
         seen = [(actor, thing) for actor in actors if (thing := actor.at(time)) is not None]
         left, top = (round(edge) for edge in begin + time * (end - begin))
-        behind = grounds[0 if cut is None or time < cut else 1]
-        canvas = behind.crop((left, top, left + side, top + side))
+        shot = 0 if cut is None or time < cut else 1
+        canvas = grounds[shot].crop((left, top, left + width, top + height))
         things = tuple(thing for _, thing in seen)
-        scenes.append(paint(canvas, things, [actor.flip for actor, _ in seen]))
+        scenes.append(paint(canvas, names[shot], things, [actor.flip for actor, _ in seen]))
     return Clip(tuple(scenes), actors, cut)
 
 
 def cast(
-    rng: np.random.Generator, kinds: Iterable[str], cut: float | None, sizes: Ranges = LONGEST
+    rng: np.random.Generator,
+    kinds: Iterable[str],
+    cut: float | None,
+    sizes: Ranges = LONGEST,
+    shape: Shape = SHAPE,
 ) -> tuple[Actor, ...]:
     """Those of the kinds that find a way on which they hardly cover each other."""
     actors: list[Actor] = []
     for kind in kinds:
         for _ in range(30):
-            actor = _actor(rng, kind, cut, sizes)
+            actor = _actor(rng, kind, cut, sizes, shape)
             if all(_fit(actor, other) for other in actors):
                 actors.append(actor)
                 break
@@ -158,38 +180,63 @@ def _fit(a: Actor, b: Actor) -> bool:
     return all(s is None or t is None or covered(s.box, t.box) <= _OVERLAP for s, t in ends)
 
 
-def _actor(rng: np.random.Generator, kind: str, cut: float | None, sizes: Ranges) -> Actor:
+def _actor(
+    rng: np.random.Generator, kind: str, cut: float | None, sizes: Ranges, shape: Shape
+) -> Actor:
     enter, leave, rest, turn = _times(rng, cut)
     colour, later = (str(name) for name in rng.choice(list(COLOURS), size=2, replace=False))
-    size = str(rng.choice(list(sizes)))
-    longest = rng.uniform(*sizes[size])
-    width, height = sprite(kind, colour).size
-    growth = float(rng.choice([1.0, 1.0, 1.0, 1.0, 0.65, 1.4]))
+    size, text = str(rng.choice(list(sizes))), sign_text(rng) if kind == SIGN else ""
+    longest, growth = rng.uniform(*sizes[size]), float(rng.choice([1.0, 1.0, 1.0, 1.0, 0.65, 1.4]))
     if not _BOUNDS[0] <= longest * growth <= _BOUNDS[1]:
         growth = 1.0
-    sides = longest * width / max(width, height), longest * height / max(width, height)
-    half = np.array(sides) * max(1.0, growth) / 2 + 0.01
-    start = rng.uniform(half, 1 - half)
-    stop = start.copy()
-    if rng.random() < 0.7:  # it moves, along one axis
-        axis = rng.integers(2)
-        while abs(stop[axis] - start[axis]) < 0.25:
-            start[axis], stop[axis] = rng.uniform(half[axis], 1 - half[axis], 2)
+    sides = _sides(longest, sprite_aspect(kind, text), shape)
+    start, stop = _path(rng, np.array(sides) * max(1.0, growth) / 2 + 0.01)
+    begin = _pause(rng, enter, rest) if start != stop else enter
     return Actor(
         kind=kind,
         colour=colour,
         size=size,
         sides=sides,
-        start=(float(start[0]), float(start[1])),
-        stop=(float(stop[0]), float(stop[1])),
+        start=start,
+        stop=stop,
         growth=growth,
+        begin=begin,
         enter=enter,
         leave=leave,
         rest=rest,
         turn=turn,
         later=later,
         flip=bool(rng.random() < 0.5),
+        text=text,
     )
+
+
+def _sides(longest: float, aspect: float, shape: Shape) -> tuple[float, float]:
+    """Width and height as shares of the frame's."""
+    wide, high = (longest, longest / aspect) if aspect > 1 else (longest * aspect, longest)
+    return wide * min(shape) / shape[1], high * min(shape) / shape[0]
+
+
+def _path(rng: np.random.Generator, half: np.ndarray) -> tuple[tuple[float, float], ...]:
+    """The centre at first and at last; it moves along one axis, if at all."""
+    start = rng.uniform(half, 1 - half)
+    stop = start.copy()
+    if rng.random() < 0.7:
+        axis = rng.integers(2)
+        for _ in range(30):
+            start[axis], stop[axis] = rng.uniform(half[axis], 1 - half[axis], 2)
+            if abs(stop[axis] - start[axis]) >= 0.25:
+                break
+        else:
+            stop = start.copy()
+    return (float(start[0]), float(start[1])), (float(stop[0]), float(stop[1]))
+
+
+def _pause(rng: np.random.Generator, enter: float, rest: float) -> float:
+    """When it starts to move: at once, or after it has stood still for long enough to be seen."""
+    if rng.random() < PAUSES and rest - enter > 3 * APART:
+        return float(rng.uniform(enter + APART, rest - 1.5 * APART))
+    return enter
 
 
 def _times(rng: np.random.Generator, cut: float | None) -> tuple[float, float, float, float]:
@@ -197,10 +244,10 @@ def _times(rng: np.random.Generator, cut: float | None) -> tuple[float, float, f
     enter, leave, turn = 0.0, _NEVER, _NEVER
     if cut is not None and rng.random() < 0.6:
         enter, leave = (cut, _NEVER) if rng.random() < 0.5 else (0.0, cut)
-    elif rng.random() < 0.35:
+    elif rng.random() < 0.42:
         enter = float(rng.uniform(0.15, 0.6))
-    elif rng.random() < 0.2:
-        leave = float(rng.uniform(0.45, 0.85))
+    elif rng.random() < 0.35:
+        leave = float(rng.uniform(0.4, 0.85))
     last = min(leave, 1.0)
     rest = enter + (last - enter) * float(rng.choice([1.0, 1.0, 0.5]))
     if rng.random() < 0.35:

@@ -11,35 +11,40 @@ from dataclasses import dataclass, replace
 import numpy as np
 from PIL import Image, ImageDraw
 
+from models.embedded.world import clips
 from models.embedded.world.clips import LONGEST, MAX_ACTORS, Actor, Clip, cast, cut_of, filmed
+from models.embedded.world.grounds import paint_ground
 from models.embedded.world.scenes import (
     MAX_OBJECTS,
+    PIXELS,
+    SHAPE,
     SHARES,
     SIZES,
     Ranges,
     Scene,
     Thing,
-    background,
     evaluation_seed,
     laid_out,
     mixed,
+    picture_size,
     shown,
+    sign_text,
 )
-from models.embedded.world.sprites import COLOURS, KINDS
+from models.embedded.world.sprites import COLOURS, KINDS, SIGN
 
-# No question names these sizes: is 0.27 small or medium?
+# In cells. No question names these sizes: is 4.5 small or medium?
 UNSEEN_SIZES: Ranges = {
-    "tiny": (0.13, 0.17),
-    "small to medium": (0.25, 0.29),
-    "medium to large": (0.37, 0.43),
-    "huge": (0.56, 0.64),
+    "tiny": (2.3, 2.8),
+    "small to medium": (4.2, 5.0),
+    "medium to large": (7.4, 8.6),
+    "huge": (13.0, 15.0),
 }
 UNSEEN_SHARES = (0.25, 0.3, 0.25, 0.2)
-UNSEEN_ACTORS: Ranges = {"tiny": (0.14, 0.18), "small": (0.2, 0.25), "huge": (0.5, 0.56)}
-CROWD, CROWD_OF_ACTORS = (8, 10), (5, 6)  # least and most
+UNSEEN_ACTORS: Ranges = {"tiny": (0.15, 0.18), "small": (0.19, 0.23), "huge": (0.5, 0.56)}
+CROWD, CROWD_OF_ACTORS = (10, 12), (5, 6)  # least and most
 ALIKE = 4  # the fewest that can all have a look-alike of either sort
-SHAPES = (70, 130)  # of clutter on a background, least and most
-SHAPE_SIDE = (0.02, 0.055)  # of the background's: smaller than any object
+SHAPES = (140, 240)  # of clutter on a background, least and most
+SHAPE_SIDE = (0.016, 0.042)  # of the background's: smaller than any object
 
 
 @dataclass(frozen=True)
@@ -70,18 +75,22 @@ def find_split(name: str) -> Split:
     return SPLITS[name]
 
 
-def hard_scene(split: Split, seed: int, pixels: int = 96) -> Scene:
+def hard_scene(split: Split, seed: int, pixels: int = PIXELS) -> Scene:
     """What `draw_scene` draws of this seed, but for what the split changes."""
     rng = np.random.default_rng(evaluation_seed(seed))
-    return shown(rng, _things(rng, split), pixels, cluttered if split.clutter else background)
+    painter = cluttered if split.clutter else paint_ground
+    return shown(rng, _things(rng, split), picture_size(pixels, SHAPE), painter)
 
 
-def hard_clip(split: Split, seed: int, frames: int = 8, pixels: int = 96) -> Clip:
+def hard_clip(
+    split: Split, seed: int, frames: int = clips.FRAMES, pixels: int = clips.PIXELS
+) -> Clip:
     """What `draw_clip` draws of this seed, but for what the split changes."""
     rng = np.random.default_rng([evaluation_seed(seed), 3])
     cut = cut_of(rng)
     actors = _actors(rng, split, cut)
-    return filmed(rng, actors, cut, frames, pixels, cluttered if split.clutter else background)
+    painter = cluttered if split.clutter else paint_ground
+    return filmed(rng, actors, cut, frames, picture_size(pixels, clips.SHAPE), painter)
 
 
 def _things(rng: np.random.Generator, split: Split) -> tuple[Thing, ...]:
@@ -97,17 +106,18 @@ def _things(rng: np.random.Generator, split: Split) -> tuple[Thing, ...]:
             return things
 
 
-def look_alikes(rng: np.random.Generator, count: int) -> list[tuple[str, str]]:
-    """A ring, and further objects of its kinds and colours up to `count`."""
+def look_alikes(rng: np.random.Generator, count: int) -> list[tuple[str, str, str]]:
+    """A ring, and further objects of its kinds and colours up to `count`; what signs say."""
     pairs = ring(rng, int(rng.integers(2, count // 2 + 1)))
     kinds, colours = (list(dict.fromkeys(names)) for names in zip(*pairs, strict=True))
     further = range(count - len(pairs))
-    return pairs + [(str(rng.choice(kinds)), str(rng.choice(colours))) for _ in further]
+    pairs += [(str(rng.choice(kinds)), str(rng.choice(colours))) for _ in further]
+    return [(kind, colour, sign_text(rng) if kind == SIGN else "") for kind, colour in pairs]
 
 
 def ring(rng: np.random.Generator, kinds: int) -> list[tuple[str, str]]:
     """Each kind in two colours and each colour on two kinds, so that all have both look-alikes."""
-    kind = rng.choice(list(KINDS), size=kinds, replace=False)
+    kind = rng.choice(KINDS, size=kinds, replace=False)
     colour = rng.choice(list(COLOURS), size=kinds, replace=False)
     steps = range(2 * kinds)
     return [(str(kind[i // 2]), str(colour[(i + 1) // 2 % kinds])) for i in steps]
@@ -115,7 +125,8 @@ def ring(rng: np.random.Generator, kinds: int) -> list[tuple[str, str]]:
 
 def _actors(rng: np.random.Generator, split: Split, cut: float | None) -> tuple[Actor, ...]:
     least, most = CROWD_OF_ACTORS if split.crowd else (ALIKE if split.alike else 1, MAX_ACTORS)
-    count = int(rng.integers(least, most + 1))
+    plain = (least, most) == (1, MAX_ACTORS)
+    count = int(rng.choice(clips.ACTORS) if plain else rng.integers(least, most + 1))
     sizes = UNSEEN_ACTORS if split.sizes else LONGEST
     if split.crowd:  # there is no room for the largest
         sizes = dict(list(sizes.items())[:-1])
@@ -130,7 +141,7 @@ def _actors(rng: np.random.Generator, split: Split, cut: float | None) -> tuple[
 
 
 def _different_kinds(rng: np.random.Generator, count: int) -> list[str]:
-    return [str(kind) for kind in rng.choice(list(KINDS), size=count, replace=False)]
+    return [str(kind) for kind in rng.choice(KINDS, size=count, replace=False)]
 
 
 def _painted(actor: Actor, colour: str) -> Actor:
@@ -139,20 +150,20 @@ def _painted(actor: Actor, colour: str) -> Actor:
     return replace(actor, colour=colour, later=later)
 
 
-def cluttered(rng: np.random.Generator, side: int) -> Image.Image:
+def cluttered(name: str, rng: np.random.Generator, size: tuple[int, int]) -> Image.Image:
     """The usual background, and on it many small faint shapes that are no objects."""
-    ground = background(rng, side)
+    ground = paint_ground(name, rng, size)
     own = rng.spawn(1)[0]  # so that all that is drawn later stays as it was
     pen = ImageDraw.Draw(ground, "RGBA")
     for _ in range(own.integers(SHAPES[0], SHAPES[1] + 1)):
-        _scatter(own, pen, side)
+        _scatter(own, pen, size)
     return ground
 
 
-def _scatter(rng: np.random.Generator, pen: ImageDraw.ImageDraw, side: int) -> None:
+def _scatter(rng: np.random.Generator, pen: ImageDraw.ImageDraw, size: tuple[int, int]) -> None:
     """One shape: a dot, a bar, a cross, a ring, or a triangle, square or pentagon."""
-    radius = rng.uniform(*SHAPE_SIDE) * side / 2
-    x, y = rng.uniform(0, side, 2)
+    radius = rng.uniform(*SHAPE_SIDE) * min(size) / 2
+    x, y = rng.uniform(0, 1, 2) * (size[1], size[0])
     ink = (*(int(tone) for tone in rng.integers(0, 256, 3)), int(rng.integers(90, 170)))
     angle, thick = float(rng.uniform(0, 360)), max(1, round(radius / 3))
     box = (x - radius, y - radius, x + radius, y + radius)

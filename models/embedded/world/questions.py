@@ -8,14 +8,28 @@ from itertools import product
 
 import numpy as np
 
-from models.embedded.world.scenes import Scene, Thing, draw_scene, evaluation_seed
-from models.embedded.world.sprites import COLOURS, KINDS
+from models.embedded.world.glyphs import TEXTS
+from models.embedded.world.grounds import GROUNDS
+from models.embedded.world.relations import RELATIONS, named, only, related
+from models.embedded.world.scenes import (
+    MAX_OBJECTS,
+    PIXELS,
+    Scene,
+    Thing,
+    draw_scene,
+    evaluation_seed,
+)
+from models.embedded.world.sprites import COLOURS, KINDS, SIGN
 
 CAN_ANSWER = (
-    "Where is the red car? · Is there a key? · How many stars are there? · What colour is the cat? "
-    "· What is on the left? About pictures of up to six of these: " + ", ".join(KINDS) + "."
+    "Where is the red car? · Where is the cup left of the key? · Is there a key? · How many stars "
+    "are there? · What colour is the cat? · What is on the left? · What is right of the cat? · "
+    "What does the sign say? · What is in the background? About pictures of up to eight of these: "
+    + ", ".join(KINDS)
+    + "."
 )
-MOST_COUNTED = 6  # there is no word for more
+MOST_COUNTED = MAX_OBJECTS  # no question has more to count
+BY_RELATION = 0.3  # share of the questions for a box that name it by what it is beside, if any can
 _SIZE_WORDS = ("small", "large")  # a thing of another size is not named by it
 _MARGIN = 0.12  # how much further left (right, up, down) makes it the one on the left
 _SIDES = {"left": (0, 1), "right": (0, -1), "top": (1, 1), "bottom": (1, -1)}  # axis, direction
@@ -26,13 +40,18 @@ GROUNDING = (
     "find the {0}.",
     "please provide the bounding box coordinate of the region this sentence describes: the {0}",
 )
-EXISTENCE = ("is there a {0}?", "is there a {0} in the picture?", "do you see a {0}?")
+EXISTENCE = ("is there {0}?", "is there {0} in the picture?", "do you see {0}?")
 COUNTING = ("how many {0} are there?", "how many {0} do you see?")
 COLOUR = ("what {1} is the {0}?", "which {1} does the {0} have?")
 PLACE = ("what is {0}?", "which object is {0}?")
 SIDE = ("is the {0} on the left or on the right?", "is the {0} at the top or at the bottom?")
+READING = ("what does the {0} say?", "read the {0}.")
+BACKGROUND = ("what is in the background?", "what is the background?")
 COUNTS = tuple(map(str, range(MOST_COUNTED + 1)))
-ANSWERS = ("yes", "no", "left", "right", "top", "bottom", *COUNTS, *COLOURS, *KINDS)
+ANSWERS = (
+    *("yes", "no", "left", "right", "top", "bottom"),
+    *(*COUNTS, *COLOURS, *KINDS, *TEXTS, *GROUNDS),
+)
 
 
 @dataclass(frozen=True)
@@ -40,14 +59,21 @@ class Question:
     """What is asked, of which sort, and its one right answer."""
 
     text: str
-    sort: str  # grounding | existence | counting | colour | place | side
+    sort: str  # "grounding", or the name of the function that asks
     answer: str
     box: tuple[float, float, float, float] | None = None
     subjects: tuple[int, ...] = ()  # of the things there are, those that it is about
 
 
 def plural(kind: str) -> str:
-    return {"fish": "fish"}.get(kind, kind + ("es" if kind.endswith("sh") else "s"))
+    if kind.endswith("y"):
+        return f"{kind[:-1]}ies"
+    odd = {"fish": "fish", "leaf": "leaves", "bus": "buses"}
+    return odd.get(kind, f"{kind}s")
+
+
+def with_article(phrase: str) -> str:
+    return f"{'an' if phrase[0] in 'aeiou' else 'a'} {phrase}"
 
 
 def box_text(box: tuple[float, float, float, float]) -> str:
@@ -93,7 +119,8 @@ def _most(things: list[Thing] | tuple[Thing, ...], side: str) -> Thing | None:
 
 def grounding(scene: Scene, rng: np.random.Generator) -> Question | None:
     target = scene.things[rng.integers(len(scene.things))]
-    phrases = descriptions(scene, target)
+    beside = related(scene, target) if rng.random() < BY_RELATION else []
+    phrases = beside or descriptions(scene, target)
     if not phrases:
         return None
     text = str(rng.choice(GROUNDING)).format(rng.choice(phrases))
@@ -112,7 +139,7 @@ def existence(scene: Scene, rng: np.random.Generator) -> Question | None:
     there = _where_true(t.kind == kind and colour in ("", t.colour) for t in scene.things)
     if bool(there) is not wanted:
         return None
-    text = str(rng.choice(EXISTENCE)).format(f"{colour} {kind}".strip())
+    text = str(rng.choice(EXISTENCE)).format(with_article(f"{colour} {kind}".strip()))
     return Question(text, "existence", "yes" if there else "no", subjects=there)
 
 
@@ -164,6 +191,32 @@ def side(scene: Scene, rng: np.random.Generator) -> Question | None:
     return Question(text, "side", answer, subjects=_index(scene, target))
 
 
+def relation(scene: Scene, rng: np.random.Generator) -> Question | None:
+    anchor = scene.things[rng.integers(len(scene.things))]
+    how, names = str(rng.choice(list(RELATIONS))), named(anchor, scene.things)
+    target = only(scene, list(scene.things), anchor, how)
+    if target is None or not names:
+        return None
+    text = str(rng.choice(PLACE)).format(f"{how} the {rng.choice(names)}")
+    return Question(text, "relation", target.kind, subjects=_index(scene, target))
+
+
+def reading(scene: Scene, rng: np.random.Generator) -> Question | None:
+    signs = [thing for thing in scene.things if thing.kind == SIGN]
+    if not signs:
+        return None
+    target = signs[rng.integers(len(signs))]
+    phrases = descriptions(scene, target)
+    if not phrases:
+        return None
+    text = str(rng.choice(READING)).format(rng.choice(phrases))
+    return Question(text, "reading", target.text, subjects=_index(scene, target))
+
+
+def background(scene: Scene, rng: np.random.Generator) -> Question | None:
+    return Question(str(rng.choice(BACKGROUND)), "background", scene.ground)
+
+
 def _index(scene: Scene, target: Thing) -> tuple[int]:
     return (scene.things.index(target),)
 
@@ -173,7 +226,10 @@ def _where_true(flags: Iterable[bool]) -> tuple[int, ...]:
 
 
 Asker = Callable[[Scene, np.random.Generator], Question | None]
-OTHERS: tuple[Asker, ...] = (existence, counting, colour, place, side)
+OTHERS: tuple[Asker, ...] = (
+    *(existence, counting, colour, place, side),
+    *(relation, reading, background),
+)
 
 
 def questions(
@@ -205,26 +261,32 @@ def gathered(ask: Callable[[], Question | None], count: int) -> list[Question]:
 
 
 def evaluation_questions(
-    scenes: int, first: int = 0, pixels: int = 96, draw: Callable[[int, int], Scene] = draw_scene
+    scenes: int,
+    first: int = 0,
+    pixels: int = PIXELS,
+    draw: Callable[[int, int], Scene] = draw_scene,
 ) -> Iterator[tuple[np.ndarray, Question]]:
     """For each unseen scene one grounding question and one other, the sorts in turn.
 
-    `draw` makes a scene of a seed and a number of pixels.
+    Where a sort cannot be asked, another one is. `draw` makes a scene of a seed and a height.
     """
     for index in range(first, first + scenes):
-        seed = evaluation_seed(index)
+        seed, turn = evaluation_seed(index), index % len(OTHERS)
         scene, rng = draw(seed, pixels), np.random.default_rng([seed, 1])
-        for ask in (grounding, OTHERS[index % len(OTHERS)]):
-            for _ in range(20):
-                question = ask(scene, rng)
-                if question is not None:
-                    yield scene.picture, question
-                    break
+        others = [OTHERS[index] for index in (turn, *rng.permutation(len(OTHERS)))]
+        for askers in ([grounding], others):
+            tries = (ask(scene, rng) for ask in askers for _ in range(20))
+            question = next((question for question in tries if question is not None), None)
+            if question is not None:
+                yield scene.picture, question
 
 
 def vocabulary() -> list[str]:
     """Every word of every template, for the tokenizer."""
-    templates = (*GROUNDING, *EXISTENCE, *COUNTING, *COLOUR, *PLACE, *SIDE)
-    fill = " ".join((*COLOURS, *KINDS, *map(plural, KINDS), "small large objects colour color"))
-    sides = " ".join(map(_where, _SIDES))
-    return [template.format(f"{fill} {sides}", "colour color") for template in templates]
+    templates = (
+        *(*GROUNDING, *EXISTENCE, *COUNTING, *COLOUR, *PLACE, *SIDE),
+        *(*READING, *BACKGROUND),
+    )
+    fill = " ".join((*COLOURS, *KINDS, *map(plural, KINDS), "a an small large objects"))
+    where = " ".join((*map(_where, _SIDES), *RELATIONS, "the"))
+    return [template.format(f"{fill} {where}", "colour color") for template in templates]

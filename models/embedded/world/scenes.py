@@ -1,7 +1,10 @@
-"""Pictures drawn by code, with the truth known: objects of 24 kinds in 8 colours and 3 sizes.
+"""Pictures drawn by code, with the truth known: objects of many kinds, colours and three sizes.
 
-`draw_scene(seed)` is a pure function of its seed. Training draws from seeds that evaluation never
-sees: `training_seed` and `evaluation_seed` map into disjoint ranges.
+`draw_scene(seed)` is a pure function of its arguments. Training draws from seeds that evaluation
+never sees: `training_seed` and `evaluation_seed` map into disjoint ranges.
+
+A canvas is rows × cols cells, of 8 pixels each where a model sees it. Objects have their size in
+cells, so a small canvas has fewer objects, each as legible as on a large one.
 """
 
 from __future__ import annotations
@@ -10,18 +13,26 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from PIL import Image, ImageFilter
+from PIL import Image
 
-from models.embedded.world.sprites import COLOURS, KINDS, sprite
+from models.embedded.world.glyphs import DIGITS, WORDS
+from models.embedded.world.grounds import choose_ground, paint_ground
+from models.embedded.world.sprites import COLOURS, DETAIL, KINDS, SIGN, sprite, sprite_aspect
 
-Ranges = Mapping[str, tuple[float, float]]  # of the longest side, by the name of the size
-SIZES: Ranges = {"small": (0.19, 0.24), "medium": (0.3, 0.36), "large": (0.44, 0.52)}
-SHARES = (0.35, 0.4, 0.25)  # of the objects, by size
+Ranges = Mapping[str, tuple[float, float]]  # cells of the longest side, by the name of the size
+Box = tuple[float, float, float, float]
+Shape = tuple[int, int]  # rows and columns of cells
+SIZES: Ranges = {"small": (3.0, 4.0), "medium": (5.2, 7.0), "large": (9.0, 12.0)}
+SHARES = (0.38, 0.42, 0.2)  # of the objects, by size
+SHAPE: Shape = (24, 24)
+PIXELS = 192  # of that shape
 EVALUATION_SEEDS = 1_000_000  # seeds below are for evaluation, from here on for training
-MAX_OBJECTS = 6
+MAX_OBJECTS = 8
+SIGNS = 0.35  # share of the scenes with a sign
 _OVERLAP = 0.1  # the most of the smaller box that another may cover
-SUPERSAMPLING = 2
-Ground = Callable[[np.random.Generator, int], Image.Image]  # a background, of the side asked for
+_FILLS = 0.8  # the most of the canvas's shorter side that an object takes
+_WORD = 4.8  # cells, the shortest sign with a word
+GroundPainter = Callable[[str, np.random.Generator, tuple[int, int]], Image.Image]
 
 
 @dataclass(frozen=True)
@@ -31,7 +42,8 @@ class Thing:
     kind: str
     colour: str
     size: str
-    box: tuple[float, float, float, float]  # xyxy, shares of the picture, tight
+    box: Box  # xyxy, shares of the picture, tight
+    text: str = ""  # what a sign says
 
     @property
     def centre(self) -> tuple[float, float]:
@@ -46,6 +58,12 @@ class Scene:
     picture: np.ndarray  # (H, W, 3) uint8
     things: tuple[Thing, ...]
     owner: np.ndarray  # (H, W) int8: index of the thing a pixel shows, −1 = background
+    ground: str  # what the background is
+
+    @property
+    def aspect(self) -> float:
+        """Width over height."""
+        return self.picture.shape[1] / self.picture.shape[0]
 
 
 def training_seed(index: int) -> int:
@@ -60,59 +78,101 @@ def evaluation_seed(index: int) -> int:
     return index
 
 
-def draw_scene(seed: int, pixels: int = 96, most: int = MAX_OBJECTS) -> Scene:
-    """A square scene of 1 to `most` objects. The same seed gives the same scene at any size."""
+def draw_scene(
+    seed: int, pixels: int = PIXELS, most: int = MAX_OBJECTS, shape: Shape = SHAPE
+) -> Scene:
+    """A scene of 1 to `most` objects on rows × cols cells, `pixels` high.
+
+    The same seed and shape give the same scene at any height.
+    """
     rng = np.random.default_rng(seed)
-    things = laid_out(rng, mixed(rng, int(rng.integers(1, most + 1))))
-    return shown(rng, things, pixels)
+    most = min(most, room_for(shape))
+    things = laid_out(rng, mixed(rng, int(rng.integers(1, most + 1))), shape=shape)
+    return shown(rng, things, picture_size(pixels, shape))
+
+
+def room_for(shape: Shape) -> int:
+    """The most objects on a canvas: 8 on the native one, 2 on 6 × 6."""
+    share = (shape[0] * shape[1] / (SHAPE[0] * SHAPE[1])) ** 0.5
+    return max(1, min(MAX_OBJECTS, round(MAX_OBJECTS * share)))
+
+
+def picture_size(pixels: int, shape: Shape) -> tuple[int, int]:
+    """Height and width in pixels."""
+    return pixels, round(pixels * shape[1] / shape[0])
 
 
 def shown(
-    rng: np.random.Generator, things: tuple[Thing, ...], pixels: int, ground: Ground | None = None
+    rng: np.random.Generator,
+    things: tuple[Thing, ...],
+    size: tuple[int, int],
+    painter: GroundPainter = paint_ground,
 ) -> Scene:
-    """A scene of these things, on a muted background unless another is asked for."""
+    """A scene of these things, height × width pixels, on a background drawn by lot."""
     flips = rng.random(len(things)) < 0.5
-    return paint((ground or background)(rng, pixels * SUPERSAMPLING), things, flips)
+    ground = choose_ground(rng)
+    return paint(painter(ground, rng, size), ground, things, flips)
 
 
-def paint(canvas: Image.Image, things: tuple[Thing, ...], flips: Sequence[bool]) -> Scene:
-    """Things on a square background drawn `SUPERSAMPLING` times too large; later ones in front."""
-    side = canvas.width
-    owner = np.full((side, side), -1, dtype=np.int8)
+def paint(
+    canvas: Image.Image, ground: str, things: tuple[Thing, ...], flips: Sequence[bool]
+) -> Scene:
+    """Things on a background, which they are painted on; later ones in front."""
+    width, height = canvas.size
+    owner = np.full((height, width), -1, dtype=np.int8)
     for index, thing in enumerate(things):
-        left, top, right, bottom = (round(edge * side) for edge in thing.box)
-        picture = sprite(thing.kind, thing.colour).resize((right - left, bottom - top))
-        if flips[index]:
+        left, top, right, bottom = (
+            round(edge * side) for edge, side in zip(thing.box, (width, height) * 2, strict=True)
+        )
+        right, bottom = max(right, left + 1), max(bottom, top + 1)
+        small = max(right - left, bottom - top) <= DETAIL // 4
+        picture = sprite(thing.kind, thing.colour, thing.text, small)
+        picture = picture.resize((right - left, bottom - top), Image.Resampling.BILINEAR)
+        if flips[index] and not thing.text:
             picture = picture.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
         canvas.paste(picture, (left, top), picture)
-        owner[top:bottom, left:right][np.asarray(picture)[..., 3] > 127] = index
-    pixels = side // SUPERSAMPLING
-    picture = np.asarray(canvas.resize((pixels, pixels), Image.Resampling.BOX))
-    return Scene(picture, things, owner[::SUPERSAMPLING, ::SUPERSAMPLING])
+        solid = np.asarray(picture.getchannel("A")) > 127
+        owner[top:bottom, left:right][solid] = index
+    return Scene(np.asarray(canvas), things, owner, ground)
 
 
-def mixed(rng: np.random.Generator, count: int) -> Iterator[tuple[str, str]]:
-    """`count` kinds with a colour each; both often repeat.
+def mixed(rng: np.random.Generator, count: int) -> Iterator[tuple[str, str, str]]:
+    """`count` kinds with a colour each, both often repeated, and what a sign says.
 
     Each is drawn when it is asked for: what is drawn between them is part of what a seed means.
     """
-    kinds = list(rng.choice(list(KINDS), size=max(2, count - 1)))
+    kinds = list(rng.choice(KINDS[: KINDS.index(SIGN)], size=max(2, count - 1)))
     colours = list(rng.choice(list(COLOURS), size=max(2, count - 1)))
-    for _ in range(count):
-        yield str(rng.choice(kinds)), str(rng.choice(colours))
+    sign = int(rng.integers(count)) if rng.random() < SIGNS else -1
+    for index in range(count):
+        kind = SIGN if index == sign else str(rng.choice(kinds))
+        yield kind, str(rng.choice(colours)), sign_text(rng) if kind == SIGN else ""
+
+
+def sign_text(rng: np.random.Generator) -> str:
+    """A digit or a word."""
+    return str(rng.choice(DIGITS if rng.random() < 0.4 else WORDS))
 
 
 def laid_out(
     rng: np.random.Generator,
-    named: Iterable[tuple[str, str]],
+    named: Iterable[tuple[str, str, str]],
     sizes: Ranges = SIZES,
     shares: Sequence[float] = SHARES,
+    shape: Shape = SHAPE,
 ) -> tuple[Thing, ...]:
-    """Those of the kinds and colours that find a place where they hardly cover each other."""
+    """Those of the kinds, colours and texts that find a place with little overlap."""
+    most = _FILLS * min(shape)
+    pairs = zip(sizes.items(), shares, strict=True)
+    fitting = [
+        (name, low, min(high, most), share)
+        for (name, (low, high)), share in pairs
+        if low < most and share > 0
+    ]
     things: list[Thing] = []
-    for kind, colour in named:
+    for kind, colour, text in named:
         for _ in range(30):
-            thing = _placed(rng, kind, colour, sizes, shares)
+            thing = _placed(rng, (kind, colour, text), fitting, shape)
             if all(covered(thing.box, other.box) <= _OVERLAP for other in things):
                 things.append(thing)
                 break
@@ -120,15 +180,22 @@ def laid_out(
 
 
 def _placed(
-    rng: np.random.Generator, kind: str, colour: str, sizes: Ranges, shares: Sequence[float]
+    rng: np.random.Generator,
+    named: tuple[str, str, str],
+    fitting: list[tuple[str, float, float, float]],
+    shape: Shape,
 ) -> Thing:
-    size = str(rng.choice(list(sizes), p=shares))
-    longest = rng.uniform(*sizes[size])
-    width, height = sprite(kind, colour).size
-    aspect = width / height * rng.uniform(0.9, 1.1)
-    width, height = (longest, longest / aspect) if aspect > 1 else (longest * aspect, longest)
+    kind, colour, text = named
+    if len(text) > 1 and fitting[-1][2] > _WORD:  # a word needs room
+        fitting = [size for size in fitting if size[1] >= _WORD] or fitting[-1:]
+    odds = np.array([size[3] for size in fitting])
+    size, low, high, _ = fitting[rng.choice(len(fitting), p=odds / odds.sum())]
+    longest = rng.uniform(low, high)
+    aspect = sprite_aspect(kind, text) * (1.0 if text else rng.uniform(0.9, 1.1))
+    wide, high = (longest, longest / aspect) if aspect > 1 else (longest * aspect, longest)
+    width, height = wide / shape[1], high / shape[0]
     left, top = rng.uniform(0.01, 0.99 - width), rng.uniform(0.01, 0.99 - height)
-    return Thing(kind, colour, size, (left, top, left + width, top + height))
+    return Thing(kind, colour, size, (left, top, left + width, top + height), text)
 
 
 def covered(a: tuple[float, ...], b: tuple[float, ...]) -> float:
@@ -139,25 +206,3 @@ def covered(a: tuple[float, ...], b: tuple[float, ...]) -> float:
         return 0.0
     smaller = min((a[2] - a[0]) * (a[3] - a[1]), (b[2] - b[0]) * (b[3] - b[1]))
     return width * height / smaller
-
-
-def background(rng: np.random.Generator, side: int) -> Image.Image:
-    """A muted gradient, blurred blobs or stripes, with a little noise."""
-    first, second = rng.uniform(95, 205, size=(2, 3)) * 0.45 + 0.55 * rng.uniform(110, 190, (2, 1))
-    style = rng.choice(["gradient", "blobs", "stripes"])
-    if style == "gradient":
-        angle = rng.uniform(0, 2 * np.pi)
-        x, y = np.meshgrid(np.linspace(-1, 1, side), np.linspace(-1, 1, side))
-        blend = (np.cos(angle) * x + np.sin(angle) * y) / 2.9 + 0.5  # (side, side)
-    elif style == "blobs":
-        coarse = Image.fromarray(rng.integers(0, 256, (5, 5), dtype=np.uint8))
-        blend = np.asarray(coarse.resize((side, side), Image.Resampling.BICUBIC)) / 255
-    else:
-        angle, waves = rng.uniform(0, np.pi), rng.uniform(2, 6)
-        x, y = np.meshgrid(np.linspace(0, 1, side), np.linspace(0, 1, side))
-        phase = 2 * np.pi * waves * (np.cos(angle) * x + np.sin(angle) * y)
-        blend = 0.5 + 0.25 * np.sin(phase)
-    colours = first + blend[..., None] * (second - first)  # (side, side, 3)
-    grain = Image.fromarray(rng.integers(0, 256, (48, 48), dtype=np.uint8)).resize((side, side))
-    grain = np.asarray(grain.filter(ImageFilter.GaussianBlur(side / 192)), dtype=np.float32)
-    return Image.fromarray(np.clip(colours + (grain[..., None] - 128) / 20, 0, 255).astype("uint8"))

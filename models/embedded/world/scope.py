@@ -1,41 +1,38 @@
 """Whether a question is one that an embedded model was trained on, and what to say where it is not.
 
-The questions are few enough to be written out: a question is inside if it is one of them, but for
-capitals, punctuation, articles and spaces, and nothing is guessed.
+The forms of the questions are written out as one pattern: a question is inside if it has one of
+them, but for capitals, punctuation, articles and spaces, and nothing is guessed.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cache
-from itertools import product
 
 from models.embedded.world import clip_questions as clips
+from models.embedded.world import events
 from models.embedded.world import questions as pictures
-from models.embedded.world.sprites import COLOURS, KINDS
+from models.embedded.world.relations import RELATIONS
+from models.embedded.world.sprites import COLOURS, KINDS, SIGN
 
 ARTICLES = frozenset({"a", "an", "the"})
 NAMED = 4  # unknown words, at most; then "and others"
-ANY_SIZE = ("", "small", "large")  # no question asks for a medium car
-ANY_COLOUR = ("", *COLOURS)
 SIDES = ("on the left", "on the right", "at the top", "at the bottom")
-ANYWHERE = ("", *SIDES)
-SPELLINGS = ("colour", "color")
 
 
 @dataclass(frozen=True)
 class Scope:
     """What a model was trained to be asked."""
 
-    asked: Callable[[], frozenset[str]]  # every question, without what does not matter
+    asked: Callable[[], re.Pattern[str]]  # every question, without what does not matter
     known: Callable[[], frozenset[str]]  # every word of its questions and answers
     can_answer: str  # for a person
 
     def note(self, title: str, question: str) -> str:
         """Two lines for a person whose question is outside; nothing for one that is inside."""
-        if _plain(question) in self.asked():
+        if self.asked().fullmatch(_plain(question)):
             return ""
         return (
             f"{title} was not trained on this question: {self._reason(question)}. "
@@ -54,6 +51,10 @@ def essentials(text: str) -> list[str]:
     return [word for word in re.findall(r"[\w'’]+", text.casefold()) if word not in ARTICLES]
 
 
+def _plain(text: str) -> str:
+    return " ".join(essentials(text))
+
+
 def _quoted(words: list[str]) -> str:
     """The word “mood”; the words “mood” and “weather”."""
     named = [f"“{word}”" for word in words[:NAMED]]
@@ -64,32 +65,66 @@ def _quoted(words: list[str]) -> str:
     return f"the words {', '.join(named[:-1])} and {named[-1]}"
 
 
+def _any(choices: Iterable[str]) -> str:
+    """A pattern for one of the choices."""
+    longest_first = sorted(map(_plain, choices), key=len, reverse=True)
+    return f"(?:{'|'.join(longest_first)})"
+
+
+def _optional(choices: Iterable[str]) -> str:
+    return f"(?:{_any(choices)} )?"
+
+
+def _forms(templates: Iterable[str], *phrases: str) -> list[str]:
+    """Patterns of the templates with their holes filled by the patterns."""
+    found = []
+    for template in templates:
+        form = _plain(template.format("hole0", "hole1"))
+        for index, phrase in enumerate(phrases):
+            form = form.replace(f"hole{index}", phrase)
+        found.append(form.strip())
+    return found
+
+
+def _pattern(*forms: list[str]) -> re.Pattern[str]:
+    return re.compile("|".join(form for group in forms for form in group))
+
+
+KIND, COLOUR = _any(KINDS), _optional(COLOURS)
+SIZE = _optional(("small", "large"))  # no question asks for a medium car
+SPELLINGS = _any(("colour", "color"))
+BESIDE = f"{_any(RELATIONS)} {COLOUR}{KIND}"
+
+
 @cache
-def picture_questions() -> frozenset[str]:
-    sized = _phrases(ANY_SIZE, ANY_COLOUR, KINDS)
-    several = (*map(pictures.plural, KINDS), *_phrases(ANY_COLOUR, ("objects",)))
-    return frozenset(
-        (
-            *_filled(pictures.GROUNDING, _phrases(sized, ANYWHERE)),
-            *_filled(pictures.EXISTENCE, _phrases(ANY_COLOUR, KINDS)),
-            *_filled(pictures.COUNTING, several),
-            *_filled(pictures.COLOUR, _phrases(ANY_SIZE, KINDS, ANYWHERE)),
-            *_filled(pictures.PLACE, _phrases(SIDES)),
-            *_filled(pictures.SIDE, sized),
-        )
+def picture_questions() -> re.Pattern[str]:
+    side, sized = f"(?: {_any(SIDES)})?", f"{SIZE}{COLOUR}{KIND}"
+    several = _any((*map(pictures.plural, KINDS), *(f"{c} objects" for c in COLOURS), "objects"))
+    sign = f"{SIZE}{COLOUR}{SIGN}{side}"
+    return _pattern(
+        _forms(pictures.GROUNDING, f"(?:{sized}{side}|{COLOUR}{KIND} {BESIDE})"),
+        _forms(pictures.EXISTENCE, f"{COLOUR}{KIND}"),
+        _forms(pictures.COUNTING, several),
+        _forms(pictures.COLOUR, f"{SIZE}{KIND}{side}", SPELLINGS),
+        _forms(pictures.PLACE, f"(?:{_any(SIDES)}|{BESIDE})"),
+        _forms(pictures.SIDE, sized),
+        _forms(pictures.READING, sign),
+        _forms(pictures.BACKGROUND),
     )
 
 
 @cache
-def clip_questions() -> frozenset[str]:
-    coloured = _phrases(ANY_COLOUR, KINDS)
-    return frozenset(
-        (
-            *_filled(clips.MOTION, coloured),
-            *_filled((*clips.LAST, *clips.FIRST, *clips.ENTERS), ("",)),
-            *_filled(clips.BECOMES, _phrases(KINDS)),
-            *_filled(clips.END, coloured),
-        )
+def clip_questions() -> re.Pattern[str]:
+    coloured = f"{COLOUR}{KIND}"
+    does = f"(?:appears|vanishes|turns {_any(COLOURS)}|moves {_any(events.WAYS[:4])})"
+    event = f"{KIND} {does}"
+    return _pattern(
+        _forms(clips.MOTION, coloured),
+        _forms((*clips.LAST, *events.FIRST, *clips.ENTERS)),
+        _forms(clips.BECOMES, KIND, SPELLINGS),
+        _forms(clips.END, coloured),
+        _forms((*events.AFTER, *events.BEFORE, *events.ENTERED), event),
+        _forms(events.DOES, KIND, event),
     )
 
 
@@ -101,21 +136,6 @@ def picture_words() -> frozenset[str]:
 @cache
 def clip_words() -> frozenset[str]:
     return _words((*clips.vocabulary(), *clips.ANSWERS))
-
-
-def _plain(text: str) -> str:
-    return " ".join(essentials(text))
-
-
-def _phrases(*parts: Iterable[str]) -> list[str]:
-    """Every choice of one from each part, joined."""
-    return [_plain(" ".join(chosen)) for chosen in product(*parts)]
-
-
-def _filled(templates: Iterable[str], phrases: Sequence[str]) -> Iterator[str]:
-    for template, spelling in product(templates, SPELLINGS):
-        form = _plain(template.format("0", spelling))  # no template has a figure of its own
-        yield from (form.replace("0", phrase) for phrase in phrases)
 
 
 def _words(texts: Iterable[str]) -> frozenset[str]:

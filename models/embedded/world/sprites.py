@@ -1,7 +1,7 @@
-"""The things in the world: 24 kinds of object, each a short list of shapes in a unit square.
+"""The things in the world: each kind a short list of shapes, shaded and outlined in any colour.
 
-A shape is (form, coordinates, tone). Tones are shades of the object's one colour, so that a red
-car is red all over; `Sprite` draws any kind in any colour at any size with a soft edge.
+A shape is (tone, form, coordinates). "main", "dark" and "light" are shades of the object's one
+colour, so that a red car is red; the other tones are small details of a colour of their own.
 """
 
 from __future__ import annotations
@@ -9,202 +9,195 @@ from __future__ import annotations
 from functools import cache
 
 import numpy as np
-from PIL import Image, ImageDraw
+from PIL import Image, ImageDraw, ImageFilter
+
+from models.embedded.world.glyphs import SIDES, glyph
+from models.embedded.world.living_kinds import LIVING
+from models.embedded.world.made_kinds import MADE, Shape
 
 COLOURS = {
-    "red": (214, 39, 40),
-    "orange": (255, 140, 20),
-    "yellow": (250, 220, 50),
-    "green": (40, 150, 60),
-    "blue": (40, 90, 210),
-    "purple": (140, 60, 180),
-    "white": (246, 246, 246),
-    "black": (28, 28, 32),
+    "red": (216, 42, 44),
+    "orange": (255, 140, 24),
+    "yellow": (250, 216, 48),
+    "green": (46, 152, 66),
+    "blue": (44, 96, 214),
+    "purple": (138, 66, 184),
+    "pink": (246, 138, 190),
+    "brown": (132, 82, 46),
+    "white": (244, 244, 246),
+    "black": (40, 40, 46),
 }
-
-Shape = tuple[str, tuple[float, ...], str]
-
-KINDS: dict[str, list[Shape]] = {
-    "car": [
-        ("polygon", (0.2, 0.5, 0.32, 0.27, 0.68, 0.27, 0.82, 0.5), "light"),
-        ("rectangle", (0.02, 0.48, 0.98, 0.7), "main"),
-        ("ellipse", (0.14, 0.56, 0.38, 0.82), "dark"),
-        ("ellipse", (0.62, 0.56, 0.86, 0.82), "dark"),
-    ],
-    "house": [
-        ("rectangle", (0.14, 0.45, 0.86, 0.96), "main"),
-        ("polygon", (0.02, 0.48, 0.5, 0.04, 0.98, 0.48), "dark"),
-        ("rectangle", (0.42, 0.64, 0.6, 0.96), "light"),
-    ],
-    "tree": [
-        ("rectangle", (0.43, 0.6, 0.57, 0.98), "dark"),
-        ("ellipse", (0.12, 0.02, 0.88, 0.7), "main"),
-        ("ellipse", (0.28, 0.12, 0.5, 0.34), "light"),
-    ],
-    "star": [
-        (
-            "polygon",
-            (
-                *(0.5, 0.02, 0.62, 0.37, 0.98, 0.38, 0.69, 0.6, 0.8, 0.96),
-                *(0.5, 0.74, 0.2, 0.96, 0.31, 0.6, 0.02, 0.38, 0.38, 0.37),
-            ),
-            "main",
-        ),
-    ],
-    "cat": [
-        ("polygon", (0.14, 0.06, 0.46, 0.24, 0.16, 0.5), "main"),
-        ("polygon", (0.86, 0.06, 0.54, 0.24, 0.84, 0.5), "main"),
-        ("ellipse", (0.1, 0.18, 0.9, 0.94), "main"),
-        ("ellipse", (0.27, 0.42, 0.4, 0.56), "dark"),
-        ("ellipse", (0.6, 0.42, 0.73, 0.56), "dark"),
-        ("polygon", (0.44, 0.64, 0.56, 0.64, 0.5, 0.74), "light"),
-    ],
-    "cup": [
-        ("ring", (0.6, 0.3, 0.96, 0.72, 0.08), "main"),
-        ("polygon", (0.1, 0.12, 0.74, 0.12, 0.66, 0.94, 0.18, 0.94), "main"),
-        ("ellipse", (0.1, 0.05, 0.74, 0.2), "dark"),
-    ],
-    "key": [
-        ("ring", (0.02, 0.3, 0.4, 0.7, 0.11), "main"),
-        ("rectangle", (0.36, 0.44, 0.98, 0.56), "main"),
-        ("rectangle", (0.7, 0.54, 0.78, 0.74), "main"),
-        ("rectangle", (0.86, 0.54, 0.94, 0.7), "main"),
-    ],
-    "fish": [
-        ("polygon", (0.66, 0.5, 0.98, 0.2, 0.98, 0.8), "dark"),
-        ("ellipse", (0.02, 0.22, 0.76, 0.78), "main"),
-        ("ellipse", (0.16, 0.38, 0.26, 0.48), "dark"),
-        ("polygon", (0.36, 0.44, 0.6, 0.5, 0.36, 0.62), "light"),
-    ],
-    "boat": [
-        ("polygon", (0.54, 0.04, 0.54, 0.6, 0.92, 0.6), "light"),
-        ("polygon", (0.46, 0.16, 0.46, 0.6, 0.14, 0.6), "main"),
-        ("polygon", (0.02, 0.66, 0.98, 0.66, 0.8, 0.94, 0.2, 0.94), "main"),
-    ],
-    "flower": [
-        ("rectangle", (0.46, 0.5, 0.54, 0.98), "dark"),
-        ("ellipse", (0.34, 0.02, 0.66, 0.34), "main"),
-        ("ellipse", (0.34, 0.38, 0.66, 0.7), "main"),
-        ("ellipse", (0.14, 0.2, 0.46, 0.52), "main"),
-        ("ellipse", (0.54, 0.2, 0.86, 0.52), "main"),
-        ("ellipse", (0.38, 0.24, 0.62, 0.48), "light"),
-    ],
-    "heart": [
-        ("ellipse", (0.02, 0.08, 0.52, 0.56), "main"),
-        ("ellipse", (0.48, 0.08, 0.98, 0.56), "main"),
-        ("polygon", (0.06, 0.44, 0.94, 0.44, 0.5, 0.96), "main"),
-    ],
-    "ball": [
-        ("ellipse", (0.04, 0.04, 0.96, 0.96), "main"),
-        ("arc", (0.04, 0.3, 0.96, 1.2, 0.06), "dark"),
-        ("ellipse", (0.24, 0.16, 0.44, 0.34), "light"),
-    ],
-    "umbrella": [
-        ("rectangle", (0.47, 0.4, 0.53, 0.9), "dark"),
-        ("rectangle", (0.47, 0.86, 0.7, 0.94), "dark"),
-        ("half", (0.02, 0.06, 0.98, 0.96), "main"),
-        ("polygon", (0.5, 0.06, 0.36, 0.5, 0.64, 0.5), "light"),
-    ],
-    "mushroom": [
-        ("rectangle", (0.36, 0.5, 0.64, 0.96), "light"),
-        ("half", (0.04, 0.06, 0.96, 1.1), "main"),
-        ("ellipse", (0.24, 0.28, 0.4, 0.44), "light"),
-        ("ellipse", (0.56, 0.2, 0.72, 0.36), "light"),
-    ],
-    "ladder": [
-        ("rectangle", (0.18, 0.02, 0.3, 0.98), "main"),
-        ("rectangle", (0.7, 0.02, 0.82, 0.98), "main"),
-        ("rectangle", (0.24, 0.16, 0.76, 0.26), "dark"),
-        ("rectangle", (0.24, 0.44, 0.76, 0.54), "dark"),
-        ("rectangle", (0.24, 0.72, 0.76, 0.82), "dark"),
-    ],
-    "hat": [
-        ("rectangle", (0.26, 0.16, 0.74, 0.72), "main"),
-        ("rectangle", (0.26, 0.54, 0.74, 0.68), "dark"),
-        ("ellipse", (0.02, 0.64, 0.98, 0.86), "main"),
-    ],
-    "moon": [("crescent", (0.08, 0.04, 0.92, 0.96), "main")],
-    "bottle": [
-        ("rectangle", (0.42, 0.02, 0.58, 0.34), "dark"),
-        ("polygon", (0.42, 0.26, 0.58, 0.26, 0.74, 0.46, 0.26, 0.46), "main"),
-        ("rectangle", (0.26, 0.44, 0.74, 0.98), "main"),
-        ("rectangle", (0.26, 0.58, 0.74, 0.8), "light"),
-    ],
-    "arrow": [
-        ("rectangle", (0.02, 0.38, 0.6, 0.62), "main"),
-        ("polygon", (0.56, 0.12, 0.98, 0.5, 0.56, 0.88), "main"),
-    ],
-    "bird": [
-        ("ellipse", (0.16, 0.34, 0.78, 0.84), "main"),
-        ("ellipse", (0.58, 0.14, 0.9, 0.46), "main"),
-        ("polygon", (0.86, 0.24, 1.0, 0.32, 0.86, 0.38), "dark"),
-        ("polygon", (0.02, 0.3, 0.26, 0.5, 0.12, 0.66), "dark"),
-        ("polygon", (0.34, 0.5, 0.62, 0.5, 0.42, 0.74), "light"),
-    ],
-    "chair": [
-        ("rectangle", (0.2, 0.02, 0.34, 0.98), "main"),
-        ("rectangle", (0.2, 0.5, 0.82, 0.64), "main"),
-        ("rectangle", (0.7, 0.5, 0.82, 0.98), "dark"),
-    ],
-    "clock": [
-        ("ellipse", (0.04, 0.04, 0.96, 0.96), "main"),
-        ("ellipse", (0.18, 0.18, 0.82, 0.82), "light"),
-        ("rectangle", (0.47, 0.26, 0.53, 0.53), "dark"),
-        ("rectangle", (0.47, 0.47, 0.72, 0.53), "dark"),
-    ],
-    "book": [
-        ("polygon", (0.02, 0.2, 0.48, 0.28, 0.48, 0.88, 0.02, 0.78), "main"),
-        ("polygon", (0.98, 0.2, 0.52, 0.28, 0.52, 0.88, 0.98, 0.78), "main"),
-        ("rectangle", (0.1, 0.42, 0.4, 0.47), "light"),
-        ("rectangle", (0.6, 0.42, 0.9, 0.47), "light"),
-    ],
-    "rocket": [
-        ("polygon", (0.34, 0.6, 0.08, 0.9, 0.34, 0.84), "dark"),
-        ("polygon", (0.66, 0.6, 0.92, 0.9, 0.66, 0.84), "dark"),
-        ("ellipse", (0.3, 0.02, 0.7, 1.0), "main"),
-        ("ellipse", (0.42, 0.26, 0.58, 0.42), "light"),
-    ],
+SIGN = "sign"  # the one kind that says something
+KINDS: tuple[str, ...] = (*MADE, *LIVING, SIGN)
+DETAILS = {
+    "ink": (34, 34, 42),
+    "tyre": (58, 58, 66),
+    "glass": (186, 220, 238),
+    "wood": (146, 112, 78),
+    "cream": (250, 242, 224),
+    "stem": (84, 142, 70),
+    "flame": (255, 186, 60),
 }
-
-_DETAIL = 160  # pixels a sprite is drawn at before it is scaled
-
-
-def _tones(colour: tuple[int, int, int]) -> dict[str, tuple[int, int, int]]:
-    base = np.array(colour, dtype=float)
-    bright = base.mean() > 40  # black needs a lighter shade where others need a darker one
-    return {
-        "main": colour,
-        "dark": tuple(int(c) for c in (base * 0.62 if bright else base + 45)),
-        "light": tuple(int(c) for c in base + 0.45 * (255 - base)),
-    }
+SHADES = ("main", "dark", "light", "outline")
+TONES = (*SHADES, *DETAILS)
+DETAIL = 192  # pixels of the square that a sprite is drawn on
+_FINE = 2  # times that, while it is drawn
+_OUTLINE = 2.2  # width of 100
+_MARGIN = 0.09  # of a sign's height, around its text
+_ASPECT = 0.74  # width over height of a sign's letters, with the space between them
 
 
-def _draw(pen: ImageDraw.ImageDraw, shape: Shape, tones: dict[str, tuple[int, int, int]]) -> None:
-    form, unit, tone = shape
-    points, fill = [u * _DETAIL for u in unit], tones[tone]
+def shades(colour: str) -> np.ndarray:
+    """(tones, 3) colours of all tones for an object of this colour."""
+    base = np.array(COLOURS[colour], dtype=float)
+    dim, pale = base.max() < 80, base.min() > 200
+    dark = base + 34 if dim else base * (0.8 if pale else 0.66)
+    light = base + 70 if dim else base + 0.5 * (255 - base)
+    outline = base * 0.3 if dim else base * (0.45 if pale else 0.36)
+    if pale:
+        light = base * 0.9  # on white, a highlight is a shade of grey
+    return np.array([base, dark, light, outline, *DETAILS.values()])
+
+
+def _curve(points: np.ndarray, steps: int = 8) -> list[tuple[float, float]]:
+    """A closed smooth line through the points (n, 2): Catmull-Rom."""
+    before, start = np.roll(points, 1, axis=0), points
+    after, next_one = np.roll(points, -1, axis=0), np.roll(points, -2, axis=0)
+    t = np.linspace(0, 1, steps, endpoint=False)[:, None, None]
+    line = 0.5 * (
+        2 * start
+        + (after - before) * t
+        + (2 * before - 5 * start + 4 * after - next_one) * t**2
+        + (3 * start - before - 3 * after + next_one) * t**3
+    )  # (steps, n, 2)
+    return [tuple(point) for point in line.transpose(1, 0, 2).reshape(-1, 2)]
+
+
+def _mask(shape: Shape) -> Image.Image:
+    """L, where the shape is."""
+    _, form, unit = shape
+    side = DETAIL * _FINE
+    canvas = Image.new("L", (side, side))
+    pen, points = ImageDraw.Draw(canvas), [u * side / 100 for u in unit]
     if form == "polygon":
-        pen.polygon(points, fill=fill)
+        pen.polygon(points, fill=255)
+    elif form == "smooth":
+        pen.polygon(_curve(np.array(points).reshape(-1, 2)), fill=255)
     elif form == "rectangle":
-        pen.rectangle(points, fill=fill)
+        shorter = min(points[2] - points[0], points[3] - points[1])
+        pen.rounded_rectangle(points, radius=0.14 * shorter, fill=255)
     elif form == "ellipse":
-        pen.ellipse(points, fill=fill)
+        pen.ellipse(points, fill=255)
     elif form == "half":
-        pen.pieslice(points, 180, 360, fill=fill)
+        pen.pieslice(points, 180, 360, fill=255)
     elif form == "ring":
-        pen.ellipse(points[:4], outline=fill, width=round(points[4]))
-    elif form == "arc":
-        pen.arc(points[:4], 200, 340, fill=fill, width=round(points[4]))
-    elif form == "crescent":
-        left, top, right, bottom = points
-        pen.ellipse(points, fill=fill)
-        pen.ellipse((left + 0.36 * (right - left), top - 2, right + 40, bottom - 12), fill=(0,) * 4)
+        pen.ellipse(points[:4], outline=255, width=round(points[4]))
+    else:  # a line with round ends
+        line, radius = list(zip(points[:-1:2], points[1:-1:2], strict=True)), points[-1] / 2
+        pen.line(line, fill=255, width=round(2 * radius), joint="curve")
+        for x, y in line:
+            pen.ellipse((x - radius, y - radius, x + radius, y + radius), fill=255)
+    return canvas
+
+
+def _widened(mask: Image.Image, by: float) -> Image.Image:
+    blurred = mask.filter(ImageFilter.BoxBlur(by))
+    return blurred.point(lambda value: min(255, value * 6))
+
+
+def _small(mask: Image.Image) -> np.ndarray:
+    """(DETAIL, DETAIL) from 0 to 1."""
+    return np.asarray(mask.reduce(_FINE), dtype=np.float32) / 255
+
+
+def _light(mask: np.ndarray) -> np.ndarray:
+    """Factor of brightness at each pixel: a shape is lit from the upper left."""
+    rows, cols = np.nonzero(mask > 0.5)
+    if not len(rows):
+        return np.ones_like(mask)
+    y, x = np.mgrid[:DETAIL, :DETAIL].astype(np.float32)
+    across = (x - cols.min()) / max(1, np.ptp(cols)) + (y - rows.min()) / max(1, np.ptp(rows))
+    return np.clip(1.13 - 0.15 * across, 0.8, 1.13)
 
 
 @cache
-def sprite(kind: str, colour: str) -> Image.Image:
-    """RGBA, cropped to what is drawn, so that a pasted sprite's rectangle is its tight box."""
-    canvas = Image.new("RGBA", (_DETAIL, _DETAIL))
-    pen = ImageDraw.Draw(canvas)
-    for shape in KINDS[kind]:
-        _draw(pen, shape, _tones(COLOURS[colour]))
-    return canvas.crop(canvas.getbbox())
+def layers(kind: str) -> np.ndarray:
+    """(tones + 1, H, W): how much of each tone a pixel has, and its opacity; cropped."""
+    amounts = np.zeros((len(TONES) + 1, DETAIL, DETAIL), dtype=np.float32)
+    for shape in (MADE | LIVING)[kind]:
+        mask = _mask(shape)
+        edge = _small(_widened(mask, _OUTLINE * DETAIL * _FINE / 100))
+        inside = _small(mask)
+        for where, tone, amount in (
+            (edge, "outline", np.ones_like(edge)),
+            (inside, shape[0], _light(inside)),
+        ):
+            amounts *= 1 - where
+            amounts[TONES.index(tone)] += where * amount
+            amounts[-1] += where
+    rows, cols = (np.nonzero(amounts[-1].max(axis) > 0.5)[0] for axis in (1, 0))
+    return amounts[:, rows[0] : rows[-1] + 1, cols[0] : cols[-1] + 1]
+
+
+def _coloured(amounts: np.ndarray, colour: str) -> Image.Image:
+    tones, opacity = shades(colour), amounts[-1]
+    rgb = np.tensordot(amounts[:-1], tones, axes=(0, 0)) / np.maximum(opacity, 0.05)[..., None]
+    rgb[opacity < 0.05] = tones[SHADES.index("outline")]
+    rgba = np.concatenate([rgb, 255 * opacity[..., None]], -1)
+    return Image.fromarray(np.clip(rgba, 0, 255).astype(np.uint8))
+
+
+def letter_boxes(text: str) -> list[tuple[float, float, float, float]]:
+    """Where each letter lies on a sign, xyxy, shares of the sign."""
+    width = sign_aspect(text)
+    step = (width - 2.4 * _MARGIN) / len(text)
+    left = [1.2 * _MARGIN + index * step for index in range(len(text))]
+    return [(x / width, 1.7 * _MARGIN, (x + step) / width, 1 - 1.7 * _MARGIN) for x in left]
+
+
+def sign_aspect(text: str) -> float:
+    """Width over height of a sign."""
+    return max(0.9, (1 - 3.4 * _MARGIN) * _ASPECT * len(text) + 2.4 * _MARGIN)
+
+
+def _sign(colour: str, text: str) -> Image.Image:
+    """A board in the colour with dark or light letters."""
+    height = DETAIL * 2 // 3
+    width = round(height * sign_aspect(text))
+    tones = [tuple(int(tone) for tone in shade) for shade in shades(colour)]
+    board = Image.new("RGBA", (2 * width, 2 * height), (*tones[3], 0))
+    pen, corner = ImageDraw.Draw(board), 0.14 * height
+    ink = DETAILS["ink"] if np.mean(COLOURS[colour]) > 135 else DETAILS["cream"]
+    full = (0, 0, 2 * width - 1, 2 * height - 1)
+    for inset, fill in ((0, tones[3]), (0.05, tones[0])):
+        by = inset * height
+        box = (by, by, full[2] - by, full[3] - by)
+        pen.rounded_rectangle(box, radius=2 * corner - by, fill=(*fill, 255))
+    for character, box in zip(text, letter_boxes(text), strict=True):
+        left, top, right, bottom = (
+            edge * side for edge, side in zip(box, board.size * 2, strict=True)
+        )
+        high = round(bottom - top)
+        wide = min(round((right - left) * 0.84), round(high * SIDES[0] / SIDES[1]))
+        letter = glyph(character).resize((wide, high))
+        board.paste((*ink, 255), (round((left + right - wide) / 2), round(top)), letter)
+    return board.reduce(2)
+
+
+@cache
+def sprite(kind: str, colour: str, text: str = "", small: bool = False) -> Image.Image:
+    """RGBA, cropped to what is drawn, so that a pasted sprite's rectangle is its tight box.
+
+    A small one has half the pixels: quicker to shrink further.
+    """
+    if small:
+        return sprite(kind, colour, text).reduce(2)
+    return _sign(colour, text) if kind == SIGN else _coloured(layers(kind), colour)
+
+
+def sprite_aspect(kind: str, text: str = "") -> float:
+    """Width over height."""
+    if kind == SIGN:
+        return sign_aspect(text)
+    height, width = layers(kind).shape[1:]
+    return width / height

@@ -1,0 +1,80 @@
+"""Keep a training, done or under way: `python -m models.embedded.training.keep video --work …`.
+
+Writes a folder small enough to commit: the model in 16 bits and how far it is, and the logs beside
+it or in `--logs`. From that folder a training goes on with `--begin`, with a fresh optimiser and a
+warm-up. With `--out assets/embedded/video --logs models/embedded/logs/video` it becomes the model
+that ships.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+from pathlib import Path
+
+import torch
+from transformers import PreTrainedModel
+
+from models.embedded import build, build_video
+from models.embedded.tokenizer import make_tokenizer
+from models.embedded.training.command import ROOT
+from models.embedded.training.fit import weights_in
+
+MOST_BYTES = 32_000_000
+
+
+def trained_so_far(model: PreTrainedModel, work: Path) -> PreTrainedModel:
+    """The model with the weights of the checkpoints in the folder: the encoder's, the answers'."""
+    stages = (("answers", "model.", model), ("encoder", "tower.", model.model.vision_tower))
+    for stage, prefix, part in stages:
+        checkpoint = work / f"{stage}.pt"
+        if checkpoint.exists():
+            weights = weights_in(checkpoint)
+            part.load_state_dict(
+                {name[len(prefix) :]: w for name, w in weights.items() if name.startswith(prefix)}
+            )
+            if stage == "answers":
+                break
+    return model
+
+
+def steps_taken(work: Path) -> dict[str, dict[str, float]]:
+    """Of each stage the steps and seconds in its checkpoint."""
+    found = {}
+    for checkpoint in sorted(work.glob("*.pt")):
+        state = torch.load(checkpoint, weights_only=True, map_location="cpu")
+        found[checkpoint.stem] = {"step": state["step"], "seconds": round(state["seconds"])}
+    return found
+
+
+def keep(kind: str, work: Path, out: Path, logs: Path | None = None) -> int:
+    """The bytes in `out`."""
+    tokenizer, module = make_tokenizer(), build_video if kind == "video" else build
+    model = trained_so_far(module.untrained(tokenizer, seed=0), work)
+    module.save(model, tokenizer, out)
+    (out / "progress.json").write_text(json.dumps(steps_taken(work), indent=1) + "\n")
+    logs = logs or out / "logs"
+    logs.mkdir(parents=True, exist_ok=True)
+    for log in work.glob("*.jsonl"):
+        shutil.copy(log, logs / log.name)
+    return sum(path.stat().st_size for path in out.rglob("*") if path.is_file())
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("kind", choices=["image", "video"])
+    parser.add_argument("--work", type=Path, help="default: out/train-image or out/train-video")
+    parser.add_argument("--out", type=Path, help="default: out/embedded/image or …/video")
+    parser.add_argument("--logs", type=Path, help="folder of the logs; default: logs in --out")
+    options = parser.parse_args()
+    work = options.work or ROOT / "out" / f"train-{options.kind}"
+    out = options.out or ROOT / "out" / "embedded" / options.kind
+    size = keep(options.kind, work, out, options.logs)
+    print(f"{out}: {size / 1e6:.1f} MB, {json.dumps(steps_taken(work))}")
+    if size > MOST_BYTES:
+        raise SystemExit(f"That is more than {MOST_BYTES / 1e6:.0f} MB, the most to commit.")
+
+
+if __name__ == "__main__":
+    main()
