@@ -75,14 +75,14 @@ faults: .venv/installed-ray .venv/installed-dev
 	$(BIN)/python -m pytest -m fault -rP --show-capture=stdout
 
 # All stages of the embedded image model, from where they were stopped; then: make ship-image.
-# DEVICE=cuda where it is; MINUTES=… stops in time; BEGIN=folder begins from a trained model.
+# DEVICE=cuda where it is; MINUTES=… stops in time; BEGIN=folder begins from a trained picture model.
 TRAINING := $(if $(DEVICE),--device $(DEVICE)) $(if $(MINUTES),--minutes $(MINUTES)) $(if $(BEGIN),--begin $(BEGIN))
 train-image: .venv/installed
 	$(BIN)/python -m models.embedded.training.image all $(TRAINING)
 
-# The same of the embedded video model, which begins from the image model; then: make ship-video.
+# The same of the embedded video model, which begins from the image model; GO_ON=folder goes on from a trained video model; then: make ship-video.
 train-video: .venv/installed
-	$(BIN)/python -m models.embedded.training.video all $(TRAINING)
+	$(BIN)/python -m models.embedded.training.video all $(TRAINING) $(if $(GO_ON),--go-on $(GO_ON))
 
 # The trained model as far as it is (WORK=folder of its checkpoints) becomes the one in assets/, and its logs those of the card.
 ship-image ship-video: ship-%: .venv/installed

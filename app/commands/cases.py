@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from app.commands.arguments import METHODS, add_json, print_report, ratios
-from app.request import add_arguments, split_names
+from app.request import DEFAULTS, add_arguments, split_names
 from app.settings import Settings
 
 SET = "folder with cases.jsonl or cases.csv, a table, a COCO file, examples or drawn:image:300:7"
@@ -32,7 +32,12 @@ def _add_run(actions: Any) -> None:
     parser = actions.add_parser("run", help="ask every case under every lane; goes on if stopped")
     parser.add_argument("set", help=SET)
     parser.add_argument("--methods", type=split_names, default=["visionzip", "nuwa"], help=METHODS)
-    parser.add_argument("--retention", type=ratios, default=[0.111], help="such as 0.333,0.111")
+    parser.add_argument(
+        "--retention",
+        type=ratios,
+        default=[DEFAULTS["retention_ratio"]],
+        help="such as 0.333,0.111",
+    )
     parser.add_argument("--pictures", type=Path, help="folder that file names are relative to")
     parser.add_argument("--out", type=Path, required=True, help="folder of the run")
     add_arguments(parser, OPTIONS)

@@ -14,7 +14,7 @@ def add(commands: Any) -> None:
         "typical", help="how often the default methods are right together on unseen uploads"
     )
     parser.add_argument("--kind", choices=["image", "video"], default="image")
-    parser.add_argument("--count", type=int, help="scenes or clips; default: 200 or 100")
+    parser.add_argument("--count", type=int, help="scenes or clips; default: 150 or 60")
     parser.add_argument("--jobs", type=int, help="processes of one thread; default: one per core")
     parser.add_argument(
         "--stored", action="store_true", help="print the stored report; ask nothing"
@@ -27,7 +27,7 @@ def run(options: argparse.Namespace, settings: Settings) -> None:
     from app.measure import typical
 
     if not options.stored:
-        count = options.count or {"image": 200, "video": 100}[options.kind]
+        count = options.count or {"image": 150, "video": 60}[options.kind]
         report = typical.typical(options.kind, count, settings, options.jobs)
         path = typical.result_of(options.kind)
         path.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")

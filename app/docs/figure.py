@@ -43,7 +43,9 @@ def draw() -> Iterator[Path]:
         assert isinstance(result, LaneResult)
         sheets.append(sheet(media, result.trace, on_object))
     widest = max(each.width for each in sheets)
-    stacked = Image.new("RGB", (widest, sum(each.height for each in sheets)), "white")
+    stacked = Image.new(
+        "RGB", (widest, sum(each.height for each in sheets)), sheets[0].getpixel((0, 0))
+    )
     for number, each in enumerate(sheets):
         stacked.paste(each, (0, sum(before.height for before in sheets[:number])))
     stacked.save(PICTURE, optimize=True)

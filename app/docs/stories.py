@@ -129,14 +129,18 @@ def _ask(model: Model, kind: str, file: str, question: str) -> Comparison:
 
 def _entry(one: Candidate, kind: str) -> dict:
     sort = "questions for a box" if one.cell[0] else "other questions"
-    typical = f"Unseen {NOUNS[kind]}s: the same on {one.share:.0%} of {one.questions} {sort}."
+    typical = (
+        f"On unseen {NOUNS[kind]}s the same methods are right for {one.share:.0%} of the "
+        f"{one.questions} {sort} that vanilla answers right."
+    )
     return {
         "file": one.file,
         "question": one.comparison.question,
         "retention_ratio": DEFAULTS["retention_ratio"],
         "methods": list(LANES[kind]),
         "kind": one.cell[1],
-        "says": headline(one.comparison, timed=False) + f" {typical}" * bool(one.questions),
+        "says": headline(one.comparison, timed=False),
+        "typical": typical if one.questions else "",
     }
 
 

@@ -37,7 +37,18 @@ def result_of(kind: str) -> Path:
 
 
 def read(kind: str) -> dict[str, Any]:
+    """The stored report.
+
+    Raises:
+        ValueError: It is of other weights than the present ones.
+    """
     found: dict[str, Any] = json.loads(result_of(kind).read_text(encoding="utf-8"))
+    present = identify(find(found["model"]))
+    if found["weights"] != present:
+        raise ValueError(
+            f"{result_of(kind).name} is of weights {found['weights']}, wanted {present}: run "
+            f"`python -m app typical --kind {kind}`."
+        )
     return found
 
 

@@ -30,7 +30,11 @@ def gallery(kind: str) -> str:
 def _button(index: int, example: dict) -> str:
     told = stories().get(example["file"], {})
     question = example.get("title") or told.get("question") or example["questions"][0]["question"]
-    title = " ".join(filter(None, [question, KINDS.get(told.get("kind", "")), told.get("says")]))
+    title = " ".join(
+        filter(
+            None, [question, KINDS.get(told.get("kind", "")), told.get("says"), told.get("typical")]
+        )
+    )
     thumb = THUMBS / f"{Path(example['file']).stem}.jpg"
     data = base64.b64encode(thumb.read_bytes()).decode() if thumb.exists() else ""
     return (

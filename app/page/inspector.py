@@ -30,7 +30,7 @@ from app.render.trees import Tree, largest_trees, token_at, tree_of, tree_on, tr
 from models.engine.record import Comparison, LaneResult
 from models.uploads.media import Media
 
-WIDTH = 720  # of a sheet, in pixels of the page: eight frames in two rows
+WIDTH = 720  # of a sheet, in pixels of the page: frames in rows
 FIRST = 0  # LLM layer: trees are those at the input of the LLM
 ALL = -1  # choice in place of a survivor: the fates of all tokens
 SAVE = "Download overlay clip"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from functools import lru_cache
+from html import escape
 from typing import Any
 
 import gradio as gr
@@ -19,6 +20,7 @@ from app.recording import storage
 from app.recording.uploads import open_upload
 from app.request import Request
 from app.settings import EXAMPLES, Settings
+from models.engine.record import Comparison
 from pruning.errors import ExplainedError
 
 Update = dict[Any, Any]
@@ -77,17 +79,25 @@ class Opening:
         update = showing.finish(board, held)
         if held.address:  # the story has none
             self.store.hold(held)  # once drawn, because the drawn pictures count
+        else:
+            typical = _entry_of(held.comparison)["typical"]
+            update[board.headline] += f'<p class="typical">{escape(typical)}</p>'
         update |= showing.remember(board, self.store, held, past)
         if held.request is not None:
             update |= self.follow.restore(held.request)
         return update
 
 
+def _entry_of(comparison: Comparison) -> dict:
+    """The entry of the first view in the list of stories."""
+    return next(one for one in stories().values() if one["question"] == comparison.question)
+
+
 @lru_cache(maxsize=1)
 def story() -> HeldComparison:
     """The recorded comparison of the first view, which no visitor has asked for."""
     comparison = storage.load(STORY)
-    shown = next(one for one in stories().values() if one["question"] == comparison.question)
+    shown = _entry_of(comparison)
     request = Request(
         upload=str(EXAMPLES / shown["file"]),
         question=comparison.question,

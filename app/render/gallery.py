@@ -18,7 +18,7 @@ from pruning.trace import TokenTrace
 
 CELL = 150  # width of a picture, in pixels of the page
 COLUMNS = 6
-STRIP = 976  # width of a strip: eight frames in a row
+STRIP = 976  # width of a strip
 
 
 @dataclass(frozen=True, eq=False)

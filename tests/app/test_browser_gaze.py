@@ -58,6 +58,7 @@ def test_two_clicks_or_the_mouse_s_trail_set_the_budgets_of_the_regions(chromium
         found = np.array(worker.comparison.options["gaze"])
         np.testing.assert_allclose(found[:, :2], POINTS, atol=0.02)
         first, second = (worker.near(*point) for point in POINTS)
+        # A fifth of the side around a point is an eighth of the picture.
         assert first > 0.3 and second > 0.3 and first + second > 0.6
 
         unfold(page)

@@ -233,11 +233,13 @@ def test_the_fingerprint_covers_files_that_exist():
 def test_the_page_in_the_checkout_is_the_one_its_json_gives():
     told = json.loads((ROOT / write.RESULTS).read_text())
     assert page.markdown(told) == (ROOT / write.PAGE).read_text()
+    assert page.markdown(write.stored(ROOT / write.RESULTS)) == page.markdown(told)
 
 
 def test_the_json_in_the_checkout_is_of_the_weights_in_the_checkout():
     told = json.loads((ROOT / write.RESULTS).read_text())
     weights = {study.model: answers.weights_of(study) for study in PLAN}
+    assert told["models"]
     for part in ("models", "inside"):
         for name, model in told[part].items():
             assert model["weights"] == weights[name], (part, name)

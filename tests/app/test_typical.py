@@ -22,6 +22,12 @@ def candidate(box: bool, kind: str, same: int = 0) -> Candidate:
     return Candidate("scene-1.png", None, (box, kind), same, 100)
 
 
+def test_shares_of_other_weights_are_not_read(monkeypatch) -> None:
+    monkeypatch.setattr(typical, "identify", lambda card: "other")
+    with pytest.raises(ValueError, match="wanted other: run"):
+        typical.read("image")
+
+
 def test_only_questions_that_vanilla_answers_right_count_and_a_refusal_is_not_right() -> None:
     rows = ["1110", "1010", "1010", "0111"]
     answers = [[answer(right == "1") for right in row] for row in rows]
@@ -69,8 +75,8 @@ def test_the_first_view_is_the_commonest_outcome_of_the_commonest_kind_of_boxes(
     assert first_view([*others, rare, common], boxes) is common
 
 
-def test_the_ratio_of_the_page_is_the_smallest_at_which_methods_differ_on_most_boxes() -> None:
-    """On failure, after `make typical`: change the default in app/request.py."""
+def test_at_the_ratio_of_the_page_the_commonest_outcome_is_that_some_methods_keep_the_box() -> None:
+    """The smallest such ratio. On failure, after `make typical`: change it in app/request.py."""
     kinds = {}
     for row in typical.read("image")["rows"]:
         if row["box"]:

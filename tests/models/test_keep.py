@@ -46,6 +46,12 @@ def test_what_is_kept_is_the_last_stage_and_a_training_can_begin_from_it(tmp_pat
     assert close(begun.state_dict(), kept.state_dict())
 
 
+def test_a_folder_without_a_checkpoint_replaces_no_model(tmp_path):
+    with pytest.raises(FileNotFoundError, match="train-video"):
+        keep("video", tmp_path / "work", tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
 def test_a_model_in_a_folder_is_asked_for_a_box_and_another_thing_about_each_scene(tmp_path):
     tokenizer = make_tokenizer()
     build.save(build.untrained(tokenizer, seed=2), tokenizer, tmp_path)

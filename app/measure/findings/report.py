@@ -50,7 +50,7 @@ def report(
         }
     parts = {name: count(rates[model]) for model in models for name, count in PARTS[model].items()}
     shared = {"claims": judge_claims(rates), "tables": count_tables(rates)}
-    return NOTHING | {"seeds": len(SEEDS), "models": models} | parts | shared
+    return NOTHING | {"models": models} | parts | shared
 
 
 def combined(new: dict[str, Any], old: dict[str, Any]) -> dict[str, Any]:
@@ -154,7 +154,13 @@ PARTS = {  # by model, the parts of a report that are about it alone
 }
 
 
-NOTHING: dict[str, Any] = {"models": {}, "drops": [], "positions": [], "clips": []}
+NOTHING: dict[str, Any] = {
+    "seeds": len(SEEDS),
+    "models": {},
+    "drops": [],
+    "positions": [],
+    "clips": [],
+}
 NOTHING |= {"claims": [], "tables": [], "inside": {}}
 
 

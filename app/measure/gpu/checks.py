@@ -25,7 +25,7 @@ from pruning.methods import METHODS, create
 from pruning.token_map import TokenMap
 
 RATIO = 0.4
-MODELS = {"embedded-image": 0, "embedded-video": 8}  # frames of the random upload
+MODELS = {"embedded-image": 0, "embedded-video": 16}  # frames of the random upload
 DTYPES = ("float32", "bfloat16")
 TOLERANCE = 1e-4  # of a weight
 TESTS = "tests/models/test_on_cuda.py"  # imports no reader of files

@@ -11,7 +11,7 @@ from app.measure.gpu.costs import median_ms
 from app.measure.uploads import QUESTION, random_upload
 from models.loading import load
 
-MODELS = {"embedded-image": 0, "embedded-video": 8}  # frames of the random upload
+MODELS = {"embedded-image": 0, "embedded-video": 16}  # frames of the random upload
 BATCHES, TINY_BATCHES = (16, 64, 256), (1,)
 STEPS = 5
 

@@ -49,11 +49,20 @@ def steps_taken(work: Path) -> dict[str, dict[str, float]]:
 
 
 def keep(kind: str, work: Path, out: Path, logs: Path | None = None) -> int:
-    """The bytes in `out`."""
+    """The bytes in `out`.
+
+    Raises:
+        FileNotFoundError: `work` has no checkpoint.
+    """
+    taken = steps_taken(work)
+    if not taken:
+        raise FileNotFoundError(
+            f"{work} has no checkpoint, wanted answers.pt or encoder.pt: run `make train-{kind}`."
+        )
     tokenizer, module = make_tokenizer(), build_video if kind == "video" else build
     model = trained_so_far(module.untrained(tokenizer, seed=0), work)
     module.save(model, tokenizer, out)
-    (out / "progress.json").write_text(json.dumps(steps_taken(work), indent=1) + "\n")
+    (out / "progress.json").write_text(json.dumps(taken, indent=1) + "\n")
     logs = logs or out / "logs"
     logs.mkdir(parents=True, exist_ok=True)
     for log in work.glob("*.jsonl"):

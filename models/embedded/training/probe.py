@@ -30,7 +30,7 @@ from pruning.methods import create
 from pruning.token_map import TokenMap
 
 FIRST_SEEDS = {"train": 20_000, "test": 40_000}  # of evaluation: no model has seen them
-UPLOADS = {"image": 300, "video": 90}  # pictures, or clips of eight frames
+UPLOADS = {"image": 300, "video": 90}  # pictures, or clips
 TEST_SHARE = 1 / 3
 WIDTHS = {"linear": (), "two layers": (256,)}  # of each probe's hidden layers
 STEPS, BATCH, RATE = 600, 512, 2e-3

@@ -30,7 +30,7 @@ from models.uploads.media import Media
 MAX_ACTORS = 4
 ACTORS = (1, 2, 3, 3, 4, 4)  # of a clip, each as often as it stands here
 FRAMES, PIXELS, SHAPE = 16, 128, (16, 16)  # of a clip: pixels high, rows and columns of cells
-APART = 0.15  # of the clip between two events, so that eight frames tell them apart
+APART = 0.15  # of the clip between two events, so that the frames tell them apart
 PAUSES = 0.35  # share of the moving actors that stand still for a while first
 SECONDS = 3.0  # that a clip lasts when it is played
 # Of the longest side when it is first seen, as a share of the frame's shorter side.
