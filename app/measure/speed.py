@@ -173,6 +173,7 @@ def table(report: dict) -> str:
     """The report as fixed-width text."""
     lanes, upload = report["four_lanes"], report["upload"]
     vanilla = report["against_generate"]
+    sent = report["page"]["comparison_kb"]  # of a picture only
     lines = [
         f"page answers               {report['page']['seconds']:.1f} s",
         f"reading the example        {upload['read']:.2f} s, "
@@ -190,7 +191,7 @@ def table(report: dict) -> str:
             for name, lane in report["alone_and_together"].items()
         ),
         f"page's memory, peak        {report['page']['resident_mb']:.0f} MB",
-        f"sent for a comparison      {report['page']['comparison_kb']:.0f} kB",
+        *([f"sent for a comparison      {sent:.0f} kB"] if sent else []),
         f"cores                      {os.cpu_count()}, medians of {report['repeats']}",
     ]
     return "\n".join(lines)
