@@ -83,6 +83,8 @@ def _ratio(lane: Lane) -> str:
 def _answer(lane: Lane) -> str:
     if lane.failure:
         return f'<span class="reason">{escape(lane.failure)}</span>'
+    if lane.phase == "done" and not lane.answer.strip():
+        return "<i>The answer is empty.</i>"
     if lane.vanilla is None:
         return escape(lane.answer) + ('<span class="caret"></span>' if lane.busy else "")
     runs = groupby(word_diff(lane.vanilla, lane.answer), key=itemgetter(1))

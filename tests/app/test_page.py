@@ -48,6 +48,12 @@ def test_words_that_are_not_in_vanillas_answer_are_marked(picture):
     assert "<mark" not in last[page.board.parts["text0"]]
 
 
+def test_an_empty_answer_is_said_to_be_empty(picture):
+    page = handlers(FakeWorker(answer=lambda name: ""))
+    last = list(ask(page, picture))[-1]
+    assert "The answer is empty." in last[page.board.parts["text1"]]
+
+
 def test_only_what_changed_is_sent_while_answers_stream(picture):
     page = handlers(FakeWorker(pause=0.06))
     _reading, first, *middle, _last = list(ask(page, picture))
