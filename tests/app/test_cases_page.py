@@ -243,7 +243,7 @@ def test_the_exported_page_opens_without_a_server(chromium, folder, tmp_path):
         assert page.locator("article img").count() == 3 * len(chosen)
         page.keyboard.press("ArrowRight")
         page.keyboard.press("ArrowRight")
-        assert page.url.endswith(f"#{chosen[1]}")
+        page.wait_for_url(f"**#{chosen[1]}")
 
 
 def test_programs_list_filter_and_open_cases(folder):
