@@ -114,7 +114,7 @@ class Table:
     def _explained(self) -> pd.DataFrame:
         """Which answers have a reason: wrong ones where vanilla is right.
 
-        Without vanilla nobody knows what changed, so all wrong ones.
+        In a run without vanilla, all wrong answers have one.
         """
         right = self.figure("right")
         wrong: pd.DataFrame = right == False  # noqa: E712

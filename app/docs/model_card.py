@@ -10,14 +10,12 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from app.measure.typical import MODELS, RESULTS
 from app.render.table import markdown_table
-from app.settings import ROOT
 from models.catalog import find
 from models.embedded.world.hard import SPLITS
 from models.weights import identify
 
-RESULTS = ROOT / "assets" / "results"
-MODELS = {"image": "embedded-image", "video": "embedded-video"}
 NOT_MEASURED = "not measured"
 HARDER = {
     "plain": "as trained",

@@ -108,63 +108,60 @@ def ordered(clip):
     return [(event.time, in_words(clip, event)) for event in events(clip)]
 
 
-def test_what_happens_next_or_before_is_the_only_thing_so_near_and_apart_enough_to_be_seen():
-    seen = set()
+def asked(*sorts):
+    """Sixty clips, each with its questions of these sorts."""
     for seed in range(60):
         clip = draw_clip(seed, pixels=64)
-        happened = ordered(clip)
         for question in questions(clip, np.random.default_rng(seed), count=20, boxes=0.0):
-            if question.sort not in ("after", "before"):
-                continue
-            mark = question.text.rstrip("?").partition(f"{question.sort} the ")[2]
-            words = [text for _, text in happened]
-            times = {text: time for time, text in happened}
-            step = 1 if question.sort == "after" else -1
-            assert words[words.index(mark) + step] == question.answer
-            near = [t for t in times.values() if 0 < abs(t - times[mark]) < APART]
-            assert not near and abs(times[question.answer] - times[mark]) >= APART
-            rivals = [t for t in times.values() if step * (t - times[mark]) > 0]
-            rivals.remove(times[question.answer])
-            assert all(abs(t - times[question.answer]) >= APART for t in rivals)
-            seen.add(question.sort)
+            if question.sort in sorts:
+                yield clip, question
+
+
+def test_what_happens_next_or_before_is_the_only_thing_so_near_and_apart_enough_to_be_seen():
+    seen = set()
+    for clip, question in asked("after", "before"):
+        happened = ordered(clip)
+        mark = question.text.rstrip("?").partition(f"{question.sort} the ")[2]
+        words = [text for _, text in happened]
+        times = {text: time for time, text in happened}
+        step = 1 if question.sort == "after" else -1
+        assert words[words.index(mark) + step] == question.answer
+        near = [t for t in times.values() if 0 < abs(t - times[mark]) < APART]
+        assert not near and abs(times[question.answer] - times[mark]) >= APART
+        rivals = [t for t in times.values() if step * (t - times[mark]) > 0]
+        rivals.remove(times[question.answer])
+        assert all(abs(t - times[question.answer]) >= APART for t in rivals)
+        seen.add(question.sort)
     assert seen == {"after", "before"}
 
 
 def test_what_one_does_after_another_needs_the_order_and_is_its_first_deed_since():
     seen = 0
-    for seed in range(60):
-        clip = draw_clip(seed, pixels=64)
-        for question in questions(clip, np.random.default_rng(seed), count=20, boxes=0.0):
-            if question.sort != "does":
-                continue
-            mark_actor, actor = question.subjects
-            marks = [e for e in events(clip) if in_words(clip, e) in question.text]
-            (mark,) = [e for e in marks if e.actor == mark_actor]
-            since = [e for e in events(clip) if e.actor == actor and e.time > mark.time]
-            assert since[0].what == question.answer and mark_actor != actor
-            seen += 1
+    for clip, question in asked("does"):
+        mark_actor, actor = question.subjects
+        marks = [e for e in events(clip) if in_words(clip, e) in question.text]
+        (mark,) = [e for e in marks if e.actor == mark_actor]
+        since = [e for e in events(clip) if e.actor == actor and e.time > mark.time]
+        assert since[0].what == question.answer and mark_actor != actor
+        seen += 1
     assert seen > 10
 
 
 def test_what_appears_before_something_is_the_only_one_that_does():
     seen = 0
-    for seed in range(60):
-        clip = draw_clip(seed, pixels=64)
-        for question in questions(clip, np.random.default_rng(seed), count=20, boxes=0.0):
-            if question.sort != "entered":
-                continue
-            mark_actor, newcomer = question.subjects
-            (mark,) = [
-                e
-                for e in events(clip)
-                if e.actor == mark_actor and question.text.endswith(f"the {in_words(clip, e)}?")
-            ]
-            entering = [a for a in clip.actors if 0 < a.enter < mark.time]
-            assert [a for a in entering if clip.actors.index(a) != mark_actor] == [
-                clip.actors[newcomer]
-            ]
-            assert clip.actors[newcomer].kind == question.answer
-            seen += 1
+    for clip, question in asked("entered"):
+        mark_actor, newcomer = question.subjects
+        (mark,) = [
+            e
+            for e in events(clip)
+            if e.actor == mark_actor and question.text.endswith(f"the {in_words(clip, e)}?")
+        ]
+        entering = [a for a in clip.actors if 0 < a.enter < mark.time]
+        assert [a for a in entering if clip.actors.index(a) != mark_actor] == [
+            clip.actors[newcomer]
+        ]
+        assert clip.actors[newcomer].kind == question.answer
+        seen += 1
     assert seen > 10
 
 
