@@ -68,7 +68,7 @@ def import_file(
             cases = case_set.cases if case_set else None
         pictures = Pictures(path.parent.resolve(), folder / "pictures")
         if form == KEPT:
-            found, bad = _kept(rows, pictures, lane)
+            found, bad = _kept(rows, pictures, lane, cases)
         else:
             found, bad = _answers(rows, form, lane, cases)
         known = found if cases is None else {case.id for case in cases}
@@ -214,10 +214,14 @@ def _first_text(value: Any) -> str:
 
 
 def _kept(
-    rows: Sequence[tuple[str, Any]], pictures: Pictures, lane: str
+    rows: Sequence[tuple[str, Any]], pictures: Pictures, lane: str, cases: Sequence[Case] | None
 ) -> tuple[dict[str, tuple[Case, Row]], list[BadRow]]:
+    """The lanes of lists of kept tokens; the answer and box of a case are those of the run."""
+    known = {case.id: case for case in cases or ()}
+
     def drawn(row: dict[str, Any], place: str, number: int) -> tuple[Case, Row]:
         case = pictures.case(row, place, number)
+        case = known.get(case.id, case)
         return case, row_of(case, lane, kept_lane(row, lane))
 
     return sort_rows(rows, drawn)

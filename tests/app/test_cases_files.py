@@ -117,6 +117,10 @@ def test_a_list_of_kept_tokens_is_drawn_by_our_overlay(tmp_path):
     assert run.results.iloc[0].reason == "object dropped"
     drawn = np.asarray(overlay(np.full((48, 48, 3), 255, np.uint8), lane.trace, size=96))
     assert drawn[36, 36].min() > 240 > drawn[84, 84].min()  # token 5 is kept, token 15 is dropped
+    unboxed = {name: value for name, value in good.items() if name != "bbox"}
+    import_file(lines(tmp_path / "again.jsonl", [unboxed]), run.folder, SETTINGS)
+    second = Run(run.folder).results.query("lane == 'again'").iloc[0]
+    assert second.right == False and second.reason == "object dropped"  # noqa: E712  by the run's
 
 
 def test_an_empty_prediction_is_an_answer_and_an_odd_row_costs_itself(tmp_path):
