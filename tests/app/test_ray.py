@@ -18,6 +18,9 @@ import torch
 from ray import serve
 from ray.exceptions import ActorDiedError, RayTaskError
 
+from app.cases.run import plan, run_cases
+from app.cases.sets import read_set
+from app.cases.store import Run
 from app.settings import Settings
 from app.worker import ray_serve
 from app.worker.events import ComparisonDone, LaneStarted, TextDelta
@@ -28,6 +31,7 @@ from models.engine.record import LaneResult
 from tests.app.factory import same
 from tests.app.fake_worker import wait_until
 from tests.app.ray_page import asked, broken
+from tests.killed_run import same as same_results
 
 pytestmark = [pytest.mark.checkpoint, pytest.mark.slow]
 SETTINGS = Settings(device="cpu", replicas=2)
@@ -172,6 +176,17 @@ def test_on_a_cluster_stop_frees_the_replica(cluster):
             pass
         stream.close()
     assert isinstance(list(cluster.run(job()))[-1], ComparisonDone)
+
+
+def test_cases_on_a_cluster_two_at_once_end_like_cases_of_the_local_worker(cluster, tmp_path):
+    case_set = read_set("drawn:image:2:5", SETTINGS, tmp_path / "pictures")
+    numbers = {"max_new_tokens": 8, "temperature": 0.0, "seed": 0}
+    asked_so = plan("embedded-image", ["nuwa"], [0.222], SETTINGS, **numbers)
+    on_ray, here = replace(SETTINGS, worker="ray"), replace(SETTINGS, worker="local")
+    run_cases(case_set, asked_so, tmp_path / "ray", on_ray, cluster)
+    run_cases(case_set, asked_so, tmp_path / "here", here)
+    assert same_results(Run(tmp_path / "ray"), Run(tmp_path / "here"))
+    assert Run(tmp_path / "ray").results.answer.count() == 4
 
 
 @pytest.mark.fault
