@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
+import multiprocessing
 import resource
 import signal
 import statistics
@@ -15,10 +15,11 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
+from app.__main__ import main as main_of_app
 from app.cases.store import Run
 from app.commands.arguments import add_json, print_report
 from app.docs.cases_page import killed_text
@@ -27,29 +28,42 @@ from app.worker.conditions import load_text, processor
 
 FIRST, A_SCENE = 7, 2  # number of the first scene, and questions about each
 LANES = ["--methods", "visionzip,nuwa,pooling", "--retention", "0.222"]  # beside vanilla
+APP = (sys.executable, "-m", "app")
 OF_THIS_RUN = ("session", "ttft_ms", "total_ms")  # figures that no two runs share
 
 
-def command(source: str, out: Path) -> list[str]:
-    return [sys.executable, "-m", "app", "cases", "run", source, *LANES, "--out", str(out)]
+def arguments(source: str, out: Path) -> list[str]:
+    return ["cases", "run", source, *LANES, "--out", str(out)]
 
 
-def killed(source: str, out: Path, after: Iterable[int]) -> Run:
+def end(arguments: list[str]) -> int:
+    """Give a command in a process of its own, to its end."""
+    return subprocess.run([*APP, *arguments], cwd=ROOT, stdout=subprocess.DEVNULL).returncode
+
+
+def killed(
+    source: str, out: Path, after: Iterable[int], end: Callable[[list[str]], int] = end
+) -> Run:
     """Run a set to its end; on the way, kill -9 the process once each of these counts is stored.
 
-    Raises `AssertionError` with what the process said if it ends by itself before.
+    Raises `AssertionError` if the process ends by itself before.
+
+    Args:
+        end: Gives the last command, which ends the run; default: in a process of its own.
     """
+    server = multiprocessing.get_context("forkserver")  # its children share what it imports
+    server.set_forkserver_preload(["app.__main__", "app.cases.run", "app.worker.local"])
     for count in after:
-        with (out.parent / "said").open("w+") as said:
-            child = subprocess.Popen(command(source, out), cwd=ROOT, stdout=said, stderr=said)
-            while stored(out) < count:
-                code, told = child.poll(), (out.parent / "said").read_text()[-500:]
-                assert code is None, f"ended with {code} at {stored(out)} of {count}: {told}"
-                time.sleep(0.1)
-            os.kill(child.pid, signal.SIGKILL)
-            assert child.wait() == -signal.SIGKILL
-    ended = subprocess.run(command(source, out), cwd=ROOT, capture_output=True, text=True)
-    assert ended.returncode == 0, ended.stderr[-500:]
+        child = server.Process(target=main_of_app, args=(arguments(source, out),))
+        child.start()
+        while stored(out) < count:
+            code = child.exitcode
+            assert code is None, f"ended with {code} at {stored(out)} of {count}"
+            time.sleep(0.1)
+        child.kill()
+        child.join()
+        assert child.exitcode == -signal.SIGKILL
+    assert end(arguments(source, out)) == 0
     return Run(out)
 
 
@@ -86,7 +100,7 @@ def bench(count: int, folder: Path) -> tuple[float, float]:
     scenes = ["--scenes", str(count // A_SCENE), "--seed", str(FIRST), "--jobs", "1"]
     report = ["--json", str(folder / "bench.json")]
     before = processor_time()
-    call = [sys.executable, "-m", "app", "bench", *scenes, *lanes, *report]
+    call = [*APP, "bench", *scenes, *lanes, *report]
     subprocess.run(call, cwd=ROOT, check=True, capture_output=True)
     used = processor_time() - before
     rows = json.loads((folder / "bench.json").read_text())["rows"]

@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from app.__main__ import main
 from app.cases import library, store
 from app.cases.results import Results
 from app.cases.run import plan, run_cases
@@ -18,15 +19,15 @@ from app.page.cases_remarks import sources
 from app.resume import Lines
 from app.settings import ROOT, Settings
 from app.worker.event_stream import EventStream
+from app.worker.parallel import ParallelWorker
 from app.worker.protocol import BusyError
 from models.engine.record import LaneFailure
 from pruning.trace import Fate
 from tests import cases_walk, killed_run
-from tests.app.cases import HERE
+from tests.app.cases import HERE, make_folder
 from tests.app.fake_worker import FakeWorker
 
 SETTINGS = Settings()
-TIMES = ["ttft_ms", "total_ms"]
 
 
 def planned(methods=("visionzip", "nuwa"), **changes):
@@ -59,9 +60,8 @@ def test_a_stopped_run_asks_only_what_is_left_and_ends_like_one_that_was_not(tmp
     journal.write_text(journal.read_text() + '[{"case": "cut sh')
     assert len(run(tmp_path / "a").jobs) == 4
     run(tmp_path / "b")
-    stopped, whole = Run(tmp_path / "a").results, Run(tmp_path / "b").results
-    kept = [name for name in whole if name not in ("session", *TIMES)]
-    assert stopped[kept].equals(whole[kept]) and len(whole) == 18
+    stopped, whole = Run(tmp_path / "a"), Run(tmp_path / "b")
+    assert killed_run.same(stopped, whole) and len(whole.results) == 18
     assert not run(tmp_path / "a").jobs
 
 
@@ -128,26 +128,32 @@ def test_tokens_are_not_drawn_over_a_picture_that_was_replaced(tmp_path):
     assert Run(tmp_path / "a").open(case)
 
 
-def test_a_bad_file_costs_its_row_alone_and_a_worker_without_answers_stops_the_run(tmp_path):
-    folder = tmp_path / "set"
-    folder.mkdir()
-    example = ROOT / "assets" / "examples" / "scene-1.png"
-    (folder / "good.png").write_bytes(example.read_bytes())
-    (folder / "cut.png").write_bytes(example.read_bytes()[:3000])
-    rows = [{"file": f"{name}.png", "question": "Where?"} for name in ("cut", "good")]
-    (folder / "cases.jsonl").write_text("\n".join(map(json.dumps, rows)) + "\n")
+def test_of_a_folder_of_31_files_every_bad_row_and_file_costs_itself_alone(tmp_path):
+    folder = make_folder(tmp_path / "set")
+    assert len(list(folder.iterdir())) == 31
     run(tmp_path / "a", str(folder))
-    results = Run(tmp_path / "a").results
-    failed = results[results.failure.notna()]
-    assert len(failed) == 3 and "cut.png is damaged" in failed.failure.iloc[0]
-    assert results.answer.notna().sum() == 3
+    opened = Run(tmp_path / "a")
+    assert len(opened.bad) == 13 and all(bad.reason and bad.place for bad in opened.bad)
+    failed = opened.results.failure.dropna()
+    assert len(failed) == 3 and failed.str.contains("cut.png is damaged").all()
+    assert opened.results.answer.count() == 26 * 3
+    assert "27 cases of" in (said := sources(opened)) and "13 rows were left out." in said
 
+
+def test_a_worker_that_answers_no_case_stops_the_run(tmp_path):
     class Unable(FakeWorker):
         def run(self, job, cancelled=None):
             raise ValueError("The model could not be loaded.")
 
     with pytest.raises(ValueError, match="could not be loaded"):
-        run(tmp_path / "b", worker=Unable())
+        run(tmp_path, worker=Unable())
+
+
+def test_a_run_over_two_devices_ends_like_one_on_one(tmp_path):
+    source = "drawn:image:2:3"
+    run(tmp_path / "two", source, ParallelWorker([FakeWorker(), FakeWorker()]))
+    run(tmp_path / "one", source)
+    assert killed_run.same(Run(tmp_path / "two"), Run(tmp_path / "one"))
 
 
 def test_a_lost_worker_stops_the_run_which_then_goes_on(tmp_path):
@@ -245,12 +251,16 @@ def test_a_journal_that_a_packed_part_repeats_is_not_counted_twice(tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.checkpoint
-def test_a_run_killed_twice_ends_like_one_that_was_not(tmp_path):
-    source = "drawn:image:4:5"
-    whole = killed_run.killed(source, tmp_path / "whole", ())
-    stopped = killed_run.killed(source, tmp_path / "stopped", (1, 2))
-    assert killed_run.same(whole, stopped) and len(stopped.results) == 16
+def test_a_run_killed_twice_ends_like_one_that_was_not(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")  # as in this process: the sums are equal
+    source = str(make_folder(tmp_path / "set", asked=2))
+    whole = killed_run.killed(source, tmp_path / "whole", (), main)
+    stopped = killed_run.killed(source, tmp_path / "stopped", (1, 2), main)
+    assert killed_run.same(whole, stopped) and len(stopped.results) == 4 * 4
     assert len(stopped.about["sessions"]) == 3
+    assert capsys.readouterr().out.count("left out: cases.jsonl, line ") == 2 * 13
+    failed = stopped.results[stopped.results.failure.notna()]
+    assert len(failed) == 4 and failed.failure.str.contains("cut.png is damaged").all()
 
 
 @pytest.mark.slow
@@ -260,8 +270,8 @@ def test_the_walk_of_the_docs_runs_as_it_is_written(tmp_path):
     assert "left out: cases.jsonl, line 9" in said and "McNemar" in said
     opened = Run(tmp_path / "runs" / "photos")
     assert len(opened.cases) == 8 and opened.lanes[-1] == "mine"
-    (kept,) = opened.results.query("lane == 'mine'").case
-    assert len(opened.comparison(kept).lanes) == 5
+    (kept,) = opened.results.query("lane == 'mine'").to_dict("records")
+    assert kept["right"] and len(opened.comparison(kept["case"]).lanes) == 5
     assert (tmp_path / "photos.html").stat().st_size > 10_000
 
 

@@ -16,13 +16,9 @@ from app.cases.record import Case
 from app.cases.scores import score
 from app.cases.sets import media_of, read_set
 from app.settings import Settings
+from tests.app.cases import make_folder, picture, write_lines
 
 SETTINGS = Settings()
-
-
-def picture(path, tone=0, size=(40, 20)):
-    Image.new("RGB", size, (tone, 90, 200)).save(path)
-    return path
 
 
 def png(tone):
@@ -35,45 +31,16 @@ def read(source, tmp_path, **changes):
     return read_set(str(source), replace(SETTINGS, **changes), tmp_path / "out" / "pictures")
 
 
-def write_lines(path, rows):
-    path.write_text("".join((r if isinstance(r, str) else json.dumps(r)) + "\n" for r in rows))
-
-
 @pytest.fixture
 def folder(tmp_path):
-    """28 pictures, two files that are none, and a table that mixes good and bad rows."""
-    folder = tmp_path / "set"
-    folder.mkdir()
-    for tone in range(28):
-        picture(folder / f"{tone}.png", tone)
-    (folder / "broken.png").write_bytes(b"no picture")
-    (folder / "notes.txt").write_text("no picture either")
-    good = [{"file": f"{tone}.png", "question": "What?", "answer": "a"} for tone in range(25)]
-    bad = [
-        {"file": "broken.png", "question": "What?"},
-        {"file": "nowhere.png", "question": "What?"},
-        {"file": "../secret.png", "question": "Where?"},
-        {"file": "/etc/passwd", "question": "What?"},
-        {"file": "25.png", "question": " "},
-        {"file": "25.png", "question": "Where?", "box": [0.1, float("nan"), 0.2, 0.3]},
-        {"file": "25.png", "question": "Where?", "box": [30, 5, 10, 15]},
-        {"file": "25.png", "question": "Where?", "bbox": [30, 5, 20, 15]},
-        {"file": "25.png", "question": "Where?", "metric": "bleu"},
-        {"picture_of": "25.png", "ask": "Where?"},
-        {"file": "0.png", "question": "What?"},
-        "[1, 2]",
-        "{not JSON",
-    ]
-    boxed = {"file": "26.png", "question": "Where?", "bbox": [10, 5, 20, 10], "tags": "a, b"}
-    write_lines(folder / "cases.jsonl", [*good, *bad, boxed])
-    return folder
+    return make_folder(tmp_path / "set")
 
 
 def test_a_folder_of_good_and_bad_rows_gives_cases_and_one_reason_for_each_bad_row(
     folder, tmp_path
 ):
     read_in = read(folder, tmp_path)
-    assert len(read_in.cases) == 26 and len(read_in.bad) == 13
+    assert len(read_in.cases) == 27 and len(read_in.bad) == 13
     reasons = " | ".join(bad.reason for bad in read_in.bad)
     for part in ("not a supported picture", "no file nowhere.png", "outside the folder", "empty",
                  "no finite number", "encloses nothing", "40 x 20 pixels", "'bleu'", "picture_of",
@@ -81,7 +48,7 @@ def test_a_folder_of_good_and_bad_rows_gives_cases_and_one_reason_for_each_bad_r
         assert part in reasons
     boxed = read_in.cases[-1]
     assert boxed.box == (0.25, 0.25, 0.75, 0.75) and boxed.metric == "iou"
-    assert boxed.tags == ("a", "b") and boxed.place == "cases.jsonl, line 39"
+    assert boxed.tags == ("a", "b") and boxed.place == "cases.jsonl, line 40"
 
 
 def test_ids_survive_another_order_and_other_file_names(folder, tmp_path):
