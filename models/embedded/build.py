@@ -1,4 +1,4 @@
-"""The embedded image model as a stock `LlavaForConditionalGeneration`: its shape, and saving it."""
+"""Builds and saves the embedded image model, a stock `LlavaForConditionalGeneration`."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ MEAN, STD = (0.5, 0.5, 0.5), (0.25, 0.25, 0.25)
 
 
 def config(tokenizer: PreTrainedTokenizerFast) -> LlavaConfig:
-    """LLaVA's parts in small: a CLIP tower of 6 layers, a projector, a Llama of 12 layers."""
+    """A small LLaVA: a CLIP tower of 6 layers, a projector, a Llama of 12 layers."""
     return LlavaConfig(
         vision_config=CLIPVisionConfig(
             hidden_size=WIDTH,
@@ -41,10 +41,10 @@ def config(tokenizer: PreTrainedTokenizerFast) -> LlavaConfig:
 
 
 def llama(tokenizer: PreTrainedTokenizerFast) -> LlamaConfig:
-    """12 layers, for pictures and for clips.
+    """The LLM of both embedded models.
 
-    The rotary base is Llama's own 10,000: at 200 nearly every pair of a head turns with distance,
-    and then words can hardly find things by what they are (measured: README.md).
+    The rotary base is Llama's own 10,000. At 200, nearly every pair of dimensions rotates with
+    distance, and words hardly attend to objects by their content (measured: README.md).
     """
     return LlamaConfig(
         vocab_size=len(tokenizer),
@@ -68,7 +68,7 @@ def untrained(tokenizer: PreTrainedTokenizerFast, seed: int) -> LlavaForConditio
 
 
 def pixels(pictures: torch.Tensor) -> torch.Tensor:
-    """(B, H, W, 3) uint8 -> (B, 3, H, W) float, normalised as the saved processor does it."""
+    """(B, H, W, 3) uint8 -> (B, 3, H, W) float, normalised like the saved processor does."""
     mean, std = (torch.tensor(values, device=pictures.device) for values in (MEAN, STD))
     return ((pictures.float() / 255 - mean) / std).permute(0, 3, 1, 2)
 
@@ -76,7 +76,7 @@ def pixels(pictures: torch.Tensor) -> torch.Tensor:
 def save(
     model: LlavaForConditionalGeneration, tokenizer: PreTrainedTokenizerFast, folder: Path
 ) -> None:
-    """In 16 bits, with everything `from_pretrained` wants."""
+    """Saves the model in 16 bits with the files that `from_pretrained` needs."""
     half = LlavaForConditionalGeneration(model.config)
     half.load_state_dict(model.state_dict())
     half.to(torch.float16).save_pretrained(folder)

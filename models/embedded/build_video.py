@@ -1,7 +1,7 @@
 """The embedded video model as a stock `LlavaOnevisionForConditionalGeneration`.
 
-It begins from the picture model: the same layers see and read, and only what clips ask of them
-(a tower without [CLS], pooled tokens, time) has to be learnt.
+Training begins with the layers of the picture model. New for clips are a tower without [CLS],
+pooled tokens, and questions about time.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from transformers import (
 from transformers.models.siglip.image_processing_pil_siglip import SiglipImageProcessorPil
 
 from models.embedded.build import MEAN, PATCH, STD, WIDTH, llama
-from models.embedded.growing import begin_layers, begin_words, stretched
+from models.embedded.growing import begin_llm, stretched
 
 PIXELS = 128
 GRID = PIXELS // PATCH
@@ -56,27 +56,22 @@ def untrained(
     return LlavaOnevisionForConditionalGeneration(config(tokenizer)).float()
 
 
-@torch.no_grad()
 def begin_from(
     model: LlavaOnevisionForConditionalGeneration,
     tokenizer: PreTrainedTokenizerFast,
     pictures: LlavaForConditionalGeneration,
     words: PreTrainedTokenizerFast,
 ) -> None:
-    """Copy what the picture model learnt: layers, projector, and the words that both know."""
+    """Copies encoder, projector and LLM of the picture model."""
     begin_tower(model, pictures)
-    ours, theirs = model.model, pictures.model
-    ours.multi_modal_projector.load_state_dict(theirs.multi_modal_projector.state_dict())
-    begin_layers(ours.language_model.layers, theirs.language_model.layers)
-    ours.language_model.norm.load_state_dict(theirs.language_model.norm.state_dict())
-    begin_words(model, tokenizer, pictures, words)
+    begin_llm(model, tokenizer, pictures, words)
 
 
 @torch.no_grad()
 def begin_tower(
     model: LlavaOnevisionForConditionalGeneration, pictures: LlavaForConditionalGeneration
 ) -> None:
-    """CLIP's layers up to the one that yields its features, without [CLS]."""
+    """Copies CLIP's layers up to the one that yields its features, without [CLS]."""
     ours, theirs = model.model.vision_tower, pictures.model.vision_tower
     for ours_layer, theirs_layer in zip(ours.encoder.layers, theirs.encoder.layers, strict=False):
         ours_layer.load_state_dict(theirs_layer.state_dict())
@@ -91,7 +86,7 @@ def save(
     tokenizer: PreTrainedTokenizerFast,
     folder: Path,
 ) -> None:
-    """In 16 bits, with everything `from_pretrained` wants."""
+    """Saves the model in 16 bits with the files that `from_pretrained` needs."""
     half = LlavaOnevisionForConditionalGeneration(model.config)
     half.load_state_dict(model.state_dict())
     half.to(torch.float16).save_pretrained(folder)

@@ -1,7 +1,7 @@
-"""How well a model in a folder answers: `python -m models.embedded.judge FOLDER --kind image`.
+"""Measures the accuracy of a model in a folder: `python -m models.embedded.judge FOLDER`.
 
-Free-running and greedy, on unseen scenes or clips, with all tokens or with a method's. For weights
-that do not ship yet; `python -m app bench` measures those that do, with every method.
+Answers are greedy, about unseen scenes or clips, with all tokens or with a method. This is for
+weights that are not shipped yet; `python -m app bench` measures the shipped ones.
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ from models.loading import load_card
 from models.uploads.media import Media, drawn
 from pruning.methods import create
 
-FIRST = 10_000  # the first seed by default: weights are chosen there, and reported on lower ones
+FIRST = 10_000  # default first seed: weights are chosen on these seeds, reported on lower ones
 ACCURATE_IOU = 0.5
 MAX_NEW_TOKENS = 24
 SKILLS = "skills"  # a kind of judgement: pictures, by the skill that a question needs
 
 
 def cases(kind: str, count: int, first: int, split: str) -> Iterator[tuple[Media, Question]]:
-    """Unseen scenes or clips, each with a question for a box and another, or one for each skill."""
+    """Unseen scenes or clips, each with two questions (one for a box), or with one per skill."""
     if kind in ("image", SKILLS):
         draw = partial(hard_scene, find_split(split))
         ask = skill_questions if kind == SKILLS else questions.evaluation_questions
@@ -50,7 +50,7 @@ def cases(kind: str, count: int, first: int, split: str) -> Iterator[tuple[Media
 
 
 def right(question: Question, result: LaneResult) -> float:
-    """1 where the answer is the true word, or the box overlaps the true one enough."""
+    """1 if the answer is the true word, or if the IoU of the box is at least `ACCURATE_IOU`."""
     if question.box is None:
         return float(result.answer.strip() == question.answer)
     if not len(result.boxes):
@@ -61,7 +61,7 @@ def right(question: Question, result: LaneResult) -> float:
 def judge(
     folder: Path, kind: str, asked: list[tuple[Media, Question]], method: str, ratio: float | None
 ) -> dict[str, float]:
-    """Share right of boxes, of all other answers, and of each sort of question."""
+    """Share of right boxes, of right other answers, and of right answers by sort of question."""
     model = "embedded-video" if kind == "video" else "embedded-image"
     card = replace(find(model), source=str(folder.resolve()))
     if kind == "video":

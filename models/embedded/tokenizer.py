@@ -1,9 +1,7 @@
-"""The embedded models' tokenizer: words, one token a coordinate, and text back letter for letter.
+"""The tokenizer of both embedded models: a token for each word and for each coordinate.
 
-Both models have the same one, so that the video model can begin from the picture model's words.
-
-A word keeps the space before it (" cat"), and ", " is one token, so that joining tokens with
-nothing between them gives the text, also while it streams.
+A word includes the space before it (" cat"), and ", " is one token. So the text is the tokens
+joined without separators, also while it streams.
 """
 
 from __future__ import annotations
@@ -19,7 +17,7 @@ from models.embedded.world import clip_questions, questions
 
 PIECES = r", |\d\.\d\d| ?[a-z]+| ?\d+| ?[^\sa-z\d]|\s"
 SPECIAL = ["<unk>", "<s>", "</s>", "<pad>", "<image>", "<video>"]
-SYSTEM = (  # words that may stand before the upload
+SYSTEM = (  # sentences that may precede the upload
     "a person asks questions about what is shown.",
     "look at the picture and answer.",
     "answer with one word or with a box.",
@@ -38,7 +36,7 @@ CHAT_TEMPLATE = (
 
 
 def make_tokenizer() -> PreTrainedTokenizerFast:
-    """Of all words about pictures and clips."""
+    """A tokenizer of all words in questions and answers about pictures and clips."""
     texts = [*PUNCTUATION, *SYSTEM, *(f" {words}" for words in SYSTEM)]
     for module in (questions, clip_questions):
         texts += [*module.vocabulary(), *(f" {answer}" for answer in module.ANSWERS)]

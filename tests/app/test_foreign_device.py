@@ -8,6 +8,7 @@ from functools import lru_cache
 
 import pytest
 import torch
+from _pytest.mark import ParameterSet
 from torch import nn
 
 from app.__main__ import main
@@ -39,23 +40,29 @@ def presets() -> Iterator[tuple[str, CompressionMethod, bool]]:
             yield case.id, case.create(), False
 
 
-def marks(
-    setting: Setting, method: CompressionMethod, is_first: bool
-) -> list[pytest.MarkDecorator]:
-    """`slow` for a family's further uploads, `grid` for further presets on further models."""
-    quick = "llava" if "image" in method.media else "clip"
-    family = [one for one in SETTINGS if one.family == setting.family and one.runs(method)]
-    if setting.id == quick or (is_first and setting is family[-1]):
-        return []
-    return [pytest.mark.slow if is_first else pytest.mark.grid]
+def signals(method: CompressionMethod) -> set[object]:
+    """What a model computes for a method, and where the method acts."""
+    needs = method.needs
+    places = [place for place in ("before", "inner", "decode") if method.acts(place)]
+    shares = needs.encoder_span, needs.encoder_received
+    llm = *needs.llm, needs.llm_queries, needs.llm_rope
+    return {*needs.encoder, *needs.request, *shares, *llm, method.seam, *places}
 
 
-LANES = [
-    pytest.param(setting, method, id=f"{setting.id}-{name}", marks=marks(setting, method, is_first))
-    for setting in SETTINGS
-    for name, method, is_first in presets()
-    if setting.runs(method)
-]
+def lanes() -> Iterator[ParameterSet]:
+    """Every preset on one model; on each further one, a method for every signal.
+
+    The other methods on further models have the mark `grid`: their arithmetic is the same there.
+    """
+    for setting in SETTINGS:
+        asked: set[object] = set()
+        for name, method, is_first in presets():
+            if setting.runs(method):
+                quick = setting.id == ("llava" if "image" in method.media else "clip")
+                new = is_first and not signals(method) <= asked
+                asked |= signals(method)
+                marks = [] if quick or new else [pytest.mark.grid]
+                yield pytest.param(setting, method, id=f"{setting.id}-{name}", marks=marks)
 
 
 @lru_cache
@@ -69,7 +76,7 @@ def short_guidance(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(guide, "LONGEST", 2)
 
 
-@pytest.mark.parametrize(("setting", "method"), LANES)
+@pytest.mark.parametrize(("setting", "method"), lanes())
 def test_a_lane_never_mixes_devices(setting: Setting, method: CompressionMethod) -> None:
     """Up to the first token: decode is the same for every method."""
     tally = counted(on_foreign(setting.model), setting.upload(), method, 0)
@@ -77,10 +84,8 @@ def test_a_lane_never_mixes_devices(setting: Setting, method: CompressionMethod)
 
 
 @pytest.mark.parametrize("setting", SETTINGS, ids=lambda setting: setting.id)
-@pytest.mark.parametrize("name", ["vanilla", "fastv"])
-def test_decode_waits_once_a_token(setting: Setting, name: str) -> None:
-    adapter, media = on_foreign(setting.model), setting.upload()
-    tally = counted(adapter, media, create(name), 3)
+def test_decode_waits_once_a_token(setting: Setting) -> None:
+    tally = counted(on_foreign(setting.model), setting.upload(), create("fastv"), 3)
     assert tally.syncs_of("decode") == 3  # the ids, for the text
 
 

@@ -17,7 +17,7 @@ from models.embedded.world.clip_questions import (
     way,
 )
 from models.embedded.world.clips import APART, FRAMES, MAX_ACTORS, PIXELS, draw_clip
-from models.embedded.world.events import events, in_words
+from models.embedded.world.events import events, describe
 from models.embedded.world.sprites import COLOURS
 
 SEEDS = range(20)
@@ -105,7 +105,7 @@ def test_events_a_question_orders_are_apart_enough_for_eight_frames():
 
 def ordered(clip):
     """What happens, in words and in order, each with its time."""
-    return [(event.time, in_words(clip, event)) for event in events(clip)]
+    return [(event.time, describe(clip, event)) for event in events(clip)]
 
 
 def asked(*sorts):
@@ -139,7 +139,7 @@ def test_what_one_does_after_another_needs_the_order_and_is_its_first_deed_since
     seen = 0
     for clip, question in asked("does"):
         mark_actor, actor = question.subjects
-        marks = [e for e in events(clip) if in_words(clip, e) in question.text]
+        marks = [e for e in events(clip) if describe(clip, e) in question.text]
         (mark,) = [e for e in marks if e.actor == mark_actor]
         since = [e for e in events(clip) if e.actor == actor and e.time > mark.time]
         assert since[0].what == question.answer and mark_actor != actor
@@ -154,7 +154,7 @@ def test_what_appears_before_something_is_the_only_one_that_does():
         (mark,) = [
             e
             for e in events(clip)
-            if e.actor == mark_actor and question.text.endswith(f"the {in_words(clip, e)}?")
+            if e.actor == mark_actor and question.text.endswith(f"the {describe(clip, e)}?")
         ]
         entering = [a for a in clip.actors if 0 < a.enter < mark.time]
         assert [a for a in entering if clip.actors.index(a) != mark_actor] == [

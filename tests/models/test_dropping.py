@@ -86,7 +86,7 @@ class Standing:
 
 @torch.inference_mode()
 def masked(decoder: Decoder, whole: Sequence, layers: list[Standing]) -> Tensor:
-    """Logits (R, vocabulary) of all rows: of a sequence and the answer after it."""
+    """Logits (1 + answer, vocabulary) of the last rows of a sequence and the answer after it."""
     hidden = embeds = torch.cat([whole.embeds, decoder.embed(torch.tensor(ANSWER))])  # (R, D)
     joining = [  # (R, D) each
         torch.zeros_like(embeds).index_copy(0, whole.visual, each) for each in whole.deepstack
@@ -101,7 +101,7 @@ def masked(decoder: Decoder, whole: Sequence, layers: list[Standing]) -> Tensor:
         hidden = decoder.layer(layer, hidden, rope, mask, decoder.new_cache())
         if layer < len(joining):
             hidden = hidden + joining[layer]
-    return torch.cat([decoder.logits(row[None])[None] for row in hidden])
+    return torch.stack([decoder.logits(row[None]) for row in hidden[-1 - len(ANSWER) :]])
 
 
 @torch.inference_mode()
@@ -130,7 +130,7 @@ def oracle(method: CompressionMethod, lane: Lane) -> Tensor:
     for living in alive:
         renumbers = method.positions.inner is PositionStrategy.PERC and (living != alive[0]).any()
         layers.append(Standing(living, contiguous(ids, living, visual) if renumbers else ids))
-    return masked(decoder, whole, layers)[-1 - len(ANSWER) :]
+    return masked(decoder, whole, layers)
 
 
 def answered(ids: Tensor) -> Tensor:
@@ -159,7 +159,7 @@ def inner_oracle(lane: Lane) -> Tensor:
     if lane.budget.trims_from is not None:
         for layer in range(lane.budget.trims_from, decoder.num_layers):
             layers[layer] = replace(layers[layer], cached=layers[-1].alive)
-    return masked(decoder, entered, layers)[-1 - len(ANSWER) :]
+    return masked(decoder, entered, layers)
 
 
 def renumbered(
@@ -205,8 +205,6 @@ SELECTIONS = {
     "at three layers, renumbered": Scatter(inner=THREE, numbered=Positions(PESP, PERC)),
     "before and inside": Scatter(before=24, inner=TWO),
     "before and inside, renumbered": Scatter(before=24, inner=TWO, numbered=Positions(PERC, PERC)),
-    "fastv": create("fastv", retention_ratio=0.4),
-    "random": create("random", retention_ratio=0.3),
 }
 
 

@@ -14,7 +14,7 @@ from models.uploads.media import Media
 from pruning.methods import create
 from tests.tiny import SETTINGS, Setting, clip, picture, prefilled, tiny_onevision
 
-NEW_TOKENS = 12
+NEW_TOKENS = 8
 QUESTION = "Where is the cat?"
 MODELS = [
     (torch.float32, 2, "sdpa"),

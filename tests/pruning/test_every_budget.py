@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import cache
 from itertools import product
 
 import pytest
@@ -42,6 +43,7 @@ def method_of(name: str, ratio: float) -> CompressionMethod:
     return create(name, **{"retention_ratio": ratio} if name != VANILLA else {})
 
 
+@cache
 def resolve(name: str, ratio: float, num_tokens: int, num_layers: int) -> Budget | BudgetError:
     try:
         return method_of(name, ratio).budget(num_tokens, num_layers)

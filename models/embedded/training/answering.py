@@ -1,8 +1,8 @@
-"""Stage two: projector and language model learn to answer, the encoder frozen as in LLaVA.
+"""Stage two: trains projector and LLM to answer. The encoder is frozen, as in LLaVA.
 
-Every batch is shown at another size, so that a row in the sequence never means one place in the
-picture: the model has to read place from features, as a real one that has seen many resolutions.
-No visual token is ever left out, pooled or merged.
+The size of the pictures differs from batch to batch. So the index of a row does not determine a
+place in the picture, and the model has to read places from features, as models trained on many
+resolutions do. No visual token is dropped, pooled or merged.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ from models.embedded.training.packing import packed, prefix
 from models.embedded.world.questions import questions
 from models.embedded.world.scenes import Scene, draw_scene, training_seed
 
-SEEDS = 1_000  # apart from those of the encoder's pictures
-TEXT_ROWS = 380  # of questions and answers behind a picture
-QUESTIONS = 28  # a picture; visual rows cost most, and are read once for all of them
+SEEDS = 1_000  # added to the seed: other pictures than those of the encoder's stage
+TEXT_ROWS = 380  # rows of questions and answers after a picture
+QUESTIONS = 28  # per picture: they share the visual rows, which cost most
 BOXES, BOX_WEIGHT = 0.35, 2.0  # share of the questions that ask for a box, and its weight
 
 
 def batch(step: int, *, steps: int, seed: int, rows: int) -> dict[str, Tensor]:
-    """Pictures of one size with their questions, packed; about so many rows in all."""
+    """Pictures of one size with packed questions, about `rows` rows in total."""
     shape = canvas(step, steps, seed, GRID)
     count = batch_size(rows, shape[0] * shape[1], TEXT_ROWS)
     first = first_upload(step, seed + SEEDS)
@@ -49,7 +49,7 @@ def batch(step: int, *, steps: int, seed: int, rows: int) -> dict[str, Tensor]:
 
 
 def facts(scene: Scene, rows: int, cols: int) -> dict[str, Tensor]:
-    """(rows·cols,) of each token: what it shows, where it lies, its object's box."""
+    """By token (rows·cols,): what it shows, its place, and the box of its object."""
     seen = perception.labels(scene, rows, cols)
     boxes = torch.tensor([thing.box for thing in scene.things])
     kept = ("owner", "object", "kind", "colour", "character", "centre")
@@ -62,10 +62,10 @@ def _tokenizer() -> PreTrainedTokenizerFast:
 
 
 class Student(Learner):
-    """The picture model as it learns."""
+    """The picture model in training."""
 
     def visual(self, batch: dict[str, Tensor]) -> Tensor:
-        """(B, N, D), what `vision_feature_layer` −2 selects, projected."""
+        """Projected features (B, N, D) of the layer that `vision_feature_layer` −2 selects."""
         tower = self.model.model.vision_tower
         with torch.no_grad():
             states = perception.states(tower, pixels(batch["picture"]), reset=0.0)[0]

@@ -1,8 +1,9 @@
-"""Does encoder attention mean something? `python -m models.embedded.training.attention`.
+"""Measures whether encoder attention finds objects: `python -m models.embedded.training.attention`.
 
 VisionZip, Nüwa, FlashVID and others select by the attention that a token receives in the layer
-that yields the features: from [CLS], or without it from all. Here: the share of it that falls on
-objects, beside the share of the picture they cover, and the same for the tokens ranked first.
+that yields the features: from [CLS], or, without [CLS], from all tokens. This computes the share of
+that attention on objects, the share of the picture that objects cover, and the share of object
+tokens among the tokens that rank first.
 """
 
 from __future__ import annotations
@@ -29,13 +30,13 @@ NEEDS = Needs(encoder=frozenset({"attention"}))
 
 
 def cover(scene: Scene, grid: int) -> np.ndarray:
-    """(grid²,) share of each cell's pixels that show an object."""
+    """Share (grid²,) of each cell's pixels that show an object."""
     cells = (scene.owner >= 0).reshape(grid, len(scene.owner) // grid, grid, -1)
     return cells.mean(axis=(1, 3)).ravel()
 
 
 def uploads(model: str, count: int) -> Iterator[tuple[Media, tuple[Scene, ...]]]:
-    """Unseen pictures or clips, with what is true of each frame."""
+    """Unseen pictures or clips, with the scene of each frame."""
     for index in range(count):
         seed = evaluation_seed(index)
         if "image" in find(model).media:

@@ -1,4 +1,4 @@
-"""What all training stages share: optimiser, schedule, log, and picking up where one stopped."""
+"""The training loop of all stages: optimiser, schedule, log and checkpoints."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from torch.utils.data import DataLoader, IterableDataset
 from tqdm import tqdm
 
 WARMUP = 60  # steps
-COOLDOWN = 0.6  # share of the steps over which the rate falls to its floor
+COOLDOWN = 0.6  # share of the steps, at the end, in which the rate falls to its floor
 FLOOR = 0.02  # of the rate, at the last step
 
 
@@ -26,18 +26,18 @@ class Machine:
 
     device: str = "cpu"
     workers: int = 0  # processes that draw
-    minutes: float = math.inf  # after which it stops with a checkpoint
-    save_every: float = 120  # seconds
+    minutes: float = math.inf  # time limit; the stage then stops with a checkpoint
+    save_every: float = 120  # seconds between checkpoints
 
 
 class Drawn(IterableDataset):
-    """Batches made by a function of their number, so that a resumed run sees what it missed."""
+    """Batches as a function of their index, so a resumed run continues with the next batch."""
 
     def __init__(self, make: Callable[[int], Any], first: int, last: int) -> None:
         self.make, self.first, self.last = make, first, last
 
     def __iter__(self) -> Iterator[Any]:
-        """Each worker makes its share; the loader asks them in turn, which keeps the order."""
+        """Each worker makes every n-th batch; the loader takes them in turn, in order."""
         worker = torch.utils.data.get_worker_info()
         offset, stride = (worker.id, worker.num_workers) if worker else (0, 1)
         for step in range(self.first + offset, self.last, stride):
@@ -45,10 +45,10 @@ class Drawn(IterableDataset):
 
 
 class Optimiser:
-    """Muon for the matrices inside layers, AdamW for everything else, one schedule for both.
+    """Muon for the matrices inside layers, AdamW for all other parameters, one schedule for both.
 
-    The rate rises from the first step, stays, and falls over the last steps: a run may be given
-    more steps while it stays.
+    The rate rises, is constant, and falls over the last steps. While it is constant, the number of
+    steps may still be raised.
     """
 
     def __init__(self, module: nn.Module, rate: float, steps: int, first: int = 0) -> None:
@@ -107,7 +107,7 @@ class Progress:
         return rounded
 
     def save(self, step: int) -> None:
-        """What is needed to go on from `step`; never half a file."""
+        """Write a checkpoint to continue from `step`; replaces the old one atomically."""
         self.saved = time.perf_counter()
         state = {
             "module": self.module.state_dict(),
@@ -131,9 +131,9 @@ def fit(
     machine: Machine | None = None,
     first: int = 0,
 ) -> bool:
-    """Run to `steps`, from the last checkpoint in `folder`, else from `first`.
+    """Train up to `steps`, from the last checkpoint in `folder`, else from step `first`.
 
-    One step in ten is logged. False where the machine's minutes ran out before.
+    Logs every tenth step. Returns False if the machine's time limit came first.
     """
     machine = machine or Machine()
     module.to(machine.device)
@@ -167,7 +167,7 @@ def fit(
 
 
 def moved(batch: Any, device: str) -> Any:
-    """The batch, its tensors on the device."""
+    """The batch with its tensors on the device."""
     if isinstance(batch, Tensor):
         return batch.to(device, non_blocking=True)
     if isinstance(batch, dict):
@@ -178,7 +178,7 @@ def moved(batch: Any, device: str) -> Any:
 
 
 def weights_in(checkpoint: Path) -> dict[str, Tensor]:
-    """What `fit` left of the module."""
+    """The weights of the module in a checkpoint of `fit`."""
     state = torch.load(checkpoint, weights_only=True, map_location="cpu")
     weights: dict[str, Tensor] = state["module"]
     return weights

@@ -1,9 +1,9 @@
-"""Keep a training, done or under way: `python -m models.embedded.training.keep video --work …`.
+"""Saves a finished or unfinished training: `python -m models.embedded.training.keep video`.
 
-Writes a folder small enough to commit: the model in 16 bits and how far it is, and the logs beside
-it or in `--logs`. From that folder a training goes on with `--begin`, with a fresh optimiser and a
-warm-up. With `--out assets/embedded/video --logs models/embedded/logs/video` it becomes the model
-that ships.
+Writes a folder that is small enough to commit: the model in 16 bits, the number of steps, and the
+logs (or those to `--logs`). A training continues from that folder with `--begin` or `--go-on`, with
+a new optimiser. With `--out assets/embedded/video --logs models/embedded/logs/video` it becomes the
+shipped model.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ MOST_BYTES = 32_000_000
 
 
 def trained_so_far(model: PreTrainedModel, work: Path) -> PreTrainedModel:
-    """The model with the weights of the checkpoints in the folder: the encoder's, the answers'."""
+    """The model with the weights of the last checkpoint in the folder: of answers, or of the encoder."""
     stages = (("answers", "model.", model), ("encoder", "tower.", model.model.vision_tower))
     for stage, prefix, part in stages:
         checkpoint = work / f"{stage}.pt"
@@ -40,7 +40,7 @@ def trained_so_far(model: PreTrainedModel, work: Path) -> PreTrainedModel:
 
 
 def steps_taken(work: Path) -> dict[str, dict[str, float]]:
-    """Of each stage the steps and seconds in its checkpoint."""
+    """Steps and seconds of each stage, from its checkpoint."""
     found = {}
     for checkpoint in sorted(work.glob("*.pt")):
         state = torch.load(checkpoint, weights_only=True, map_location="cpu")
@@ -49,7 +49,7 @@ def steps_taken(work: Path) -> dict[str, dict[str, float]]:
 
 
 def keep(kind: str, work: Path, out: Path, logs: Path | None = None) -> int:
-    """The bytes in `out`.
+    """Write the folder `out`; returns its size in bytes.
 
     Raises:
         FileNotFoundError: `work` has no checkpoint.

@@ -1,9 +1,9 @@
-"""A model as it learns to answer: what pictures and clips have in common.
+"""Base of the models in training: the loss of the answers and of two auxiliary heads.
 
-Beside the answers two heads on the visual rows of a middle LLM layer teach, and are thrown away
-afterwards. One says what each token shows, so that kind and colour do not fade from layer to layer
-before words can match them; early on it also says where the token and its object lie. The other
-points from the row that answers to the tokens that the question is about.
+Both heads read a middle LLM layer and are dropped after training. One predicts what each visual
+token shows, so that kind and colour are still in the visual rows of later layers; in early steps it
+also predicts the place of the token and the box of its object. The other scores, from the row that
+begins the answer, the visual tokens that the question is about.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from models.embedded.training.perception import CLASSES, NONE
 from models.embedded.world.glyphs import CHARACTERS
 from models.embedded.world.sprites import COLOURS
 
-WHAT = (CLASSES, len(COLOURS), len(CHARACTERS) + 1)  # what a token is taught of what it shows
-PLACE = 6  # and of place: its own x and y, its object's box
+WHAT = (CLASSES, len(COLOURS), len(CHARACTERS) + 1)  # classes of what a token shows
+PLACE = 6  # x and y of the token, and the box of its object
 WHAT_WEIGHT, POINTER_WEIGHT = 0.3, 2.0
-PLACE_WEIGHT, PLACE_UNTIL = 0.5, 0.5  # of place at the first step; share of the steps it fades in
+PLACE_WEIGHT, PLACE_UNTIL = 0.5, 0.5  # at the first step; share of the steps until it is 0
 
 
 class Learner(nn.Module):
-    """A family adds its visual rows, and what more its tokens can know of themselves."""
+    """A subclass adds its visual rows, and further facts that the head predicts of each token."""
 
     def __init__(self, model: Any, steps: int, further: int = 0) -> None:
         super().__init__()
@@ -37,13 +37,13 @@ class Learner(nn.Module):
         self.pointer = Pointer(width)
 
     def visual(self, batch: dict[str, Tensor]) -> Tensor:
-        """(B, N, D) in LLM space, and separators behind them."""
+        """Visual tokens (B, N, D) in LLM space, with separators after them."""
         raise NotImplementedError
 
     def further_loss(
-        self, told: Tensor, batch: dict[str, Tensor]
+        self, predicted: Tensor, batch: dict[str, Tensor]
     ) -> tuple[Tensor | float, dict[str, float]]:
-        """Of what more the head tells (B, N, further) of each token; and what the log shows."""
+        """Loss of the further predictions `predicted` (B, N, further), and values for the log."""
         return 0.0, {}
 
     def loss(self, batch: dict[str, Tensor], step: int) -> tuple[Tensor, dict]:
@@ -53,8 +53,8 @@ class Learner(nn.Module):
         softness = SOFTNESS[0] + step / self.steps * (SOFTNESS[1] - SOFTNESS[0])
         tokens = batch["about"].shape[-1]
         middle = hidden[self.layer][:, first : first + tokens]  # (B, N, D)
-        told = self.teller(rms_norm(middle, middle.shape[-1:])).float()
-        what, place, further = told.tensor_split([sum(WHAT), sum(WHAT) + PLACE], -1)
+        predicted = self.teller(rms_norm(middle, middle.shape[-1:])).float()
+        what, place, further = predicted.tensor_split([sum(WHAT), sum(WHAT) + PLACE], -1)
         named, known = what_loss(what, batch)
         more, further_known = self.further_loss(further, batch)
         placed = place_loss(place, batch)
@@ -68,16 +68,16 @@ class Learner(nn.Module):
         return value, shown(logits, batch["target"][answers]) | log | known | further_known
 
 
-def place_loss(told: Tensor, batch: dict[str, Tensor]) -> Tensor:
-    """Mean error of x and y (B, N, 2), and of the box of those on an object, all shares."""
-    own, box = told.split([2, 4], -1)
+def place_loss(predicted: Tensor, batch: dict[str, Tensor]) -> Tensor:
+    """Mean error of x and y of each token, and of the boxes of tokens on objects, as shares."""
+    own, box = predicted.split([2, 4], -1)
     there = batch["object"]
     return (own - batch["centre"]).abs().mean() + (box - batch["box"])[there].abs().mean()
 
 
-def what_loss(told: Tensor, batch: dict[str, Tensor]) -> tuple[Tensor, dict[str, float]]:
-    """Of the class that all tokens tell, the colour on objects, the character on signs."""
-    kinds, colours, characters = told.split(WHAT, -1)
+def what_loss(predicted: Tensor, batch: dict[str, Tensor]) -> tuple[Tensor, dict[str, float]]:
+    """Loss of class (all tokens), colour (tokens on objects) and character (tokens on signs)."""
+    kinds, colours, characters = predicted.split(WHAT, -1)
     value = cross_entropy(kinds.flatten(0, 1), batch["kind"].flatten())
     for logits, name in ((colours, "colour"), (characters, "character")):
         known = batch[name] != NONE

@@ -1,8 +1,8 @@
-"""Many questions about one upload in one row, and what each answer costs.
+"""Packs many questions about one upload into one sequence, and computes the loss of the answers.
 
-A conversation is one question, or a few with their answers. Each sees what stands before the
-upload, the upload and itself only, at the positions it has when it is held alone, so one pass over
-the upload trains them all.
+A conversation is one question, or a few with their answers. It attends to the text before the
+upload, to the upload and to itself, at the position ids that it would have alone. So one pass over
+the upload trains all questions.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ from models.embedded.world.questions import Question
 
 MOST_ASKED = 32  # of one upload
 POINTER_WIDTH = 64
-RARITY = 4.0  # visual tokens that a question is about weigh more: there are few of them
-FOLLOWING = 0.2  # share of the questions that go on with the conversation before them
+RARITY = 4.0  # weight of the few visual tokens that a question is about
+FOLLOWING = 0.2  # share of the questions that continue the conversation before them
 INTRODUCED = 0.5  # share of the batches with words before the upload
-SOFTNESS = (2.5, 0.8)  # neighbouring coordinates that share the target, from first step to last
+SOFTNESS = (2.5, 0.8)  # width of a coordinate's target in coordinates, at first and last step
 
 
 def prefix(tokenizer: PreTrainedTokenizerFast, marker: str, rng: np.random.Generator) -> Tensor:
-    """(P,) ids of all that stands before the upload."""
+    """Ids (P,) of the text before the upload."""
     words = ""
     if rng.random() < INTRODUCED:
         chosen = rng.choice(SYSTEM, size=int(rng.integers(1, 3)), replace=False)
@@ -40,7 +40,7 @@ def prefix(tokenizer: PreTrainedTokenizerFast, marker: str, rng: np.random.Gener
 def encoded(
     tokenizer: PreTrainedTokenizerFast, question: Question, following: bool = False
 ) -> tuple[list[int], int]:
-    """Ids of everything after the upload, or after an answer; and how many of them are prompt."""
+    """Ids of a question and its answer, and the number of ids of the question."""
     before, backend = "USER: " if following else "\n", tokenizer.backend_tokenizer  # quick
     texts = [f"{before}{question.text} ASSISTANT:", question.answer]
     prompt, answer = (coded.ids for coded in backend.encode_batch(texts, add_special_tokens=False))
@@ -55,11 +55,11 @@ def packed(
     length: int,
     rng: np.random.Generator | None = None,
 ) -> dict[str, Tensor]:
-    """Rows (R,) of ids, conversation, place in it, target of each row, its weight.
+    """The packed questions: by row (R,), ids, conversation, place in it, target and weight.
 
-    And by question (Q,): the row that starts to answer, whether there is one, and which visual
-    tokens (Q, N) it is about; `owner` (N,) is the thing that each visual token shows, −1 = none.
-    Without `rng` every question is a conversation of its own.
+    By question (Q,): the row that begins the answer, whether the question is there, and the visual
+    tokens (Q, N) that it is about. `owner` (N,) is the thing that each visual token shows, −1 =
+    none. Without `rng` every question is a separate conversation.
     """
     row = {
         "ids": torch.full((length,), tokenizer.pad_token_id),
@@ -92,7 +92,7 @@ def packed(
 
 
 class Pointer(nn.Module):
-    """From the row that answers to the visual tokens that its question is about."""
+    """Scores, from the row that begins an answer, the visual tokens that its question is about."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -100,7 +100,7 @@ class Pointer(nn.Module):
         self.never = nn.Parameter(torch.tensor(-3.0))
 
     def loss(self, visual: Tensor, text: Tensor, batch: dict[str, Tensor]) -> tuple[Tensor, float]:
-        """For states (B, N, D) and (B, R, D) of one layer; beside it, the share found at 0.5."""
+        """Loss for states (B, N, D) and (B, R, D) of one layer, and the share of right pointers."""
         visual, text = (rms_norm(states, states.shape[-1:]) for states in (visual, text))
         rows = batch["answering"][..., None].expand(-1, -1, text.shape[-1])
         queries, keys = self.query(text.gather(1, rows)), self.key(visual)
@@ -116,7 +116,7 @@ def read(
 ) -> tuple[tuple[Tensor, ...], int, int]:
     """States (B, S, D) of every LLM layer over prefix, visual rows and questions.
 
-    The last ones are normalised. Beside them, the rows at which the upload and the questions begin.
+    The last states are normalised. Also returns the first row of the upload and of the questions.
     """
     llama, (size, count) = model.model.language_model, visual.shape[:2]
     first, head = len(batch["prefix"]), len(batch["prefix"]) + count
@@ -134,7 +134,7 @@ def read(
 
 
 def answer_loss(logits: Tensor, batch: dict[str, Tensor], softness: float) -> Tensor:
-    """Weighted cross-entropy of the rows (A, vocabulary) that answer."""
+    """Weighted cross-entropy of the answering rows (A, vocabulary)."""
     answers = batch["weight"] > 0
     target, weight = batch["target"][answers], batch["weight"][answers]
     soft = soft_targets(logits.shape[1], softness, logits.device)[target]
@@ -143,9 +143,9 @@ def answer_loss(logits: Tensor, batch: dict[str, Tensor], softness: float) -> Te
 
 
 def seen(conversation: Tensor, head: int) -> Tensor:
-    """(B, 1, R, S) bool: which of all rows S each question row sees.
+    """Mask (B, 1, R, S) bool: the rows S that each question row attends to.
 
-    Those are the `head` rows of prefix and upload, and the rows of its own conversation before it.
+    These are the `head` rows of prefix and upload, and the earlier rows of its conversation.
     """
     size, rows = conversation.shape
     own = (conversation[:, None, :] == conversation[:, :, None]).tril()
@@ -157,7 +157,7 @@ def attend(
 ) -> tuple[Tensor, None]:
     """Attention (B, H, S, D) of the LLM over rows whose last R are questions: see `seen`.
 
-    The rows before them are causal, so their half of the score matrix is never computed.
+    The rows before them are causal: their attention to questions is not computed.
     """
     head = query.shape[2] - seen.shape[2]
     causal = seen.new_ones(head, head).tril()
@@ -167,7 +167,7 @@ def attend(
 
 
 def part(query: Tensor, key: Tensor, value: Tensor, seen: Tensor) -> Tensor:
-    """Attention of some rows. On a CPU, matrices are faster there and back than torch's kernel."""
+    """Attention of some rows. On a CPU, plain products are faster than torch's kernel in training."""
     if query.is_cuda:
         return scaled_dot_product_attention(query, key, value, attn_mask=seen)
     scores = (query * query.shape[-1] ** -0.5) @ key.transpose(2, 3)
@@ -181,7 +181,7 @@ AttentionInterface.register("packed", attend)
 
 
 def soft_targets(vocabulary: int, softness: float, device: torch.device | str = "cpu") -> Tensor:
-    """(vocabulary, vocabulary): a coordinate's neighbours are nearly right, a word's are not."""
+    """Targets (vocabulary, vocabulary): one-hot for words, a Gaussian for coordinates."""
     table = torch.eye(vocabulary, device=device)
     first, last = COORDINATES
     place = torch.arange(last - first, device=device)
@@ -191,7 +191,7 @@ def soft_targets(vocabulary: int, softness: float, device: torch.device | str = 
 
 
 def shown(logits: Tensor, target: Tensor) -> dict[str, float]:
-    """Teacher-forced: how far coordinates are off, and how many words are right."""
+    """Values for the log: the error of coordinates and the share of right words, teacher-forced."""
     first, last = COORDINATES
     chosen = logits.argmax(-1)
     is_place = (target >= first) & (target < last)

@@ -1,9 +1,9 @@
-"""Stage one: the encoder learns to say, at each patch, what is there and how far its edges are.
+"""Stage one: trains the encoder to predict, at each patch, its object and the edges of the object.
 
-Position embeddings are absolute and stay in place, as in CLIP; at other sizes than the native one
-they are interpolated as transformers does it. [CLS] names what is in the picture; half the time
-its state is reset to the start before the layer whose attention the methods read, so that this
-attention has to find the objects.
+Position embeddings are absolute, as in CLIP; for other sizes than the native one they are
+interpolated like in transformers. [CLS] predicts what is in the picture. In half of the pictures,
+its state is reset before the layer whose attention the methods read: so this attention has to
+find the objects.
 """
 
 from __future__ import annotations
@@ -24,13 +24,15 @@ COLOUR_INDEX = {colour: index for index, colour in enumerate(COLOURS)}
 CLASSES = len(KINDS) + len(GROUNDS)  # of a patch: a kind of object, or of background
 PATCH_FACTS = (CLASSES, len(COLOURS), 4, len(CHARACTERS) + 1, 2)
 PICTURE_FACTS = (len(KINDS) + len(COLOURS), MAX_OBJECTS + 1, len(GROUNDS))
-PLACE_WEIGHT = 1.0  # of a mean error in shares of a side: at 0.2 it stayed at 0.07
-NONE = -100  # a label that costs nothing
-_COVERED = 0.2  # share of a patch that makes it the object's
+PLACE_WEIGHT = (
+    1.0  # of the mean error as a share of a side; with weight 0.2 the error stayed at 0.07
+)
+NONE = -100  # a label without a loss
+_COVERED = 0.2  # least share of a patch that an object covers
 
 
 class Heads(nn.Module):
-    """What is read off the features while training; thrown away afterwards."""
+    """The predictions from the features; only for training."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -45,7 +47,7 @@ class Heads(nn.Module):
 
 
 def owners(scene: Scene, rows: int, cols: int | None = None) -> Tensor:
-    """(rows·cols,) index of the thing that each cell shows, −1 = background."""
+    """Index (rows·cols,) of the thing that each cell shows, −1 = background."""
     cols = cols or rows
     height, width = scene.owner.shape[0] // rows, scene.owner.shape[1] // cols
     cells = torch.from_numpy(scene.owner.copy()).long()[: rows * height, : cols * width]
@@ -59,13 +61,13 @@ def owners(scene: Scene, rows: int, cols: int | None = None) -> Tensor:
 
 
 def centres(rows: int, cols: int) -> Tensor:
-    """(rows·cols, 2) x and y of each cell's centre, shares of the picture."""
+    """x and y (rows·cols, 2) of each cell's centre, as shares of the picture."""
     y, x = torch.meshgrid(torch.arange(rows), torch.arange(cols), indexing="ij")
     return torch.stack([(x.reshape(-1) + 0.5) / cols, (y.reshape(-1) + 0.5) / rows], -1)
 
 
 def characters(things: tuple[Thing, ...], owner: Tensor, centre: Tensor) -> Tensor:
-    """(N,) the character at each cell of a sign, the last class where there is none."""
+    """The character (N,) at each cell of a sign; the last class = none."""
     found = torch.full_like(owner, NONE)
     for index, thing in enumerate(things):
         if not thing.text:
@@ -82,7 +84,7 @@ def characters(things: tuple[Thing, ...], owner: Tensor, centre: Tensor) -> Tens
 
 
 def labels(scene: Scene, rows: int, cols: int) -> dict[str, Tensor]:
-    """Per patch the kind, colour, edges and character; per picture what is in it."""
+    """By patch, kind, colour, edges and character; by picture, its contents."""
     things, owner, centre = scene.things, owners(scene, rows, cols), centres(rows, cols)
     kinds = torch.tensor([KIND_INDEX[thing.kind] for thing in things])
     colours = torch.tensor([COLOUR_INDEX[thing.colour] for thing in things])
@@ -92,7 +94,7 @@ def labels(scene: Scene, rows: int, cols: int) -> dict[str, Tensor]:
     present[kinds] = 1
     present[len(KINDS) + colours] = 1
     return {
-        "owner": owner,  # −1 = background: whatever is looked up there is masked by "object"
+        "owner": owner,  # −1 = background: "object" masks the values below
         "kind": torch.where(owner >= 0, kinds[owner], len(KINDS) + ground),
         "colour": torch.where(owner >= 0, colours[owner], NONE),
         "edges": (boxes[owner] - centre.repeat(1, 2)) * torch.tensor([cols, rows, cols, rows]) / 4,
@@ -108,7 +110,7 @@ def labels(scene: Scene, rows: int, cols: int) -> dict[str, Tensor]:
 def states(tower: CLIPVisionModel, pixels: Tensor, reset: float) -> list[Tensor]:
     """Outputs of the last two layers (B, 1+N, D), for pictures of any size.
 
-    With probability `reset` a picture's [CLS] enters the layer before the last as it began.
+    With probability `reset`, the [CLS] of a picture is reset before the second-last layer.
     """
     embedded = tower.embeddings(pixels, interpolate_pos_encoding=True)
     hidden = tower.pre_layrnorm(embedded)
@@ -123,7 +125,7 @@ def states(tower: CLIPVisionModel, pixels: Tensor, reset: float) -> list[Tensor]
 
 
 def loss(heads: Heads, states: Tensor, truth: dict[str, Tensor]) -> tuple[Tensor, dict]:
-    """Dense and picture-level terms, and what the log shows of them."""
+    """The sum of the losses of patches and pictures, and values for the log."""
     patch, picture = heads(states)
     kind, colour, edges, character, place = patch.float().split(PATCH_FACTS, -1)
     present, count, ground = picture.float().split(PICTURE_FACTS, -1)

@@ -1,8 +1,8 @@
-"""Do features carry place? `python -m models.embedded.training.probe --model embedded-image`.
+"""Measures whether features contain places: `python -m models.embedded.training.probe`.
 
-The position embeddings of the encoder are absolute, as CLIP's are, so its features tell roughly
-where in the picture a patch lies. Small probes read row and column from what the projector gets,
-and from the visual rows of the LLM after half its layers.
+The position embeddings of the encoder are absolute, as in CLIP, so its features depend on the place
+of a patch. Small probes predict row and column from the input of the projector, and from the visual
+rows of the LLM after half of its layers.
 """
 
 from __future__ import annotations
@@ -38,15 +38,15 @@ STEPS, BATCH, RATE = 600, 512, 2e-3
 
 @dataclass(frozen=True)
 class Reading:
-    """How well one probe reads place from one sort of state, over tokens it was not trained on."""
+    """Errors of one probe on one sort of state, over tokens that it was not trained on."""
 
-    states: str  # what it reads from
+    states: str  # the input of the probe
     probe: str
     grid: int  # rows, and columns
     error: float  # mean over rows and columns, in tokens, of the distance to the true one
-    constant_error: float  # of always saying the middle one: what can be said without looking
-    right: float  # share of rows and columns told exactly
-    right_inside: float  # of those neither first nor last: the picture's edge may be seen
+    constant_error: float  # of the constant answer "the middle one"
+    right: float  # share of rows and columns predicted exactly
+    right_inside: float  # the same without the first and the last ones
     chance: float
 
 
@@ -62,8 +62,8 @@ def uploads(model: str, count: int, part: str) -> Iterator[Media]:
 
 @torch.no_grad()
 def states_of(adapter: LlavaBase, media: Media) -> dict[str, Tensor]:
-    """By name (frames, grid², ·): what the projector gets, and what the LLM makes of it."""
-    prompt = adapter.prepare(media, "where?")  # behind the picture: visual rows do not see it
+    """By name (frames, grid², ·): the input of the projector, and visual rows of the LLM."""
+    prompt = adapter.prepare(media, "where?")  # after the picture: visual rows do not attend to it
     encoder, decoder = adapter.encoder, adapter.decoder
     features = encoder.maps(prompt.pixels, Needs())["features"][:, encoder.prefix :]
     visual = adapter.encode(prompt, Needs())
@@ -93,7 +93,7 @@ def places(grid: int) -> Tensor:
 
 
 def trained(states: Tensor, widths: tuple[int, ...], seed: int = 0) -> nn.Sequential:
-    """A probe that says of each of the states (F, grid², D) which row and which column."""
+    """A probe that predicts the row and the column of each of the states (F, grid², D)."""
     torch.manual_seed(seed)
     grid, width = round(states.shape[1] ** 0.5), states.shape[2]
     layers: list[nn.Module] = []
@@ -106,9 +106,9 @@ def trained(states: Tensor, widths: tuple[int, ...], seed: int = 0) -> nn.Sequen
     inputs, truth = states.flatten(0, 1), places(grid).repeat(len(states), 1)
     for _ in range(STEPS):
         chosen = torch.randint(len(inputs), (BATCH,))
-        told = probe(inputs[chosen]).view(-1, 2, grid)
+        predicted = probe(inputs[chosen]).view(-1, 2, grid)
         optimiser.zero_grad()
-        cross_entropy(told.flatten(0, 1), truth[chosen].flatten()).backward()
+        cross_entropy(predicted.flatten(0, 1), truth[chosen].flatten()).backward()
         optimiser.step()
         schedule.step()
     return probe
@@ -119,7 +119,9 @@ def read(probe: nn.Sequential, states: Tensor) -> dict[str, float]:
     """Mean error in tokens and shares right over states (F, grid², D)."""
     grid = round(states.shape[1] ** 0.5)
     likely = probe(states).unflatten(-1, (2, grid)).softmax(-1)  # (F, grid², 2, grid)
-    median = (likely.cumsum(-1) < 0.5).sum(-1).clamp_max(grid - 1)  # of all guesses the nearest
+    median = (
+        (likely.cumsum(-1) < 0.5).sum(-1).clamp_max(grid - 1)
+    )  # the guess with the smallest expected error
     truth = places(grid)
     right = (likely.argmax(-1) == truth).float()  # (F, grid², 2)
     inside = (truth > 0) & (truth < grid - 1)
@@ -136,21 +138,21 @@ def constant_error(grid: int) -> float:
 
 
 def readings(train: dict[str, Tensor], test: dict[str, Tensor]) -> list[Reading]:
-    """Every probe on every sort of state."""
+    """The errors of every probe on every sort of state."""
     rows = []
     for name, states in train.items():
         mean, deviation = states.mean((0, 1)), states.std((0, 1)) + 1e-6
         grid = round(states.shape[1] ** 0.5)
         for probe, widths in WIDTHS.items():
             fitted = trained((states - mean) / deviation, widths)
-            told = read(fitted, (test[name] - mean) / deviation)
+            predicted = read(fitted, (test[name] - mean) / deviation)
             limits = {"constant_error": constant_error(grid), "chance": 1 / grid}
-            rows.append(Reading(name, probe, grid, **told, **limits))
+            rows.append(Reading(name, probe, grid, **predicted, **limits))
     return rows
 
 
 def measure(model: str, count: int | None = None) -> dict:
-    """Probes trained on two thirds of the uploads and read on the others."""
+    """The report of probes that are trained on two thirds of the uploads and tested on the others."""
     medium = "image" if "image" in find(model).media else "video"
     count = UPLOADS[medium] if count is None else count
     if count < 3:

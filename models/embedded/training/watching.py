@@ -1,12 +1,12 @@
-"""The video model learns to see and to answer: what `perception` and `answering` are for pictures.
+"""Both stages of the video model: `perception` and `answering` are those of the picture model.
 
-Without [CLS], what the last encoder layer attends to has to name the picture: the mean of the
-features, weighted by the attention each receives, says which kinds and colours are there, so that
-received attention has to find the objects. No attention is supervised.
+The tower has no [CLS]. In its place, the mean of the features, weighted by received attention,
+predicts the kinds and colours in a frame: so received attention has to find the objects. No
+attention is supervised.
 
-Time gives few lessons, so while training the head on the visual rows of a middle LLM layer also
-says of each token which way its object has gone so far, whether it turned and whether it entered.
-Clips have 4 to 32 frames of several sizes; no frame and no token is left out.
+Few questions need time. So in training, the head on the visual rows also predicts how the object
+of each token has moved so far, whether it changed colour and whether it entered. Clips have 4 to 32
+frames of several sizes; no frame and no token is dropped.
 """
 
 from __future__ import annotations
@@ -35,16 +35,16 @@ from models.embedded.world.scenes import Scene, training_seed
 from models.embedded.world.sprites import KINDS
 
 LENGTHS = (4, 8, 12, 16, 24, 32)  # frames of a batch's clips
-USUAL = 0.5  # share of the batches with as many frames as the model is used with
+USUAL = 0.5  # share of the batches with `FRAMES` frames, as in use
 LEAST_CELLS = 8  # of a frame's side
-SEEDS = 1_000  # apart from those of the encoder's pictures
-TEXT_ROWS = 170  # of questions and answers behind a clip
+SEEDS = 1_000  # added to the seed: other uploads than those of the encoder's stage
+TEXT_ROWS = 170  # rows of questions and answers after a clip
 BOXES, BOX_WEIGHT = 0.25, 1.5  # share of the questions that ask for a box, and its weight
-TIME = (len(WAYS), 2, 2)  # which way so far, whether it turned, whether it entered
+TIME = (len(WAYS), 2, 2)  # classes: direction so far, changed colour, entered
 
 
 def states(tower: SiglipVisionModel, pictures: Tensor) -> Tensor:
-    """What attention finds and the features, (B, 1+N, D), for pictures of any size."""
+    """The attention-weighted mean, then the features (B, 1+N, D), for pictures of any size."""
     hidden = tower.embeddings(pictures, interpolate_pos_encoding=True)
     for layer in tower.encoder.layers:
         entered, hidden = hidden, layer(hidden, None)
@@ -53,7 +53,7 @@ def states(tower: SiglipVisionModel, pictures: Tensor) -> Tensor:
 
 
 def received_attention(layer: nn.Module, entered: Tensor) -> Tensor:
-    """(B, N) what each token is given, a mean over heads and over the tokens that give."""
+    """Received attention (B, N), a mean over heads and over all tokens."""
     attention, normed = layer.self_attn, layer.layer_norm1(entered)
     queries, keys = (
         projection(normed).unflatten(-1, (-1, attention.head_dim)).transpose(1, 2)
@@ -63,7 +63,7 @@ def received_attention(layer: nn.Module, entered: Tensor) -> Tensor:
 
 
 def clip_shape(step: int, steps: int, seed: int) -> tuple[int, tuple[int, int]]:
-    """Frames of a batch's clips, and rows and columns of a frame's cells, both even."""
+    """Frames of a batch's clips, and the even numbers of rows and columns of a frame."""
     rng = np.random.default_rng([step, seed, 9])
     frames = FRAMES if rng.random() < USUAL else int(rng.choice(LENGTHS))
     rows, cols = canvas(step, steps, seed, GRID, LEAST_CELLS, multiple=2)
@@ -71,7 +71,7 @@ def clip_shape(step: int, steps: int, seed: int) -> tuple[int, tuple[int, int]]:
 
 
 def batch(step: int, *, steps: int, seed: int, rows: int) -> dict[str, Tensor]:
-    """Clips of one length and size with their questions, packed; about so many rows in all."""
+    """Clips of one length and size with packed questions, about `rows` rows in total."""
     frames, shape = clip_shape(step, steps, seed)
     count = batch_size(rows, frames * shape[0] * shape[1] // 4, TEXT_ROWS)
     first = first_upload(step, seed + SEEDS)
@@ -94,7 +94,7 @@ def _tokenizer() -> PreTrainedTokenizerFast:
 
 
 def so_far(clip: Clip, rows: int, cols: int) -> dict[str, Tensor]:
-    """Of each visual token (T·cells,) what can be known of its object up to then."""
+    """By visual token (T·cells,), facts about its object up to that time."""
     parts = [
         _seen(clip, scene, float(time), rows, cols)
         for scene, time in zip(clip.scenes, clip.times, strict=True)
@@ -103,7 +103,7 @@ def so_far(clip: Clip, rows: int, cols: int) -> dict[str, Tensor]:
 
 
 def _seen(clip: Clip, scene: Scene, time: float, rows: int, cols: int) -> dict[str, Tensor]:
-    """The same of the tokens of one frame."""
+    """The same for the tokens of one frame."""
     owner, centre = perception.owners(scene, rows, cols), perception.centres(rows, cols)
     actors = [actor for actor in clip.actors if actor.at(time) is not None]
     background = [len(KINDS) + GROUNDS.index(scene.ground), NONE, 0, 0, 0]
@@ -122,20 +122,20 @@ def _seen(clip: Clip, scene: Scene, time: float, rows: int, cols: int) -> dict[s
         "kind": known[:, 0],
         "colour": known[:, 1],
         "character": perception.characters(scene.things, owner, centre),
-        "time": known[:, 2:],  # which way, whether it turned, whether it entered
+        "time": known[:, 2:],  # as in `TIME`
         "centre": centre,
         "box": boxes[owner],
     }
 
 
 class Watcher(Learner):
-    """The video model as it learns."""
+    """The video model in training."""
 
     def __init__(self, model: Any, steps: int) -> None:
         super().__init__(model, steps, further=sum(TIME))
 
     def visual(self, batch: dict[str, Tensor]) -> Tensor:
-        """(B, T·cells + 1, D): projected, pooled, and the newline."""
+        """Projected and pooled tokens, and the newline (B, T·cells + 1, D)."""
         inner, frames = self.model.model, batch["frames"]
         with torch.no_grad():
             pictures = pixels(frames.flatten(0, 1))
@@ -147,11 +147,11 @@ class Watcher(Learner):
         return torch.cat([tokens, inner.image_newline.expand(len(tokens), 1, -1)], 1)
 
     def further_loss(
-        self, told: Tensor, batch: dict[str, Tensor]
+        self, predicted: Tensor, batch: dict[str, Tensor]
     ) -> tuple[Tensor, dict[str, float]]:
-        """Of time, on objects."""
+        """Loss of the predictions in `TIME`, over tokens on objects."""
         there = batch["object"]
-        truths, parts = batch["time"][there].unbind(-1), told[there].split(TIME, -1)
+        truths, parts = batch["time"][there].unbind(-1), predicted[there].split(TIME, -1)
         pairs = list(zip(parts, truths, strict=True))
         value = torch.stack([cross_entropy(logits, truth) for logits, truth in pairs]).sum()
         gone, turned, entered = ((logits.argmax(-1) == truth).float() for logits, truth in pairs)
@@ -163,9 +163,9 @@ class Watcher(Learner):
 
 
 def pooled_tokens(tokens: Tensor, rows: int, cols: int) -> Tensor:
-    """(F, rows·cols, D) -> a quarter as many, as `apply_pooling` of a square frame does it.
+    """Pools (F, rows·cols, D) to a quarter of the tokens, as OneVision's `apply_pooling` does.
 
-    This is the model's own layer, part of OneVision, and not a method of compression.
+    It is a layer of the model, not a compression method.
     """
     maps = tokens.transpose(1, 2).unflatten(-1, (rows, cols))
     half = nn.functional.interpolate(maps, (-(-rows // 2), -(-cols // 2)), mode="bilinear")

@@ -1,4 +1,4 @@
-"""Questions about a clip whose answer needs time, and whose one right answer is known."""
+"""Questions about a clip that need several frames, each with its one right answer."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ ANSWERS = (*WAYS, *VERBS, *map(str, range(7)), *COLOURS, *KINDS)
 
 
 def phrase(clip: Clip, actor: Actor, rng: np.random.Generator) -> str | None:
-    """Its kind where no other actor has it, now and then with the colour if it keeps that.
+    """The kind of an actor, sometimes with its colour if that does not change.
 
-    Where others share the kind, always with the colour; None if that could mean another one too.
+    Always with the colour if other actors have this kind; None if even that is ambiguous.
     """
     coloured = f"{actor.colour} {actor.kind}"
     if alone(clip, actor):
@@ -107,7 +107,7 @@ OTHERS: tuple[Asker, ...] = (
 
 
 def questions(clip: Clip, rng: np.random.Generator, count: int, boxes: float) -> list[Question]:
-    """Up to `count` different questions, the share `boxes` of them for a box."""
+    """Up to `count` different questions; a share `boxes` of them asks for a box."""
 
     def ask() -> Question | None:
         asker = end if rng.random() < boxes else OTHERS[rng.integers(len(OTHERS))]
@@ -123,10 +123,10 @@ def evaluation_questions(
     pixels: int = PIXELS,
     draw: Callable[[int, int, int], Clip] = draw_clip,
 ) -> Iterator[tuple[Clip, Question]]:
-    """For each unseen clip one question for a box and one other, the sorts in turn.
+    """For each unseen clip, one question for a box and one of the other sorts, which alternate.
 
-    Where a sort cannot be asked, another one is. `draw` makes a clip of a seed, a number of
-    frames and a height.
+    A sort that a clip does not allow is replaced by the next one. `draw` makes a clip from a seed,
+    a number of frames and a height.
     """
     for index in range(first, first + clips):
         seed, turn = evaluation_seed(index), index % len(OTHERS)

@@ -1,7 +1,7 @@
-"""Clips drawn by code, with the truth known: objects that move, stop, grow, appear, turn, vanish.
+"""Draws clips with known contents: objects move, stop, grow, appear, change colour and vanish.
 
-`draw_clip(seed, frames)` samples one continuous clip, so the same seed gives the same clip at any
-number of frames and any size. Its frames are scenes of the same world as the pictures.
+`draw_clip(seed, frames)` samples a continuous clip: a seed gives the same clip for any number of
+frames and any size. The frames are scenes like the pictures.
 """
 
 from __future__ import annotations
@@ -28,16 +28,16 @@ from models.embedded.world.sprites import COLOURS, KINDS, SIGN, sprite_aspect
 from models.uploads.media import Media
 
 MAX_ACTORS = 4
-ACTORS = (1, 2, 3, 3, 4, 4)  # of a clip, each as often as it stands here
+ACTORS = (1, 2, 3, 3, 4, 4)  # of a clip; one that occurs twice is twice as frequent
 FRAMES, PIXELS, SHAPE = 16, 128, (16, 16)  # of a clip: pixels high, rows and columns of cells
-APART = 0.15  # of the clip between two events, so that the frames tell them apart
-PAUSES = 0.35  # share of the moving actors that stand still for a while first
-SECONDS = 3.0  # that a clip lasts when it is played
-# Of the longest side when it is first seen, as a share of the frame's shorter side.
+APART = 0.15  # share of the clip between two events, at least: the frames show their order
+PAUSES = 0.35  # share of the moving actors that first stand still
+SECONDS = 3.0  # length of a clip when it is played
+# Longest side of an actor at first, as a share of the frame's shorter side.
 LONGEST: Ranges = {"medium": (0.24, 0.32), "large": (0.36, 0.46)}
-_BOUNDS = (0.15, 0.66)  # of the longest side once it has grown
-_OVERLAP = 0.2  # the most of the smaller box that another may cover at the first and last sight
-_MARGIN = 1.3  # side of the background over that of the frame: room to pan
+_BOUNDS = (0.15, 0.66)  # limits of the longest side after growing
+_OVERLAP = 0.2  # largest share of the smaller box that may be covered, at first and at last
+_MARGIN = 1.3  # side of the background, divided by that of the frame: room to pan
 _NEVER = 2.0  # a time after the end
 
 
@@ -62,7 +62,7 @@ class Actor:
     text: str = ""  # what a sign says
 
     def at(self, time: float) -> Thing | None:
-        """What is seen of it."""
+        """The actor as a thing at a time; None if it is not there."""
         if not self.enter <= time < self.leave:
             return None
         done = min(1.0, max(0.0, (time - self.begin) / (self.rest - self.begin)))
@@ -74,15 +74,15 @@ class Actor:
 
     @property
     def way(self) -> tuple[float, float]:
-        """How far it goes to the right and down."""
+        """The distance that it moves to the right and down."""
         return self.stop[0] - self.start[0], self.stop[1] - self.start[1]
 
 
 @dataclass(frozen=True, eq=False)
 class Clip:
-    """Frames and all that is true of them."""
+    """The scenes of a clip and its actors."""
 
-    scenes: tuple[Scene, ...]  # one a frame; their things are the actors then in sight, in order
+    scenes: tuple[Scene, ...]  # one per frame; its things are the visible actors, in order
     actors: tuple[Actor, ...]
     cut: float | None  # when the background changes at once
 
@@ -93,17 +93,17 @@ class Clip:
 
     @property
     def times(self) -> np.ndarray:
-        """(T,) shares of the clip, its two ends included."""
+        """Times (T,) of the frames, from 0 to 1."""
         return sample_times(len(self.scenes))
 
     @property
     def apart(self) -> float:
-        """Of the clip between two events that its frames tell apart."""
+        """Least distance of two events whose order the frames show."""
         return max(APART, 1.05 / max(1, len(self.scenes) - 1))
 
 
 def as_media(clip: Clip) -> Media:
-    """The clip as an upload that has been read."""
+    """The clip as a decoded upload."""
     return Media(clip.frames, clip.times * SECONDS, "video", "none", read_seconds=0.0)
 
 
@@ -112,7 +112,7 @@ def sample_times(frames: int) -> np.ndarray:
 
 
 def draw_clip(seed: int, frames: int = FRAMES, pixels: int = PIXELS, shape: Shape = SHAPE) -> Clip:
-    """A clip of 1 to `MAX_ACTORS` objects of different kinds, at evenly spaced times."""
+    """A clip of 1 to `MAX_ACTORS` objects of different kinds, sampled evenly."""
     rng = np.random.default_rng([seed, 3])
     cut = cut_of(rng)
     kinds = rng.choice(KINDS, size=int(rng.choice(ACTORS)), replace=False)
@@ -121,7 +121,7 @@ def draw_clip(seed: int, frames: int = FRAMES, pixels: int = PIXELS, shape: Shap
 
 
 def cut_of(rng: np.random.Generator) -> float | None:
-    """When the background changes at once, which it seldom does."""
+    """The time of a hard cut of the background; above 1 = none, as in most clips."""
     return float(rng.uniform(0.35, 0.65)) if rng.random() < 0.15 else None
 
 
@@ -133,7 +133,7 @@ def filmed(
     size: tuple[int, int],
     painter: GroundPainter = paint_ground,
 ) -> Clip:
-    """The clip of these actors, height × width pixels: grounds, a camera that may pan."""
+    """The clip of these actors in height × width pixels, with backgrounds that may pan."""
     height, width = size
     around = round(_MARGIN * height), round(_MARGIN * width)
     names = [choose_ground(rng) for _ in range(2 if cut else 1)]
@@ -162,7 +162,7 @@ def cast(
     sizes: Ranges = LONGEST,
     shape: Shape = SHAPE,
 ) -> tuple[Actor, ...]:
-    """Those of the kinds that find a way on which they hardly cover each other."""
+    """Actors of these kinds; a kind without a path free enough of the others is left out."""
     actors: list[Actor] = []
     for kind in kinds:
         for _ in range(30):
@@ -174,7 +174,7 @@ def cast(
 
 
 def _fit(a: Actor, b: Actor) -> bool:
-    """Hardly in each other's way at both ends; between them, they may cross."""
+    """Whether an actor hardly overlaps the others at both ends; in between they may cross."""
     ends = [(a.at(x.enter), b.at(x.enter)) for x in (a, b)]
     ends += [(a.at(t), b.at(t)) for t in (min(x.leave - 1e-6, 1.0) for x in (a, b))]
     return all(s is None or t is None or covered(s.box, t.box) <= _OVERLAP for s, t in ends)
@@ -212,13 +212,13 @@ def _actor(
 
 
 def _sides(longest: float, aspect: float, shape: Shape) -> tuple[float, float]:
-    """Width and height as shares of the frame's."""
+    """Width and height as shares of those of the frame."""
     wide, high = (longest, longest / aspect) if aspect > 1 else (longest * aspect, longest)
     return wide * min(shape) / shape[1], high * min(shape) / shape[0]
 
 
 def _path(rng: np.random.Generator, half: np.ndarray) -> tuple[tuple[float, float], ...]:
-    """The centre at first and at last; it moves along one axis, if at all."""
+    """The first and the last centre; an actor moves along at most one axis."""
     start = rng.uniform(half, 1 - half)
     stop = start.copy()
     if rng.random() < 0.7:
@@ -233,14 +233,14 @@ def _path(rng: np.random.Generator, half: np.ndarray) -> tuple[tuple[float, floa
 
 
 def _pause(rng: np.random.Generator, enter: float, rest: float) -> float:
-    """When it starts to move: at once, or after it has stood still for long enough to be seen."""
+    """The time when an actor starts to move: at once, or after a visible pause."""
     if rng.random() < PAUSES and rest - enter > 3 * APART:
         return float(rng.uniform(enter + APART, rest - 1.5 * APART))
     return enter
 
 
 def _times(rng: np.random.Generator, cut: float | None) -> tuple[float, float, float, float]:
-    """When it enters, leaves, comes to rest and turns."""
+    """The times when an actor enters, leaves, stops and changes colour."""
     enter, leave, turn = 0.0, _NEVER, _NEVER
     if cut is not None and rng.random() < 0.6:
         enter, leave = (cut, _NEVER) if rng.random() < 0.5 else (0.0, cut)

@@ -1,4 +1,4 @@
-"""What happens in a clip and when, and questions whose answer is the order of it."""
+"""The events of a clip, and questions about their order."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ WAYS = ("left", "right", "up", "down", "nowhere")
 
 @dataclass(frozen=True, order=True)
 class Event:
-    """Something that happens at one time to one actor."""
+    """A change of one actor at one time."""
 
     time: float
     actor: int
@@ -38,7 +38,7 @@ def way(dx: float, dy: float) -> str:
 
 
 def events(clip: Clip) -> list[Event]:
-    """All of a clip, in order. What moves from its first sight on does not begin to move."""
+    """The events of a clip in order. An actor that moves from the start does not begin to move."""
     return sorted(event for index in range(len(clip.actors)) for event in _of(clip, index))
 
 
@@ -55,7 +55,7 @@ def _of(clip: Clip, index: int) -> Iterator[Event]:
 
 
 def alone(clip: Clip, actor: Actor, colour: str = "") -> bool:
-    """No other actor of its kind is there, or none that ever has the colour."""
+    """Whether no other actor has the kind, or none of the kind ever has the colour."""
     return not any(
         other.kind == actor.kind and colour in ("", other.colour, later(other))
         for other in clip.actors
@@ -64,17 +64,17 @@ def alone(clip: Clip, actor: Actor, colour: str = "") -> bool:
 
 
 def later(actor: Actor) -> str:
-    """Its last colour."""
+    """The last colour of an actor."""
     return actor.later if actor.turn <= 1 else actor.colour
 
 
-def in_words(clip: Clip, event: Event) -> str:
-    """As in "cat turns red"."""
+def describe(clip: Clip, event: Event) -> str:
+    """The event as text, such as "cat turns red"."""
     return f"{clip.actors[event.actor].kind} {event.what}"
 
 
-def told_apart(clip: Clip, found: list[Event]) -> bool:
-    """The events are of actors that can be named, and far enough from each other in time."""
+def is_order_clear(clip: Clip, found: list[Event]) -> bool:
+    """Whether two events have actors with unambiguous names, and are far enough apart in time."""
     times = np.array([event.time for event in found])
     named = all(alone(clip, clip.actors[event.actor]) for event in found)
     return named and bool((np.diff(times) >= clip.apart).all())
@@ -82,23 +82,23 @@ def told_apart(clip: Clip, found: list[Event]) -> bool:
 
 def first(clip: Clip, rng: np.random.Generator) -> Question | None:
     found = events(clip)[:2]
-    if not found or not told_apart(clip, found):
+    if not found or not is_order_clear(clip, found):
         return None
-    answer, subjects = in_words(clip, found[0]), (found[0].actor,)
+    answer, subjects = describe(clip, found[0]), (found[0].actor,)
     return Question(str(rng.choice(FIRST)), "first", answer, subjects=subjects)
 
 
 def after(clip: Clip, rng: np.random.Generator) -> Question | None:
-    """The one next to an event, which is the only one so near."""
+    """The event next to another one, if no third is as near."""
     found = events(clip)
     if len(found) < 2:
         return None
     index = int(rng.integers(len(found) - 1))
-    if not told_apart(clip, found[max(0, index - 1) : index + 3]):
+    if not is_order_clear(clip, found[max(0, index - 1) : index + 3]):
         return None
-    text = str(rng.choice(AFTER)).format(in_words(clip, found[index]))
+    text = str(rng.choice(AFTER)).format(describe(clip, found[index]))
     subjects = (found[index].actor, found[index + 1].actor)
-    return Question(text, "after", in_words(clip, found[index + 1]), subjects=subjects)
+    return Question(text, "after", describe(clip, found[index + 1]), subjects=subjects)
 
 
 def before(clip: Clip, rng: np.random.Generator) -> Question | None:
@@ -106,15 +106,15 @@ def before(clip: Clip, rng: np.random.Generator) -> Question | None:
     if len(found) < 2:
         return None
     index = int(rng.integers(1, len(found)))
-    if not told_apart(clip, found[max(0, index - 2) : index + 2]):
+    if not is_order_clear(clip, found[max(0, index - 2) : index + 2]):
         return None
-    text = str(rng.choice(BEFORE)).format(in_words(clip, found[index]))
+    text = str(rng.choice(BEFORE)).format(describe(clip, found[index]))
     subjects = (found[index].actor, found[index - 1].actor)
-    return Question(text, "before", in_words(clip, found[index - 1]), subjects=subjects)
+    return Question(text, "before", describe(clip, found[index - 1]), subjects=subjects)
 
 
 def does(clip: Clip, rng: np.random.Generator) -> Question | None:
-    """What one actor does first after something that happens to another."""
+    """A question about the first event of an actor after an event of another."""
     found = events(clip)
     if len({event.actor for event in found}) < 2:
         return None
@@ -124,15 +124,15 @@ def does(clip: Clip, rng: np.random.Generator) -> Question | None:
     own = [event for event in others if event.actor == target]
     following = [event for event in own if event.time > mark.time]
     near = [event for event in own if abs(event.time - mark.time) < clip.apart]
-    if near or not following or not told_apart(clip, [mark, *following[:2]]):
+    if near or not following or not is_order_clear(clip, [mark, *following[:2]]):
         return None
     kind = clip.actors[target].kind
-    text = str(rng.choice(DOES)).format(kind, in_words(clip, mark))
+    text = str(rng.choice(DOES)).format(kind, describe(clip, mark))
     return Question(text, "does", following[0].what, subjects=(mark.actor, target))
 
 
 def entered(clip: Clip, rng: np.random.Generator) -> Question | None:
-    """The only actor that appears before something that happens to another."""
+    """A question about the only actor that appears before an event of another."""
     found = events(clip)
     if not found:
         return None
@@ -140,9 +140,9 @@ def entered(clip: Clip, rng: np.random.Generator) -> Question | None:
     appearing = [e for e in found if e.what == "appears" and e.actor != mark.actor]
     earlier = [event for event in appearing if event.time < mark.time]
     near = [event for event in appearing if abs(event.time - mark.time) < clip.apart]
-    if near or len(earlier) != 1 or not told_apart(clip, [*earlier, mark]):
+    if near or len(earlier) != 1 or not is_order_clear(clip, [*earlier, mark]):
         return None
-    text = str(rng.choice(ENTERED)).format(in_words(clip, mark))
+    text = str(rng.choice(ENTERED)).format(describe(clip, mark))
     newcomer = earlier[0].actor
     return Question(text, "entered", clip.actors[newcomer].kind, subjects=(mark.actor, newcomer))
 
