@@ -70,21 +70,21 @@ openmp: .venv/installed
 load: .venv/installed
 	$(BIN)/python -m app load
 
-# What breaks, on purpose: each fault survived, with what the person saw.
+# Tests that break something on purpose; prints what a visitor sees.
 faults: .venv/installed-ray .venv/installed-dev
 	$(BIN)/python -m pytest -m fault -rP --show-capture=stdout
 
-# All stages of the embedded image model, from where they were stopped; then: make ship-image.
-# DEVICE=cuda where it is; MINUTES=… stops in time; BEGIN=folder begins from a trained picture model.
+# All stages of the embedded image model; continues if it was stopped. Then: make ship-image.
+# DEVICE=cuda or cpu; MINUTES=… is a time limit; BEGIN=folder of a trained picture model.
 TRAINING := $(if $(DEVICE),--device $(DEVICE)) $(if $(MINUTES),--minutes $(MINUTES)) $(if $(BEGIN),--begin $(BEGIN))
 train-image: .venv/installed
 	$(BIN)/python -m models.embedded.training.image all $(TRAINING)
 
-# The same of the embedded video model, which begins from the image model; GO_ON=folder goes on from a trained video model; then: make ship-video.
+# The same for the embedded video model, which begins from the image model, or from GO_ON=folder of a video model. Then: make ship-video.
 train-video: .venv/installed
 	$(BIN)/python -m models.embedded.training.video all $(TRAINING) $(if $(GO_ON),--go-on $(GO_ON))
 
-# The trained model as far as it is (WORK=folder of its checkpoints) becomes the one in assets/, and its logs those of the card.
+# Copies the model of the last checkpoints (WORK=their folder) to assets/, and its logs to those of the card.
 ship-image ship-video: ship-%: .venv/installed
 	$(BIN)/python -m models.embedded.training.keep $* $(if $(WORK),--work $(WORK)) --out assets/embedded/$* --logs models/embedded/logs/$*
 
@@ -92,7 +92,7 @@ ship-image ship-video: ship-%: .venv/installed
 judge: .venv/installed
 	$(BIN)/python -m models.embedded.judge $(FOLDER) --kind $(or $(KIND),image)
 
-# How well the embedded models answer with all tokens: as they were trained, and on harder splits.
+# Accuracy of the embedded models with all tokens, on scenes like in training and on harder splits.
 HARDER := sizes crowd clutter alike hard
 accuracy: .venv/installed
 	$(BIN)/python -m app bench --go-on --scenes 1000 --methods vanilla --json assets/results/accuracy/image-plain.json
@@ -102,16 +102,16 @@ accuracy: .venv/installed
 	  $(BIN)/python -m app bench --go-on --model embedded-video --clips 300 --split $$split --methods vanilla --json assets/results/accuracy/video-$$split.json \
 	  || exit 1; done
 
-# What every method answers, by ratio; then: make docs.
+# Accuracy of every method by ratio; then: make docs.
 bench-methods: .venv/installed
 	$(BIN)/python -m app bench --go-on --methods all --scenes 500 --json assets/results/bench-scenes.json
 	$(BIN)/python -m app bench --go-on --model embedded-video --methods all --clips 300 --json assets/results/bench-clips.json
 
-# What some methods answer by the skill that a question needs; then: make docs.
+# Accuracy of some methods by the skill that a question needs; then: make docs.
 bench-skills: .venv/installed
 	$(BIN)/python -m app bench --go-on --split skills --scenes 200 --retention 0.222 --json assets/results/bench-skills.json
 
-# What the encoders' features tell of place, and whether their attention finds objects; then: make docs.
+# Whether the encoders' features contain places, and whether their attention finds objects; then: make docs.
 PROBE := $(BIN)/python -m models.embedded.training.probe
 ATTENTION := $(BIN)/python -m models.embedded.training.attention
 probe: .venv/installed
@@ -120,7 +120,7 @@ probe: .venv/installed
 	$(ATTENTION) --json assets/results/attention-image.json
 	$(ATTENTION) --model embedded-video --clips 200 --json assets/results/attention-video.json
 
-# The pictures of both trainings, from models/embedded/logs.
+# The training curves of both models, from models/embedded/logs.
 curves: .venv/installed
 	$(BIN)/python -m app curves
 

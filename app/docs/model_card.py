@@ -86,7 +86,7 @@ def _places() -> str:
         for kind in MODELS
         for row in (current(RESULTS / f"probe-{kind}.json") or {"rows": ()})["rows"]
     ]
-    head = ("place, told from", "states", "probe", "error, of a side", "of a constant")
+    head = ("place, predicted from", "states", "probe", "error, of a side", "of a constant")
     return markdown_table((*head, "row or column right", "chance"), rows or [[NOT_MEASURED] * 7])
 
 

@@ -66,8 +66,8 @@ class Blocks(gr.Blocks):
     ) -> list:
         """Sends every value of a stream whole, after the first as a diff that replaces all.
 
-        The browser applies a diff to the object of the update before, which a component that is
-        still being loaded has yet to draw: charts, pictures and buttons were lost.
+        The browser applies a diff to the value of the previous update. A component that is still
+        loading does not have that value: charts, pictures and buttons were lost.
         """
         begins = internals.begins_stream(self, session_hash, run)
         sent = super().handle_streaming_diffs(

@@ -111,7 +111,7 @@ def delete_session(page: Blocks, session: str) -> None:
 
 
 def clear_sent_values(state: SessionState) -> None:
-    """Gradio copies each value that a page was sent, for deep links, which are closed here."""
+    """Gradio copies each value that a page receives, for deep links, which are closed here."""
     state.config_values.clear()
 
 

@@ -7,7 +7,7 @@ import asyncio
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 IDLE_SECONDS = 20  # without a byte
-BYTES_PER_SECOND = 50_000  # slowest average; the whole body has IDLE_SECONDS more than it allows
+BYTES_PER_SECOND = 50_000  # least average rate; the whole body may take IDLE_SECONDS longer
 
 
 class SlowBodyError(Exception):

@@ -37,8 +37,8 @@ def name_folder(setting: str | None = None) -> Path:
 def open_folder(folder: Path) -> None:
     """Create the folder, which is deleted when this process ends.
 
-    Also deletes folders beside it whose page was killed. A lock marks those in use: the system
-    releases it however a process ends.
+    Also deletes folders of killed pages beside it. A lock marks the folders in use; the system
+    releases the lock when a process ends for any reason.
 
     Raises:
         ValueError: `default_parent` exists and is another user's, or is not a folder.
@@ -61,7 +61,7 @@ def open_folder(folder: Path) -> None:
 
 
 def make_private(folder: Path) -> None:
-    """Create the folder for this user alone; an existing one that the user set is left as it is.
+    """Create the folder with access for this user only; keeps an existing folder that the user set.
 
     Raises:
         ValueError: `default_parent` exists and is another user's, or is not a folder.

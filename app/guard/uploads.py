@@ -17,7 +17,9 @@ from models.uploads.container import CONTAINERS
 from models.uploads.read import FORMATS
 
 NO_ADDRESS = "A web address came where a file is wanted. Upload the file instead."
-NO_FILE = "What came is not an uploaded file. Upload the file, then send what the upload returns."
+NO_FILE = (
+    "This is not an uploaded file. Upload the file, then send the path that the upload returns."
+)
 NO_DATA = "The file came as data that cannot be decoded. Upload the file instead."
 EXAMPLE = re.compile(r"^https?://[^?#]*/examples/(?P<name>[\w-]+\.(png|jpg|mp4))$")
 DESCRIPTION = "A picture or clip file, no web address."
@@ -65,12 +67,12 @@ def uploaded(path: str) -> str:
 
 
 def example_address(name: str) -> str:
-    """An address that stands for a shipped example in the API's snippets; nothing fetches it."""
+    """A placeholder address of a shipped example in the API's snippets; nothing fetches it."""
     return f"https://tokenscope.example/examples/{name}"
 
 
 def example_file(address: str | Path | None) -> Path | None:
-    """The shipped example that an address names at its end, on whatever host."""
+    """The shipped example whose name ends an address, on any host."""
     named = EXAMPLE.search(str(address or ""))
     path = EXAMPLES / named["name"] if named else None
     return path if path is not None and path.is_file() else None
@@ -108,7 +110,7 @@ class PictureInput(gr.Image):
 
 
 class RecordingInput(gr.UploadButton):
-    """`gr.UploadButton` that returns the path of the upload, of whatever content."""
+    """`gr.UploadButton` that returns the path of an upload with any content."""
 
     is_template = True
 

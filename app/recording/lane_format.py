@@ -70,7 +70,7 @@ def load_lane(
     if "reason" in lane:
         return LaneFailure(method, title, str(lane["reason"]))
     repeats = lane.get("repeats", [])
-    check(isinstance(repeats, list) and len(repeats) <= MOST_REPEATS, "its repeats are odd")
+    check(isinstance(repeats, list) and len(repeats) <= MOST_REPEATS, "its repeats are invalid")
     boxes = arrays[f"{key}.boxes"]
     check(_is_float(boxes) and boxes.ndim == 2 and boxes.shape[1] == 4, "boxes are not (M, 4)")
     return LaneResult(
@@ -114,7 +114,7 @@ def _load_timeline(run: Any) -> Timeline:
 
 def _load_number(value: Any) -> float:
     number = float(value)
-    check(0 <= number < MOST, f"a number is {str(value)[:20]}")  # also refuses "not a number"
+    check(0 <= number < MOST, f"a number is {str(value)[:20]}")  # false for NaN, too
     return number
 
 
@@ -131,7 +131,7 @@ def _load_averages(averages: Any) -> Averages | None:
     if averages is None:
         return None
     counts = [float(averages[field.name]) for field in fields(Averages)]
-    check(all(0 <= count <= MOST_TOKENS for count in counts), "its averages are odd")
+    check(all(0 <= count <= MOST_TOKENS for count in counts), "its averages are invalid")
     return Averages(*counts)
 
 
@@ -139,8 +139,8 @@ def _load_reads(reads: Any, num_layers: int) -> tuple[float, ...] | None:
     if reads is None:
         return None
     counts = tuple(map(float, reads))
-    check(len(counts) == num_layers, "it has not one count a layer of what decode reads")
-    check(all(0 <= count <= MOST_TOKENS for count in counts), "its counts of decode are odd")
+    check(len(counts) == num_layers, "its rows read in decode are not one count per layer")
+    check(all(0 <= count <= MOST_TOKENS for count in counts), "its rows read in decode are invalid")
     return counts
 
 
@@ -155,7 +155,7 @@ def _load_trace(lane: Any, key: str, arrays: dict[str, np.ndarray], num_frames: 
         steps.append(_load_step(step, f"{key}.step{index}", arrays, alive, own))
         alive = len(steps[-1].anchors)
     layers = [0, *(step.layer for step in steps), num_layers]
-    check(layers == sorted(layers), f"{key} has steps at odd layers")
+    check(layers == sorted(layers), f"{key} has steps at invalid layers")
     _check_weights(steps, key)
     return TokenTrace(layout, tuple(steps), num_layers)
 
@@ -202,13 +202,13 @@ def _load_step(
     check(_within(cols, 0, alive), f"{key} has a column outside its tokens")
     check(rows.shape == cols.shape == weights.shape, f"{key} has uneven edges")
     check((rows[1:] >= rows[:-1]).all(), f"{key} has unsorted rows")
-    check(_is_float(weights) and np.isfinite(weights).all(), f"{key} has odd weights")
+    check(_is_float(weights) and np.isfinite(weights).all(), f"{key} has invalid weights")
     fit = (tag.shape == anchors.shape and tag.dtype == bool for tag in tags.values())
-    check(all(fit), f"{key} has odd tags")
+    check(all(fit), f"{key} has invalid tags")
     fits = scores is None or (scores.shape == (alive,) and _is_float(scores))
-    check(fits, f"{key} has odd scores")
+    check(fits, f"{key} has invalid scores")
     fits = segments is None or (_within(segments, 0, num_frames) and len(segments) == num_frames)
-    check(fits, f"{key} has odd segments")
+    check(fits, f"{key} has invalid segments")
     return TraceStep(
         int(step["layer"]), alive, anchors, rows, cols, weights, tags, scores, segments
     )

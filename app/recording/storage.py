@@ -133,8 +133,8 @@ def _load_media(frames: np.ndarray, media: Any) -> Media:
     times, seconds = np.array(media["times"], dtype=np.float64), float(media["read_seconds"])
     check(media["kind"] in ("image", "video"), "it is of no known kind")
     check(media["kind"] == "video" or len(frames) == 1, "a picture has more than one frame")
-    check(times.shape == frames.shape[:1] and np.isfinite(times).all(), "its times are odd")
-    check(np.isfinite(seconds), "its time of reading is odd")
+    check(times.shape == frames.shape[:1] and np.isfinite(times).all(), "its times are invalid")
+    check(np.isfinite(seconds), "its time of reading is invalid")
     return Media(frames, times, media["kind"], str(media["decoder"]), seconds, str(media["note"]))
 
 

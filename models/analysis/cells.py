@@ -1,4 +1,4 @@
-"""The cells of a blocking table: which rows lose sight of which others, in which LLM layers."""
+"""The cells of a blocking table: the blocked attention edges and their LLM layers."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ ROLES = {
     "text": "the question, without its last row",
     "last": "the last row of the prompt and the answer",
 }
-Edge = tuple[str, str]  # roles of the source and of the target, which it no longer sees
-# A row sees earlier rows alone, so there are no edges from the visual tokens to the text after.
+Edge = tuple[str, str]  # roles of the source, and of the target that it does not attend to
+# A row attends to earlier rows only: visual tokens have no edges to the text after them.
 TO_VISUAL: tuple[Edge, ...] = (("visual", "visual"), ("text", "visual"), ("last", "visual"))
 TO_TEXT: tuple[Edge, ...] = (("text", "text"), ("last", "text"), ("last", "last"))
 OF_OBJECT: tuple[Edge, ...] = (
@@ -27,7 +27,7 @@ EDGES = (*TO_VISUAL, *TO_TEXT, *OF_OBJECT)
 
 
 def parse_edges(text: str) -> tuple[Edge, ...]:
-    """Edges from "source-target,…"; raises a `ValueError` for one that there is not."""
+    """Edges from "source-target,…"; raises a `ValueError` for an unknown one."""
     known, names = {"-".join(edge): edge for edge in EDGES}, text.split(",")
     if wrong := [name for name in names if name not in known]:
         raise ValueError(f"Edges are {', '.join(known)}; {wrong[0]!r} came.")
@@ -45,7 +45,7 @@ def cells_of(num_layers: int, size: int = 0, edges: Sequence[Edge] = TO_VISUAL) 
 
 
 def quarters(num_layers: int) -> list[range]:
-    """Four ranges of layers that cover all, as equal as they can be."""
+    """Four ranges of layers of nearly equal size that cover all."""
     edges = [round(num_layers * part / 4) for part in range(5)]
     return [range(first, last) for first, last in pairwise(edges)]
 

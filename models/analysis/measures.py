@@ -19,7 +19,7 @@ def attention_flow(attention: Tensor, keys: Tensor) -> float:
 
 
 def gradient_flow(attention: Tensor, gradient: Tensor, keys: Tensor) -> float:
-    """The same of relu(A ⊙ ∂y/∂A), for y the log-probability of an answer.
+    """The same for relu(A ⊙ ∂y/∂A), where y is the log-probability of an answer.
 
     The head mean of the positive part follows Grad-CAM, which the paper cites.
     """
@@ -30,7 +30,7 @@ def gradient_flow(attention: Tensor, gradient: Tensor, keys: Tensor) -> float:
 def visual_entropy(attention: Tensor, causal: bool = True) -> tuple[float, float]:
     """Visual Attention Entropy (VAE) in bits, and as a share of its largest value.
 
-    H(v_i) = −Σ p(v_j|v_i) log2 p(v_j|v_i) over tokens j before i, mean over i with any.
+    H(v_i) = −Σ p(v_j|v_i) log2 p(v_j|v_i) over tokens j before i; mean over all i with such j.
     In an encoder, which is not causal, j runs over all other tokens. `attention` (V, V) is the
     mean over heads; each row is divided by its sum over those j, which the paper leaves open.
     """
@@ -49,7 +49,7 @@ def visual_entropy(attention: Tensor, causal: bool = True) -> tuple[float, float
 
 
 def object_cohesion(received: Tensor, inside: Tensor, k: int | None = None) -> float:
-    """Object-Centric Cohesion (OCC): IoU of the k tokens that receive most with an object's tokens.
+    """Object-Centric Cohesion (OCC): IoU of the k most attended tokens and an object's tokens.
 
     `received` (V,) attention of each visual token, `inside` (V,) bool whether it is the object's;
     k defaults to the object's count. NaN if the object has no token, or if k leaves no choice: then

@@ -27,7 +27,7 @@ RUNS = 4  # of a blocked cell, in memory at once
 
 @dataclass(frozen=True)
 class Kept:
-    """Bytes of one lane that has compressed nothing, the most that there can be."""
+    """Bytes of one lane without compression, the upper bound."""
 
     attention: int
     states: int

@@ -27,7 +27,7 @@ from pruning.base import Needs
 from pruning.errors import UnsupportedError
 from pruning.token_map import TokenMap
 
-FIXED_K = 16  # tokens, beside the object's own count
+FIXED_K = 16  # tokens, in addition to the count of the object
 SPARE = 8  # tokens that a blocked answer may be longer than the lane's
 CHUNK = 256  # visual rows whose logits are in memory at once
 
@@ -68,10 +68,10 @@ class Study:
             if isinstance(each, Tensor):
                 score = log_probability(each, replay.answer)
                 continue
-            with torch.inference_mode():  # of one layer at a time, so that V × V is there once
+            with torch.inference_mode():  # one layer at a time: only one V × V array is in memory
                 curves.append(layer_measures(each, marked[each.layer]))
                 maps.append(spread(answer_attention(each), stages[each.layer]))
-                lens.append(said(replay, each, len(lane.visual)))
+                lens.append(logit_lens(replay, each, len(lane.visual)))
             watched.append((each.rows, each.attention, each.probe))
         gradients = torch.autograd.grad(score, [probe for _, _, probe in watched])
         with torch.inference_mode():
@@ -225,8 +225,8 @@ def spread(values: Tensor, token_map: TokenMap) -> np.ndarray:
     return placed.index_add(1, token_map.cols, values[:, token_map.rows] * shares).cpu().numpy()
 
 
-def said(replay: Replay, reading: LayerReading, count: int) -> np.ndarray:
-    """(N,) int32 logit lens: the word that a layer's input at each visual row would say."""
+def logit_lens(replay: Replay, reading: LayerReading, count: int) -> np.ndarray:
+    """Logit lens (N,) int32: the word that the head predicts from each visual row of a layer."""
     decoder, rows = replay.decoder, reading.rows
     parts = [
         decoder.head(decoder.model.norm(some)).argmax(-1) for some in reading.inputs.split(CHUNK)

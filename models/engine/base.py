@@ -43,7 +43,7 @@ class Prompt:
     separators: Tensor = field(default=None)  # type: ignore[assignment]
 
     def __post_init__(self) -> None:
-        """No separators lie on the device of the ids: a prompt never spreads over two devices."""
+        """Puts the empty default of `separators` on the device of the ids."""
         if self.separators is None:
             none = torch.empty(0, dtype=torch.int64, device=self.before.device)
             object.__setattr__(self, "separators", none)

@@ -61,9 +61,9 @@ def _check_point(text: str) -> tuple[float, float, float]:
 
 
 def check_unattended(title: str, needs: Needs) -> None:
-    """Raises `UnsupportedError` for a method that needs a person, where only questions are asked.
+    """Raises `UnsupportedError` for a method that needs a gaze, in runs of questions only.
 
-    A gaze at the true box would make the method look good: it tells where the answer lies.
+    A gaze at the true box would give the answer away.
     """
     if "gaze" in needs.request:
         raise UnsupportedError(

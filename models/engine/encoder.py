@@ -136,7 +136,7 @@ class VisionEncoder:
         return torch.stack(received)[..., None]
 
     def among(self, index: int, hidden: Tensor) -> Tensor:
-        """Attention (B, n, n) float32 of a layer, from each token of a view to each, head mean."""
+        """Head mean (B, n, n) float32 of a layer's attention between the tokens of each view."""
         layer = self.tower.encoder.layers[index]
         queries, head_dim = (
             layer.self_attn.q_proj(layer.layer_norm1(hidden)),

@@ -1,4 +1,4 @@
-"""Attention of a small model while it answers; SGL prunes a large model's tokens by it."""
+"""Attention of a small model while it answers; SGL prunes the tokens of a large model by it."""
 
 from __future__ import annotations
 

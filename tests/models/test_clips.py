@@ -17,7 +17,7 @@ from models.embedded.world.clip_questions import (
     way,
 )
 from models.embedded.world.clips import APART, FRAMES, MAX_ACTORS, PIXELS, draw_clip
-from models.embedded.world.events import events, describe
+from models.embedded.world.events import describe, events
 from models.embedded.world.sprites import COLOURS
 
 SEEDS = range(20)

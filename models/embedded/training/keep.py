@@ -25,7 +25,7 @@ MOST_BYTES = 32_000_000
 
 
 def trained_so_far(model: PreTrainedModel, work: Path) -> PreTrainedModel:
-    """The model with the weights of the last checkpoint in the folder: of answers, or of the encoder."""
+    """The model with the weights of the folder's checkpoint: of answers, else of the encoder."""
     stages = (("answers", "model.", model), ("encoder", "tower.", model.model.vision_tower))
     for stage, prefix, part in stages:
         checkpoint = work / f"{stage}.pt"

@@ -167,7 +167,7 @@ def attend(
 
 
 def part(query: Tensor, key: Tensor, value: Tensor, seen: Tensor) -> Tensor:
-    """Attention of some rows. On a CPU, plain products are faster than torch's kernel in training."""
+    """Attention of some rows. On a CPU, plain products train faster than torch's kernel."""
     if query.is_cuda:
         return scaled_dot_product_attention(query, key, value, attn_mask=seen)
     scores = (query * query.shape[-1] ** -0.5) @ key.transpose(2, 3)

@@ -24,9 +24,7 @@ COLOUR_INDEX = {colour: index for index, colour in enumerate(COLOURS)}
 CLASSES = len(KINDS) + len(GROUNDS)  # of a patch: a kind of object, or of background
 PATCH_FACTS = (CLASSES, len(COLOURS), 4, len(CHARACTERS) + 1, 2)
 PICTURE_FACTS = (len(KINDS) + len(COLOURS), MAX_OBJECTS + 1, len(GROUNDS))
-PLACE_WEIGHT = (
-    1.0  # of the mean error as a share of a side; with weight 0.2 the error stayed at 0.07
-)
+PLACE_WEIGHT = 1.0  # with 0.2, the mean error stayed at 0.07 of a side
 NONE = -100  # a label without a loss
 _COVERED = 0.2  # least share of a patch that an object covers
 

@@ -119,9 +119,7 @@ def read(probe: nn.Sequential, states: Tensor) -> dict[str, float]:
     """Mean error in tokens and shares right over states (F, grid², D)."""
     grid = round(states.shape[1] ** 0.5)
     likely = probe(states).unflatten(-1, (2, grid)).softmax(-1)  # (F, grid², 2, grid)
-    median = (
-        (likely.cumsum(-1) < 0.5).sum(-1).clamp_max(grid - 1)
-    )  # the guess with the smallest expected error
+    median = (likely.cumsum(-1) < 0.5).sum(-1).clamp_max(grid - 1)  # least expected error
     truth = places(grid)
     right = (likely.argmax(-1) == truth).float()  # (F, grid², 2)
     inside = (truth > 0) & (truth < grid - 1)
@@ -152,7 +150,7 @@ def readings(train: dict[str, Tensor], test: dict[str, Tensor]) -> list[Reading]
 
 
 def measure(model: str, count: int | None = None) -> dict:
-    """The report of probes that are trained on two thirds of the uploads and tested on the others."""
+    """A report of probes, trained on two thirds of the uploads and tested on the others."""
     medium = "image" if "image" in find(model).media else "video"
     count = UPLOADS[medium] if count is None else count
     if count < 3:

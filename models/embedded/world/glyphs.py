@@ -1,4 +1,4 @@
-"""Digits and letters for signs, as strokes of our own: no font is used.
+"""Digits and letters for signs as strokes, without a font.
 
 A glyph is a list of strokes, a stroke is a list of points on a grid 4 wide and 6 high.
 """
@@ -49,7 +49,7 @@ WORDS = (
     *("stop", "exit", "taxi", "park", "shop", "open", "sale", "food", "wifi", "menu"),
 )
 DIGITS = tuple(map(str, range(10)))
-TEXTS = (*DIGITS, *WORDS)  # all that a sign can say
+TEXTS = (*DIGITS, *WORDS)  # all characters of signs
 CHARACTERS = tuple(sorted(set("".join(TEXTS))))
 SIDES = (28, 40)  # pixels of one drawn glyph, width and height
 _THICK = 6.5
@@ -57,7 +57,7 @@ _THICK = 6.5
 
 @cache
 def glyph(character: str) -> Image.Image:
-    """L, `SIDES` large: 255 where there is ink."""
+    """The glyph as an "L" image of `SIDES` pixels: 255 = ink."""
     scale, width, height = 4, *SIDES
     canvas = Image.new("L", (width * scale, height * scale))
     pen, radius = ImageDraw.Draw(canvas), _THICK * scale / 2

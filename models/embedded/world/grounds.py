@@ -1,6 +1,6 @@
 """Backgrounds: a plain one of muted colours, and eight places with a texture of their own.
 
-Random numbers are drawn in the same order at any size, so a seed means the same background.
+Random numbers are drawn in the same order for any size, so a seed gives the same background.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _OUTDOORS = frozenset({"water", "grass", "road", "sand", "snow"})
 
 
 def noise(rng: Generator, size: tuple[int, int], rows: int, cols: int) -> Array:
-    """(H, W) smooth, −1 to 1, of rows × cols random values."""
+    """Smooth noise (H, W) from −1 to 1, interpolated from rows × cols random values."""
     coarse = Image.fromarray(rng.integers(0, 256, (rows, cols), dtype=np.uint8))
     height, width = size
     smooth = coarse.resize((width, height), Image.Resampling.BICUBIC)
@@ -26,7 +26,7 @@ def noise(rng: Generator, size: tuple[int, int], rows: int, cols: int) -> Array:
 
 
 def _grid(size: tuple[int, int]) -> tuple[Array, Array]:
-    """y (H, 1) and x (1, W) in shares of the shorter side."""
+    """y (H, 1) and x (1, W) as shares of the shorter side."""
     height, width = size
     unit = min(size)
     y, x = np.arange(height, dtype=np.float32), np.arange(width, dtype=np.float32)
@@ -34,7 +34,7 @@ def _grid(size: tuple[int, int]) -> tuple[Array, Array]:
 
 
 def _blend(first: Array, second: Array, amount: Array) -> Array:
-    """(H, W, 3) from the first colour to the second."""
+    """Blend (H, W, 3) of two colours."""
     first, second = np.float32(first), np.float32(second)
     return first + np.asarray(amount, dtype=np.float32)[..., None] * (second - first)
 

@@ -1,7 +1,7 @@
-"""Scenes and clips harder than training's: other sizes, more objects, clutter, look-alikes.
+"""Scenes and clips that are harder than in training: other sizes, more objects, look-alikes.
 
-A split names what differs; all else is drawn as in training, from seeds of evaluation alone. So
-"clutter" shows the very scenes of "plain" on other backgrounds.
+A split names the difference to training; the seeds are those of evaluation. So the scenes of
+"clutter" are those of "plain" on other backgrounds.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from models.embedded.world.scenes import (
 )
 from models.embedded.world.sprites import COLOURS, KINDS, SIGN
 
-# In cells. No question names these sizes: is 4.5 small or medium?
+# In cells. No question names these sizes, because their names are ambiguous.
 UNSEEN_SIZES: Ranges = {
     "tiny": (2.3, 2.8),
     "small to medium": (4.2, 5.0),
@@ -42,19 +42,19 @@ UNSEEN_SIZES: Ranges = {
 UNSEEN_SHARES = (0.25, 0.3, 0.25, 0.2)
 UNSEEN_ACTORS: Ranges = {"tiny": (0.15, 0.18), "small": (0.19, 0.23), "huge": (0.5, 0.56)}
 CROWD, CROWD_OF_ACTORS = (10, 12), (5, 6)  # least and most
-ALIKE = 4  # the fewest that can all have a look-alike of either sort
+ALIKE = 4  # fewest objects that allow look-alikes of both sorts
 SHAPES = (140, 240)  # of clutter on a background, least and most
 SHAPE_SIDE = (0.016, 0.042)  # of the background's: smaller than any object
 
 
 @dataclass(frozen=True)
 class Split:
-    """What differs from training."""
+    """The differences to training."""
 
-    sizes: bool = False  # none that training draws
-    crowd: bool = False  # more objects than training draws
+    sizes: bool = False  # sizes that training does not draw
+    crowd: bool = False  # numbers of objects that training does not draw
     clutter: bool = False  # small shapes all over the background
-    alike: bool = False  # beside each object its kind in another colour, its colour on another kind
+    alike: bool = False  # each kind also in another colour, each colour also on another kind
 
 
 PLAIN = Split()
@@ -69,14 +69,14 @@ SPLITS = {
 
 
 def find_split(name: str) -> Split:
-    """The split of that name, or the names there are."""
+    """The split of a name. Raises `ValueError` with the known names."""
     if name not in SPLITS:
         raise ValueError(f"There is no split {name!r}; there is {', '.join(SPLITS)}.")
     return SPLITS[name]
 
 
 def hard_scene(split: Split, seed: int, pixels: int = PIXELS) -> Scene:
-    """What `draw_scene` draws of this seed, but for what the split changes."""
+    """The scene that `draw_scene` draws from a seed, with the changes of a split."""
     rng = np.random.default_rng(evaluation_seed(seed))
     painter = cluttered if split.clutter else paint_ground
     return shown(rng, _things(rng, split), picture_size(pixels, SHAPE), painter)
@@ -85,7 +85,7 @@ def hard_scene(split: Split, seed: int, pixels: int = PIXELS) -> Scene:
 def hard_clip(
     split: Split, seed: int, frames: int = clips.FRAMES, pixels: int = clips.PIXELS
 ) -> Clip:
-    """What `draw_clip` draws of this seed, but for what the split changes."""
+    """The clip that `draw_clip` draws from a seed, with the changes of a split."""
     rng = np.random.default_rng([evaluation_seed(seed), 3])
     cut = cut_of(rng)
     actors = _actors(rng, split, cut)
@@ -107,7 +107,7 @@ def _things(rng: np.random.Generator, split: Split) -> tuple[Thing, ...]:
 
 
 def look_alikes(rng: np.random.Generator, count: int) -> list[tuple[str, str, str]]:
-    """A ring, and further objects of its kinds and colours up to `count`; what signs say."""
+    """A `ring`, more objects of its kinds and colours up to `count`, and the text of signs."""
     pairs = ring(rng, int(rng.integers(2, count // 2 + 1)))
     kinds, colours = (list(dict.fromkeys(names)) for names in zip(*pairs, strict=True))
     further = range(count - len(pairs))
@@ -116,7 +116,7 @@ def look_alikes(rng: np.random.Generator, count: int) -> list[tuple[str, str, st
 
 
 def ring(rng: np.random.Generator, kinds: int) -> list[tuple[str, str]]:
-    """Each kind in two colours and each colour on two kinds, so that all have both look-alikes."""
+    """Each kind in two colours and each colour on two kinds: all objects have look-alikes."""
     kind = rng.choice(KINDS, size=kinds, replace=False)
     colour = rng.choice(list(COLOURS), size=kinds, replace=False)
     steps = range(2 * kinds)
@@ -145,15 +145,15 @@ def _different_kinds(rng: np.random.Generator, count: int) -> list[str]:
 
 
 def _painted(actor: Actor, colour: str) -> Actor:
-    """In this colour at first; what it turns into stays another one."""
+    """The actor in this colour at first; its later colour differs."""
     later = actor.later if actor.later != colour else actor.colour
     return replace(actor, colour=colour, later=later)
 
 
 def cluttered(name: str, rng: np.random.Generator, size: tuple[int, int]) -> Image.Image:
-    """The usual background, and on it many small faint shapes that are no objects."""
+    """The usual background with many small faint shapes that are not objects."""
     ground = paint_ground(name, rng, size)
-    own = rng.spawn(1)[0]  # so that all that is drawn later stays as it was
+    own = rng.spawn(1)[0]  # all later draws stay the same
     pen = ImageDraw.Draw(ground, "RGBA")
     for _ in range(own.integers(SHAPES[0], SHAPES[1] + 1)):
         _scatter(own, pen, size)

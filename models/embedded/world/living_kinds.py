@@ -1,4 +1,4 @@
-"""Kinds that live, grow or shine, as lists of shapes on a square of 100: see `sprites`."""
+"""Shapes of animals, plants and celestial bodies, on a square of 100: see `sprites`."""
 
 from __future__ import annotations
 

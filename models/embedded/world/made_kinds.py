@@ -1,4 +1,4 @@
-"""Kinds that people make, as lists of shapes on a square of 100: see `sprites`."""
+"""Shapes of man-made objects, on a square of 100: see `sprites`."""
 
 from __future__ import annotations
 

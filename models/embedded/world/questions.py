@@ -1,4 +1,4 @@
-"""Questions about a scene whose one right answer is known, and the words they are made of."""
+"""Questions about a scene, each with its one right answer, and the vocabulary of all."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ CAN_ANSWER = (
     + "."
 )
 MOST_COUNTED = MAX_OBJECTS  # no question has more to count
-BY_RELATION = 0.3  # share of the questions for a box that name it by what it is beside, if any can
-_SIZE_WORDS = ("small", "large")  # a thing of another size is not named by it
-_MARGIN = 0.12  # how much further left (right, up, down) makes it the one on the left
+BY_RELATION = 0.3  # share of the questions for a box that name a relation, if there is one
+_SIZE_WORDS = ("small", "large")  # sizes that questions name
+_MARGIN = 0.12  # least distance to the next thing on that side, as a share of the picture
 _SIDES = {"left": (0, 1), "right": (0, -1), "top": (1, 1), "bottom": (1, -1)}  # axis, direction
 
 GROUNDING = (
@@ -56,13 +56,13 @@ ANSWERS = (
 
 @dataclass(frozen=True)
 class Question:
-    """What is asked, of which sort, and its one right answer."""
+    """A question, its sort and its one right answer."""
 
     text: str
     sort: str  # "grounding", or the name of the function that asks
     answer: str
     box: tuple[float, float, float, float] | None = None
-    subjects: tuple[int, ...] = ()  # of the things there are, those that it is about
+    subjects: tuple[int, ...] = ()  # indices of the things that it is about
 
 
 def plural(kind: str) -> str:
@@ -77,12 +77,12 @@ def with_article(phrase: str) -> str:
 
 
 def box_text(box: tuple[float, float, float, float]) -> str:
-    """LLaVA's own style; the far edge of the picture is 0.99, so that every place is one token."""
+    """A box in LLaVA's notation; the far edge is 0.99, so each coordinate is one token."""
     return "[" + ", ".join(f"{min(edge, 0.99):.2f}" for edge in box) + "]"
 
 
 def descriptions(scene: Scene, target: Thing) -> list[str]:
-    """Every phrase made of size, colour, kind and side that means `target` and nothing else."""
+    """Every phrase of size, colour, kind and side that names `target` only."""
     found = []
     for use_size, use_colour in product((False, True), repeat=2):
         if use_size and target.size not in _SIZE_WORDS:
@@ -108,7 +108,7 @@ def _where(side: str) -> str:
 
 
 def _most(things: list[Thing] | tuple[Thing, ...], side: str) -> Thing | None:
-    """The one furthest to a side, if it is so by a clear margin."""
+    """The thing that is clearly the furthest on a side."""
     axis, direction = _SIDES[side]
     ordered = sorted(things, key=lambda thing: direction * thing.centre[axis])
     if len(ordered) < 2:
@@ -128,7 +128,7 @@ def grounding(scene: Scene, rng: np.random.Generator) -> Question | None:
 
 
 def existence(scene: Scene, rng: np.random.Generator) -> Question | None:
-    """Half yes; a no is often a kind that is there in another colour."""
+    """Half of the answers are yes. A no is often about a kind of another colour in the scene."""
     target = scene.things[rng.integers(len(scene.things))]
     kind, colour = target.kind, target.colour if rng.random() < 0.5 else ""
     wanted = rng.random() < 0.5
@@ -239,7 +239,7 @@ def questions(
     boxes: float = 0.5,
     others: tuple[Asker, ...] = OTHERS,
 ) -> list[Question]:
-    """Up to `count` different questions, the share `boxes` of them grounding."""
+    """Up to `count` different questions; a share `boxes` of them asks for a box."""
 
     def ask() -> Question | None:
         asker = grounding if rng.random() < boxes else others[rng.integers(len(others))]
@@ -249,7 +249,7 @@ def questions(
 
 
 def gathered(ask: Callable[[], Question | None], count: int) -> list[Question]:
-    """Up to `count` different questions out of three times as many tries."""
+    """Up to `count` different questions from three times as many tries."""
     asked: dict[str, Question] = {}
     for _ in range(3 * count):
         question = ask()
@@ -266,9 +266,10 @@ def evaluation_questions(
     pixels: int = PIXELS,
     draw: Callable[[int, int], Scene] = draw_scene,
 ) -> Iterator[tuple[np.ndarray, Question]]:
-    """For each unseen scene one grounding question and one other, the sorts in turn.
+    """For each unseen scene, one question for a box and one of the other sorts, which alternate.
 
-    Where a sort cannot be asked, another one is. `draw` makes a scene of a seed and a height.
+    A sort that a scene does not allow is replaced by the next one. `draw` makes a scene from a seed
+    and a height.
     """
     for index in range(first, first + scenes):
         seed, turn = evaluation_seed(index), index % len(OTHERS)

@@ -1,4 +1,4 @@
-"""Relations between things: left of, right of, above, below; only the unambiguous ones."""
+"""Unambiguous relations between things: left of, right of, above, below."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from itertools import product
 from models.embedded.world.scenes import Scene, Thing
 
 RELATIONS = {"left of": (-1, 0), "right of": (1, 0), "above": (0, -1), "below": (0, 1)}
-_FAR = 0.1  # of the picture's shorter side: how much further makes a relation clear
-_CLEAR, _UNCLEAR = 1.25, 0.8  # the way along over the way across
+_FAR = 0.1  # least distance along the relation, as a share of the picture's shorter side
+_CLEAR, _UNCLEAR = 1.25, 0.8  # least ratio of the distances along and across
 
 
 def holds(scene: Scene, thing: Thing, anchor: Thing, relation: str) -> bool | None:
-    """Whether the thing is so to the anchor; None where one could say either."""
+    """Whether a thing has the relation to the anchor; None if it is ambiguous."""
     height, width = scene.picture.shape[:2]
     shorter = min(height, width)
     right = (thing.centre[0] - anchor.centre[0]) * width / shorter
@@ -25,7 +25,7 @@ def holds(scene: Scene, thing: Thing, anchor: Thing, relation: str) -> bool | No
 
 
 def only(scene: Scene, things: list[Thing], anchor: Thing, relation: str) -> Thing | None:
-    """The one of the things that is so to the anchor, if it is the only one for everybody."""
+    """The only thing with the relation to the anchor; None if another one may have it."""
     others = [thing for thing in things if thing is not anchor]
     found = {thing: holds(scene, thing, anchor, relation) for thing in others}
     clear = [thing for thing, held in found.items() if held]
@@ -33,7 +33,7 @@ def only(scene: Scene, things: list[Thing], anchor: Thing, relation: str) -> Thi
 
 
 def named(thing: Thing, things: tuple[Thing, ...]) -> list[str]:
-    """The phrases "kind" and "colour kind" that mean this thing alone."""
+    """The phrases "kind" and "colour kind" that name this thing only."""
     kinds = [other for other in things if other.kind == thing.kind]
     both = [other for other in kinds if other.colour == thing.colour]
     phrases = [thing.kind] if len(kinds) == 1 else []
@@ -41,7 +41,7 @@ def named(thing: Thing, things: tuple[Thing, ...]) -> list[str]:
 
 
 def related(scene: Scene, target: Thing) -> list[str]:
-    """Phrases that mean the target by what it is beside: "cup left of the key"."""
+    """Phrases that name the target by a relation, such as "cup left of the key"."""
     found = []
     anchors = [thing for thing in scene.things if thing is not target and thing.kind != target.kind]
     for anchor, relation, coloured in product(anchors, RELATIONS, (False, True)):

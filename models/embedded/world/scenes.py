@@ -1,10 +1,10 @@
-"""Pictures drawn by code, with the truth known: objects of many kinds, colours and three sizes.
+"""Draws pictures with known contents: objects of many kinds and colours, in three sizes.
 
 `draw_scene(seed)` is a pure function of its arguments. Training draws from seeds that evaluation
 never sees: `training_seed` and `evaluation_seed` map into disjoint ranges.
 
-A canvas is rows × cols cells, of 8 pixels each where a model sees it. Objects have their size in
-cells, so a small canvas has fewer objects, each as legible as on a large one.
+A canvas has rows × cols cells, of 8 pixels in the input of a model. Sizes of objects are in cells:
+a small canvas has fewer objects, as legible as those on a large one.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ PIXELS = 192  # of that shape
 EVALUATION_SEEDS = 1_000_000  # seeds below are for evaluation, from here on for training
 MAX_OBJECTS = 8
 SIGNS = 0.35  # share of the scenes with a sign
-_OVERLAP = 0.1  # the most of the smaller box that another may cover
-_FILLS = 0.8  # the most of the canvas's shorter side that an object takes
+_OVERLAP = 0.1  # largest share of the smaller box that another may cover
+_FILLS = 0.8  # largest side of an object, as a share of the canvas's shorter side
 _WORD = 4.8  # cells, the shortest sign with a word
 GroundPainter = Callable[[str, np.random.Generator, tuple[int, int]], Image.Image]
 
@@ -43,7 +43,7 @@ class Thing:
     colour: str
     size: str
     box: Box  # xyxy, shares of the picture, tight
-    text: str = ""  # what a sign says
+    text: str = ""  # text of a sign
 
     @property
     def centre(self) -> tuple[float, float]:
@@ -53,12 +53,12 @@ class Thing:
 
 @dataclass(frozen=True, eq=False)
 class Scene:
-    """A picture and all that is true of it."""
+    """A picture and its contents."""
 
     picture: np.ndarray  # (H, W, 3) uint8
     things: tuple[Thing, ...]
     owner: np.ndarray  # (H, W) int8: index of the thing a pixel shows, −1 = background
-    ground: str  # what the background is
+    ground: str  # name of the background
 
     @property
     def aspect(self) -> float:
@@ -92,7 +92,7 @@ def draw_scene(
 
 
 def room_for(shape: Shape) -> int:
-    """The most objects on a canvas: 8 on the native one, 2 on 6 × 6."""
+    """Largest number of objects on a canvas: 8 on the native one, 2 on 6 × 6 cells."""
     share = (shape[0] * shape[1] / (SHAPE[0] * SHAPE[1])) ** 0.5
     return max(1, min(MAX_OBJECTS, round(MAX_OBJECTS * share)))
 
@@ -108,7 +108,7 @@ def shown(
     size: tuple[int, int],
     painter: GroundPainter = paint_ground,
 ) -> Scene:
-    """A scene of these things, height × width pixels, on a background drawn by lot."""
+    """A scene of these things in height × width pixels, on a random background."""
     flips = rng.random(len(things)) < 0.5
     ground = choose_ground(rng)
     return paint(painter(ground, rng, size), ground, things, flips)
@@ -117,7 +117,7 @@ def shown(
 def paint(
     canvas: Image.Image, ground: str, things: tuple[Thing, ...], flips: Sequence[bool]
 ) -> Scene:
-    """Things on a background, which they are painted on; later ones in front."""
+    """Paints things on a background, in place; later ones cover earlier ones."""
     width, height = canvas.size
     owner = np.full((height, width), -1, dtype=np.int8)
     for index, thing in enumerate(things):
@@ -137,9 +137,9 @@ def paint(
 
 
 def mixed(rng: np.random.Generator, count: int) -> Iterator[tuple[str, str, str]]:
-    """`count` kinds with a colour each, both often repeated, and what a sign says.
+    """Yields `count` kinds with a colour and, for signs, a text. Kinds and colours often repeat.
 
-    Each is drawn when it is asked for: what is drawn between them is part of what a seed means.
+    Each is drawn when it is needed, so the order of random numbers is fixed for a seed.
     """
     kinds = list(rng.choice(KINDS[: KINDS.index(SIGN)], size=max(2, count - 1)))
     colours = list(rng.choice(list(COLOURS), size=max(2, count - 1)))
@@ -161,7 +161,7 @@ def laid_out(
     shares: Sequence[float] = SHARES,
     shape: Shape = SHAPE,
 ) -> tuple[Thing, ...]:
-    """Those of the kinds, colours and texts that find a place with little overlap."""
+    """Things of these kinds, colours and texts; one without a free place is left out."""
     most = _FILLS * min(shape)
     pairs = zip(sizes.items(), shares, strict=True)
     fitting = [

@@ -1,7 +1,7 @@
-"""Whether a question is one that an embedded model was trained on, and what to say where it is not.
+"""Checks whether an embedded model was trained on a question, and writes the warning if not.
 
-The forms of the questions are written out as one pattern: a question is inside if it has one of
-them, but for capitals, punctuation, articles and spaces, and nothing is guessed.
+The question must match the pattern of all question templates; capitals, punctuation, articles and
+spaces do not count.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ SIDES = ("on the left", "on the right", "at the top", "at the bottom")
 
 @dataclass(frozen=True)
 class Scope:
-    """What a model was trained to be asked."""
+    """The questions that a model was trained on."""
 
-    asked: Callable[[], re.Pattern[str]]  # every question, without what does not matter
+    asked: Callable[[], re.Pattern[str]]  # pattern of every question, as in `essentials`
     known: Callable[[], frozenset[str]]  # every word of its questions and answers
     can_answer: str  # for a person
 
     def note(self, title: str, question: str) -> str:
-        """Two lines for a person whose question is outside; nothing for one that is inside."""
+        """Two lines of warning for a question outside of the scope; else ""."""
         if self.asked().fullmatch(_plain(question)):
             return ""
         return (
@@ -47,7 +47,7 @@ class Scope:
 
 
 def essentials(text: str) -> list[str]:
-    """The words that matter, in lower case."""
+    """The words of a text in lower case, without articles."""
     return [word for word in re.findall(r"[\w'’]+", text.casefold()) if word not in ARTICLES]
 
 
@@ -56,7 +56,7 @@ def _plain(text: str) -> str:
 
 
 def _quoted(words: list[str]) -> str:
-    """The word “mood”; the words “mood” and “weather”."""
+    """ "the word “mood”", "the words “mood” and “weather”"."""
     named = [f"“{word}”" for word in words[:NAMED]]
     if len(words) > NAMED:
         named.append("others")
@@ -66,7 +66,7 @@ def _quoted(words: list[str]) -> str:
 
 
 def _any(choices: Iterable[str]) -> str:
-    """A pattern for one of the choices."""
+    """A pattern for any of the choices."""
     longest_first = sorted(map(_plain, choices), key=len, reverse=True)
     return f"(?:{'|'.join(longest_first)})"
 
@@ -76,7 +76,7 @@ def _optional(choices: Iterable[str]) -> str:
 
 
 def _forms(templates: Iterable[str], *phrases: str) -> list[str]:
-    """Patterns of the templates with their holes filled by the patterns."""
+    """Patterns of the templates, with patterns in their placeholders."""
     found = []
     for template in templates:
         form = _plain(template.format("hole0", "hole1"))

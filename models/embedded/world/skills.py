@@ -16,7 +16,7 @@ from models.embedded.world.questions import Asker, Question
 from models.embedded.world.relations import RELATIONS, holds, named
 from models.embedded.world.scenes import PIXELS, Scene, draw_scene, evaluation_seed
 
-TRIES = 40  # of a scene, until it counts as one without such a question
+TRIES = 40  # per scene and skill
 VIEWPOINT = "from the {0}'s view, is the {1} on the left or on the right?"
 SEEING = ("cat", "fish", "bird", "dog", "rabbit", "turtle", "butterfly", "snail")  # have eyes
 SIZES = {"small", "large"}
@@ -25,9 +25,9 @@ MIRRORED = {"left of": "right", "right of": "left"}  # of a thing that faces the
 
 
 def viewpoint(scene: Scene, rng: np.random.Generator) -> Question | None:
-    """On which side of an animal another thing is, as the animal sees it.
+    """A question about the side of an animal on which another thing is, from its own view.
 
-    It faces the viewer, so its left is on the right of the picture.
+    The animal faces the viewer, so its left is on the right of the picture.
     """
     beings = [thing for thing in scene.things if thing.kind in SEEING]
     if not beings or len(scene.things) < 2:
@@ -80,7 +80,7 @@ def skill_questions(
     pixels: int = PIXELS,
     draw: Callable[[int, int], Scene] = draw_scene,
 ) -> Iterator[tuple[np.ndarray, Question]]:
-    """For each unseen scene one question of each skill that it allows; `sort` names the skill."""
+    """One question of each skill for each unseen scene that allows it; `sort` names the skill."""
     for index in range(first, first + scenes):
         seed = evaluation_seed(index)
         scene = draw(seed, pixels)

@@ -1,4 +1,4 @@
-"""The things in the world: each kind a short list of shapes, shaded and outlined in any colour.
+"""Draws the objects: each kind is a short list of shapes, shaded and outlined in any colour.
 
 A shape is (tone, form, coordinates). "main", "dark" and "light" are shades of the object's one
 colour, so that a red car is red; the other tones are small details of a colour of their own.
@@ -27,7 +27,7 @@ COLOURS = {
     "white": (244, 244, 246),
     "black": (40, 40, 46),
 }
-SIGN = "sign"  # the one kind that says something
+SIGN = "sign"  # the kind with text
 KINDS: tuple[str, ...] = (*MADE, *LIVING, SIGN)
 DETAILS = {
     "ink": (34, 34, 42),
@@ -40,7 +40,7 @@ DETAILS = {
 }
 SHADES = ("main", "dark", "light", "outline")
 TONES = (*SHADES, *DETAILS)
-DETAIL = 192  # pixels of the square that a sprite is drawn on
+DETAIL = 192  # pixels: side of a drawn sprite
 _FINE = 2  # times that, while it is drawn
 _OUTLINE = 2.2  # width of 100
 _MARGIN = 0.09  # of a sign's height, around its text
@@ -48,7 +48,7 @@ _ASPECT = 0.74  # width over height of a sign's letters, with the space between 
 
 
 def shades(colour: str) -> np.ndarray:
-    """(tones, 3) colours of all tones for an object of this colour."""
+    """Colours (tones, 3) of all tones for an object of this colour."""
     base = np.array(COLOURS[colour], dtype=float)
     dim, pale = base.max() < 80, base.min() > 200
     dark = base + 34 if dim else base * (0.8 if pale else 0.66)
@@ -74,7 +74,7 @@ def _curve(points: np.ndarray, steps: int = 8) -> list[tuple[float, float]]:
 
 
 def _mask(shape: Shape) -> Image.Image:
-    """L, where the shape is."""
+    """Mask of a shape, an "L" image."""
     _, form, unit = shape
     side = DETAIL * _FINE
     canvas = Image.new("L", (side, side))
@@ -122,7 +122,7 @@ def _light(mask: np.ndarray) -> np.ndarray:
 
 @cache
 def layers(kind: str) -> np.ndarray:
-    """(tones + 1, H, W): how much of each tone a pixel has, and its opacity; cropped."""
+    """Shares of the tones and the opacity (tones + 1, H, W) of each pixel, cropped."""
     amounts = np.zeros((len(TONES) + 1, DETAIL, DETAIL), dtype=np.float32)
     for shape in (MADE | LIVING)[kind]:
         mask = _mask(shape)
@@ -148,7 +148,7 @@ def _coloured(amounts: np.ndarray, colour: str) -> Image.Image:
 
 
 def letter_boxes(text: str) -> list[tuple[float, float, float, float]]:
-    """Where each letter lies on a sign, xyxy, shares of the sign."""
+    """The box of each letter on a sign, xyxy, as shares of the sign."""
     width = sign_aspect(text)
     step = (width - 2.4 * _MARGIN) / len(text)
     left = [1.2 * _MARGIN + index * step for index in range(len(text))]
@@ -161,7 +161,7 @@ def sign_aspect(text: str) -> float:
 
 
 def _sign(colour: str, text: str) -> Image.Image:
-    """A board in the colour with dark or light letters."""
+    """A board of this colour with dark or light letters."""
     height = DETAIL * 2 // 3
     width = round(height * sign_aspect(text))
     tones = [tuple(int(tone) for tone in shade) for shade in shades(colour)]
@@ -186,9 +186,9 @@ def _sign(colour: str, text: str) -> Image.Image:
 
 @cache
 def sprite(kind: str, colour: str, text: str = "", small: bool = False) -> Image.Image:
-    """RGBA, cropped to what is drawn, so that a pasted sprite's rectangle is its tight box.
+    """The sprite as RGBA, cropped, so that the rectangle of a pasted sprite is its tight box.
 
-    A small one has half the pixels: quicker to shrink further.
+    A small one has half the pixels and is faster to resize.
     """
     if small:
         return sprite(kind, colour, text).reduce(2)
