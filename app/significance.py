@@ -38,16 +38,16 @@ def holm(values: Sequence[float]) -> list[float]:
     return adjusted
 
 
-def sign_flips(differences: np.ndarray, seed: int = 0) -> float:
+def sign_flips(differences: np.ndarray) -> float:
     """Two-sided p of a mean difference (n,) of pairs: how often random signs give one as large."""
-    signs = np.random.default_rng(seed).choice((-1, 1), size=(DRAWS, len(differences)))
+    signs = np.random.default_rng(0).choice((-1, 1), size=(DRAWS, len(differences)))
     flipped, found = np.abs(signs @ differences), abs(differences.sum())
     return float((1 + (flipped >= found * (1 - 1e-9)).sum()) / (1 + DRAWS))
 
 
-def draws(units: int, seed: int = 0) -> np.ndarray:
+def draws(units: int) -> np.ndarray:
     """(DRAWS, units) how often each upload is in each bootstrap draw with replacement."""
-    drawn = np.random.default_rng(seed).integers(units, size=(DRAWS, units))
+    drawn = np.random.default_rng(0).integers(units, size=(DRAWS, units))
     return np.stack([np.bincount(row, minlength=units) for row in drawn])
 
 
@@ -70,17 +70,14 @@ def ranks(values: np.ndarray) -> np.ndarray:
     return (sizes.cumsum() - (sizes - 1) / 2)[group]
 
 
-def interval(
-    statistic: Callable[[np.ndarray], float], units: int, seed: int = 0
-) -> tuple[float, float]:
+def interval(statistic: Callable[[np.ndarray], float], units: int) -> tuple[float, float]:
     """95 % bootstrap interval of a statistic over uploads drawn with replacement.
 
     Args:
         statistic: Takes indices (units,) of uploads.
         units: Number of uploads; all questions about one are drawn together.
-        seed: Of the draws.
     """
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(0)
     return bounds(np.array([statistic(rng.integers(units, size=units)) for _ in range(DRAWS)]))
 
 

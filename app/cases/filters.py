@@ -22,7 +22,6 @@ SHOWS = {
     "all_wrong": "all wrong",
     "failed": "a lane failed",
 }
-CHOICES = {"show": SHOWS, "size": SIZES, "reason": REASONS, "sort": SORTS}
 VANILLA = "vanilla"
 NO_VERDICT = "no verdict yet"
 

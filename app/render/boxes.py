@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import unicodedata
 import warnings
-from collections.abc import Sequence
 
 import numpy as np
 from PIL import Image, ImageDraw
@@ -23,12 +21,11 @@ def draw_boxes(
     *,
     size: int = 960,
     layout: TokenLayout | None = None,
-    labels: Sequence[str] | None = None,
 ) -> Image.Image:
     """The frame with boxes (M, 4), xyxy as fractions of the frame, in a lane's colour.
 
     With the lane's `layout` the canvas is that of its overlay. Boxes are clipped to the frame; a
-    box without area is not drawn. Without `labels`, two or more boxes are numbered.
+    box without area is not drawn. Two or more boxes are numbered.
     """
     canvas = Canvas.over(frame, layout, size)
     picture = canvas.paint(frame)
@@ -41,9 +38,7 @@ def draw_boxes(
     if not visible.any():
         return picture
     corners[:, 2:] = np.minimum(corners[:, 2:], [canvas.width - 1, canvas.height - 1])
-    if labels is None:
-        labels = [str(index + 1) for index in range(len(boxes))] if len(boxes) > 1 else []
-    texts = [ascii_label(labels[index]) for index in np.flatnonzero(visible).tolist() if labels]
+    texts = [str(index + 1) for index in np.flatnonzero(visible).tolist() if len(boxes) > 1]
     return _annotate(picture, corners[visible], texts, colour, canvas.unit)
 
 
@@ -72,15 +67,6 @@ def _annotate(
         )
         picture = labeller.annotate(picture, found, labels=texts)
     return picture
-
-
-def ascii_label(text: str, width: int = 40) -> str:
-    """The text in the characters of the label font: no accents, "?" for what is not ASCII."""
-    letters = unicodedata.normalize("NFKD", text)
-    letters = "".join(char for char in letters if not unicodedata.combining(char))
-    plain = letters.encode("ascii", "replace").decode()
-    plain = " ".join("".join(char if char.isprintable() else " " for char in plain).split())
-    return plain if len(plain) <= width else plain[: width - 3].rstrip() + "..."
 
 
 def _draw_dashed(picture: Image.Image, box: list[int], unit: int) -> None:

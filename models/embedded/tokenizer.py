@@ -7,6 +7,7 @@ joined without separators, also while it streams.
 from __future__ import annotations
 
 import re
+from functools import cache
 
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, normalizers, pre_tokenizers
 from tokenizers.models import WordLevel
@@ -35,6 +36,7 @@ CHAT_TEMPLATE = (
 )
 
 
+@cache
 def make_tokenizer() -> PreTrainedTokenizerFast:
     """A tokenizer of all words in questions and answers about pictures and clips."""
     texts = [*PUNCTUATION, *SYSTEM, *(f" {words}" for words in SYSTEM)]

@@ -78,7 +78,7 @@ def test_segments_are_restored_and_those_of_another_clip_are_refused(tmp_path):
         kept = dict(arrays)
     for odd in (segments[:3], segments + 4, segments / 2):
         np.savez(folder / "arrays.npz", **{**kept, "lane0.step0.segments": odd})
-        with pytest.raises(RecordingError, match="odd segments"):
+        with pytest.raises(RecordingError, match="invalid segments"):
             storage.load(folder)
 
 
@@ -170,9 +170,9 @@ def test_a_damaged_record_is_refused_with_one_sentence(copy, change, complaint):
         ("lane0.boxes", lambda boxes: boxes.ravel(), "boxes are not"),
         ("lane0.box", lambda box: box + 2000, "far outside its frame"),
         ("lane1.step0.rows", lambda rows: rows[::-1], "unsorted rows"),
-        ("lane1.step0.weights", lambda weights: weights * np.nan, "odd weights"),
+        ("lane1.step0.weights", lambda weights: weights * np.nan, "invalid weights"),
         ("lane1.step0.cols", lambda cols: cols + 9999, "column outside"),
-        ("lane1.step0.tag0", lambda tag: tag.astype(np.int64) + 9999, "odd tags"),
+        ("lane1.step0.tag0", lambda tag: tag.astype(np.int64) + 9999, "invalid tags"),
     ],
 )
 def test_damaged_arrays_are_refused(copy, name, damage, complaint):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from app.render.boxes import ascii_label, draw_boxes
+from app.render.boxes import draw_boxes
 from app.render.canvas import Canvas
 from app.render.overlay import badges, fate_counts, legend, overlay
 from app.render.palette import SURVIVOR_COLOURS, lane_colours, survivor_colours
@@ -165,11 +165,6 @@ def test_the_true_box_is_dashed_in_black_and_white():
     )
     line = drawn[120, 120:360]
     assert {tuple(pixel) for pixel in line.tolist()} == {(0, 0, 0), (255, 255, 255)}
-
-
-def test_labels_are_ascii_and_short():
-    assert ascii_label("Nüwa\n<b>dog</b>\x1b[31m") == "Nuwa <b>dog</b> [31m"
-    assert ascii_label("犬" * 90) == "?" * 37 + "..."
 
 
 def test_vanilla_is_grey_and_lanes_differ():

@@ -6,7 +6,6 @@ So a step that hangs, or that leaves CUDA unusable, costs no other step, and no 
 from __future__ import annotations
 
 import json
-import os
 import platform
 import subprocess
 import time
@@ -20,7 +19,6 @@ from typing import Any
 import torch
 
 ROOT = Path(__file__).resolve().parents[3]
-OFFLINE = {**os.environ, "HF_HUB_OFFLINE": "1"}  # a machine without a network must not wait for one
 
 
 @dataclass

@@ -7,12 +7,9 @@ resolutions do. No visual token is dropped, pooled or merged.
 
 from __future__ import annotations
 
-from functools import cache
-
 import numpy as np
 import torch
 from torch import Tensor
-from transformers import PreTrainedTokenizerFast
 
 from models.embedded.build import GRID, PATCH, pixels
 from models.embedded.tokenizer import make_tokenizer
@@ -41,10 +38,10 @@ def batch(step: int, *, steps: int, seed: int, rows: int) -> dict[str, Tensor]:
         asked = questions(scene, rng, count=QUESTIONS, boxes=BOXES)
         seen = facts(scene, *shape)
         owner = seen.pop("owner")
-        row = packed(_tokenizer(), asked, owner, BOX_WEIGHT, TEXT_ROWS, rng)
+        row = packed(make_tokenizer(), asked, owner, BOX_WEIGHT, TEXT_ROWS, rng)
         made.append(row | seen | {"picture": torch.from_numpy(scene.picture.copy())})
     stacked = {key: torch.stack([row[key] for row in made]) for key in made[0]}
-    introduction = prefix(_tokenizer(), "<image>", np.random.default_rng([step, seed, 8]))
+    introduction = prefix(make_tokenizer(), "<image>", np.random.default_rng([step, seed, 8]))
     return stacked | {"prefix": introduction}
 
 
@@ -54,11 +51,6 @@ def facts(scene: Scene, rows: int, cols: int) -> dict[str, Tensor]:
     boxes = torch.tensor([thing.box for thing in scene.things])
     kept = ("owner", "object", "kind", "colour", "character", "centre")
     return {key: seen[key] for key in kept} | {"box": boxes[seen["owner"]]}
-
-
-@cache
-def _tokenizer() -> PreTrainedTokenizerFast:
-    return make_tokenizer()
 
 
 class Student(Learner):

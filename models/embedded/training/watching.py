@@ -11,14 +11,13 @@ frames of several sizes; no frame and no token is dropped.
 
 from __future__ import annotations
 
-from functools import cache
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
-from transformers import PreTrainedTokenizerFast, SiglipVisionModel
+from transformers import SiglipVisionModel
 
 from models.embedded.build import PATCH, pixels
 from models.embedded.build_video import GRID
@@ -81,16 +80,11 @@ def batch(step: int, *, steps: int, seed: int, rows: int) -> dict[str, Tensor]:
         rng = np.random.default_rng([index, 5])
         asked = questions(clip, rng, count=13, boxes=BOXES)
         known = so_far(clip, shape[0] // 2, shape[1] // 2)
-        row = packed(_tokenizer(), asked, known.pop("owner"), BOX_WEIGHT, TEXT_ROWS, rng)
+        row = packed(make_tokenizer(), asked, known.pop("owner"), BOX_WEIGHT, TEXT_ROWS, rng)
         made.append(row | {"frames": torch.from_numpy(clip.frames)} | known)
     stacked = {key: torch.stack([row[key] for row in made]) for key in made[0]}
-    introduction = prefix(_tokenizer(), "<video>", np.random.default_rng([step, seed, 8]))
+    introduction = prefix(make_tokenizer(), "<video>", np.random.default_rng([step, seed, 8]))
     return stacked | {"prefix": introduction}
-
-
-@cache
-def _tokenizer() -> PreTrainedTokenizerFast:
-    return make_tokenizer()
 
 
 def so_far(clip: Clip, rows: int, cols: int) -> dict[str, Tensor]:

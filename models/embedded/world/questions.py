@@ -233,16 +233,12 @@ OTHERS: tuple[Asker, ...] = (
 
 
 def questions(
-    scene: Scene,
-    rng: np.random.Generator,
-    count: int = 10,
-    boxes: float = 0.5,
-    others: tuple[Asker, ...] = OTHERS,
+    scene: Scene, rng: np.random.Generator, count: int = 10, boxes: float = 0.5
 ) -> list[Question]:
     """Up to `count` different questions; a share `boxes` of them asks for a box."""
 
     def ask() -> Question | None:
-        asker = grounding if rng.random() < boxes else others[rng.integers(len(others))]
+        asker = grounding if rng.random() < boxes else OTHERS[rng.integers(len(OTHERS))]
         return asker(scene, rng)
 
     return gathered(ask, count)

@@ -78,16 +78,14 @@ def evaluation_seed(index: int) -> int:
     return index
 
 
-def draw_scene(
-    seed: int, pixels: int = PIXELS, most: int = MAX_OBJECTS, shape: Shape = SHAPE
-) -> Scene:
-    """A scene of 1 to `most` objects on rows × cols cells, `pixels` high.
+def draw_scene(seed: int, pixels: int = PIXELS, shape: Shape = SHAPE) -> Scene:
+    """A scene of one to `room_for(shape)` objects on rows × cols cells, `pixels` high.
 
     The same seed and shape give the same scene at any height.
     """
     rng = np.random.default_rng(seed)
-    most = min(most, room_for(shape))
-    things = laid_out(rng, mixed(rng, int(rng.integers(1, most + 1))), shape=shape)
+    count = int(rng.integers(1, room_for(shape) + 1))
+    things = laid_out(rng, mixed(rng, count), shape=shape)
     return shown(rng, things, picture_size(pixels, shape))
 
 
