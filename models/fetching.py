@@ -132,7 +132,7 @@ def _reason(card: ModelCard, error: Exception) -> str:
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:
-    """An error, and those that it came from; the last one is the first that happened."""
+    """An error and its causes; the root cause is last."""
     while error is not None:
         yield error
         error = error.__cause__ or error.__context__

@@ -75,7 +75,7 @@ def check(
 
 
 def describe(card: ModelCard, device: str | None = None, dtype: str | None = None) -> Iterator[str]:
-    """What will run where, in one line; and why not on CUDA, if a driver is here.
+    """One line on model, device and memory; another one if a driver is here but CUDA cannot run.
 
     Raises `ExplainedError` if loading would fail.
     """

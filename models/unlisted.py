@@ -101,7 +101,7 @@ def traits_of(title: str, path: Path) -> Traits:
     except (ValueError, AttributeError):
         raise ExplainedError(f"{path.name} of {title} is damaged: wanted a JSON object.") from None
     if names[0] not in ARCHITECTURES:
-        with suppress(OSError, KeyError):  # an architecture of which transformers knows nothing
+        with suppress(OSError, KeyError):  # an architecture that transformers does not know
             check_layers(title, read_config("", path.parent))
         raise ExplainedError(f"{title} is a {names[0]}; known are {', '.join(ARCHITECTURES)}.")
     return ARCHITECTURES[names[0]]

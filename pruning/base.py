@@ -165,7 +165,7 @@ class CompressionMethod:
         return Positions(before=strategy, inner=strategy)
 
     def at(self, stage: int) -> CompressionMethod:
-        """The method whose signals and positions a stage inside the LLM uses: itself, mostly."""
+        """The method whose signals and positions an inner-LLM stage uses; by default itself."""
         return self
 
     def budget(self, num_tokens: int, num_layers: int) -> Budget:

@@ -1,4 +1,4 @@
-"""`compression`: what compressing a clip of a 7B model costs, without the model."""
+"""`compression`: the cost of compressing a clip for a 7B model, without the model."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`demo`: serves the page, after its model is here and is known to fit."""
+"""`demo`: checks that the model is here and fits in memory, then serves the page."""
 
 from __future__ import annotations
 

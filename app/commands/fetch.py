@@ -1,4 +1,4 @@
-"""`fetch`: downloads the weights of a model from the hub, and only what loading reads."""
+"""`fetch`: downloads the files of a model that loading reads from the hub."""
 
 from __future__ import annotations
 
@@ -34,9 +34,9 @@ def run(options: argparse.Namespace, settings: Settings) -> None:
 
 
 def ensure(name: str, agreed: bool) -> ModelCard:
-    """The card of a model, fetched after one yes if it is not here.
+    """The card of a model; asks before it downloads missing weights.
 
-    Raises `ValueError` without a yes.
+    Raises `ValueError` if the user declines.
     """
     from models import fetching
     from models.weights import is_downloaded
@@ -53,7 +53,7 @@ def ensure(name: str, agreed: bool) -> ModelCard:
 
 
 def resolve(name: str) -> ModelCard:
-    """The card of a name; of a repository that is in no list, config.json is fetched first."""
+    """The card of a name. Fetches config.json of an unlisted repository first."""
     from models import fetching
     from models.unlisted import adopt, bare_card
 
@@ -68,7 +68,7 @@ def resolve(name: str) -> ModelCard:
 
 
 def is_here(card: ModelCard) -> bool:
-    """Whether the config of a repository is here: then another fetch of it helps nothing."""
+    """Whether the config of a repository is on this machine."""
     from models.weights import find_in_cache
 
     with suppress(ValueError):

@@ -1,4 +1,4 @@
-"""`launches`: kernels that a lane launches and waits of the host, by phase."""
+"""`launches`: counts kernel launches and host waits of a lane by phase."""
 
 from __future__ import annotations
 

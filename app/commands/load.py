@@ -1,4 +1,4 @@
-"""`load`: many visitors at once on one page, with their answers, waits and memory."""
+"""`load`: a load test of the page with many visitors: answers, waits and memory."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """`space`: writes a folder that can be pushed as a Hugging Face Space.
 
-The front matter of the README names the file that starts the Space, and with a model what the build
-fetches and which hardware a copy needs. `main.py` detects ZeroGPU itself.
+The front matter of the README names the file that starts the Space. With a model, it also names the
+weights that the build fetches and the hardware for a copy. `main.py` detects ZeroGPU.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""`speed`: the times of the page, beside `generate` and beside lanes that run alone."""
+"""`speed`: times of the page, compared with `generate` and with lanes that run alone."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`verify`: whether a model answers here as stock transformers does; a report to send."""
+"""`verify`: compares a model with stock transformers on this machine and writes a report."""
 
 from __future__ import annotations
 

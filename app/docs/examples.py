@@ -11,7 +11,7 @@ from app.drawn_uploads import PIXELS, draw_upload
 from app.settings import EXAMPLES
 from models.engine.checks import Gaze
 
-SEEDS = tuple(range(999_000, 999_008))  # in a row: none is picked for what methods do to it
+SEEDS = tuple(range(999_000, 999_008))  # consecutive: none is chosen by the results of methods
 CLIP_SEEDS = tuple(range(999_000, 999_006))
 GAZE: Gaze = ((0.87, 0.79, 1.0),)  # the brown butterfly of scene-3.png
 RATIOS = (1 / 3, 2 / 9, 1 / 9)  # of the gallery

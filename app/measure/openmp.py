@@ -1,8 +1,8 @@
-"""What OpenMP's threads should do while they wait for work: `python -m app.measure.openmp`.
+"""Compares settings for OpenMP's waiting threads: `python -m app.measure.openmp`.
 
-Compares policies by four lanes of the embedded picture model: first on the machine as it is, then
-beside one busy loop per core. Each policy has one process, and the processes take turns, so that
-changes of other work reach all policies. Compare seconds of one run only.
+Times four lanes of the embedded picture model per policy: first on the machine as it is, then
+beside one busy loop per core. Each policy has one process, and the processes take turns, so other
+work on the machine affects all policies. Compare seconds of one run only.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Runs the LLM of a finished lane again to read or differentiate its attention.
 
-The maps that the lane applied are applied again, so a replay computes no signals and decides
-nothing. Prompt and answer run together, teacher-forced. S rows of a layer, R watched rows,
+A replay applies the maps that the lane applied, so it computes no signals and chooses no
+tokens. Prompt and answer run together, teacher-forced. S rows of a layer, R watched rows,
 V visual rows, A answer tokens, H heads.
 """
 

@@ -160,7 +160,7 @@ class QwenBase(StockAdapter):
 
 
 def runs(prompt: Prompt, anchors: Tensor) -> Tensor:
-    """(K,) int64 pieces of text between survivors before each one, ascending: its frame, or 0.
+    """Number (K,) int64 of texts between frames before each survivor, ascending: its frame, or 0.
 
     A survivor without a place stays behind the one before it.
     """

@@ -47,7 +47,7 @@ class Watch(Stopwatch):
 
 
 def abroad(adapter: Any) -> Any:
-    """A copy of the adapter with its model on the foreign device."""
+    """A copy of the adapter whose model is on the foreign device."""
     model = copy.deepcopy(adapter.model)
     move(model)
     return replace(adapter, model=model)

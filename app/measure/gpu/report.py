@@ -1,6 +1,6 @@
 """The report of one machine. Each step runs in a process of its own, which ends in time.
 
-So a step that hangs, or that leaves CUDA unusable, costs no other step, and no step's memory stays.
+So a step that hangs or breaks CUDA does not affect the others, and its memory is freed.
 """
 
 from __future__ import annotations

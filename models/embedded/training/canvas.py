@@ -1,7 +1,7 @@
 """The sizes of the pictures in each training step: the models see many resolutions.
 
 All pictures of a batch have one random size of rows × cols cells. Early sizes are small, so early
-steps are fast. Later sizes reach the native one, and a share of the steps has exactly that size.
+steps are fast. Later sizes reach the native one, and a share of the steps has exactly that one.
 The number of pictures in a batch follows from a number of visual tokens.
 """
 
