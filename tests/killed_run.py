@@ -6,11 +6,9 @@ Prints whether all results are the same, and the time of a case against `bench`.
 from __future__ import annotations
 
 import argparse
-import json
 import multiprocessing
 import resource
 import signal
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -94,17 +92,14 @@ def same(one: Run, other: Run) -> bool:
     return left.equals(right) and arrays
 
 
-def bench(count: int, folder: Path) -> tuple[float, float]:
-    """Processor time a question and the median lane in ms of `bench`, with the same questions."""
+def bench(count: int) -> float:
+    """Processor time a question of `bench`, with the same questions."""
     lanes = ["--methods", f"vanilla,{LANES[1]}", *LANES[2:]]
     scenes = ["--scenes", str(count // A_SCENE), "--seed", str(FIRST), "--jobs", "1"]
-    report = ["--json", str(folder / "bench.json")]
     before = processor_time()
-    call = [*APP, "bench", *scenes, *lanes, *report]
+    call = [*APP, "bench", *scenes, *lanes]
     subprocess.run(call, cwd=ROOT, check=True, capture_output=True)
-    used = processor_time() - before
-    rows = json.loads((folder / "bench.json").read_text())["rows"]
-    return used / count, statistics.median(row["total_ms"] for row in rows)
+    return (processor_time() - before) / count
 
 
 def processor_time() -> float:
@@ -118,7 +113,6 @@ def measure(count: int, folder: Path) -> dict[str, Any]:
     whole = killed(source, folder / "whole", ())
     used = processor_time() / count
     stopped = killed(source, folder / "stopped", after)
-    bench_used, bench_lane = bench(count, folder)
     return {
         "cases": len(stopped.cases),
         "lanes": len(stopped.lanes),
@@ -126,9 +120,8 @@ def measure(count: int, folder: Path) -> dict[str, Any]:
         "processes": len(stopped.about["sessions"]),
         "same": same(whole, stopped),
         "run_cpu_s": round(used, 3),
-        "bench_cpu_s": round(bench_used, 3),
+        "bench_cpu_s": round(bench(count), 3),
         "lane_ms": round(float(whole.results.groupby("lane").total_ms.median().median()), 1),
-        "bench_lane_ms": round(bench_lane, 1),
         "machine": processor(),
         "load": load_text(),
     }

@@ -1,4 +1,4 @@
-"""`bench`: accuracy and time over drawn scenes or clips, methods by ratios."""
+"""`bench`: accuracy over drawn scenes or clips, methods by ratios."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SPLITS = (
 
 
 def add(commands: Any) -> None:
-    parser = commands.add_parser("bench", help="accuracy and time over drawn scenes or clips")
+    parser = commands.add_parser("bench", help="accuracy over drawn scenes or clips")
     parser.add_argument("--model", default=Settings.model)
     parser.add_argument("--scenes", "--clips", type=int, default=100, dest="count")
     parser.add_argument("--seed", type=int, default=0, help="of the scenes or clips")

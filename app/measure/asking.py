@@ -6,6 +6,7 @@ runs all cases by either. bench, findings, lmms-eval and the gallery ask through
 
 from __future__ import annotations
 
+import ast
 import hashlib
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -67,8 +68,6 @@ class Answer:
     exact: bool | None  # the text is the true answer; None where a box is asked for
     ratio: float  # measured
     averages: dict[str, float]  # visual tokens per LLM layer, see `pruning.budget.Averages`
-    ttft: float  # seconds
-    total: float
 
     @property
     def right(self) -> bool:
@@ -111,8 +110,6 @@ def judge(case: Case, result: LaneResult) -> Answer:
         exact=exact,
         ratio=result.trace.average,
         averages=asdict(result.averages),
-        ttft=result.timeline.ttft,
-        total=result.timeline.total,
     )
 
 
@@ -192,9 +189,21 @@ def fingerprint(model: str, settings: Settings, *parts: str, code: Sequence[str]
         path = ROOT / part
         for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
             if file.suffix in (".py", ".json", ".safetensors"):
-                digest.update(file.relative_to(ROOT).as_posix().encode() + file.read_bytes())
+                digest.update(file.relative_to(ROOT).as_posix().encode() + meaning(file))
     digest.update(" ".join(parts).encode())
     return digest.hexdigest()[:12]
+
+
+def meaning(file: Path) -> bytes:
+    """What answers depend on in a file: of Python its code without comments and docstrings."""
+    if file.suffix != ".py":
+        return file.read_bytes()
+    tree = ast.parse(file.read_text())
+    documented = ast.Module | ast.ClassDef | ast.FunctionDef
+    for node in ast.walk(tree):
+        if isinstance(node, documented) and ast.get_docstring(node, clean=False) is not None:
+            del node.body[0]
+    return ast.dump(tree).encode()
 
 
 class Processes(AbstractContextManager["Processes"]):

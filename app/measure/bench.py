@@ -1,4 +1,4 @@
-"""Accuracy and time over drawn scenes or clips: methods by ratios, one report."""
+"""Accuracy over drawn scenes or clips: methods by ratios, one report."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ RATIOS = {"scenes": "0.333,0.222,0.111", "clips": "0.25,0.20,0.15,0.10"}
 
 @dataclass(frozen=True)
 class Row:
-    """One method at one ratio over all uploads. Rates are shares of 1, times medians in ms."""
+    """One method at one ratio over all uploads. Rates are shares of 1."""
 
     method: str
     retention_ratio: float | None
@@ -56,8 +56,6 @@ class Row:
     mean_iou: float | None = None
     other: float | None = None  # exact answers
     sorts: dict[str, float | None] | None = None  # exact answers by sort of question
-    ttft_ms: float | None = None
-    total_ms: float | None = None
     refused: str = ""
     smallest: float | None = None  # ratio that is not refused
 
@@ -136,7 +134,7 @@ def ask_lanes(
     jobs: int | None,
     store: Path | None = None,
 ) -> tuple[dict[str, str], list[Sequence[Answer | Refusal]]]:
-    """Asks all cases in processes of their own.
+    """Asks all cases in processes of their own, which encode an upload once for all methods.
 
     Args:
         cases: Each with the methods of `tried_of`.
@@ -146,7 +144,7 @@ def ask_lanes(
         The machine and the settings, and of each lane the answers to all questions, or one refusal
         if it is asked none.
     """
-    with Processes(model, settings, jobs) as processes:
+    with Processes(model, settings, jobs, encode_once=True) as processes:
         conditions = processes.conditions() | {"processes": str(processes.count)}
         asked = iter(zip(*ask_all(cases, processes.ask, store, model), strict=True))
     refused = (refusal_of(method) for _, method in lanes)
@@ -201,8 +199,6 @@ def summarize(name: str, method: CompressionMethod, answers: Sequence[Answer | R
         mean_iou=_mean(overlaps),
         other=_mean([right for rights in exact.values() for right in rights]),
         sorts={sort: _mean(rights) for sort, rights in sorted(exact.items())},
-        ttft_ms=1e3 * statistics.median(answer.ttft for answer in ran),
-        total_ms=1e3 * statistics.median(answer.total for answer in ran),
     )
 
 
@@ -222,8 +218,6 @@ def table(report: Mapping[str, Any]) -> str:
             "Acc@0.5": rate("grounding"),
             "mIoU": rate("mean_iou"),
             "exact": rate("other"),
-            "TTFT ms": lambda row: f"{row['ttft_ms']:.1f}",
-            "total ms": lambda row: f"{row['total_ms']:.1f}",
         },
     )
     return f"{lines}\n{foil.table(report)}".rstrip()

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from app.measure import asking
-from app.measure.asking import Answer, Case, EncodedOnce, Refusal, ask, ask_all, judge
+from app.measure.asking import Answer, Case, EncodedOnce, Refusal, ask, ask_all, judge, meaning
 from models.engine.pipeline import run_lane
 from models.engine.record import Truth
 from models.uploads.read import read_image
@@ -16,7 +16,7 @@ from pruning.methods import create
 from tests.tiny import picture, tiny_llava
 
 GRID = create("grid", retention_ratio=0.25)
-ANSWER = Answer("left", "side", None, True, 0.25, {"processed": 9.0}, 0.1, 0.2)
+ANSWER = Answer("left", "side", None, True, 0.25, {"processed": 9.0})
 REFUSAL = Refusal("too low", 0.3)
 
 
@@ -102,3 +102,15 @@ def test_without_a_store_every_case_is_asked_in_order():
     answers = ask_all([case("a"), case("b")], lambda left: (ask(tiny_llava(), one) for one in left))
     assert [len(given) for given in answers] == [1, 1]
     assert all(isinstance(given[0], asking.Answer) for given in answers)
+
+
+def test_comments_and_docstrings_change_no_fingerprint_and_code_does(tmp_path):
+    file, seen = tmp_path / "part.py", []
+    for text in (
+        'def half(x):\n    """Half."""\n    return x / 2\n',
+        "def half(x):  # !\n    return x / 2",
+    ):
+        file.write_text(text)
+        seen.append(meaning(file))
+    file.write_text("def half(x):\n    return x / 3\n")
+    assert seen[0] == seen[1] != meaning(file)

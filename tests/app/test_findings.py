@@ -30,7 +30,7 @@ PLAN = studies(write.PICTURES, write.CLIPS)
 
 
 def answer(right):
-    return Answer("", "x", None, bool(right), 0.2, {"processed": 576.0}, 0.1, 0.2)
+    return Answer("", "x", None, bool(right), 0.2, {"processed": 576.0})
 
 
 def records(right, lanes=(VANILLA, FLOOR, LANE)):

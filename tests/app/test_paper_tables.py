@@ -25,10 +25,10 @@ def rates(table: Table, shares: dict[str, float], refused: str = "") -> Rates:
 
     def answers(index: int) -> dict[str, Answer | Refusal]:
         about = ("", "x", None)
-        given = {VANILLA.key: Answer(*about, True, 1.0, {"processed": 144.0}, 0.1, 0.2)}
+        given = {VANILLA.key: Answer(*about, True, 1.0, {"processed": 144.0})}
         for cell in cells:
             right = index < shares[cell.method] * UPLOADS
-            answer: Answer | Refusal = Answer(*about, right, cell.lane.ratio, {}, 0.1, 0.2)
+            answer: Answer | Refusal = Answer(*about, right, cell.lane.ratio, {})
             if cell.method == refused:
                 answer = Refusal("too low")
             given[cell.lane.key] = answer

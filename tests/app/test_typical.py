@@ -15,7 +15,7 @@ NAMES = ("visionzip", "nuwa", "pooling")
 
 
 def answer(right: bool) -> Answer:
-    return Answer("", "x", None, right, 0.2, {}, 0.1, 0.2)
+    return Answer("", "x", None, right, 0.2, {})
 
 
 def candidate(box: bool, kind: str, same: int = 0) -> Candidate:
