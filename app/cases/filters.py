@@ -56,6 +56,12 @@ class Filter:
                 raise ValueError(f"{name} is {value[:40]!r}, wanted one of {accepted}.")
 
     @property
+    def by_answers(self) -> bool:
+        """Whether a case passes by what lanes answered; its lanes then differ by choice."""
+        answers = self.right, self.wrong, self.show, self.reason, self.iou_drop
+        return any(answers)
+
+    @property
     def query(self) -> str:
         """The filter as the part of an address after the question mark."""
         values = {one.name: getattr(self, one.name) for one in fields(self)}

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from app.cases.filters import SIZES, VANILLA, Table
+from app.cases.filters import SIZES, VANILLA, Filter, Table
 from app.cases.scores import THRESHOLDS, yes_no
 from app.render.table import text_table
 from app.significance import holm, mcnemar, wilson
@@ -18,17 +18,18 @@ SHARES = (0.0, 1e-9, 0.25, 0.5, 0.75, 1.01)  # bounds of the share kept, a float
 SHARE_NAMES = ("none", "to 25 %", "to 50 %", "to 75 %", "to all")
 
 
-def summarize(table: Table, chosen: Sequence[str]) -> dict[str, Any]:
+def summarize(table: Table, asked: Filter, chosen: Sequence[str]) -> dict[str, Any]:
     """All rates over the chosen cases, JSON-able; a rate is None where no case has its metric.
 
-    A lane that failed is in no rate: `failed` counts them.
+    A lane that failed is in no rate: `failed` counts them. Where the filter asks for answers,
+    there is no test between lanes: its p would be that of the choice.
     """
     cases, right = table.cases.loc[list(chosen)], table.figure("right").loc[list(chosen)]
     failed = table.figure("failure").loc[list(chosen)].notna()
     return {
         "cases": len(cases),
         "lanes": [_lane(table, cases, lane) for lane in table.lanes],
-        "pairs": _pairs(right, table.lanes),
+        "pairs": _pairs(right, table.lanes, tested=not asked.by_answers),
         "kinds": _groups(right, failed, cases.kind),
         "sizes": _groups(right, failed, _named(cases["size"], SIZES), tuple(SIZES)),
         "kept": _by_share(table, cases, right),
@@ -68,7 +69,7 @@ def _rate(right: pd.Series) -> dict[str, Any]:
     return {"scored": of, "right": rate, "low": low if of else None, "high": high if of else None}
 
 
-def _pope(cases: pd.DataFrame, answers: pd.Series) -> dict[str, float]:
+def _pope(cases: pd.DataFrame, answers: pd.Series) -> dict[str, float | None]:
     """Precision, recall and F1 of "yes", and how often the lane says it, as POPE reports them."""
     asked = cases.index[(cases.metric == "yes_no") & answers.notna()]  # not of a failed lane
     if not len(asked):
@@ -76,13 +77,16 @@ def _pope(cases: pd.DataFrame, answers: pd.Series) -> dict[str, float]:
     true = cases.answers[asked].map(yes_no) == "yes"
     given = answers[asked].map(yes_no) == "yes"
     hits = int((true & given).sum())
-    precision, recall = hits / max(1, given.sum()), hits / max(1, true.sum())
-    f1 = 2 * precision * recall / max(1e-9, precision + recall)
-    shares = {"precision": precision, "recall": recall, "f1": f1, "yes": float(given.mean())}
-    return {name: float(value) for name, value in shares.items()}
+    said, wanted = int(given.sum()), int(true.sum())
+    return {
+        "precision": hits / said if said else None,
+        "recall": hits / wanted if wanted else None,
+        "f1": 2 * hits / (said + wanted) if said + wanted else None,
+        "yes": said / len(asked),
+    }
 
 
-def _pairs(right: pd.DataFrame, lanes: Sequence[str]) -> list[dict[str, Any]]:
+def _pairs(right: pd.DataFrame, lanes: Sequence[str], tested: bool) -> list[dict[str, Any]]:
     """Vanilla × each lane: both right, one alone, none; McNemar's exact p, adjusted by Holm."""
     pairs = []
     for lane in lanes if VANILLA in lanes else ():
@@ -102,7 +106,7 @@ def _pairs(right: pd.DataFrame, lanes: Sequence[str]) -> list[dict[str, Any]]:
             }
         )
     for pair, p in zip(pairs, holm([pair["p"] for pair in pairs]), strict=True):
-        pair["p_holm"] = p
+        pair |= {"p_holm": p} if tested else {"p": None, "p_holm": None}
     return pairs
 
 
@@ -126,8 +130,8 @@ def _groups(
 def _by_share(table: Table, cases: pd.DataFrame, right: pd.DataFrame) -> list[dict[str, Any]]:
     """The rate of each lane by the share of the object's tokens that it keeps."""
     kept, rows = table.figure("object_kept").loc[cases.index], []
-    for lane in (one for one in table.lanes if one != VANILLA):
-        for name, (low, high) in zip(SHARE_NAMES, pairwise(SHARES), strict=True):
+    for name, (low, high) in zip(SHARE_NAMES, pairwise(SHARES), strict=True):
+        for lane in (one for one in table.lanes if one != VANILLA):
             within = kept.index[(kept[lane] >= low) & (kept[lane] < high)]
             if len(within):
                 rate = _rate(right.loc[within, lane])
@@ -171,11 +175,12 @@ def text_of(summary: dict[str, Any]) -> str:
     ]
     counts = ("both", "vanilla_alone", "lane_alone", "none")
     pairs = [
-        [pair["lane"], *(str(pair[name]) for name in counts), f"{pair['p_holm']:.2g}"]
+        [pair["lane"], *(str(pair[name]) for name in counts), p_text(pair["p_holm"])]
         for pair in summary["pairs"]
     ]
     if pairs:
-        parts.append("Against vanilla: McNemar's exact test, p adjusted by Holm.")
+        tested = pairs[0][-1] != UNKNOWN
+        parts.append(f"Against vanilla: {TEST if tested else UNTESTED}.")
         parts.append(text_table([*PAIR_HEAD], pairs))
     for name, title in TITLES.items():
         table = [
@@ -187,6 +192,9 @@ def text_of(summary: dict[str, Any]) -> str:
     return "\n\n".join(parts)
 
 
+UNKNOWN = "–"
+TEST = "McNemar's exact test, p adjusted by Holm"
+UNTESTED = "no test, because the filter chooses by answers"
 PAIR_HEAD = ("lane", "both right", "vanilla alone", "lane alone", "none", "p")
 TITLES = {"kinds": "kind", "sizes": "object's size", "kept": "object's tokens kept"}
 
@@ -194,11 +202,15 @@ TITLES = {"kinds": "kind", "sizes": "object's size", "kept": "object's tokens ke
 def interval_text(rate: Mapping[str, Any]) -> str:
     """ "0.825 (0.68–0.91)"."""
     if rate["right"] is None:
-        return "–"
+        return UNKNOWN
     return f"{rate['right']:.3f} ({rate['low']:.2f}–{rate['high']:.2f})"
+
+
+def p_text(p: float | None) -> str:
+    return UNKNOWN if p is None else f"{p:.2g}"
 
 
 def _figure(name: str, value: float | None) -> str:
     if value is None:
-        return "–"
+        return UNKNOWN
     return f"{value:.1f}" if name.endswith("_ms") else f"{value:.3f}"

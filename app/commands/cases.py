@@ -133,7 +133,8 @@ def scores(options: argparse.Namespace, settings: Settings) -> None:
     from app.cases.rates import summarize, text_of
 
     table = _table(options.folder, settings)
-    summary = summarize(table, table.choose(parse_filter(options.filter)))
+    asked = parse_filter(options.filter)
+    summary = summarize(table, asked, table.choose(asked))
     print_report(summary, text_of(summary), options.json)
 
 

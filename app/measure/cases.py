@@ -42,7 +42,7 @@ def measure_store(folder: Path, count: int) -> dict[str, Any]:
     tabling, table = _timed(lambda: Table(run, People(folder).all()))
     filtering, chosen = _timed(lambda: table.choose(QUERY))
     again, _ = _timed(lambda: table.choose(Filter(text="object 77", kind="colour")))
-    summing, _ = _timed(lambda: summarize(table, chosen))
+    summing, _ = _timed(lambda: summarize(table, QUERY, chosen))
     pages = [_timed(lambda case=case: run.rows(case))[0] for case in chosen[:PAGES]]  # type: ignore[misc]
     remark, _ = _timed(lambda: People(folder).judge(chosen[0], VERDICTS["1"]))
     size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())

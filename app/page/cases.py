@@ -64,9 +64,9 @@ def cases_view(
     with gr.Column(elem_id="cases-page"):
         with gr.Row(elem_id="cases-top"):
             message = gr.HTML("", elem_id="cases-message", apply_default_css=False)
+            again = gr.Button(AGAIN, visible=False, size="sm", elem_id="again")
             wire_export(library)
         head = gr.HTML("", elem_id="case", apply_default_css=False)
-        again = gr.Button(AGAIN, visible=False, size="sm", elem_id="again")
         board = boards.declare(settings)
         script = (HERE / "cases.js").read_text()
         listed = gr.HTML("", elem_id="cases", apply_default_css=False, js_on_load=script)
@@ -261,4 +261,4 @@ class CaseHandlers:
 def choose(table: Table, asked: Filter) -> tuple[list[str], dict[str, Any]]:
     """The cases that pass a filter, and their rates."""
     chosen = table.choose(asked)
-    return chosen, summarize(table, chosen) if chosen else {}
+    return chosen, summarize(table, asked, chosen) if chosen else {}

@@ -12,7 +12,7 @@ from urllib.parse import urlencode
 
 from app.cases.filters import NO_VERDICT, SHOWS, SIZES, VANILLA, Filter, Table
 from app.cases.people import VERDICTS
-from app.cases.rates import TITLES, interval_text
+from app.cases.rates import TITLES, UNTESTED, interval_text
 from app.cases.why import REASONS
 from app.render.text import shorten
 
@@ -112,11 +112,15 @@ def summary_html(summary: Mapping[str, Any]) -> str:
             f"<th>{short} ✗</th></tr><tr><th>vanilla ✓</th><td>{pair['both']:,}</td>"
             f"<td>{pair['vanilla_alone']:,}</td></tr><tr><th>vanilla ✗</th>"
             f"<td>{pair['lane_alone']:,}</td><td>{pair['none']:,}</td></tr></table>"
-            f"<p>McNemar p = {pair['p_holm']:.2g}, adjusted by Holm</p></section>"
+            f"<p>{_test(pair['p_holm'])}</p></section>"
         )
     groups = "".join(_groups(summary[name], title) for name, title in TITLES.items())
     further = f"<details><summary>By kind, size and tokens kept</summary>{groups}</details>"
     return f'<div class="summary">{"".join(parts)}{further if groups else ""}</div>'
+
+
+def _test(p: float | None) -> str:
+    return UNTESTED.capitalize() if p is None else f"McNemar p = {p:.2g}, adjusted by Holm"
 
 
 def _groups(rates: Sequence[Mapping[str, Any]], title: str) -> str:
@@ -218,7 +222,7 @@ def case_head(table: Table, asked: Filter, case_id: str, chosen: Sequence[str]) 
         f'<div class="remarks">{verdicts}<form data-act="tag">{tags}<label>'
         '<span><kbd>T</kbd> tag</span><input id="tag" maxlength="60"></label></form>'
         "<label><span><kbd>N</kbd> note</span>"
-        f'<textarea id="note" rows="2">{escape(about.note)}</textarea></label></div>'
+        f'<textarea id="note" rows="1">{escape(about.note)}</textarea></label></div>'
     )
 
 

@@ -13,7 +13,7 @@ import pytest
 from app.cases.exports import export
 from app.cases.filters import NO_VERDICT, Filter, Table, parse_filter
 from app.cases.people import People, Remark
-from app.cases.rates import summarize, text_of
+from app.cases.rates import SHARE_NAMES, summarize, text_of
 from app.cases.why import REASONS, object_fate, tokens_within
 from app.page import cases_html
 from app.significance import wilson
@@ -52,17 +52,19 @@ def test_a_wrong_filter_names_what_is_accepted(table, query, wanted):
 
 
 def test_rates_count_what_the_filter_shows_with_intervals_and_paired_tests(table):
-    chosen = table.choose(Filter(kind="existence"))
-    summary = summarize(table, chosen)
+    asked = Filter(kind="existence")
+    chosen = table.choose(asked)
+    summary = summarize(table, asked, chosen)
     vanilla, zipped, _ = summary["lanes"]
     of = len(chosen)
     assert vanilla["scored"] == of and vanilla["right"] + zipped["right"] == pytest.approx(1)
     assert (vanilla["low"], vanilla["high"]) == wilson(round(vanilla["right"] * of), of)
     assert vanilla["yes"] == 1 and zipped["yes"] == 0 and vanilla["recall"] == 1
+    assert zipped["recall"] == 0 and zipped["precision"] is None, "it never says yes"
     pair = summary["pairs"][0]
     assert pair["both"] == pair["none"] == 0 and pair["vanilla_alone"] + pair["lane_alone"] == of
     assert summary["pairs"][1]["p"] == 1.0
-    json.dumps(summarize(table, list(table.cases.index)), allow_nan=False)
+    json.dumps(summarize(table, Filter(), list(table.cases.index)), allow_nan=False)
     assert "McNemar" in text_of(summary)
 
 
@@ -71,7 +73,12 @@ def test_accuracy_by_share_kept_counts_every_share_from_none_to_all(table):
     kept = shares.figure("object_kept")
     chosen, given = list(kept.index[:5]), np.array([0, 0.2, 0.4, 0.7, 1], np.float32)
     kept.loc[chosen, ZIPPED] = given
-    counted = [one for one in summarize(shares, chosen)["kept"] if one["lane"] == ZIPPED]
+    kept.loc[chosen[0], NUWA] = 0.9
+    by_share = summarize(shares, Filter(), chosen)["kept"]
+    assert [one["group"] for one in by_share] == sorted(
+        (one["group"] for one in by_share), key=SHARE_NAMES.index
+    )
+    counted = [one for one in by_share if one["lane"] == ZIPPED]
     assert [one["scored"] for one in counted] == [1, 1, 1, 1, 1]
 
 
@@ -90,7 +97,7 @@ def test_a_reason_explains_an_answer_that_is_wrong_where_vanilla_is_right(table)
 
 def test_failed_lanes_are_counted_beside_every_rate_and_are_in_none(tmp_path):
     failing = table_of(make_run(tmp_path / "run", failing=("nuwa",)))
-    summary = summarize(failing, failing.choose(Filter()))
+    summary = summarize(failing, Filter(), failing.choose(Filter()))
     vanilla, _, nuwa = summary["lanes"]
     assert (vanilla["failed"], nuwa["failed"], nuwa["right"]) == (0, 20, None)
     assert "recall" in vanilla and "recall" not in nuwa
@@ -102,6 +109,15 @@ def test_failed_lanes_are_counted_beside_every_rate_and_are_in_none(tmp_path):
     assert "–, 0 cases, 20 failed" in page
     chosen = failing.choose(Filter())[:2]
     assert f"Failed: {NUWA} on 2</p>" in export(failing, chosen, tmp_path / "a.html").read_text()
+
+
+def test_cases_that_are_chosen_by_their_answers_are_not_tested(table):
+    asked = Filter(right=("vanilla",), wrong=(ZIPPED,))
+    summary = summarize(table, asked, table.choose(asked))
+    assert {pair["p_holm"] for pair in summary["pairs"]} == {None}
+    assert "no test" in text_of(summary) and "McNemar" not in text_of(summary)
+    page = cases_html.summary_html(summary)
+    assert "No test" in page and "McNemar" not in page
 
 
 @pytest.mark.parametrize("sort", ["", "size"])

@@ -37,7 +37,7 @@ def test_a_kept_comparison_opens_as_it_was_beside_others_of_other_lanes(comparis
     table = Table(kept, People(tmp_path).all())
     assert table.lanes[0] == "vanilla" and table.lanes_of(second) == names[:2]
     assert kept.asked_with(second)[0] == "another-model"
-    assert len(summarize(table, table.choose(Filter()))["lanes"]) == len(names)
+    assert len(summarize(table, Filter(), table.choose(Filter()))["lanes"]) == len(names)
     assert [set(row["lanes"]) for row in rows(table, [second])] == [set(names[:2])]
 
 
