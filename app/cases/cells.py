@@ -1,4 +1,4 @@
-"""From the cells of a row to the fields of a case; columns have the names of common data sets."""
+"""Converts a table row to the fields of a case; accepts the column names of common data sets."""
 
 from __future__ import annotations
 

@@ -28,7 +28,7 @@ NO_VERDICT = "no verdict yet"
 
 @dataclass(frozen=True)
 class Filter:
-    """What a case must be to be shown; empty fields ask for nothing."""
+    """Conditions on the cases to show; an empty field is no condition."""
 
     right: tuple[str, ...] = ()  # lanes that are right
     wrong: tuple[str, ...] = ()  # lanes that are wrong

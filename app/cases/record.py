@@ -60,7 +60,7 @@ class UnwrittenError(ValueError):
 
 @dataclass(frozen=True)
 class BadRow:
-    """A row that is no case, or a case that could not be asked."""
+    """A row that is not a case, or a case that could not be asked."""
 
     place: str
     reason: str  # one sentence
@@ -68,7 +68,7 @@ class BadRow:
 
 @dataclass(frozen=True)
 class CaseSet:
-    """Cases with unique ids, and the rows that are none."""
+    """Cases with unique ids, and the rows that are not cases."""
 
     source: str  # as a person named it
     root: Path  # folder that pictures are relative to

@@ -1,4 +1,4 @@
-"""The rows of a run on the disk: Parquet files of whole parts, and a journal of what came since."""
+"""The rows of a run on disk: Parquet files of complete parts, and a journal of later rows."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ PACKING = {"compression": "zstd", "compression_level": 9}
 
 
 class Results:
-    """Rows of lanes by case, on the disk as they come: kill -9 loses only what was not whole."""
+    """Rows of lanes by case, written as they come: kill -9 loses only an incomplete row."""
 
     def __init__(self, folder: Path) -> None:
         """Reads which cases are asked; a journal that a packed part repeats is cleared."""

@@ -1,4 +1,4 @@
-"""Asks every case of a set under every lane, through the worker; a stopped run goes on."""
+"""Asks every case of a set under every lane, through the worker; a stopped run can resume."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class Plan:
 
     @property
     def about(self) -> dict[str, Any]:
-        """What must stay the same for a run to go on."""
+        """The settings that must be equal for a run to resume."""
         return {
             "model": self.card.name,
             "weights": identify(self.card),
@@ -132,7 +132,7 @@ class Asker:
     def ask(self, case: Case) -> list[Row]:
         """A row for each lane. Raises `ValueError` where the worker answers no case at all.
 
-        Raises `BusyError` where it was lost: started again, the run goes on from this case.
+        Raises `BusyError` if the worker was lost; the run resumes from this case.
         """
         try:
             comparison = self.run(case)

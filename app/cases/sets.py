@@ -40,7 +40,7 @@ FORMS = (
 def read_set(
     source: str, settings: Settings, extracted: Path, pictures: Path | None = None
 ) -> CaseSet:
-    """Every case of a set; rows that are none keep their reason.
+    """The cases of a set, and the rows that are not cases, with reasons.
 
     Args:
         source: See `FORMS`.
@@ -159,7 +159,7 @@ class Pictures:
             return picture
         name = hashlib.sha256(picture).hexdigest()[:24]
         if not (self.extracted / name).exists():
-            fresh = self.extracted / f".{name}.new"  # a cut file would stay for ever
+            fresh = self.extracted / f".{name}.new"  # a partial file would never be replaced
             try:
                 self.extracted.mkdir(parents=True, exist_ok=True)
                 fresh.write_bytes(picture)

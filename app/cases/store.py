@@ -55,7 +55,7 @@ def writing(folder: Path) -> Iterator[None]:
 
 
 def begin(folder: Path, case_set: CaseSet, about: Mapping[str, Any]) -> None:
-    """Write what a run is about, or check that it goes on as it began.
+    """Write the settings of a new run, or check that they equal those of the run to resume.
 
     Raises `RunError` where the folder holds another run: other weights, lanes, options or cases.
     """

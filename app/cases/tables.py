@@ -24,7 +24,7 @@ Made = TypeVar("Made")
 def sort_rows(
     rows: Iterable[Row], make: Callable[[dict[str, Any], str, int], tuple[Case, Made]]
 ) -> tuple[dict[str, tuple[Case, Made]], list[BadRow]]:
-    """What `make` gives for each row, by the id of its case; and the rows that are refused.
+    """The case that `make` gives for each row, by id, and the refused rows.
 
     Args:
         make: Called with cells, place and number. Its error is the row's reason: a row may come

@@ -1,4 +1,4 @@
-"""Why an answer changed, as far as the tokens tell: what became of the true object's tokens."""
+"""Explains a changed answer by the fate of the true object's tokens."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ REASONS = {
 
 @dataclass(frozen=True)
 class ObjectFate:
-    """What became of the tokens on the true object."""
+    """The fate of the tokens on the true object."""
 
     object_tokens: int
     object_kept: float  # shares of them
