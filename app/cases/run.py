@@ -30,6 +30,8 @@ from models.weights import identify
 from pruning.base import CompressionMethod
 from pruning.methods import create
 
+WAITS = (10.0, 60.0)  # seconds until a lost worker is asked again: Ray replaces a replica
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -132,10 +134,10 @@ class Asker:
     def ask(self, case: Case) -> list[Row]:
         """A row for each lane. Raises `ValueError` where the worker answers no case at all.
 
-        Raises `BusyError` if the worker was lost; the run resumes from this case.
+        Raises `BusyError` if the worker stays lost; the run resumes from this case.
         """
         try:
-            comparison = self.run(case)
+            comparison = self._run_patiently(case)
         except ValueError as error:
             unusable = isinstance(error, MediaError) or self._session is not None
             if self.cancelled.is_set() or isinstance(error, BusyError) or not unusable:
@@ -151,6 +153,20 @@ class Asker:
             row_of(case, name, lane, strategy, self._session or 0)
             for name, lane, strategy in zip(self.plan.lanes, lanes, self.strategies, strict=True)
         ]
+
+    def _run_patiently(self, case: Case) -> Comparison:
+        for wait in WAITS:
+            try:
+                return self.run(case)
+            except BusyError:
+                self.cancelled.wait(wait)
+        try:
+            return self.run(case)
+        except BusyError as error:
+            raise BusyError(
+                f"No worker answered {case.place or case.id} in {len(WAITS) + 1} tries. What was "
+                "stored is kept: give the same command again when the workers run."
+            ) from error
 
     def run(self, case: Case) -> Comparison:
         """Raises `MediaError` for a file that cannot be used."""

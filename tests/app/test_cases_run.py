@@ -11,6 +11,7 @@ import pytest
 
 from app.__main__ import main
 from app.cases import library, store
+from app.cases import run as running
 from app.cases.results import Results
 from app.cases.run import plan, run_cases
 from app.cases.sets import read_set
@@ -156,15 +157,21 @@ def test_a_run_over_two_devices_ends_like_one_on_one(tmp_path):
     assert killed_run.same(Run(tmp_path / "two"), Run(tmp_path / "one"))
 
 
-def test_a_lost_worker_stops_the_run_which_then_goes_on(tmp_path):
+def test_a_lost_worker_is_asked_again_and_stops_the_run_only_if_it_stays_lost(
+    tmp_path, monkeypatch
+):
+    monkeypatch.setattr(running, "WAITS", (0, 0))
+
     class Lost(FakeWorker):
         def run(self, job, cancelled=None):
-            if Run(tmp_path).results.empty:
-                return super().run(job, cancelled)
-            raise BusyError("The worker was lost.")
+            self.asked = getattr(self, "asked", 0) + 1
+            if self.asked in (2, 3) or self.asked > 4:
+                raise BusyError("The worker was lost.")
+            return super().run(job, cancelled)
 
-    with pytest.raises(BusyError):
+    with pytest.raises(BusyError, match=r"No worker answered image 4 in 3 tries.*same command"):
         run(tmp_path, worker=Lost())
+    assert len(Run(tmp_path).asked) == 2
     run(tmp_path)
     assert Run(tmp_path).results.failure.isna().all()
 
