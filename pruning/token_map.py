@@ -68,7 +68,7 @@ class TokenMap:
     ) -> TokenMap:
         """Add up the tokens of each `owner` (n,), a row or −1 = dropped; default weights: the mean.
 
-        A dropped token stays as an edge of weight zero, so a GPU is not asked how many there are.
+        A dropped token stays as an edge of weight zero, so the host does not wait for their number.
         """
         if not len(anchors):
             return cls.select(anchors, len(owner), scores=scores, tags=tags)
@@ -94,9 +94,9 @@ class TokenMap:
         return cls(matrix.shape[1], anchors, rows, cols, weights, tags or {}, scores)
 
     def check(self) -> None:
-        """Raises a ValueError for an edge outside the map. Elsewhere than on the CPU does nothing.
+        """Raise ValueError for an edge outside the map. Does nothing for a map on a GPU.
 
-        A GPU would be awaited, so its maps are checked when a trace has copied them.
+        The check would make the host wait; a trace checks its copies on the CPU.
         """
         if len(self.rows) and self.rows.device.type == "cpu":
             limits = self.cols.min(), self.cols.max(), self.rows.max()
@@ -109,7 +109,7 @@ class TokenMap:
     def matrix(self) -> Tensor:
         """The sparse (K, n) float32 matrix."""
         edges, shape = torch.stack([self.rows, self.cols]), (len(self), self.n)
-        return torch.sparse_coo_tensor(  # the rows ascend: sorting them again would be a wait
+        return torch.sparse_coo_tensor(  # rows ascend: to sort them makes the host wait
             edges, self.weights.float(), shape, check_invariants=False, is_coalesced=True
         )
 

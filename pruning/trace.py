@@ -15,7 +15,7 @@ from pruning.tokens import TokenLayout
 
 
 class Fate(IntEnum):
-    """What a token is at the end of a run."""
+    """The state of a token at the end of a run."""
 
     DROPPED = 0
     MERGED = 1

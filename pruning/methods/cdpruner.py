@@ -20,8 +20,8 @@ TINY = 1e-6
 class CDPruner(BeforeLLM):
     """Choose tokens one by one so that they span the most volume, scaled by their relevance.
 
-    This is a greedy search for the likeliest set of a determinantal point process. In a clip, each
-    frame is compressed alone, with its share of the budget; relevance has one scale for all.
+    This is a greedy search for the most probable set of a determinantal point process. In a clip,
+    each frame is compressed alone, with its share of the budget; relevance has one scale for all.
 
     Paper      Zhang et al., NeurIPS 2025, arXiv 2506.10967
     Code       Theia-4869/CDPruner @ 9541616, llava/model/llava_arch.py

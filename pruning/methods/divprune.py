@@ -16,8 +16,8 @@ from pruning.tokens import VisualTokens
 class DivPrune(BeforeLLM):
     """Choose tokens one by one, each the farthest from those chosen before, in cosine distance.
 
-    The first is the token whose nearest other token is farthest. Neither attention nor the question
-    plays a part.
+    The first is the token whose nearest other token is farthest. Attention and the question are not
+    used.
 
     Paper      Alvar et al., CVPR 2025, arXiv 2503.02175, Algorithm 1
     Code       vbdi/divprune @ 799e2d9: its licence is not free, so it was neither read nor run

@@ -79,7 +79,7 @@ class FastVID(BeforeLLM):
         kept = best(attention, salient)  # (T, N)
         score = density_peaks(distances(tokens, ~kept), ~kept, NEIGHBOURS)
         anchor = best(score, context)  # (T, N)
-        frame_of = torch.stack([segment, salient, context]).T.tolist()  # at once: a GPU is awaited
+        frame_of = torch.stack([segment, salient, context]).T.tolist()  # one wait for the GPU
         chosen = marked(kept.flatten(), sum(count for _, count, _ in frame_of))
         parts = {
             "salient": TokenMap.select(chosen, len(visual)),

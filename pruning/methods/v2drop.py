@@ -24,7 +24,7 @@ class V2Drop(CompressionMethod):
     """Keep, in three stages, the visual tokens that the layer before changed most.
 
     The change is the Euclidean distance of a token's hidden states before and after the layer.
-    Visual tokens do not see the text behind them, so the question plays no part.
+    Visual tokens do not attend to the text after them, so the question has no influence.
 
     Paper      Chen et al., CVPR 2026, arXiv 2509.01552
     Code       xuyang-liu16/V2Drop @ 219e03e, llava/model/language_model/V2Drop.py

@@ -1,4 +1,4 @@
-"""VScan: keeps tokens by two looks of the encoder, then those that the question asks for."""
+"""VScan: keeps tokens by shallow and deep encoder attention, then by the last text token."""
 
 from __future__ import annotations
 

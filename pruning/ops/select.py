@@ -1,6 +1,6 @@
 """Selection of tokens by score. Of equal scores the earlier token is chosen: deterministic.
 
-Counts are known to the host, so that a GPU is not asked for them: a question makes the host wait.
+Counts are Python numbers: the host does not wait for a GPU to compute them.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ def best_offered(rank: Tensor, scores: Tensor, count: int, each: int) -> Tensor:
 
 
 def quantile(values: Tensor, share: float) -> Tensor:
-    """`values.quantile(share)`, in fewer launches: the host knows its place among the sorted."""
+    """`values.quantile(share)` in fewer launches: its place in the sorted values is a number."""
     place = float(torch.tensor(share, dtype=values.dtype) * (len(values) - 1))  # rounds as torch
     ordered = values.sort().values
     return torch.lerp(ordered[int(place)], ordered[math.ceil(place)], place % 1)

@@ -19,7 +19,7 @@ UNLIKE = -1.0  # the similarity of a token without a parent
 class Forest:
     """Trees of tokens: each is merged into its root, the earliest of its tokens.
 
-    Of the same size for any number of trees, so that a GPU is not asked for it.
+    Its size is the same for any number of trees, so the host does not wait for that number.
     """
 
     root: Tensor  # (n,) int64 root of the tree of each token; −1 = in no tree
