@@ -73,25 +73,23 @@ def importance(frame: np.ndarray, layout: TokenLayout) -> np.ndarray:
     return scores
 
 
-def selection_step(
-    indices: np.ndarray, n: int, layer: int = 0, tags: dict | None = None
-) -> TraceStep:
+def selection_step(indices: np.ndarray, n: int, layer: int = 0) -> TraceStep:
     edges = np.arange(len(indices))
     ones = np.ones(len(indices), dtype=np.float32)
     return TraceStep(
-        layer, n, np.asarray(indices, dtype=np.int64), edges, np.asarray(indices), ones, tags or {}
+        layer, n, np.asarray(indices, dtype=np.int64), edges, np.asarray(indices), ones, {}
     )
 
 
 def merge_step(
-    anchors: np.ndarray, owner: np.ndarray, layer: int = 0, tags: dict | None = None, scores=None
+    anchors: np.ndarray, owner: np.ndarray, tags: dict | None = None, scores=None
 ) -> TraceStep:
     """`owner` (n,) is a row of `anchors` for every old token, −1 where it is dropped."""
     cols = np.flatnonzero(owner >= 0)
     cols = cols[np.argsort(owner[cols], kind="stable")]  # rows ascend, as in a TokenMap
     count = np.bincount(owner[cols], minlength=len(anchors))
     return TraceStep(
-        layer, len(owner), np.asarray(anchors, dtype=np.int64), owner[cols].astype(np.int64), cols,
+        0, len(owner), np.asarray(anchors, dtype=np.int64), owner[cols].astype(np.int64), cols,
         (1 / count[owner[cols]]).astype(np.float32), tags or {}, scores,
     )  # fmt: skip
 
@@ -106,15 +104,15 @@ def vanilla_trace(layout: TokenLayout | None = None) -> TokenTrace:
     return TokenTrace(layout or TokenLayout.regular(1, 24, 24), (), LAYERS)
 
 
-def fastv_trace(frame: np.ndarray, keep: int = 64, layer: int = 2) -> TokenTrace:
+def fastv_trace(frame: np.ndarray) -> TokenTrace:
     layout = TokenLayout.regular(1, 24, 24)
-    best = np.sort(np.argsort(-importance(frame, layout))[:keep])
-    return TokenTrace(layout, (selection_step(best, 576, layer),), LAYERS)
+    best = np.sort(np.argsort(-importance(frame, layout))[:64])
+    return TokenTrace(layout, (selection_step(best, 576, layer=2),), LAYERS)
 
 
-def visionzip_trace(frame: np.ndarray, region=(0.0, 0.0, 1.0, 1.0)) -> TokenTrace:
+def visionzip_trace(frame: np.ndarray) -> TokenTrace:
     """Keeps [CLS] and 53 dominant tokens; merges all others into 10 contextual ones."""
-    layout = TokenLayout.regular(1, 24, 24, region, placeless=1)
+    layout = TokenLayout.regular(1, 24, 24, placeless=1)
     scores = importance(frame, layout)
     dominant = np.sort(np.argsort(-scores)[:54])
     rest = np.setdiff1d(np.arange(577), dominant)

@@ -24,8 +24,8 @@ def cell(picture: Image.Image, trace: TokenTrace, frame: np.ndarray, token: int)
     )
 
 
-def grey_frame(level: int = 140) -> np.ndarray:
-    return np.full((480, 480, 3), level, dtype=np.uint8)
+def grey_frame() -> np.ndarray:
+    return np.full((480, 480, 3), 140, dtype=np.uint8)
 
 
 def test_dropped_cells_are_darker_than_kept_ones_and_kept_ones_are_the_picture():
