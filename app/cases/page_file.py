@@ -12,9 +12,8 @@ from PIL import Image
 
 from app.cases.filters import Table
 from app.cases.record import Case
-from app.render.boxes import draw_boxes
-from app.render.overlay import overlay
-from app.render.palette import VANILLA_COLOUR
+from app.render.palette import lane_colours
+from app.render.sweep_sheet import lane_picture
 from models.engine.record import Comparison, LaneResult
 
 SIDE = 360  # pixels of a picture
@@ -74,8 +73,8 @@ def _page(table: Table, chosen: Sequence[str]) -> Iterator[str]:
         '<meta http-equiv="Content-Security-Policy" content="default-src \'none\'; img-src data:; '
         "style-src 'unsafe-inline'; script-src 'unsafe-inline'\">"
         f"<title>{title}</title><style>{STYLE}</style><h1>{title}</h1>"
-        f"<p>{model}. Kept tokens show the picture as it is, "
-        " merged ones the colour of their survivor, dropped ones are dimmed. "
+        f"<p>{model}. Kept tokens show the picture as it is, merged ones the colour of their "
+        "survivor, dropped ones are dimmed. The true box is dashed. "
         f"← and → go to the next case.{' Failed: ' * bool(failed)}{escape(failed)}</p>"
         '<label>Search <input type="search"></label> '
         f"<output>{len(chosen):,} cases</output>"
@@ -123,16 +122,12 @@ def _lane(table: Table, case: Case, lane: str, picture: str) -> str:
 
 
 def _pictures(names: Sequence[str], comparison: Comparison) -> Iterator[tuple[str, str]]:
-    """By the name of each lane, its last frame with boxes (vanilla) or tokens, as an element."""
-    frame, truth = comparison.media.frames[-1], comparison.truth
-    for name, lane in zip(names, comparison.lanes, strict=True):
-        if isinstance(lane, LaneResult) and lane.trace.steps:
-            last = len(comparison.media.frames) - 1
-            yield name, _element(overlay(frame, lane.trace, last, SIDE), f"tokens of {name}")
-        elif isinstance(lane, LaneResult):
-            box, layout = truth.box if truth else None, lane.trace.layout
-            picture = draw_boxes(frame, lane.boxes, box, VANILLA_COLOUR, layout=layout)
-            yield name, _element(picture, f"boxes of {name}")
+    """By the name of each lane, its tokens on the last frame, with its boxes, as an element."""
+    colours = lane_colours([lane.method for lane in comparison.lanes])
+    for name, lane, colour in zip(names, comparison.lanes, colours, strict=True):
+        if isinstance(lane, LaneResult):
+            drawn = lane_picture(comparison.media, lane, comparison.truth, colour, SIDE)
+            yield name, _element(drawn, f"tokens and boxes of {name}")
 
 
 def _element(picture: Image.Image, text: str) -> str:

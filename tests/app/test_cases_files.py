@@ -2,6 +2,7 @@
 
 import csv
 import json
+from dataclasses import replace
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -13,6 +14,7 @@ from app.__main__ import main
 from app.cases.exports import LEFT_OUT, escape_cell, export
 from app.cases.filters import Filter
 from app.cases.imports import import_file
+from app.cases.page_file import _pictures as drawn_lanes
 from app.cases.people import People
 from app.cases.store import Run, RunError
 from app.page.cases_html import case_head
@@ -177,6 +179,17 @@ def test_what_became_of_the_objects_tokens_is_on_the_page_and_in_the_files(table
     assert f"survivor on the object {on_object}" in page
     line = json.loads(export(table, [case], tmp_path / "a.jsonl").read_text())
     assert f"{line['lanes'][ZIPPED]['on_object']:.0%}" == on_object
+
+
+def test_the_page_in_a_file_draws_the_boxes_of_every_lane_and_the_true_one(table):
+    case = next(one for one, case in table.run.cases.items() if case.metric == "iou")
+    names, compared = table.run.open(case)
+    bare = [replace(lane, boxes=np.zeros((0, 4))) for lane in compared.lanes]
+    whole = dict(drawn_lanes(names, compared))
+    assert len(whole) == 3
+    for changes in ({"lanes": tuple(bare)}, {"truth": None}):
+        without = dict(drawn_lanes(names, replace(compared, **changes)))
+        assert all(whole[name] != without[name] for name in names)
 
 
 def test_recordings_go_on_after_a_case_without_picture_and_name_it(tmp_path, capsys):
