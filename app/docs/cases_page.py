@@ -34,9 +34,11 @@ def store_text(report: dict[str, Any]) -> str:
         f"{report['cases']:,} synthetic cases × {report['lanes']} lanes of {report['tokens']} "
         f"tokens: store {report['bytes'] / 1e6:.0f} MB without pictures, opening "
         f"{report['open_s']:.2f} s, filter {_ms(report['filter_s'])}, search "
-        f"{_ms(report['search_s'])}, summary {_ms(report['summary_s'])}, reading "
-        f"the tokens of a case {_ms(report['page_s'])}, verdict "
-        f"{_ms(report['remark_s'])}. {machine_text(report)}"
+        f"{_ms(report['search_s'])}, summary {_ms(report['summary_s'])}, verdict "
+        f"{_ms(report['remark_s'])}. Asked of the page by HTTP, with pictures and without the "
+        f"browser's own time: first page of the run {report['first_page_s']:.2f} s, next page "
+        f"{_ms(report['page_s'])}, a case {_ms(report['case_s'])}. Times are processor time; "
+        f"the next page was waited for {_ms(report['page_waited_s'])}. {machine_text(report)}"
     )
 
 

@@ -28,7 +28,8 @@ class Tab:
         self.job = ""
         self.received = 0  # bytes of all messages
         config = self.http.get("config").json()
-        self.listener = next(one for one in config["dependencies"] if one["api_name"] == "run")
+        self.listeners = {one["api_name"]: one for one in config["dependencies"]}
+        self.listener = self.listeners["run"]
         components = {one["id"]: one for one in config["components"]}
         self.inputs = [components[id] for id in self.listener["inputs"]]
 
@@ -51,7 +52,15 @@ class Tab:
             "checkboxgroup": list(methods),
         }
         data = [values.get(one["type"], one["props"].get("value")) for one in self.inputs]
-        job = {"data": data, "fn_index": self.listener["id"], "session_hash": self.session}
+        self._send(self.listener, data)
+
+    def event(self, listener: str, data: dict[str, Any]) -> list[Any]:
+        """The outputs of a listener without inputs that takes the data of an event."""
+        self._send(self.listeners[listener], [], event_data=data)
+        return self.values()
+
+    def _send(self, listener: dict[str, Any], data: list[Any], **more: Any) -> None:
+        job = {"data": data, "fn_index": listener["id"], "session_hash": self.session, **more}
         answer = self.http.post("gradio_api/queue/join", json=job)
         if answer.is_error:
             raise RuntimeError(answer.json()["detail"])
@@ -71,7 +80,7 @@ class Tab:
             elif message["msg"] == "process_completed":
                 if not message["success"]:
                     raise RuntimeError(message["output"].get("error"))
-                break
+                return shown or data  # without differences: of a function that gives all at once
         return shown
 
     def _messages(self) -> Iterator[dict[str, Any]]:

@@ -2,6 +2,7 @@
 
 import json
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import replace
 from time import sleep
 from types import SimpleNamespace
@@ -16,6 +17,7 @@ from app.cases.library import Library, Owner
 from app.cases.people import People
 from app.cases.sets import read_set
 from app.guard.visitors import Visitors
+from app.measure.tab import Tab
 from app.page import board as boards
 from app.page import cases_files, cases_remarks
 from app.page.admission import Admission
@@ -154,6 +156,9 @@ def test_a_person_filters_pages_by_keys_and_finds_remarks_after_a_restart(chromi
         page.goto(f"{url}cases?run=pope")
         page.get_by_text(f"vanilla ✓, {ZIPPED} ✗").click()
         page.get_by_text(f"{len(chosen)} cases, page 1").wait_for()
+        with closing(Tab(url)) as measured:  # as `cases measure` asks for pages
+            shown = measured.event("act", {"query": "run=pope&page=1"})
+            assert any("page 2 of 2" in str(one) for one in shown)
         page.locator("#cases .cards a").first.click()
         page.locator("#case h2").wait_for()
         assert parse_filter(page.url.partition("?")[2]).wrong == (ZIPPED,)
