@@ -14,8 +14,9 @@ from models.embedded.world.scope import Scope
 from pruning.errors import ExplainedError
 
 FOREIGN = (
-    "This upload was not drawn by this project. The tokens show what each method does to it; do "
-    "not trust this model's answers on it. For answers on your own pictures run LLaVA or Qwen: "
+    "The tokens are real; do not trust the answers. For answers, run LLaVA or Qwen.\n"
+    "This upload was not drawn by this project, and the model knows only its drawings. The tokens "
+    "show what each method does to the upload. To run LLaVA on your machine: "
     "python -m app fetch llava-1.5-7b, then TOKENSCOPE_MODEL=llava-1.5-7b make demo."
 )
 RANDOM = "@random"  # suffix of a name: the same shape with random weights
@@ -52,7 +53,7 @@ class ModelCard:
         return self.source.startswith("assets/")
 
     def note_on(self, question: str, drawn: bool = True) -> str:
-        """Warnings about the answer to expect, one a line; "" if there is none.
+        """What to know about the answers, then details, one a line; "" if all is as trained.
 
         Args:
             question: About the upload.

@@ -67,19 +67,24 @@ class Board:
 def declare(settings: Settings) -> Board:
     """Declare the components, top to bottom in the order of reading."""
     with gr.Column(elem_id="board", min_width=280):
-        parts = {"caption": gr.HTML(elem_id="caption", apply_default_css=False)}
+        with gr.Row(elem_id="shown"):
+            parts = {
+                "caption": gr.HTML(elem_id="caption", apply_default_css=False),
+                "history": gr.HTML(
+                    elem_id="history", apply_default_css=False, js_on_load=history.JS
+                ),
+            }
         gr.HTML(STALE, elem_id="stale", apply_default_css=False)
         parts |= {
             "headline": _announced("headline"),
             "outside": _announced("outside"),
-            "history": gr.HTML(elem_id="history", apply_default_css=False, js_on_load=history.JS),
             **_bar(),
             "keeping": keeping.declare(),
             **_lanes(settings),
         }
-        parts["sweep"] = gr.Column(visible=False, elem_id="sweep")
         parts["analysis"] = gr.Column(visible=False, elem_id="analysis")
         parts |= _results()
+        parts["sweep"] = gr.Column(visible=False, elem_id="sweep")  # it may be of another upload
         # Hidden: the page keeps them, because the server may forget a `gr.State`.
         hidden = {name: gr.Textbox(visible=False) for name in ("address", "past")}
     return Board(**parts, **hidden, comparison=comparison_state())

@@ -88,7 +88,7 @@ def retention_note(ratio: float | None, model: str, num_frames: int | None = Non
     frames = card.frames if not isinstance(num_frames, int) or "image" in card.media else num_frames
     factors = f" ({frames} frames × {card.each})" if frames > 1 else ""
     total = card.each * frames
-    count = f"<b>{round(ratio * total)}</b> of {total} visual tokens{factors}"
+    count = f"<b>{round(ratio * total):,}</b> of {total:,} visual tokens{factors}"
     return f"<p>= {count}, averaged over LLM layers</p>"
 
 

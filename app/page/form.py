@@ -254,7 +254,7 @@ def _actions() -> dict[str, Any]:
             stop = gr.Button("Stop", interactive=False, elem_id="stop", min_width=60)
             fold = gr.Checkbox(
                 False,
-                label="Fold",
+                label="Hide form",
                 container=False,
                 interactive=True,
                 min_width=0,

@@ -10,13 +10,16 @@
     if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) press("compare");
   });
 
-  // On a narrow screen the lanes are below the form: go there, once they stand there.
+  // Go to what a button begins, once it stands there: the sweep, and on a narrow screen the lanes.
   document.addEventListener("click", (event) => {
-    if (innerWidth > 1000 || !event.target.closest("#compare")) return;
+    const button = event.target.closest("#compare, #sweep-start")?.id;
+    if (!button || (button === "compare" && innerWidth > 1000)) return;
+    const [part, sign] = button === "compare"
+      ? ["board", '.lane [aria-busy="true"]'] : ["sweep", "#sweep .awaited"];
     let tries = 20;
     const timer = setInterval(() => {
-      const begun = document.querySelector('.lane [aria-busy="true"]');
-      if (begun) document.getElementById("board")?.scrollIntoView();
+      const begun = document.querySelector(sign);
+      if (begun) document.getElementById(part)?.scrollIntoView();
       if (begun || --tries === 0) clearInterval(timer);
     }, 150);
   });
@@ -70,6 +73,8 @@
   window.tokenscope = {
     // Inputs of the page's load: the comparison that its address names, and this tab's history.
     arrived() {
+      // On a phone the first view is the comparison, and the form opens above it.
+      if (innerWidth <= 640) document.querySelector("#fold input:not(:checked)")?.click();
       const address = new URLSearchParams(location.search).get("id") ?? "";
       return [address, sessionStorage.getItem(HISTORY) ?? ""];
     },

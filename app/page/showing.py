@@ -10,6 +10,7 @@ import gradio as gr
 from app.jobs import NOUNS
 from app.page import history
 from app.page.board import Board
+from app.page.choices import model_label
 from app.page.figures import figures_table
 from app.page.held import ComparisonStore, HeldComparison
 from app.page.pictures import thumbnail
@@ -60,7 +61,7 @@ def show_lanes(board: Board, screen: Screen) -> Update:
     }
     return columns | {
         board.caption: caption(screen),
-        board.outside: paragraphs(*_note(screen).splitlines()),
+        board.outside: note_html(screen.model, screen.question, screen.drawn),
         board.bar: gr.Row(visible=True),
         board.keeping.row: gr.Row(visible=False),
         board.view: "boxes" if asks_for_box(screen) else "tokens",
@@ -146,12 +147,18 @@ def _recorded(screen: Screen) -> str:
 
 def _title(model: str) -> str:
     card = find_or_none(model)
-    return card.title if card else shorten(model, 60)
+    return model_label(card) if card else shorten(model, 60)
 
 
-def _note(screen: Screen) -> str:
-    card = find_or_none(screen.model)
-    return card.note_on(screen.question, screen.drawn) if card else ""
+def note_html(model: str, question: str, drawn: bool) -> str:
+    """What to know about the answers in one line, which opens the details."""
+    card = find_or_none(model)
+    first, *details = (card.note_on(question, drawn) if card else "").splitlines() or [""]
+    text = paragraphs(first)
+    if details:
+        summary = f"<summary>{escape(first)} <u>More</u></summary>"
+        text = f"<details>{summary}{paragraphs(*details)}</details>"
+    return f'<div class="note">{text}</div>' if first else ""
 
 
 def find_or_none(model: str) -> ModelCard | None:

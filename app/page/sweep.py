@@ -15,6 +15,7 @@ from app.page.chart import Chart
 from app.page.form import Form
 from app.page.handlers import describe_end, describe_wait, note
 from app.page.pictures import data_uri, thumbnail
+from app.page.showing import note_html
 from app.render.palette import VANILLA_COLOUR
 from app.render.summary import conditions_line
 from app.render.sweep import Point, Sweep, percent, sentences, sweep_chart
@@ -179,6 +180,7 @@ def _heading(job: Job) -> str:
         '<h2>Sweep over retention ratios</h2><div class="caption">'
         f'<img src="{thumbnail(job.media)}" alt="The {noun} of the sweep">'
         f'<p class="asked">{escape(job.question)}</p><p class="facts">{escape(title)}</p></div>'
+        f"{note_html(job.model, job.question, job.drawn)}"
     )
 
 

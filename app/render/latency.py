@@ -11,7 +11,7 @@ from app.render.text import format_milliseconds, shorten
 from models.engine.record import PHASES, Comparison
 
 ROW = 54  # pixels per lane
-BESIDE_NOTE = {"expr": "max(110, width - 235)"}  # pixels for a lane's name
+BESIDE_NOTE = {"expr": "max(110, width - 175)"}  # pixels for a lane's name
 CLOCK = "ms on the lane's own clock, tick at the first token"
 REPEATED = "ms, typical of {} runs; tick: first token, grey: half of the runs"
 TEXT = {"fontSize": 12, "color": INK}
@@ -110,7 +110,7 @@ def latency_notes(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
             why, note, ttft, first = row["failure"], "did not run", None, ""
         else:
             ttft, first = row["ttft_ms"], format_milliseconds(row["ttft_ms"] / 1e3)
-            note = f"{first} to first token"
+            note = f"{first} to first token" if row["method"] == "vanilla" else first
             if row["text"]["speedup_ttft"]:
                 note += f" · {row['text']['speedup_ttft']}"
             elif row["cold"]:

@@ -257,10 +257,15 @@ def _ratio_text(row: Mapping[str, Any]) -> str:
 
 def _averages_text(counts: Mapping[str, float]) -> str:
     """ "64.0"; "206 processed, 206 cached, 192 handed on" where the three differ."""
-    texts = {name.replace("_", " "): format_number(count) for name, count in counts.items()}
+    texts = {name.replace("_", " "): _count_text(count) for name, count in counts.items()}
     if len(set(texts.values())) == 1:
         return next(iter(texts.values()))
     return ", ".join(f"{text} {name}" for name, text in texts.items())
+
+
+def _count_text(count: float) -> str:
+    """ "1,024", "16.5": every digit of a large count, because the count asked for has them too."""
+    return f"{count:,.0f}" if count >= 100 else format_number(count)
 
 
 def _texts(row: Mapping[str, Any]) -> dict[str, str]:

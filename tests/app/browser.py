@@ -68,6 +68,7 @@ def await_story(page) -> None:
 def upload_picture(page, path) -> None:
     """Upload a picture and wait until the page shows it."""
     await_story(page)
+    unfold(page)  # a phone hides the form
     page.locator("#picture input[type=file]").first.set_input_files(path)
     page.locator("#picture img").wait_for()
 
@@ -84,6 +85,7 @@ def upload_clip(page, path) -> None:
 def choose_example(page, number: int = 0) -> None:
     """Choose an example whose question is not that of the first view."""
     await_story(page)
+    unfold(page)  # a phone hides the form
     before = page.locator("#question textarea").input_value()
     page.locator("#examples button").nth(number).click()
     page.wait_for_function(
@@ -92,7 +94,7 @@ def choose_example(page, number: int = 0) -> None:
 
 
 def unfold(page) -> None:
-    """Open the form, which Compare folds."""
+    """Open the form, which Compare hides."""
     page.locator("#fold input").uncheck()
 
 

@@ -80,7 +80,7 @@ def test_a_new_scene_comes_with_a_question_whose_answer_is_known(page, worker):
     compare(page)
     job = worker.jobs[-1]
     assert job.drawn and job.truth.box is not None
-    assert "not drawn by this project" not in page.locator("#outside").inner_text()
+    assert page.locator("#outside").inner_text() == ""
 
 
 def test_a_photograph_has_a_note_above_the_lanes(page, worker):
@@ -89,5 +89,9 @@ def test_a_photograph_has_a_note_above_the_lanes(page, worker):
     page.locator("#photographs .gallery-item, #photographs .thumbnail-item").first.click()
     page.wait_for_function("document.querySelector('#question textarea').value.includes('the cat')")
     page.locator("#compare").click()
-    page.locator("#outside").get_by_text("not drawn by this project").wait_for()
+    note = page.locator("#outside")
+    note.get_by_text("The tokens are real; do not trust the answers.").wait_for()
+    assert note.bounding_box()["height"] < 40, "one line"
+    note.get_by_text("More").click()
+    note.get_by_text("make demo").wait_for()
     assert not worker.jobs[-1].drawn

@@ -96,7 +96,7 @@ def test_what_pictures_were_never_asked_is_outside_and_the_reason_is_named(
     question: str, reason: str
 ):
     note = IMAGE.note_on(question)
-    assert note.startswith("Drawn-scenes model was not trained on this question")
+    assert note.startswith("The answers are guesses: Drawn-scenes model")
     assert reason in note.splitlines()[0]
     assert note.splitlines()[1] == f"It can answer: {questions.CAN_ANSWER}"
 
@@ -115,7 +115,7 @@ def test_what_pictures_were_never_asked_is_outside_and_the_reason_is_named(
 )
 def test_what_clips_were_never_asked_is_outside_and_the_reason_is_named(question: str, reason: str):
     note = VIDEO.note_on(question)
-    assert note.startswith("Drawn-clips model was") and reason in note.splitlines()[0]
+    assert "Drawn-clips model" in note and reason in note.splitlines()[0]
     assert clip_questions.CAN_ANSWER in note
 
 

@@ -35,15 +35,15 @@ class Scope:
         if self.asked().fullmatch(_plain(question)):
             return ""
         return (
-            f"{title} was not trained on this question: {self._reason(question)}. "
-            f"What it answers is a guess.\nIt can answer: {self.can_answer}"
+            f"The answers are guesses: {title} {self._reason(question)}.\n"
+            f"It can answer: {self.can_answer}"
         )
 
     def _reason(self, question: str) -> str:
         unknown = [word for word in essentials(question) if word not in self.known()]
         if not unknown:
-            return "it knows the words, but none of its questions has this form"
-        return f"it does not know {_quoted(list(dict.fromkeys(unknown)))}"
+            return "was not trained on questions of this form"
+        return f"does not know {_quoted(list(dict.fromkeys(unknown)))}"
 
 
 def essentials(text: str) -> list[str]:
