@@ -130,7 +130,7 @@ def _ask(model: Model, kind: str, file: str, question: str) -> Comparison:
 def _entry(one: Candidate, kind: str) -> dict:
     sort = "questions for a box" if one.cell[0] else "other questions"
     typical = (
-        f"On unseen {NOUNS[kind]}s the same methods are right for {one.share:.0%} of the "
+        f"On unseen {NOUNS[kind]}s the same methods are right for {100 * one.share:.0f} % of the "
         f"{one.questions} {sort} that vanilla answers right."
     )
     return {

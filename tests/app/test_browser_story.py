@@ -38,7 +38,7 @@ def is_outdated(page) -> bool:
     return page.locator("#stale").is_visible()
 
 
-def test_the_first_view_is_a_recorded_story_and_its_form(chromium, url):
+def test_the_first_view_is_a_recorded_story_and_its_form_fits_a_small_screen(chromium, url):
     with tab(chromium, 1280, 720) as page:
         page.goto(url)
         await_story(page)
@@ -50,6 +50,11 @@ def test_the_first_view_is_a_recorded_story_and_its_form(chromium, url):
         assert page.locator(".lane[data-phase=done]").count() == len(told.lanes)
         assert page.locator("#question textarea").input_value() == told.question
         assert not is_outdated(page) and "id=" not in page.url
+        for part in ("#picture img", "#question textarea", "#retention", ".short", "#compare"):
+            box = page.locator(part).first.bounding_box()
+            assert box["y"] + box["height"] <= 720, part
+        groups = page.locator("#methods .short [role=group]")
+        assert groups.count() == 4 and groups.nth(3).bounding_box()["y"] < 720
 
 
 def test_the_page_is_sent_compressed(url):
@@ -57,17 +62,6 @@ def test_the_page_is_sent_compressed(url):
     with urllib.request.urlopen(asked) as answer:
         assert answer.headers["Content-Encoding"] == "gzip"
         assert len(answer.read()) < 150_000
-
-
-def test_all_controls_of_a_comparison_fit_a_small_screen(chromium, url):
-    with tab(chromium, 1280, 720) as page:
-        page.goto(url)
-        await_story(page)
-        for part in ("#picture img", "#question textarea", "#retention", ".short", "#compare"):
-            box = page.locator(part).first.bounding_box()
-            assert box["y"] + box["height"] <= 720, part
-        groups = page.locator("#methods .short [role=group]")
-        assert groups.count() == 4 and groups.nth(3).bounding_box()["y"] < 720
 
 
 def test_view_layer_and_tools_share_a_row_and_a_long_answer_is_cut(chromium, url):

@@ -12,6 +12,7 @@ from PIL import Image
 from app.page.pictures import LONG_SIDE
 from app.render.overlay import overlay
 from models.uploads.read import read_media
+from tests.app import factory
 from tests.app.browser import (
     compare,
     served,
@@ -33,8 +34,16 @@ def url():
         yield address
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
+def picture(tmp_path_factory):
+    path = tmp_path_factory.mktemp("pictures") / "ball.png"
+    Image.fromarray(factory.picture(320, 240)).save(path)
+    return str(path)
+
+
+@pytest.fixture(scope="module")
 def page(chromium, url, picture):
+    """One comparison for all tests; each leaves no token followed and the view of tokens."""
     with tab(chromium) as page:
         page.goto(url)
         upload_picture(page, picture)
@@ -125,6 +134,8 @@ def test_scores_are_a_map_and_a_lane_without_scores_says_so(page):
     show(page, "Boxes", "boxes")
     page.locator("#lanes .plate").first.click()
     page.locator("dialog.large").wait_for()
+    page.keyboard.press("Escape")
+    show(page, "Tokens", "tokens")
 
 
 def test_a_token_of_a_clip_lights_its_tree_in_all_frames(chromium, url, clip):

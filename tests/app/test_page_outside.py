@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import threading
 
-import pytest
-
 from app.example_uploads import examples
 from app.guard.visitors import Visitors
 from app.page.admission import Admission
@@ -71,33 +69,39 @@ class HeldBack(FakeWorker):
             yield event
 
 
-@pytest.mark.parametrize(("width", "height"), [(1440, 1000), (390, 844)])
-def test_the_note_is_seen_and_announced_before_any_answer(chromium, width, height):
+def test_the_note_is_seen_and_announced_before_any_answer(chromium):
     worker = HeldBack()
-    with served(worker) as url, tab(chromium, width, height) as page:
-        page.goto(url)
-        await_story(page)
-        unfold(page)  # a phone hides the form
-        region = page.locator("#outside [role=status]")
-        region.wait_for(state="attached")
-        page.evaluate("window.region = document.querySelector('#outside [role=status]')")
-        page.locator("#question textarea").fill(OUTSIDE)
-        page.locator("#compare").click()
-        region.get_by_text("does not know the word “mood”").wait_for()
-        page.wait_for_function(IN_VIEW)
-        assert page.evaluate("window.region.isConnected"), "a screen reader follows this element"
-        assert not any(page.locator(".lane .answer").all_inner_texts())
-        note, lane = region.bounding_box(), page.locator(".lane").first.bounding_box()
-        assert note["y"] + note["height"] <= lane["y"]
-        assert page.evaluate("document.documentElement.scrollWidth") <= width
-        worker.go.set()
-        page.locator("#figures table").wait_for()
-        assert "mood" in region.inner_text(), "it stays beside the answers"
-        page.locator("#compare:enabled").wait_for()
-        unfold(page)
-        page.locator("#question textarea").fill(QUESTION)
-        page.locator("#compare").click()
-        page.wait_for_function("window.region.innerText === ''")
+    with served(worker) as url:
+        for width, height in ((1440, 1000), (390, 844)):
+            worker.go.clear()
+            with tab(chromium, width, height) as page:
+                page.goto(url)
+                await_story(page)
+                check_note(page, worker, width)
+
+
+def check_note(page, worker, width) -> None:
+    unfold(page)  # a phone hides the form
+    region = page.locator("#outside [role=status]")
+    region.wait_for(state="attached")
+    page.evaluate("window.region = document.querySelector('#outside [role=status]')")
+    page.locator("#question textarea").fill(OUTSIDE)
+    page.locator("#compare").click()
+    region.get_by_text("does not know the word “mood”").wait_for()
+    page.wait_for_function(IN_VIEW)
+    assert page.evaluate("window.region.isConnected"), "a screen reader follows this element"
+    assert not any(page.locator(".lane .answer").all_inner_texts())
+    note, lane = region.bounding_box(), page.locator(".lane").first.bounding_box()
+    assert note["y"] + note["height"] <= lane["y"]
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    worker.go.set()
+    page.locator("#figures table").wait_for()
+    assert "mood" in region.inner_text(), "it stays beside the answers"
+    page.locator("#compare:enabled").wait_for()
+    unfold(page)
+    page.locator("#question textarea").fill(QUESTION)
+    page.locator("#compare").click()
+    page.wait_for_function("window.region.innerText === ''")
 
 
 IN_VIEW = """() => {

@@ -52,10 +52,7 @@ def test_the_tick_is_at_the_first_token_and_the_note_has_the_speed_up(comparison
     vanilla, visionzip = comparison.lanes[:2]
     assert notes[1]["ttft"] == pytest.approx(1e3 * visionzip.timeline.ttft)
     factor = format_factor(vanilla.timeline.ttft / visionzip.timeline.ttft)
-    assert (
-        notes[1]["note"]
-        == f"{format_milliseconds(visionzip.timeline.ttft)} · {factor}, one run"
-    )
+    assert notes[1]["note"] == f"{format_milliseconds(visionzip.timeline.ttft)} · {factor}, one run"
 
 
 def repeated(comparison, *scales):
