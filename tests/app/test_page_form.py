@@ -82,7 +82,7 @@ def test_the_tab_follows_the_model_and_then_changes_nothing():
 def test_the_form_shows_the_token_count_where_it_is_fixed():
     assert "of 576 visual tokens," in choices.retention_note(0.5, "embedded-image")
     clip = choices.retention_note(0.125, "embedded-video")
-    assert "<b>128</b> of 1024 visual tokens (16 frames × 64)" in clip
+    assert "<b>128</b> of 1,024 visual tokens (16 frames × 64)" in clip
     assert "of 512 visual tokens (8 frames" in choices.retention_note(0.1, "embedded-video", 8)
     assert "of 576 visual tokens," in choices.retention_note(0.1, "embedded-image", 16)
     assert "of 576 visual tokens," in choices.retention_note(0.5, "llava-1.5-7b@random")
