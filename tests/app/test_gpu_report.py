@@ -39,6 +39,7 @@ def printing(outcome: object) -> Callable[[float], list[str]]:
     return lambda seconds: [sys.executable, "-c", f"print({json.dumps(json.dumps(outcome))})"]
 
 
+@pytest.mark.slow
 def test_the_tiny_run_writes_its_report(tmp_path, capsys) -> None:
     path = tmp_path / "deep" / "report.json"
     assert command.main(["--tiny", "--out", str(path), "--steps", "ceilings"]) == 0

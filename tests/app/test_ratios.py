@@ -17,6 +17,7 @@ RATIOS = (0.333, 0.222, 0.111)
 MODELS = {"image": (tiny_llava, picture), "video": (tiny_onevision, clip)}
 
 
+@pytest.mark.slow  # the laws hold for budgets of every method
 @pytest.mark.parametrize("kind", MODELS)
 def test_every_method_answers_at_33_22_and_11_percent_or_names_its_smallest_ratio(kind):
     make, upload = MODELS[kind]
