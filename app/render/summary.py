@@ -100,7 +100,7 @@ def media_line(media: Media) -> str:
 
 
 NOISY = 0.2  # most distance of the quartiles of repeated runs, over their median
-LOAD = re.compile(r"(?P<load>\d+(\.\d+)?) on (?P<cores>\d+) cores")
+LOAD = re.compile(r"(?P<load>\d+(\.\d+)?) on (?P<cores>\d+) cores?")
 HIT = 0.5  # least IoU of a right box
 TABLE = {  # key of a row's texts: heading
     "method": "Method",

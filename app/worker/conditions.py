@@ -33,4 +33,4 @@ def load_text() -> str:
         return ""
     own = hasattr(os, "sched_getaffinity")
     cores = len(os.sched_getaffinity(0)) if own else os.cpu_count() or 1
-    return f"{os.getloadavg()[0]:.1f} on {cores} cores"
+    return f"{os.getloadavg()[0]:.1f} on {cores} core{'s' if cores > 1 else ''}"
