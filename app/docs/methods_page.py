@@ -52,13 +52,12 @@ def short_table(methods: Sequence[Method]) -> str:
     lines = [
         (
             f"[`{method.name}`](docs/methods.md#{method.name})",
-            f"{method.title}: {method.summary}",
-            _media(method),
+            f"{method.summary}{'' if len(method.media) > 1 else f' For {_media(method)} only.'}",
             _links(method),
         )
         for method in methods
     ]
-    return markdown_table(("name", "what it does", "for", "paper and code"), lines)
+    return markdown_table(("name", "what it does", "paper and code"), lines)
 
 
 def _links(method: Method) -> str:
