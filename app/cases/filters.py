@@ -57,9 +57,12 @@ class Filter:
 
     @property
     def by_answers(self) -> bool:
-        """Whether a case passes by what lanes answered; its lanes then differ by choice."""
-        answers = self.right, self.wrong, self.show, self.reason, self.iou_drop
-        return any(answers)
+        """Whether a case passes by its answers, or by what a person found in them.
+
+        Its lanes then differ by choice.
+        """
+        answers = self.right, self.wrong, self.show, self.reason, self.iou_drop, self.text
+        return any(answers) or bool(self.tag) or self.verdict not in ("", NO_VERDICT)
 
     @property
     def query(self) -> str:

@@ -159,7 +159,8 @@ class Asker:
             try:
                 return self.run(case)
             except BusyError:
-                self.cancelled.wait(wait)
+                if self.cancelled.wait(wait):
+                    raise
         try:
             return self.run(case)
         except BusyError as error:

@@ -51,8 +51,9 @@ def killed_text(report: dict[str, Any]) -> str:
         f"{report['lanes']} lanes twice, once killed (`kill -9`) after {first} and after {second} "
         f"cases: all figures and the fates of all tokens {same}. With loading the model, a case "
         f"takes {report['run_cpu_s']:.2f} s of processor time in the run and "
-        f"{report['bench_cpu_s']:.2f} s in `bench` with the same questions and lanes; the run's "
-        f"median lane takes {report['lane_ms']:.0f} ms. "
+        f"{report['bench_cpu_s']:.2f} s in `bench` with the same questions and lanes, which "
+        "encodes a picture once for all lanes; the run's median lane takes "
+        f"{report['lane_ms']:.0f} ms. "
         f"{machine_text(report)}"
     )
 

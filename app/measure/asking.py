@@ -209,19 +209,16 @@ def meaning(file: Path) -> bytes:
 class Processes(AbstractContextManager["Processes"]):
     """Processes of one thread each that hold the model; one a core by default.
 
-    With `encode_once` a case's upload is encoded once for all methods that need the same of it. The
-    answers stay the same, and their times mean nothing.
+    They encode the upload of a case once for all methods that need the same of it.
     """
 
-    def __init__(
-        self, model: str, settings: Settings, jobs: int | None = None, encode_once: bool = False
-    ) -> None:
+    def __init__(self, model: str, settings: Settings, jobs: int | None = None) -> None:
         self.count = jobs or (os.cpu_count() if find(model).ships else 1) or 1  # 1: memory
         self._pool = ProcessPoolExecutor(
             self.count,
             get_context("spawn"),
             initializer=_start,
-            initargs=(model, settings, encode_once),
+            initargs=(model, settings),
         )
 
     def __exit__(self, *error: object) -> None:
@@ -239,18 +236,16 @@ class Processes(AbstractContextManager["Processes"]):
 
 
 _adapter: Adapter  # of a child process, loaded by `_start`
-_encode_once = False
 
 
-def _start(model: str, settings: Settings, encode_once: bool) -> None:
-    global _adapter, _encode_once
+def _start(model: str, settings: Settings) -> None:
+    global _adapter
     torch.set_num_threads(1)
     _adapter = load(model, settings.device or None, settings.dtype or None)
-    _encode_once = encode_once
 
 
 def _look(look: Callable[[Adapter, Item], T], item: Item) -> T:
-    adapter: Any = EncodedOnce(_adapter) if _encode_once else _adapter
+    adapter: Any = EncodedOnce(_adapter)
     return look(adapter, item)
 
 

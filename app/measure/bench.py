@@ -144,7 +144,7 @@ def ask_lanes(
         The machine and the settings, and of each lane the answers to all questions, or one refusal
         if it is asked none.
     """
-    with Processes(model, settings, jobs, encode_once=True) as processes:
+    with Processes(model, settings, jobs) as processes:
         conditions = processes.conditions() | {"processes": str(processes.count)}
         asked = iter(zip(*ask_all(cases, processes.ask, store, model), strict=True))
     refused = (refusal_of(method) for _, method in lanes)

@@ -88,6 +88,7 @@ def _pages(folder: Path, chosen: list[str]) -> dict[str, Any]:
                 raise RuntimeError(f"The page {run + more} shows no case.")
             return used_by(server.pid) - before
 
+        wait_until_idle(server.pid)  # it loads the model at first
         first = ask("")
         following = [ask(f"&page={number}") for number in range(1, PAGES + 1)]
         opened = [ask(f"&case={case}") for case in chosen[:PAGES]]
@@ -97,6 +98,13 @@ def _pages(folder: Path, chosen: list[str]) -> dict[str, Any]:
         "page_waited_s": statistics.median(waited[1 : PAGES + 1]),
         "case_s": statistics.median(opened),
     }
+
+
+def wait_until_idle(pid: int) -> None:
+    """Returns when a server has used no processor time for a second."""
+    used = -1.0
+    while used < (used := used_by(pid)):
+        time.sleep(1)
 
 
 def table_of(report: dict[str, Any]) -> str:

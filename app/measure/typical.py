@@ -84,7 +84,7 @@ def typical(kind: str, count: int, settings: Settings, jobs: int | None = None) 
         for number, (media, question, _) in enumerate(draw_questions(kind, count, FIRST))
     ]
     store = ANSWERS / f"{model}-{fingerprint(model, settings, *names, code=CODE)}.jsonl"
-    with Processes(model, settings, jobs, encode_once=True) as processes:
+    with Processes(model, settings, jobs) as processes:
         conditions = processes.conditions()
         answers = ask_all(cases, processes.ask, store, model)
     boxed = [case.truth is not None and case.truth.box is not None for case in cases]

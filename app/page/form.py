@@ -60,7 +60,7 @@ class Form:
     temperature: gr.Slider
     seed: gr.Number
     answers: gr.HTML  # the questions that the model was trained for
-    fold: gr.Checkbox  # whether the form is a bar
+    fold: gr.Checkbox  # whether only the buttons of the form are seen
     compare: gr.Button
     sweep: gr.Button
     stop: gr.Button

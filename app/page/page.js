@@ -10,17 +10,19 @@
     if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) press("compare");
   });
 
-  // Go to what a button begins, once it stands there: the sweep, and on a narrow screen the lanes.
+  // Go to what a button begins, when it appears: the sweep, and on a narrow screen the lanes.
   document.addEventListener("click", (event) => {
     const button = event.target.closest("#compare, #sweep-start")?.id;
     if (!button || (button === "compare" && innerWidth > 1000)) return;
     const [part, sign] = button === "compare"
-      ? ["board", '.lane [aria-busy="true"]'] : ["sweep", "#sweep .awaited"];
+      ? ["board", '.lane [aria-busy="true"]'] : ["sweep", "#sweep [data-verdict=waiting]"];
+    const before = document.querySelector(sign);  // of an earlier one that was stopped
     let tries = 20;
     const timer = setInterval(() => {
       const begun = document.querySelector(sign);
-      if (begun) document.getElementById(part)?.scrollIntoView();
-      if (begun || --tries === 0) clearInterval(timer);
+      const isNew = begun && begun !== before;
+      if (isNew) document.getElementById(part)?.scrollIntoView();
+      if (isNew || --tries === 0) clearInterval(timer);
     }, 150);
   });
 

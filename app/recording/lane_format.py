@@ -139,7 +139,7 @@ def _load_reads(reads: Any, num_layers: int) -> tuple[float, ...] | None:
     if reads is None:
         return None
     counts = tuple(map(float, reads))
-    check(len(counts) == num_layers, "its rows read in decode are not one count per layer")
+    check(len(counts) == num_layers, "it needs one count of rows read in decode for each layer")
     check(all(0 <= count <= MOST_TOKENS for count in counts), "its rows read in decode are invalid")
     return counts
 

@@ -68,7 +68,7 @@ def untrained(tokenizer: PreTrainedTokenizerFast, seed: int) -> LlavaForConditio
 
 
 def pixels(pictures: torch.Tensor) -> torch.Tensor:
-    """(B, H, W, 3) uint8 -> (B, 3, H, W) float, normalised like the saved processor does."""
+    """(B, H, W, 3) uint8 -> (B, 3, H, W) float, normalised as the saved processor does it."""
     mean, std = (torch.tensor(values, device=pictures.device) for values in (MEAN, STD))
     return ((pictures.float() / 255 - mean) / std).permute(0, 3, 1, 2)
 

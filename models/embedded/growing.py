@@ -54,6 +54,7 @@ def begin_llm(
     model.lm_head.weight[ours] = trained.lm_head.weight[theirs]
 
 
+@torch.no_grad()
 def begin_layers(layers: nn.ModuleList, trained: nn.ModuleList) -> None:
     """Copies the trained layers in order; layers between them change nothing at first.
 

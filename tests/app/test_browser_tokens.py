@@ -42,14 +42,22 @@ def picture(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def page(chromium, url, picture):
-    """One comparison for all tests; each leaves no token followed and the view of tokens."""
+def compared(chromium, url, picture):
+    """One comparison for all tests."""
     with tab(chromium) as page:
         page.goto(url)
         upload_picture(page, picture)
-        compare(page, "Where is the ball?")
-        show(page, "Tokens", "tokens")  # a question for a box opens on boxes
+        compare(page, "Where is the ball?")  # opens on boxes
         yield page
+
+
+@pytest.fixture
+def page(compared):
+    """The comparison with the view of tokens, no token followed and no large view."""
+    compared.keyboard.press("Escape")
+    compared.keyboard.press("Escape")
+    show(compared, "Tokens", "tokens")
+    return compared
 
 
 def hover(page, lane, x, y):

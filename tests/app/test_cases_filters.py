@@ -111,8 +111,10 @@ def test_failed_lanes_are_counted_beside_every_rate_and_are_in_none(tmp_path):
     assert f"Failed: {NUWA} on 2</p>" in export(failing, chosen, tmp_path / "a.html").read_text()
 
 
-def test_cases_that_are_chosen_by_their_answers_are_not_tested(table):
+def test_cases_that_are_chosen_by_their_answers_or_by_remarks_on_them_are_not_tested(table):
     asked = Filter(right=("vanilla",), wrong=(ZIPPED,))
+    assert Filter(verdict="method").by_answers and not Filter(verdict=NO_VERDICT).by_answers
+    assert Filter(text="red").by_answers and Filter(tag="blur").by_answers
     summary = summarize(table, asked, table.choose(asked))
     assert {pair["p_holm"] for pair in summary["pairs"]} == {None}
     assert "no test" in text_of(summary) and "McNemar" not in text_of(summary)

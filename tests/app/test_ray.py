@@ -178,7 +178,7 @@ def test_on_a_cluster_stop_frees_the_replica(cluster):
     assert isinstance(list(cluster.run(job()))[-1], ComparisonDone)
 
 
-def test_cases_on_a_cluster_two_at_once_end_like_cases_of_the_local_worker(cluster, tmp_path):
+def test_cases_on_a_cluster_end_like_cases_of_the_local_worker(cluster, tmp_path):
     case_set = read_set("drawn:image:2:5", SETTINGS, tmp_path / "pictures")
     numbers = {"max_new_tokens": 8, "temperature": 0.0, "seed": 0}
     asked_so = plan("embedded-image", ["nuwa"], [0.222], SETTINGS, **numbers)

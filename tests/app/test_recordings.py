@@ -152,7 +152,10 @@ def test_only_a_recording_is_replaced(tmp_path, comparison):
         (lambda r: r["lanes"][0].update(grid=[-1, -24, 24]), "a grid has no cells"),
         (lambda r: r["lanes"][2]["steps"][0].update(layer=99), "steps at invalid layers"),
         (lambda r: r["lanes"][1]["averages"].update(cached=-1), "averages are invalid"),
-        (lambda r: r["lanes"][1].update(reads=[1.0]), "not one count per layer"),
+        (
+            lambda r: r["lanes"][1].update(reads=[1.0]),
+            "one count of rows read in decode",
+        ),
     ],
 )
 def test_a_damaged_record_is_refused_with_one_sentence(copy, change, complaint):

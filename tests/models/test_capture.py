@@ -84,7 +84,8 @@ def test_encoder_signals_are_those_of_the_layer_that_yields_the_features(cls: bo
 
 
 @each_setting
-@pytest.mark.parametrize(("asking", "kv_heads"), [("last", 1), ("last3", 2), ("text", 4)])
+@pytest.mark.parametrize("kv_heads", [1, 2, 4])
+@pytest.mark.parametrize("asking", ["last", "last3", "text"])
 def test_recomputed_attention_is_eager_attention(
     setting: Setting, asking: str, kv_heads: int
 ) -> None:

@@ -49,7 +49,7 @@ def ask_study(
             asked.append((seed, index, question.box is not None, moves(clip, question)))
     keys = [lane.key for lane in study.lanes]
     store = folder / f"{study.model}-{fingerprint(study.model, settings, *keys, code=CODE)}.jsonl"
-    with Processes(study.model, settings, jobs, encode_once=True) as processes:
+    with Processes(study.model, settings, jobs) as processes:
         answers = ask_all(cases, processes.ask, store, study.model)
         conditions = processes.conditions()
     records = [

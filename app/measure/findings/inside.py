@@ -96,7 +96,7 @@ def inside(
     store = folder / f"inside-{model}-{fingerprint(model, settings, code=CODE)}.jsonl"
     lines = Store(store, lambda line: (line["name"], line), lambda _, record: record)
     cases = list(questions_of(model, uploads))
-    with Processes(model, settings, jobs, encode_once=True) as processes:
+    with Processes(model, settings, jobs) as processes:
         ask_missing(cases, partial(processes.map, look_inside), lines)
         machine = processes.conditions()
     records = [lines[case.name] for case in cases]

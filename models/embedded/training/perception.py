@@ -1,7 +1,7 @@
 """Stage one: trains the encoder to predict, at each patch, its object and the edges of the object.
 
 Position embeddings are absolute, as in CLIP; for other sizes than the native one they are
-interpolated like in transformers. [CLS] predicts what is in the picture. In half of the pictures,
+interpolated as in transformers. [CLS] predicts what is in the picture. In half of the pictures,
 its state is reset before the layer whose attention the methods read: so this attention has to
 find the objects.
 """
