@@ -56,6 +56,8 @@ bench: .venv/installed
 	$(BIN)/python -m app speed
 	$(BIN)/python -m app speed --model embedded-video
 	$(BIN)/python -m app compression
+	$(BIN)/python -m app speed --analysis --repeats 25 --json assets/results/analysis-image.json
+	$(BIN)/python -m app speed --analysis --repeats 25 --model embedded-video --json assets/results/analysis-video.json
 
 # Checks and times of this machine's GPU, in at most eight minutes; then `make docs` for docs/benchmarks.md.
 # Any Python with torch and transformers will do: GPU_PYTHON=python3. OFFICIAL=folder of the papers' own code.

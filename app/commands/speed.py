@@ -16,6 +16,7 @@ def add(commands: Any) -> None:
     parser.add_argument(
         "--analysis", action="store_true", help="vanilla with analysis off and on, and nothing else"
     )
+    arguments.add_json(parser)
     parser.set_defaults(run=run)
 
 
@@ -25,7 +26,7 @@ def run(options: argparse.Namespace, settings: Settings) -> None:
     arguments.warn_if_random(options.model)
     if options.analysis:
         report = analysis_time.analysis_time(options.model, options.repeats, settings)
-        arguments.print_report(report, analysis_time.table(report))
+        arguments.print_report(report, analysis_time.table(report), options.json)
         return
     report = speed.speed(options.model, options.repeats, settings)
-    arguments.print_report(report, speed.table(report))
+    arguments.print_report(report, speed.table(report), options.json)
