@@ -37,6 +37,7 @@ SIDE, LAYERS, KEPT = 24, 32, 64  # tokens and layers of LLaVA-1.5 7B, at 11.1 %
 LANES = ("vanilla", "selection@0.111", "merging@0.111", "weighted@0.111")
 PAGES = 8  # and cases, asked for one after the other
 REMARKS = 200
+IDLE = 0.1  # seconds of processor time in a second
 QUERY = Filter(right=("vanilla",), wrong=("merging@0.111",), sort="iou_drop", lane="merging@0.111")
 
 
@@ -101,9 +102,10 @@ def _pages(folder: Path, chosen: list[str]) -> dict[str, Any]:
 
 
 def wait_until_idle(pid: int) -> None:
-    """Returns when a server has used no processor time for a second."""
-    used = -1.0
-    while used < (used := used_by(pid)):
+    """Returns after a second in which a server used hardly any processor time."""
+    before = -IDLE
+    while (used := used_by(pid)) - before >= IDLE:
+        before = used
         time.sleep(1)
 
 
