@@ -36,10 +36,11 @@ def walk(folder: Path) -> str:
     (folder / "assets").symlink_to(ROOT / "assets")
     with contextlib.chdir(folder), contextlib.redirect_stdout(io.StringIO()) as said:
         for block in commands():
-            ours = [line for line in block.splitlines() if line.startswith(APP)]
-            if not ours:
-                subprocess.run(["bash", "-euc", block], check=True)
-            assert len(ours) in (0, len(block.splitlines())), "a block is of one kind"
+            lines = block.splitlines()
+            ours = [line for line in lines if line.startswith(APP)]
+            others = lines[: len(lines) - len(ours)]
+            assert lines == [*others, *ours], "the commands of this project end a block"
+            subprocess.run(["bash", "-euc", "\n".join(others)], check=True)
             for command in ours:
                 assert app_main(shlex.split(command.removeprefix(APP))) == 0, command
     return said.getvalue()

@@ -17,11 +17,11 @@ from app.settings import Settings
 from app.significance import interval
 from app.worker.conditions import conditions, load_text
 from app.worker.protocol import Job
-from models import loading
 from models.analysis.study import Study
 from models.engine.base import Adapter
 from models.engine.pipeline import run_lane
 from models.engine.record import LaneResult
+from models.loading import load
 
 WARM_UP = 2  # rounds that do not count
 OTHERS = {"on": "the lane before an analysis", "generate": "stock generate"}
@@ -69,8 +69,8 @@ def analysis_time(model: str, repeats: int, settings: Settings) -> dict[str, Any
 
     A ratio has the 95 % bootstrap interval of its median over rounds.
     """
-    load = load_text()
-    adapter = loading.load(model, settings.device or None, settings.dtype or None)
+    running = load_text()
+    adapter = load(model, settings.device or None, settings.dtype or None)
     runs = Runs(adapter, example_job(model, settings))
     rounds = [runs.round(turn) for turn in range(WARM_UP + repeats)][WARM_UP:]
     times = {name: np.array([one[name] for one in rounds]) for name in rounds[0]}
@@ -78,7 +78,7 @@ def analysis_time(model: str, repeats: int, settings: Settings) -> dict[str, Any
         "model": model,
         "repeats": repeats,
         "conditions": conditions(adapter),
-        "load": load,
+        "load": running,
         "seconds": {name: float(np.median(each)) for name, each in times.items()},
         "off_over": {name: _ratio(times["off"] / times[name]) for name in OTHERS},
     }
