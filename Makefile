@@ -18,10 +18,9 @@ FAST := not (browser or slow or grid or fault)
 test: .venv/installed-dev
 	$(BIN)/python -m pytest -n auto -m "$(FAST)"
 
-# The rest: the page in a browser, servers, Ray, faults. They wait often, so three run on two cores.
-WAITING = $(shell $(BIN)/python -c "import os; print(os.cpu_count() * 3 // 2)")
+# The rest: the page in a browser, servers, Ray, faults.
 test-rest: .venv/installed-dev .venv/installed-ray .venv/installed-int4
-	$(BIN)/python -m pytest -n $(WAITING) -m "not ($(FAST)) and not grid"
+	$(BIN)/python -m pytest -n auto -m "not ($(FAST)) and not grid"
 
 # Every case of every method on every model: after a change of the engine or of a method.
 test-grid: .venv/installed-dev

@@ -176,7 +176,7 @@ def test_a_bad_bench_is_one_sentence_and_exit_status_2(option, value, sentence, 
 def test_bench_prints_a_table_and_ends_with_one_json_line(capsys):
     methods = "vanilla, pooling, nuwa:paper, pooling.before+fastv.inner"
     arguments = ["bench", "--scenes", "1", "--methods", methods, "--retention", "0.333"]
-    assert main(arguments) == 0
+    assert main([*arguments, "--jobs", "1"]) == 0
     lines = capsys.readouterr().out.strip().splitlines()
     report = json.loads(lines[-1])
     assert [row["method"] for row in report["rows"]] == methods.split(", ")

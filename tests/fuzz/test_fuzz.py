@@ -28,11 +28,11 @@ def test_a_damaged_upload_is_read_or_refused_in_a_sentence(tmp_path, kind, count
 def test_an_odd_request_is_answered_or_refused_in_a_sentence(tmp_path):
     asking = Requests(tmp_path)
     try:
-        outcomes, wrong = asking.fuzz(60, seed=7)
+        outcomes, wrong = asking.fuzz(30, seed=7)
     finally:
         asking.demo.close(verbose=False)
     assert wrong == []
-    assert outcomes.total() == 60 and outcomes["refused"] and outcomes["answered"]
+    assert outcomes.total() == 30 and outcomes["refused"] and outcomes["answered"]
 
 
 def test_a_file_that_is_opened_is_noticed(tmp_path):

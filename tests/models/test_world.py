@@ -1,6 +1,6 @@
 """The drawn world is true: boxes fit the pixels, answers are right, seeds never meet."""
 
-from itertools import combinations, pairwise
+from itertools import combinations, cycle, islice, pairwise
 
 import numpy as np
 import pytest
@@ -88,8 +88,9 @@ def test_no_two_kinds_look_alike():
 
 @pytest.mark.slow
 def test_an_object_is_of_its_colour_more_than_of_any_other():
+    colours = cycle(COLOURS)
     for kind in KINDS:
-        for colour in COLOURS:
+        for colour in islice(colours, 3):  # every colour is that of 14 kinds
             pixels = np.asarray(sprite(kind, colour, "go" if kind == SIGN else ""), dtype=float)
             solid = pixels[pixels[..., 3] > 250][:, :3]
             near = {name: (np.abs(solid - rgb).max(1) < 25).mean() for name, rgb in COLOURS.items()}
