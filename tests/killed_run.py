@@ -14,6 +14,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterable
+from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Any
 
@@ -39,24 +40,33 @@ def end(arguments: list[str]) -> int:
     return subprocess.run([*APP, *arguments], cwd=ROOT, stdout=subprocess.DEVNULL).returncode
 
 
+def give(arguments: list[str], said: Path) -> None:
+    """Give a command in this process, which ends with it; what it says goes to a file."""
+    with said.open("w") as file, redirect_stdout(file), redirect_stderr(file):
+        sys.exit(main_of_app(arguments))
+
+
 def killed(
     source: str, out: Path, after: Iterable[int], end: Callable[[list[str]], int] = end
 ) -> Run:
     """Run a set to its end; on the way, kill -9 the process once each of these counts is stored.
 
-    Raises `AssertionError` if the process ends by itself before.
+    Raises `AssertionError` with what the process said if it ends by itself before.
 
     Args:
         end: Gives the last command, which ends the run; default: in a process of its own.
     """
     server = multiprocessing.get_context("forkserver")  # its children share what it imports
     server.set_forkserver_preload(["app.__main__", "app.cases.run", "app.worker.local"])
+    said = out.parent / "said"
     for count in after:
-        child = server.Process(target=main_of_app, args=(arguments(source, out),))
+        child = server.Process(target=give, args=(arguments(source, out), said))
         child.start()
         while stored(out) < count:
             code = child.exitcode
-            assert code is None, f"ended with {code} at {stored(out)} of {count}"
+            if code is not None:
+                told = said.read_text()[-500:]
+                raise AssertionError(f"ended with {code} at {stored(out)} of {count}: {told}")
             time.sleep(0.1)
         child.kill()
         child.join()

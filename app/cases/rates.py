@@ -179,7 +179,7 @@ def text_of(summary: dict[str, Any]) -> str:
         for pair in summary["pairs"]
     ]
     if pairs:
-        tested = pairs[0][-1] != UNKNOWN
+        tested = summary["pairs"][0]["p_holm"] is not None
         parts.append(f"Against vanilla: {TEST if tested else UNTESTED}.")
         parts.append(text_table([*PAIR_HEAD], pairs))
     for name, title in TITLES.items():

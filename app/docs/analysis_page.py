@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from string import Template
+from typing import Any
 
+from app.docs.measured import RESULTS, machine_text, measured
 from app.render.measures import MEASURES
 from app.render.table import markdown_table
-from app.render.tested import NOT_MEASURED
-from app.settings import ROOT
 from models.analysis.memory import count_kept
 from models.shapes import SHAPES
 
@@ -20,15 +19,21 @@ UPLOADS = (  # model, what is asked about, visual tokens
     ("qwen2.5-vl-7b", "a picture of 1,008 × 1,008 pixels", 1296),
     ("qwen2.5-vl-7b", "a clip of 16 frames of 420 × 420 pixels", 1800),
 )
-TIMES = [  # reports of `speed --analysis`
-    ROOT / "assets" / "results" / f"analysis-{kind}.json" for kind in ("image", "video")
-]
+TIMED = "python -m app speed --analysis --repeats 25 --model {}"
+TIMES = {"embedded-image": "analysis-image.json", "embedded-video": "analysis-video.json"}
 MIB = 2**20
 
 
 def markdown() -> str:
     return Template(TEMPLATE.read_text(encoding="utf-8")).substitute(
-        measures=_measures(), memory=_memory(), text=TEXT, answer=ANSWER, time=_time()
+        measures=_measures(),
+        memory=_memory(),
+        text=TEXT,
+        answer=ANSWER,
+        times="\n\n".join(
+            measured(RESULTS / name, TIMED.format(model), time_text)
+            for model, name in TIMES.items()
+        ),
     )
 
 
@@ -40,25 +45,16 @@ def _measures() -> str:
     return markdown_table(["measure", "what it says", "formula"], rows)
 
 
-def _time() -> str:
-    """A row for each model whose times are stored: medians, and ratios within a round."""
-    rows = []
-    for path in TIMES:
-        if path.exists():
-            report = json.loads(path.read_text())
-            seconds = [report["seconds"][name] for name in ("off", "on", "analysis")]
-            low, high = report["off_over"]["on"]["interval"]
-            rows.append(
-                [
-                    f"`{report['model']}`",
-                    *(f"{1e3 * each:,.0f} ms" for each in seconds),
-                    f"{report['off_over']['on']['median']:.3f} ({low:.3f} to {high:.3f})",
-                    f"{report['repeats']}",
-                    f"{report['conditions']['machine']}, load {report['load']}",
-                ]
-            )
-    head = ["model", "lane", "lane before an analysis", "analysis", "lane / lane before, 95 %"]
-    return markdown_table([*head, "rounds", "machine"], rows) if rows else NOT_MEASURED
+def time_text(report: dict[str, Any]) -> str:
+    """Medians of both lanes and of the analysis, and the ratio within a round."""
+    off, on, analysis = (1e3 * report["seconds"][name] for name in ("off", "on", "analysis"))
+    low, high = report["off_over"]["on"]["interval"]
+    return (
+        f"`{report['model']}`, medians of {report['repeats']} rounds: the lane {off:,.0f} ms, "
+        f"before an analysis {on:,.0f} ms, the analysis {analysis:,.0f} ms. The lane takes "
+        f"{report['off_over']['on']['median']:.3f} ({low:.3f} to {high:.3f}, 95 %) of its time "
+        f"before an analysis. {machine_text(report['conditions'] | {'load': report['load']})}"
+    )
 
 
 def _memory() -> str:

@@ -12,11 +12,11 @@ from typing import Any
 
 from app.measure.typical import MODELS, RESULTS
 from app.render.table import markdown_table
+from app.render.tested import NOT_MEASURED
 from models.catalog import find
 from models.embedded.world.hard import SPLITS
 from models.weights import identify
 
-NOT_MEASURED = "not measured"
 HARDER = {
     "plain": "as trained",
     "sizes": "unseen sizes",

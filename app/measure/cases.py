@@ -78,30 +78,30 @@ def measure_store(folder: Path, count: int) -> dict[str, Any]:
 def _pages(folder: Path, chosen: list[str]) -> dict[str, Any]:
     """Seconds of the first page of a filter, of a next page, and of opening a case."""
     run = f"run={folder.name}&{QUERY.query}"
-    waited = []
     with serve_page(TOKENSCOPE_CASES=str(folder.parent)) as (url, server), closing(Tab(url)) as tab:
 
-        def ask(more: str) -> float:
+        def ask(more: str) -> tuple[float, float]:
+            """Seconds of processor time, and seconds waited."""
             before, began = used_by(server.pid), time.perf_counter()
             shown = tab.event("act", {"query": run + more})
-            waited.append(time.perf_counter() - began)
+            waited = time.perf_counter() - began
             if not any("</ol>" in str(one) for one in shown):
                 raise RuntimeError(f"The page {run + more} shows no case.")
-            return used_by(server.pid) - before
+            return used_by(server.pid) - before, waited
 
-        wait_until_idle(server.pid)  # it loads the model at first
-        first = ask("")
-        following = [ask(f"&page={number}") for number in range(1, PAGES + 1)]
-        opened = [ask(f"&case={case}") for case in chosen[:PAGES]]
+        _wait_until_idle(server.pid)  # it loads the model at first
+        first, _ = ask("")
+        used, waited = zip(*(ask(f"&page={one}") for one in range(1, PAGES + 1)), strict=True)
+        opened = [ask(f"&case={case}")[0] for case in chosen[:PAGES]]
     return {
         "first_page_s": first,
-        "page_s": statistics.median(following),
-        "page_waited_s": statistics.median(waited[1 : PAGES + 1]),
+        "page_s": statistics.median(used),
+        "page_waited_s": statistics.median(waited),
         "case_s": statistics.median(opened),
     }
 
 
-def wait_until_idle(pid: int) -> None:
+def _wait_until_idle(pid: int) -> None:
     """Returns after a second in which a server used hardly any processor time."""
     before = -IDLE
     while (used := used_by(pid)) - before >= IDLE:
